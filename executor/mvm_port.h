@@ -1,0 +1,117 @@
+/*
+ * The world as the executor sees it: a table of functions and a context pointer. port/posix is
+ * Linux, port/sim a world in memory. The interface lives here, with the one that needs it.
+ *
+ * Rules for a port:
+ *  - It never calls into the executor. What comes later (output, an exit) is polled for; the
+ *    loop around the executor learns from the port itself when to poll (mvm_posix.h: descriptors).
+ *  - Paths and arguments are NUL-terminated and borrowed for the length of the call.
+ *  - 0 or more is success, negative one of enum mvm_port_error. After a failure `reason` says in
+ *    words which call failed and why ("open: Permission denied").
+ *  - Only the calls marked [blocks] may take long; all else returns at once.
+ *  - There is at most one build at a time: spawn … close_build. `nix --version` is one, too.
+ */
+#ifndef MVM_PORT_H
+#define MVM_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mvm_port_error {
+    MVM_PORT_NOT_FOUND = -1,   /* nothing by that name, or no such device */
+    MVM_PORT_NOT_REGULAR = -2, /* it is there, and no regular file */
+    MVM_PORT_NOT_DIRECTORY = -3,
+    MVM_PORT_BUSY = -4, /* in use: EBUSY */
+    MVM_PORT_FAILED = -5,
+};
+
+enum mvm_stream {
+    MVM_STDOUT = 0,
+    MVM_STDERR = 1,
+    MVM_STREAMS = 2,
+};
+
+/* read_output: the stream has ended. Not an error, and not the child's exit. */
+#define MVM_PORT_END (-100)
+
+struct mvm_exit {
+    bool signaled;
+    int code; /* the exit status, 0 to 255, or the signal's number */
+};
+
+enum mvm_signal {
+    MVM_SIGNAL_TERM,
+    MVM_SIGNAL_KILL,
+};
+
+struct mvm_port {
+    /* ---- the build's processes ---- */
+
+    /* The nix program's absolute path into path[0 … cap-1], terminated. NOT_FOUND: there is
+     * none anywhere the port looks; `reason` says where it looked. */
+    int (*find_nix)(void *ctx, char *path, size_t cap);
+
+    /* Starts argv[0] with argv (ends with NULL), in a session of its own, stdin empty, stdout and
+     * stderr on pipes, no other descriptor, default signals, with an environment fit for nix.
+     * Everything it goes on to start is "the build" below. */
+    int (*spawn)(void *ctx, const char *const argv[]);
+
+    /* Up to cap bytes the build printed: > 0 bytes; 0 none now; MVM_PORT_END; or an error. */
+    int (*read_output)(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
+
+    /* Whether the spawned process has exited: 1 yes, `*e` says how (again at every call until
+     * close_build); 0 still running. */
+    int (*poll_exit)(void *ctx, struct mvm_exit *e);
+
+    /* Sends a signal to every process of the build that is left. 0, also where none is. */
+    int (*signal_build)(void *ctx, enum mvm_signal signal);
+
+    /* How many processes of the build are left besides an exited and collected first one: > 0
+     * some, 0 none. Collects orphans that have ended. */
+    int (*remaining)(void *ctx);
+
+    /* Ends the build's bookkeeping: closes pipes, drops what was not read. No process is left
+     * when it is called, or all has been tried. Never fails; harmless without a build. */
+    void (*close_build)(void *ctx);
+
+    /* ---- disks ---- */
+
+    int (*make_dir)(void *ctx, const char *dir);   /* 0: is a directory now. NOT_DIRECTORY, FAILED */
+    int (*is_mounted)(void *ctx, const char *dir); /* 1: a mount point; 0: none */
+
+    /* Mounts with nosuid, nodev; the file system's type is found out. NOT_FOUND: no such
+     * device. [blocks] while the kernel reads the superblock and replays a journal. */
+    int (*mount)(void *ctx, const char *device, const char *dir, bool read_only);
+
+    int (*sync_fs)(void *ctx, const char *dir);    /* syncfs(2). [blocks] */
+    int (*unmount)(void *ctx, const char *dir);    /* BUSY: somebody holds it. [blocks] */
+    int (*remount_ro)(void *ctx, const char *dir); /* [blocks] */
+
+    /* ---- files: handles are numbers from 0 of the port's own ---- */
+
+    int (*open_read)(void *ctx, const char *path); /* follows links; NOT_FOUND, NOT_REGULAR */
+    int (*open_new)(void *ctx, const char *path);  /* a new empty file, mode 0644, replacing any */
+
+    /* Up to cap bytes at the handle's position: > 0; 0 at the end. */
+    int (*read)(void *ctx, int handle, uint8_t *buf, size_t cap);
+
+    /* Appends up to len bytes: > 0 how many. */
+    int (*write)(void *ctx, int handle, const uint8_t *bytes, size_t len);
+
+    /* Moves up to max bytes from one file's position to the other's: > 0 how many bytes it went on
+     * (a hole or a cloned extent counts whole, so this may exceed max); 0 at the end, the target
+     * then as long as the source. Holes stay holes. */
+    int64_t (*copy)(void *ctx, int from, int to, uint32_t max);
+
+    int (*sync_file)(void *ctx, int handle); /* fdatasync(2). [blocks] */
+    int (*close)(void *ctx, int handle);     /* the handle is gone, also after an error */
+    int (*rename)(void *ctx, const char *from, const char *to); /* replaces `to` */
+    int (*remove)(void *ctx, const char *path);                 /* NOT_FOUND is an error here, too */
+    int (*sync_dir)(void *ctx, const char *dir);                /* [blocks] */
+
+    /* Why the last call failed; valid until the next call. Never NULL. */
+    const char *(*reason)(void *ctx);
+};
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * Every limit of the library, in one place: what it bounds, its unit, its default, why, and what
+ * happens past it. Each may be set on the compiler's command line (-DMVM_QUEUE_MAX=4). Nothing is
+ * ever cut without a mark: past a limit stands an error or, for log lines, a further frame.
+ */
+#ifndef MVM_LIMITS_H
+#define MVM_LIMITS_H
+
+/* ---- the wire ---------------------------------------------------------------------------- */
+
+/* Bytes of a decoded flake reference. PATH_MAX of Linux: a path flake can need that much.
+ * Past it: the frame is refused, "flake_ref too long". */
+#ifndef MVM_FLAKE_REF_MAX
+#define MVM_FLAKE_REF_MAX 4096
+#endif
+
+/* Bytes of a decoded attribute path. Real ones stay under 100.
+ * Past it: the frame is refused, "attr too long". */
+#ifndef MVM_ATTR_MAX
+#define MVM_ATTR_MAX 1024
+#endif
+
+/* Bytes of one request frame, newline excluded: both fields with every byte written as \u00XX
+ * (six for one) come to 30 KiB, and as much again for white space and unknown fields.
+ * Past it: the frame is refused, the rest of it skipped as it streams by. */
+#ifndef MVM_REQUEST_FRAME_MAX
+#define MVM_REQUEST_FRAME_MAX 65536
+#endif
+
+/* Bytes of one response frame, newline excluded. Other agents send log lines of any length.
+ * Past it: as above. */
+#ifndef MVM_RESPONSE_FRAME_MAX
+#define MVM_RESPONSE_FRAME_MAX (16u << 20)
+#endif
+
+/* Levels of nesting inside the value of an unknown field. Takes one bit of decoder state each.
+ * Past it: the frame is refused, "nested too deep". */
+#ifndef MVM_NESTING_MAX
+#define MVM_NESTING_MAX 128
+#endif
+
+/* ---- the build ---------------------------------------------------------------------------- */
+
+/* Bytes of one Log line. A build's line over it goes out as several frames, cut between UTF-8
+ * characters. Also the size of each of the executor's two pipe buffers. */
+#ifndef MVM_LOG_LINE_MAX
+#define MVM_LOG_LINE_MAX 16384
+#endif
+
+/* Bytes of an Err message: the longest request quoted in the command line, with room to spare.
+ * Past it: the message ends with " [cut]". */
+#ifndef MVM_MESSAGE_MAX
+#define MVM_MESSAGE_MAX 8192
+#endif
+
+/* Bytes of a path that the executor makes: PATH_MAX of Linux, with its terminator.
+ * Past it: the step fails with "path too long". */
+#ifndef MVM_PATH_MAX
+#define MVM_PATH_MAX 4096
+#endif
+
+/* Bytes of a store path. nix allows names of 211 bytes, so a path is at most 255 long.
+ * Past it: "nix build produced no store path". */
+#ifndef MVM_STORE_PATH_MAX
+#define MVM_STORE_PATH_MAX 1024
+#endif
+
+/* Bytes of a policy file. Past it: builds are rejected, "policy file too long". */
+#ifndef MVM_POLICY_MAX
+#define MVM_POLICY_MAX 65536
+#endif
+
+/* Pairs of --nix-option. Past it: a usage error of the agent. */
+#ifndef MVM_NIX_OPTIONS_MAX
+#define MVM_NIX_OPTIONS_MAX 16
+#endif
+
+/* Bytes copied by one step of staging: a slice of some milliseconds on a slow disk, so that a
+ * Ping is answered during a copy of any length. */
+#ifndef MVM_STAGE_SLICE
+#define MVM_STAGE_SLICE (1u << 20)
+#endif
+
+/* ---- time, in milliseconds unless said ---------------------------------------------------- */
+
+/* Seconds a build may take when the request names no limit: the wire's default. */
+#ifndef MVM_TIMEOUT_DEFAULT_SECS
+#define MVM_TIMEOUT_DEFAULT_SECS 1800
+#endif
+
+/* Silence after which an empty Log line goes out: well under any host's read time-out. */
+#ifndef MVM_HEARTBEAT_MS
+#define MVM_HEARTBEAT_MS 10000
+#endif
+
+/* From SIGTERM to SIGKILL: nix wants a moment to end its builders and unlock its store. */
+#ifndef MVM_TERM_GRACE_MS
+#define MVM_TERM_GRACE_MS 5000
+#endif
+
+/* Between two looks at what is left of a build that is being ended. */
+#ifndef MVM_KILL_POLL_MS
+#define MVM_KILL_POLL_MS 20
+#endif
+
+/* How long a pipe that nobody known holds any more is read on: its end should come at once. */
+#ifndef MVM_DRAIN_MS
+#define MVM_DRAIN_MS 1000
+#endif
+
+/* How long `nix --version` may take; past it a current version is assumed. */
+#ifndef MVM_NIX_PROBE_MS
+#define MVM_NIX_PROBE_MS 10000
+#endif
+
+/* How long a client whose build has ended may take no byte of what is left to send, before its
+ * connection is closed: it holds up everybody else's builds. */
+#ifndef MVM_STALL_MS
+#define MVM_STALL_MS 60000
+#endif
+
+/* ---- the service -------------------------------------------------------------------------- */
+
+/* Builds that wait or run at a time. Past it: Err, "build rejected: queue full". */
+#ifndef MVM_QUEUE_MAX
+#define MVM_QUEUE_MAX 8
+#endif
+
+/* Connections of the agent at a time. Past it new ones wait in the listener's backlog; the one
+ * idle longest, if for MVM_IDLE_EVICT_MS at least, makes room. */
+#ifndef MVM_CLIENTS_MAX
+#define MVM_CLIENTS_MAX 64
+#endif
+
+#ifndef MVM_IDLE_EVICT_MS
+#define MVM_IDLE_EVICT_MS 1000
+#endif
+
+/* Listeners of the agent. Past it: a usage error. */
+#ifndef MVM_LISTENERS_MAX
+#define MVM_LISTENERS_MAX 8
+#endif
+
+/* Bytes of a session's receive and send buffers in the agent. The send buffer bounds the system
+ * calls a log line costs; either works down to one byte. */
+#ifndef MVM_RECEIVE_CAP
+#define MVM_RECEIVE_CAP 4096
+#endif
+#ifndef MVM_SEND_CAP
+#define MVM_SEND_CAP 32768
+#endif
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * One connection, over anything that moves bytes. It never does I/O: it offers room for bytes
+ * from the transport and bytes for the transport, with an acknowledge call for each. No callback,
+ * no copy in between, and back-pressure is simply no room.
+ *
+ *     transport side                                program side
+ *     room = mvm_session_room(&s, &cap)             mvm_session_next(&s)   → a message in s.message
+ *     n = read(fd, room, cap)                       mvm_session_can_send(&s)
+ *     mvm_session_received(&s, n)                   mvm_session_send(&s, &answer)
+ *     bytes = mvm_session_bytes(&s, &len)
+ *     n = write(fd, bytes, len)
+ *     mvm_session_sent(&s, n)
+ *
+ * The caller owns the struct and its three buffers; they must stay as long as the session is used.
+ * There is nothing to close. Any buffer works, down to one byte of receive or send buffer.
+ */
+#ifndef MVM_SESSION_H
+#define MVM_SESSION_H
+
+#include "mvm_decoder.h"
+#include "mvm_encoder.h"
+
+/* The caller's memory. `fields`: see mvm_decoder.h, MVM_REQUEST_FIELDS_CAP. */
+struct mvm_session_memory {
+    uint8_t *receive;
+    size_t receive_cap; /* ≥ 1 */
+    uint8_t *send;
+    size_t send_cap; /* ≥ 1 */
+    char *fields;
+    size_t fields_cap;
+};
+
+enum mvm_session_event {
+    MVM_SESSION_NOTHING = 0, /* no whole frame has come; or can_send is false: see next */
+    MVM_SESSION_MESSAGE,     /* `message`; its texts stay until next is called again */
+    MVM_SESSION_BAD_FRAME,   /* mvm_session_explain says what was wrong; the next frame is fine */
+    MVM_SESSION_ENDED,       /* the peer's half has ended and every frame of it has been taken */
+};
+
+struct mvm_session {
+    struct mvm_message message; /* after MESSAGE */
+    struct mvm_decoder decoder;
+    struct mvm_encoder encoder;
+    struct mvm_session_memory memory;
+    size_t receive_start; /* received bytes not yet decoded: [start, end) */
+    size_t receive_end;
+    size_t send_start; /* encoded bytes not yet sent: [start, end) */
+    size_t send_end;
+    bool peer_ended;
+    bool finished; /* the decoder has been told so */
+};
+
+/* `direction`: which messages come in. An agent's session takes MVM_REQUESTS. */
+void mvm_session_init(struct mvm_session *s, enum mvm_direction direction,
+                      const struct mvm_session_memory *memory);
+
+/* ---- transport side ---- */
+
+/* Where received bytes may be put, and up to how many; NULL and 0: no room, do not read. */
+uint8_t *mvm_session_room(struct mvm_session *s, size_t *cap);
+void mvm_session_received(struct mvm_session *s, size_t len);
+
+/* No more bytes will come (end of file). What came is still decoded, answers still go out. */
+void mvm_session_peer_ended(struct mvm_session *s);
+
+/* The bytes to send next, and how many; NULL and 0: none. They stay until mvm_session_sent. */
+const uint8_t *mvm_session_bytes(struct mvm_session *s, size_t *len);
+void mvm_session_sent(struct mvm_session *s, size_t len);
+
+/* ---- program side ---- */
+
+/* The next thing that came. While the last message sent is not wholly in the send buffer
+ * (can_send is false) it returns NOTHING: each request can be answered at once, and a peer that
+ * does not read is not read from either. */
+enum mvm_session_event mvm_session_next(struct mvm_session *s);
+
+/* After BAD_FRAME: "parse error: …", for people. */
+void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w);
+
+/* Whether a message may be sent now. */
+bool mvm_session_can_send(const struct mvm_session *s);
+
+/* Encodes a message, as much as there is room for; the rest follows as bytes are sent. Call it
+ * only where can_send. The message's texts are borrowed until can_send is true again. */
+void mvm_session_send(struct mvm_session *s, const struct mvm_message *m);
+
+/* Whether everything sent has been handed to the transport. */
+bool mvm_session_flushed(const struct mvm_session *s);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * An incremental JSON parser (RFC 8259) whose verdicts are serde_json 1.0's. Freestanding: no
+ * heap, no recursion; the nesting is one bit a level. Frames, nix's --json output and the policy
+ * file are all read by it.
+ *
+ * Push bytes, any number at a time; each call ends at the first token, or when the bytes are used
+ * up. The tokens are the same however the bytes were cut.
+ *
+ * Strings and keys go, unescaped, where the caller said before they began (mvm_json_keep), or are
+ * checked and dropped (mvm_json_drop). A kept string must be sound; a dropped one may hold
+ * lone surrogates in \u escapes, as serde_json's IgnoredAny allows. Either must be UTF-8.
+ * The place set holds for one string or key, whichever comes next; after it, dropping is the
+ * default again. A token's `text` stays until that memory is written again.
+ *
+ * Numbers: the token says whether the value is an unsigned integer that fits 64 bits (`is_u64`,
+ * `u64`), which is all that this project needs of them; any other sound number is just that.
+ */
+#ifndef MVM_JSON_H
+#define MVM_JSON_H
+
+#include "mvm_limits.h"
+#include "mvm_text.h"
+#include "mvm_utf8.h"
+
+enum mvm_json_token {
+    MVM_JSON_ERROR = -1,  /* see `error` and `offset`; final until init */
+    MVM_JSON_PARTIAL = 0, /* every byte was used; no token is complete */
+    MVM_JSON_OBJECT,
+    MVM_JSON_OBJECT_END,
+    MVM_JSON_ARRAY,
+    MVM_JSON_ARRAY_END,
+    MVM_JSON_KEY,    /* `text`, and `overflow` where it did not fit the place kept for it */
+    MVM_JSON_STRING, /* likewise */
+    MVM_JSON_NUMBER, /* `is_u64`, `u64` */
+    MVM_JSON_TRUE,
+    MVM_JSON_FALSE,
+    MVM_JSON_NULL,
+};
+
+enum mvm_json_error {
+    MVM_JSON_FINE = 0,
+    MVM_JSON_UNEXPECTED, /* a byte that cannot stand here */
+    MVM_JSON_BAD_ESCAPE, /* \ and a letter that JSON does not know, or \u without four hex digits */
+    MVM_JSON_LONE_SURROGATE,
+    MVM_JSON_CONTROL,  /* a control character inside a string */
+    MVM_JSON_NOT_UTF8, /* RFC 3629 */
+    MVM_JSON_TOO_DEEP, /* more than MVM_JSON_DEPTH levels */
+    MVM_JSON_TRAILING, /* something after the value */
+    MVM_JSON_ENDED,    /* the text ended inside the value (from finish alone) */
+};
+
+/* Levels the parser itself can hold: a frame's own two and an unknown value's. */
+#define MVM_JSON_DEPTH (MVM_NESTING_MAX + 2)
+
+/* Read the first five fields; the rest is the parser's own. */
+struct mvm_json {
+    struct mvm_text text; /* of the last KEY or STRING; bytes NULL where it was dropped */
+    uint64_t u64;         /* of the last NUMBER, where is_u64 */
+    uint32_t offset;      /* bytes used since init; after an error, where the offending byte stands */
+    enum mvm_json_error error;
+    bool overflow; /* the last KEY or STRING was longer than the place kept for it */
+    bool is_u64;
+    uint8_t depth; /* levels open now */
+    uint8_t state;
+    uint8_t escape; /* progress inside an escape */
+    uint8_t literal;
+    struct mvm_utf8 utf8;
+    uint16_t unit;      /* code unit being read */
+    uint16_t surrogate; /* leading surrogate waiting for its other half, or 0 */
+    char *place;        /* NULL: drop */
+    uint32_t place_cap;
+    uint32_t place_len;
+    uint8_t nesting[(MVM_JSON_DEPTH + 7) / 8]; /* bit n: level n is an object */
+};
+
+void mvm_json_init(struct mvm_json *j);
+
+/* The next string or key goes to place[0 … cap-1], without a terminator. */
+void mvm_json_keep(struct mvm_json *j, char *place, size_t cap);
+
+/* The next string or key is checked and dropped (the default). */
+void mvm_json_drop(struct mvm_json *j);
+
+/*
+ * Takes bytes[0 … len-1] up to and including the one that completes a token (a number's end is
+ * seen at the byte behind it, which is not used). Returns a token, PARTIAL or ERROR; `*used` is
+ * how many bytes were taken, in every case. Work: linear in *used.
+ */
+enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size_t len,
+                                  size_t *used);
+
+/*
+ * The text has ended. A top-level number that only its end completes is returned as NUMBER, once;
+ * else PARTIAL: a whole value, and nothing behind it (or no byte but white space at all: `depth`
+ * is 0 and mvm_json_blank says so); ERROR with MVM_JSON_ENDED: inside the value.
+ */
+enum mvm_json_token mvm_json_finish(struct mvm_json *j);
+
+/* Whether nothing but white space (space, tab, CR, LF) has come since init. */
+bool mvm_json_blank(const struct mvm_json *j);
+
+/* An English phrase for an error, static: "control character in a string". */
+const char *mvm_json_error_text(enum mvm_json_error error);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * Text without a heap: a slice that somebody else owns, and a writer that fills a fixed buffer
+ * and knows when it did not fit. Freestanding.
+ */
+#ifndef MVM_TEXT_H
+#define MVM_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* `len` bytes at `bytes`, any values, no terminator. `bytes` may be NULL where `len` is 0. Who
+ * made the slice says how long the bytes stay. */
+struct mvm_text {
+    const char *bytes;
+    size_t len;
+};
+
+/* The slice over a NUL-terminated string, terminator excluded. */
+struct mvm_text mvm_text_from(const char *string);
+
+/* Whether both hold the same bytes. */
+bool mvm_text_equal(struct mvm_text text, const char *string);
+
+/* Whether `text` begins with `prefix`. */
+bool mvm_text_begins(struct mvm_text text, const char *prefix);
+
+/*
+ * Appends to `buf[0 … cap-1]` and keeps it NUL-terminated. What does not fit is left out whole
+ * from that byte on, `cut` is set and stays set: nothing is shortened unseen.
+ */
+struct mvm_writer {
+    char *buf;
+    size_t cap; /* at least 1 */
+    size_t len; /* without the terminator; less than cap */
+    bool cut;
+};
+
+void mvm_writer_init(struct mvm_writer *w, char *buf, size_t cap);
+void mvm_writer_add(struct mvm_writer *w, const char *string);
+void mvm_writer_add_text(struct mvm_writer *w, struct mvm_text text);
+void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value); /* decimal */
+
+/* Ends a message: where bytes were cut, overwrites the tail with " [cut]". `cap` must be at
+ * least 8 for the mark to fit. Returns the finished text, valid as long as the buffer. */
+struct mvm_text mvm_writer_finish(struct mvm_writer *w);
+
+#endif

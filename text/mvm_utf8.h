@@ -1,0 +1,44 @@
+/*
+ * UTF-8 (RFC 3629): finding what is well formed, byte by byte or in bulk. Freestanding.
+ *
+ * "Maximal subpart" is Unicode 15, 3.9: the longest prefix of an ill-formed sequence that could
+ * have begun a well-formed one. Each becomes one U+FFFD; that is what Rust's from_utf8_lossy,
+ * the reference agent's conversion, does.
+ */
+#ifndef MVM_UTF8_H
+#define MVM_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * One sequence at the front of bytes[0 … len-1], len ≥ 1.
+ *   > 0  a well-formed character of that many bytes (1 to 4)
+ *   < 0  ill formed: a maximal subpart of minus that many bytes (1 to 3)
+ *   0    a well-formed beginning that the end of the bytes cuts short
+ */
+int mvm_utf8_next(const uint8_t *bytes, size_t len);
+
+/*
+ * How many bytes of bytes[0 … len-1] to take so that no character is cut in two: `len`, or up to
+ * three less where the tail is a sequence cut short. 0 only where len is 0 or all of it (at most
+ * three bytes) is one such beginning. Looks at four bytes at most.
+ */
+size_t mvm_utf8_boundary(const uint8_t *bytes, size_t len);
+
+/*
+ * A validator whose state is data, for bytes that come in pieces: zero-initialised it stands
+ * between characters. `mvm_utf8_check` takes one byte; false: the bytes so far are ill formed
+ * and the state is void. `mvm_utf8_whole`: whether it stands between characters.
+ */
+struct mvm_utf8 {
+    uint8_t missing; /* continuation bytes still to come, 0 to 3 */
+    uint8_t low;     /* bounds of the next one, where missing > 0 */
+    uint8_t high;
+};
+
+bool mvm_utf8_check(struct mvm_utf8 *u, uint8_t byte);
+bool mvm_utf8_whole(const struct mvm_utf8 *u);
+
+#endif
