@@ -19,29 +19,33 @@
  * The law: a step either goes on by itself to the next thing that is worth returning, or says what
  * it waits for. Stepping too often costs time, never correctness.
  *
- * States (see enum mvm_executor_state) and what leads out of each:
+ * States, and what leads out of each:
  *
  *   IDLE      start ─▶ CHECK
  *   CHECK     policy and request are sound ─▶ MOUNT_OUT · else ─▶ DONE
- *   MOUNT_OUT mounted, or was, or no device ─▶ MOUNT_IN · failed ─▶ RELEASE
- *   MOUNT_IN  mounted, or not asked for ─▶ PROBE · failed ─▶ RELEASE
- *   PROBE     nix's version is known, or given up on ─▶ BUILD · no nix ─▶ RELEASE
- *   BUILD     child exits ─▶ DRAIN, or TERM where it left processes behind · time-out, cancel ─▶ TERM
- *   TERM      none left ─▶ DRAIN · the grace is over ─▶ KILL
- *   KILL      none left ─▶ DRAIN
- *   DRAIN     both pipes have ended and every line has been taken ─▶ PICK
- *   PICK      a store path ─▶ COPY · none, or the build failed ─▶ LOGFILE
- *   COPY      all artifacts are whole and durable under temporary names ─▶ LOGFILE · failed ─▶ LOGFILE
- *   LOGFILE   build.log is durable ─▶ RENAME
- *   RENAME    every name is in place, the directory durable ─▶ RELEASE
- *   RELEASE   synced, and what was mounted here is unmounted ─▶ DONE
+ *   MOUNT_OUT mounted, or was, or no device ─▶ MOUNT_IN · failed ─▶ SYNC
+ *   MOUNT_IN  mounted, or not asked for ─▶ NIX · failed ─▶ SYNC
+ *   NIX       its version is known ─▶ RUN · not yet ─▶ PROBE · no nix, no build.log ─▶ LOGFILE
+ *   PROBE     `nix --version` has ended ─▶ DRAIN · takes too long, cancel ─▶ KILL
+ *   RUN       nix build has ended ─▶ DRAIN, or TERM where processes are left · time-out, cancel ─▶ TERM
+ *   TERM      no process is left ─▶ DRAIN · the grace is over ─▶ KILL
+ *   KILL      no process is left ─▶ DRAIN
+ *   DRAIN     both pipes have ended, every line is taken ─▶ PICK · after a probe ─▶ RUN
+ *   PICK      a store path ─▶ COPY · the build failed, or none ─▶ LOGFILE
+ *   COPY      every artifact is whole and durable under a temporary name, or one failed ─▶ LOGFILE
+ *   LOGFILE   build.log is durable under a temporary name ─▶ RENAME
+ *   RENAME    every name is in place, the directory durable ─▶ SYNC
+ *   SYNC      the output file system is on its disk ─▶ UNMOUNT
+ *   UNMOUNT   what was mounted here is unmounted ─▶ DONE
  *   DONE      start ─▶ CHECK
  *
- * Nothing touches the output disk after OK or ERR has been returned.
+ * All artifacts are copied before the first is renamed, so a failure leaves the earlier set as it
+ * was. Nothing touches the output disk after OK or ERR has been returned.
  */
 #ifndef MVM_EXECUTOR_H
 #define MVM_EXECUTOR_H
 
+#include "mvm_json.h"
 #include "mvm_limits.h"
 #include "mvm_port.h"
 #include "mvm_text.h"
@@ -86,8 +90,9 @@ enum mvm_executor_state {
     MVM_CHECK,
     MVM_MOUNT_OUT,
     MVM_MOUNT_IN,
+    MVM_NIX,
     MVM_PROBE,
-    MVM_BUILD_RUNNING,
+    MVM_RUN,
     MVM_TERM,
     MVM_KILL,
     MVM_DRAIN,
@@ -95,11 +100,108 @@ enum mvm_executor_state {
     MVM_COPY,
     MVM_LOGFILE,
     MVM_RENAME,
-    MVM_RELEASE,
+    MVM_SYNC,
+    MVM_UNMOUNT,
     MVM_DONE,
 };
 
-struct mvm_executor; /* whole below */
+/* What `text` is while LOG stands: whose bytes are to be given up when it has been taken. */
+enum mvm_pending {
+    MVM_PENDING_NONE,
+    MVM_PENDING_LINE, /* of the stream `turn` */
+    MVM_PENDING_NOTE, /* the executor's own word, "mvm: …", or a heartbeat */
+};
+
+/* How a build came to be ended. */
+enum mvm_cause {
+    MVM_CAUSE_NONE,
+    MVM_CAUSE_TIMEOUT,
+    MVM_CAUSE_CANCEL,
+};
+
+/* One of the build's pipes: bytes read and not yet taken, [start, end). Room for the longest line,
+ * its CR and its LF, so that a line at the limit is seen whole. */
+struct mvm_output {
+    uint32_t start;
+    uint32_t end;
+    uint32_t scanned; /* no newline before this; ≥ start */
+    uint32_t next;    /* while a line is pending: where the following one starts */
+    bool ended;
+    bool continued; /* what stands at `start` goes on a line that was over the limit */
+    uint8_t bytes[MVM_LOG_LINE_MAX + 2];
+};
+
+enum {
+    MVM_ARGV_CAP = 16 + 3 * MVM_NIX_OPTIONS_MAX,
+    MVM_INSTALLABLE_CAP = MVM_FLAKE_REF_MAX + 1 + MVM_ATTR_MAX + 1,
+    MVM_REASON_CAP = 160,
+    MVM_NOTE_CAP = 512,
+};
+
+/* What is read out of `nix build --json`. */
+struct mvm_nix_json {
+    struct mvm_json json;
+    char key[8];
+    bool in_outputs;
+    bool broken;
+    uint16_t path_len; /* 0: none found */
+    char path[MVM_STORE_PATH_MAX];
+};
+
+/* Read `text` and `state`; the rest is the executor's own. */
+struct mvm_executor {
+    struct mvm_text text; /* after LOG, OK and ERR */
+    enum mvm_executor_state state;
+
+    const struct mvm_port *port;
+    void *ctx;
+    const struct mvm_executor_config *config;
+
+    /* time, on the caller's clock */
+    uint64_t now_ms;
+    uint64_t deadline_ms; /* of the build; UINT64_MAX: none */
+    uint64_t phase_ms;    /* when PROBE, TERM, KILL or DRAIN loses patience */
+    uint64_t wake_ms;     /* when the last WAIT wants a step */
+    uint64_t logged_ms;   /* when the last line was taken */
+    uint64_t timeout_secs;
+
+    /* the job */
+    enum mvm_pending pending;
+    enum mvm_cause cause;
+    bool cancelled;
+    bool failed;         /* `message` says why: the first reason stays */
+    bool wants_in;       /* the flake is the input disk */
+    bool out_ready;      /* out_dir is there */
+    bool out_mounted;    /* by this job */
+    bool in_mounted;     /* by this job */
+    bool out_left_ro;    /* an earlier job could not unmount it and made it read-only */
+    bool exited;         /* `exit` is known */
+    bool use_json;       /* this nix has no --print-out-paths */
+    bool log_failed;     /* build.log could not be written; `log_reason` */
+    bool log_staged;     /* the temporary build.log is durable */
+    uint8_t artifact;    /* index of the one being copied or renamed */
+    uint8_t staged;      /* bit n: artifact n has a temporary file */
+    int from;            /* handles, -1: none */
+    int to;
+    int log;
+    struct mvm_exit exit;
+
+    /* output */
+    enum mvm_stream turn; /* whose lines are being given out */
+    struct mvm_output output[MVM_STREAMS];
+    struct mvm_nix_json nix_json;
+
+    /* texts */
+    const char *argv[MVM_ARGV_CAP];
+    char nix[MVM_PATH_MAX];
+    char probed[MVM_PATH_MAX]; /* the nix that use_json is known for; "": none */
+    char installable[MVM_INSTALLABLE_CAP];
+    char store_path[MVM_STORE_PATH_MAX];
+    char path[2][MVM_PATH_MAX];
+    char note[MVM_NOTE_CAP];
+    char log_reason[MVM_REASON_CAP];
+    char message[MVM_MESSAGE_MAX];
+};
 
 /* Port, its context and config must outlive the executor. */
 void mvm_executor_init(struct mvm_executor *x, const struct mvm_port *port, void *port_ctx,
@@ -119,7 +221,8 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms);
 
 /* Nobody wants the result any more: ends the build's processes, keeps build.log, releases the
- * disk. ERR "build cancelled" comes in time. Harmless when idle. */
+ * disk. ERR "build cancelled" comes in time; once the artifacts are being renamed it is too late,
+ * and the job ends as it would have. Harmless when idle. */
 void mvm_executor_cancel(struct mvm_executor *x);
 
 /* When to step again though the port is silent: a time on now_ms's clock, UINT64_MAX for never. */
@@ -128,3 +231,12 @@ uint64_t mvm_executor_deadline(const struct mvm_executor *x);
 /* Whether a stream's bytes would be read by the next step; false while lines wait to be taken.
  * A level-triggered loop leaves the pipe out of its set then. */
 bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream);
+
+/* Likewise for the first process's exit. */
+bool mvm_executor_wants_exit(const struct mvm_executor *x);
+
+/* Whether the build's own time is over (from TERM or DRAIN on): a client that takes nothing now
+ * only holds up others. */
+bool mvm_executor_ending(const struct mvm_executor *x);
+
+#endif

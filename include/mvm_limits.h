@@ -103,6 +103,12 @@
 #define MVM_KILL_POLL_MS 20
 #endif
 
+/* How long processes that survive SIGKILL (in uninterruptible sleep) are waited for before the
+ * job goes on without them, with a Log line that says so. */
+#ifndef MVM_KILL_PATIENCE_MS
+#define MVM_KILL_PATIENCE_MS 10000
+#endif
+
 /* How long a pipe that nobody known holds any more is read on: its end should come at once. */
 #ifndef MVM_DRAIN_MS
 #define MVM_DRAIN_MS 1000
