@@ -27,10 +27,9 @@
  *   MOUNT_IN  mounted, or not asked for ─▶ NIX · failed ─▶ SYNC
  *   NIX       its version is known ─▶ RUN · not yet ─▶ PROBE · no nix, no build.log ─▶ LOGFILE
  *   PROBE     `nix --version` has ended ─▶ DRAIN · takes too long, cancel ─▶ KILL
- *   RUN       nix build has ended ─▶ DRAIN, or TERM where processes are left · time-out, cancel ─▶ TERM
- *   TERM      no process is left ─▶ DRAIN · the grace is over ─▶ KILL
- *   KILL      no process is left ─▶ DRAIN
- *   DRAIN     both pipes have ended, every line is taken ─▶ PICK · after a probe ─▶ RUN
+ *   RUN       nix build has ended ─▶ DRAIN, or TERM where processes are left · time-out, cancel ─▶
+ * TERM TERM      no process is left ─▶ DRAIN · the grace is over ─▶ KILL KILL      no process is
+ * left ─▶ DRAIN DRAIN     both pipes have ended, every line is taken ─▶ PICK · after a probe ─▶ RUN
  *   PICK      a store path ─▶ COPY · the build failed, or none ─▶ LOGFILE
  *   COPY      every artifact is whole and durable under a temporary name, or one failed ─▶ LOGFILE
  *   LOGFILE   build.log is durable under a temporary name ─▶ RENAME
@@ -164,24 +163,26 @@ struct mvm_executor {
     uint64_t wake_ms;     /* when the last WAIT wants a step */
     uint64_t logged_ms;   /* when the last line was taken */
     uint64_t timeout_secs;
+    uint32_t drained; /* bytes read in DRAIN */
 
     /* the job */
     enum mvm_pending pending;
     enum mvm_cause cause;
     bool cancelled;
-    bool failed;         /* `message` says why: the first reason stays */
-    bool wants_in;       /* the flake is the input disk */
-    bool out_ready;      /* out_dir is there */
-    bool out_mounted;    /* by this job */
-    bool in_mounted;     /* by this job */
-    bool out_left_ro;    /* an earlier job could not unmount it and made it read-only */
-    bool exited;         /* `exit` is known */
-    bool use_json;       /* this nix has no --print-out-paths */
-    bool log_failed;     /* build.log could not be written; `log_reason` */
-    bool log_staged;     /* the temporary build.log is durable */
-    uint8_t artifact;    /* index of the one being copied or renamed */
-    uint8_t staged;      /* bit n: artifact n has a temporary file */
-    int from;            /* handles, -1: none */
+    bool failed;      /* `message` says why: the first reason stays */
+    bool wants_in;    /* the flake is the input disk */
+    bool out_ready;   /* out_dir is there */
+    bool out_mounted; /* by this job */
+    bool in_mounted;  /* by this job */
+    bool out_left_ro; /* an earlier job could not unmount it and made it read-only */
+    bool exited;      /* `exit` is known */
+    bool probing;     /* the child is `nix --version` */
+    bool use_json;    /* this nix has no --print-out-paths */
+    bool log_failed;  /* build.log could not be written; `log_reason` */
+    bool log_staged;  /* the temporary build.log is durable */
+    uint8_t artifact; /* index of the one being copied or renamed */
+    uint8_t staged;   /* bit n: artifact n has a temporary file */
+    int from;         /* handles, -1: none */
     int to;
     int log;
     struct mvm_exit exit;

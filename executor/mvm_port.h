@@ -77,7 +77,7 @@ struct mvm_port {
 
     /* ---- disks ---- */
 
-    int (*make_dir)(void *ctx, const char *dir);   /* 0: is a directory now. NOT_DIRECTORY, FAILED */
+    int (*make_dir)(void *ctx, const char *dir); /* 0: is a directory now. NOT_DIRECTORY, FAILED */
     int (*is_mounted)(void *ctx, const char *dir); /* 1: a mount point; 0: none */
 
     /* Mounts with nosuid, nodev; the file system's type is found out. NOT_FOUND: no such
@@ -107,8 +107,8 @@ struct mvm_port {
     int (*sync_file)(void *ctx, int handle); /* fdatasync(2). [blocks] */
     int (*close)(void *ctx, int handle);     /* the handle is gone, also after an error */
     int (*rename)(void *ctx, const char *from, const char *to); /* replaces `to` */
-    int (*remove)(void *ctx, const char *path);                 /* NOT_FOUND is an error here, too */
-    int (*sync_dir)(void *ctx, const char *dir);                /* [blocks] */
+    int (*remove)(void *ctx, const char *path);  /* NOT_FOUND is an error here, too */
+    int (*sync_dir)(void *ctx, const char *dir); /* [blocks] */
 
     /* Why the last call failed; valid until the next call. Never NULL. */
     const char *(*reason)(void *ctx);

@@ -114,6 +114,12 @@
 #define MVM_DRAIN_MS 1000
 #endif
 
+/* Bytes such a pipe may still hold (F_SETPIPE_SZ allows 1 MiB without privilege); past both limits
+ * somebody outside the build is writing, and it is read no further. */
+#ifndef MVM_DRAIN_MAX
+#define MVM_DRAIN_MAX (2u << 20)
+#endif
+
 /* How long `nix --version` may take; past it a current version is assumed. */
 #ifndef MVM_NIX_PROBE_MS
 #define MVM_NIX_PROBE_MS 10000

@@ -1,0 +1,259 @@
+/* The driver: time, what is pending, and which phase has its turn. */
+#include "internal.h"
+#include <string.h>
+
+void mvm_executor_init(struct mvm_executor *x, const struct mvm_port *port, void *port_ctx,
+                       const struct mvm_executor_config *config)
+{
+    memset(x, 0, sizeof *x);
+    x->port = port;
+    x->ctx = port_ctx;
+    x->config = config;
+    x->from = x->to = x->log = -1;
+    x->wake_ms = UINT64_MAX;
+}
+
+bool mvm_executor_idle(const struct mvm_executor *x)
+{
+    return x->state == MVM_IDLE || x->state == MVM_DONE;
+}
+
+/* The limit in force: the request's, else the configuration's, else the wire's default. */
+static uint64_t timeout_of(const struct mvm_executor *x, const struct mvm_job *job)
+{
+    if (job->has_timeout) {
+        return job->timeout_secs;
+    }
+    return x->config->timeout_secs != 0 ? x->config->timeout_secs : MVM_TIMEOUT_DEFAULT_SECS;
+}
+
+void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint64_t now_ms)
+{
+    x->now_ms = now_ms;
+    x->logged_ms = now_ms;
+    x->deadline_ms = UINT64_MAX;
+    x->wake_ms = now_ms;
+    x->timeout_secs = timeout_of(x, job);
+    x->pending = MVM_PENDING_NONE;
+    x->cause = MVM_CAUSE_NONE;
+    x->cancelled = x->failed = false;
+    x->out_ready = x->out_mounted = x->in_mounted = false;
+    x->exited = x->log_failed = x->log_staged = false;
+    x->artifact = x->staged = 0;
+    x->from = x->to = x->log = -1;
+    x->store_path[0] = '\0';
+    x->text = mvm_text_from("");
+    mvm_executor_take(x, job);
+    mvm_executor_enter(x, MVM_CHECK);
+}
+
+void mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state)
+{
+    x->state = state;
+}
+
+void mvm_executor_cancel(struct mvm_executor *x)
+{
+    if (!mvm_executor_idle(x)) {
+        x->cancelled = true;
+        x->wake_ms = x->now_ms;
+    }
+}
+
+static enum mvm_turn run_state(struct mvm_executor *x)
+{
+    switch (x->state) {
+    case MVM_CHECK:
+        return mvm_executor_check(x);
+    case MVM_MOUNT_OUT:
+        return mvm_executor_mount_out(x);
+    case MVM_MOUNT_IN:
+        return mvm_executor_mount_in(x);
+    case MVM_NIX:
+        return mvm_executor_nix(x);
+    case MVM_PROBE:
+    case MVM_RUN:
+    case MVM_TERM:
+    case MVM_KILL:
+    case MVM_DRAIN:
+        return mvm_executor_process(x);
+    case MVM_PICK:
+        return mvm_executor_pick(x);
+    case MVM_COPY:
+        return mvm_executor_copy(x);
+    case MVM_LOGFILE:
+        return mvm_executor_logfile(x);
+    case MVM_RENAME:
+        return mvm_executor_rename(x);
+    case MVM_SYNC:
+        return mvm_executor_sync(x);
+    case MVM_UNMOUNT:
+        return mvm_executor_unmount(x);
+    case MVM_IDLE:
+    case MVM_DONE:
+        break;
+    }
+    return MVM_TURN_WAIT;
+}
+
+static enum mvm_executor_event answer(struct mvm_executor *x)
+{
+    x->wake_ms = UINT64_MAX;
+    if (x->state == MVM_IDLE) {
+        return MVM_EXECUTOR_WAIT;
+    }
+    x->text = mvm_text_from(x->failed ? x->message : x->store_path);
+    return x->failed ? MVM_EXECUTOR_ERR : MVM_EXECUTOR_OK;
+}
+
+static uint64_t heartbeat_at(const struct mvm_executor *x)
+{
+    uint32_t every = x->config->heartbeat_ms;
+    return every == 0 ? UINT64_MAX : x->logged_ms + every;
+}
+
+/* What a step that has nothing to give returns: a heartbeat where one is due. */
+static enum mvm_executor_event rest(struct mvm_executor *x, enum mvm_executor_event event)
+{
+    if (x->now_ms < heartbeat_at(x)) {
+        return event;
+    }
+    x->text = mvm_text_from("");
+    x->pending = MVM_PENDING_NOTE;
+    return MVM_EXECUTOR_LOG;
+}
+
+enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_ms)
+{
+    x->now_ms = now_ms;
+    for (;;) {
+        mvm_executor_watch(x);
+        if (x->pending != MVM_PENDING_NONE) {
+            return MVM_EXECUTOR_LOG;
+        }
+        if (mvm_executor_idle(x)) {
+            return answer(x);
+        }
+        switch (run_state(x)) {
+        case MVM_TURN_ON:
+            break;
+        case MVM_TURN_YIELD:
+            x->wake_ms = x->now_ms;
+            if (x->pending == MVM_PENDING_NONE && !mvm_executor_idle(x)) {
+                return rest(x, MVM_EXECUTOR_AGAIN);
+            }
+            break;
+        case MVM_TURN_WAIT:
+            return rest(x, MVM_EXECUTOR_WAIT);
+        }
+    }
+}
+
+void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
+{
+    if (x->pending == MVM_PENDING_LINE) {
+        mvm_executor_take_line(x);
+    }
+    x->pending = MVM_PENDING_NONE;
+    x->logged_ms = now_ms;
+    x->wake_ms = now_ms;
+}
+
+/* While a line waits to be taken only the build's clock matters. */
+static uint64_t clock_of(const struct mvm_executor *x)
+{
+    switch (x->state) {
+    case MVM_RUN:
+        return x->cancelled ? x->now_ms : x->deadline_ms;
+    case MVM_PROBE:
+    case MVM_TERM:
+        return x->phase_ms;
+    case MVM_IDLE:
+    case MVM_CHECK:
+    case MVM_MOUNT_OUT:
+    case MVM_MOUNT_IN:
+    case MVM_NIX:
+    case MVM_KILL:
+    case MVM_DRAIN:
+    case MVM_PICK:
+    case MVM_COPY:
+    case MVM_LOGFILE:
+    case MVM_RENAME:
+    case MVM_SYNC:
+    case MVM_UNMOUNT:
+    case MVM_DONE:
+        break;
+    }
+    return UINT64_MAX;
+}
+
+uint64_t mvm_executor_deadline(const struct mvm_executor *x)
+{
+    if (mvm_executor_idle(x)) {
+        return UINT64_MAX;
+    }
+    if (x->pending != MVM_PENDING_NONE) {
+        return clock_of(x);
+    }
+    uint64_t heartbeat = heartbeat_at(x);
+    return x->wake_ms < heartbeat ? x->wake_ms : heartbeat;
+}
+
+static bool reads(const struct mvm_executor *x)
+{
+    return x->pending == MVM_PENDING_NONE && x->state >= MVM_PROBE && x->state <= MVM_DRAIN;
+}
+
+bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream)
+{
+    return reads(x) && !x->output[stream].ended;
+}
+
+bool mvm_executor_wants_exit(const struct mvm_executor *x)
+{
+    return reads(x) && !x->exited && x->state != MVM_DRAIN;
+}
+
+bool mvm_executor_ending(const struct mvm_executor *x)
+{
+    return x->state >= MVM_TERM;
+}
+
+struct mvm_writer mvm_executor_fail(struct mvm_executor *x)
+{
+    struct mvm_writer w;
+    /* A second failure writes into the note's room, where nobody looks. */
+    if (x->failed) {
+        mvm_writer_init(&w, x->note, sizeof x->note);
+    } else {
+        mvm_writer_init(&w, x->message, sizeof x->message);
+    }
+    x->failed = true;
+    return w;
+}
+
+void mvm_executor_fail_reason(struct mvm_executor *x, const char *what, const char *name)
+{
+    const char *reason = x->port->reason(x->ctx);
+    struct mvm_writer w = mvm_executor_fail(x);
+    mvm_writer_add(&w, what);
+    mvm_writer_add(&w, name);
+    mvm_writer_add(&w, ": ");
+    mvm_writer_add(&w, reason);
+    mvm_writer_finish(&w);
+}
+
+struct mvm_writer mvm_executor_note(struct mvm_executor *x)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, x->note, sizeof x->note);
+    mvm_writer_add(&w, "mvm: ");
+    return w;
+}
+
+void mvm_executor_noted(struct mvm_executor *x, const struct mvm_writer *w)
+{
+    struct mvm_writer done = *w;
+    x->text = mvm_writer_finish(&done);
+    x->pending = MVM_PENDING_NOTE;
+}

@@ -1,0 +1,274 @@
+/*
+ * COPY and RENAME: artifacts from the store to the output disk. Each is copied to a temporary name
+ * in slices and made durable; only when all are, each gets its name by rename(2). So at any
+ * moment a name is absent, the old file, or the new one, whole, and a failed copy leaves the
+ * earlier set as it was.
+ */
+#include "internal.h"
+#include <string.h>
+
+enum need {
+    REQUIRED,
+    OPTIONAL,  /* absent from the build: removed from the disk, or an old one would be taken for it
+                */
+    DEFAULTED, /* absent from the build: `fallback` is written */
+};
+
+struct artifact {
+    const char *target;
+    const char *sources[2]; /* first that is there and a regular file */
+    enum need need;
+};
+
+static const struct artifact artifacts[] = {
+    {"vmlinux", {"kernel", "vmlinux"}, REQUIRED},
+    {"rootfs.ext4", {"rootfs", "rootfs.ext4"}, REQUIRED},
+    {"initrd", {"initrd", NULL}, OPTIONAL},
+    {"fc-base.json", {"fc-base.json", NULL}, DEFAULTED},
+};
+
+enum { ARTIFACTS = sizeof artifacts / sizeof artifacts[0] };
+
+static const char fallback[] = "{\"note\":\"Base fc config placeholder\"}\n";
+
+static const char failed_copy[] = "failed to copy artifacts: ";
+
+static const char *join(struct mvm_executor *x, int slot, const char *dir, const char *before,
+                        const char *name, const char *behind)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, x->path[slot], sizeof x->path[slot]);
+    mvm_writer_add(&w, dir);
+    mvm_writer_add(&w, "/");
+    mvm_writer_add(&w, before);
+    mvm_writer_add(&w, name);
+    mvm_writer_add(&w, behind);
+    if (w.cut) {
+        w = mvm_executor_fail(x);
+        mvm_writer_add(&w, failed_copy);
+        mvm_writer_add(&w, name);
+        mvm_writer_add(&w, ": path too long");
+        return NULL;
+    }
+    return x->path[slot];
+}
+
+const char *mvm_executor_path(struct mvm_executor *x, int slot, const char *dir, const char *name)
+{
+    return join(x, slot, dir, "", name, "");
+}
+
+const char *mvm_executor_temporary(struct mvm_executor *x, int slot, const char *name)
+{
+    return join(x, slot, x->config->out_dir, ".", name, ".mvm-tmp");
+}
+
+/* ---- COPY ---- */
+
+static bool passed_over(int r)
+{
+    return r == MVM_PORT_NOT_FOUND || r == MVM_PORT_NOT_REGULAR;
+}
+
+/* None of an artifact's sources will do: says what is the matter with each. */
+static void fail_missing(struct mvm_executor *x, const struct artifact *a, const int results[2])
+{
+    struct mvm_writer w = mvm_executor_fail(x);
+    mvm_writer_add(&w, failed_copy);
+    for (int i = 0; i < 2 && a->sources[i] != NULL; i++) {
+        mvm_writer_add(&w, i == 0 ? "" : "; ");
+        mvm_writer_add(&w, a->sources[i]);
+        mvm_writer_add(&w,
+                       results[i] == MVM_PORT_NOT_FOUND ? ": not found" : ": not a regular file");
+    }
+    mvm_writer_add(&w, " in ");
+    mvm_writer_add(&w, x->store_path);
+    mvm_writer_finish(&w);
+}
+
+enum source { OPENED, ABSENT, FAILED };
+
+/* Opens an artifact's source as `from`. */
+static enum source open_source(struct mvm_executor *x, const struct artifact *a)
+{
+    int results[2] = {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_FOUND};
+    for (int i = 0; i < 2 && a->sources[i] != NULL; i++) {
+        const char *path = mvm_executor_path(x, 0, x->store_path, a->sources[i]);
+        if (path == NULL) {
+            return FAILED;
+        }
+        results[i] = x->port->open_read(x->ctx, path);
+        if (results[i] >= 0) {
+            x->from = results[i];
+            return OPENED;
+        }
+        if (!passed_over(results[i])) {
+            mvm_executor_fail_reason(x, failed_copy, a->sources[i]);
+            return FAILED;
+        }
+    }
+    if (a->need != REQUIRED && results[0] == MVM_PORT_NOT_FOUND) {
+        return ABSENT;
+    }
+    fail_missing(x, a, results);
+    return FAILED;
+}
+
+/* The small text that stands in for an artifact the build did not make. */
+static bool write_fallback(struct mvm_executor *x, const struct artifact *a)
+{
+    const uint8_t *at = (const uint8_t *)fallback;
+    size_t left = sizeof fallback - 1;
+    while (left > 0) {
+        int n = x->port->write(x->ctx, x->to, at, left);
+        if (n <= 0) {
+            mvm_executor_fail_reason(x, failed_copy, a->target);
+            return false;
+        }
+        at += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
+static void begin_artifact(struct mvm_executor *x, const struct artifact *a)
+{
+    enum source source = open_source(x, a);
+    if (source == FAILED) {
+        return;
+    }
+    if (source == ABSENT && a->need == OPTIONAL) {
+        x->artifact++;
+        return;
+    }
+    const char *path = mvm_executor_temporary(x, 1, a->target);
+    if (path == NULL) {
+        return;
+    }
+    x->to = x->port->open_new(x->ctx, path);
+    if (x->to < 0) {
+        mvm_executor_fail_reason(x, failed_copy, a->target);
+        return;
+    }
+    x->staged = (uint8_t)(x->staged | 1u << x->artifact);
+    if (source == ABSENT) {
+        write_fallback(x, a);
+    }
+}
+
+static void close_handle(struct mvm_executor *x, int *handle)
+{
+    if (*handle >= 0) {
+        x->port->close(x->ctx, *handle);
+        *handle = -1;
+    }
+}
+
+static void copy_slice(struct mvm_executor *x, const struct artifact *a)
+{
+    int64_t n = x->port->copy(x->ctx, x->from, x->to, MVM_STAGE_SLICE);
+    if (n < 0) {
+        mvm_executor_fail_reason(x, failed_copy, a->target);
+    } else if (n == 0) {
+        close_handle(x, &x->from);
+    }
+}
+
+static void finish_artifact(struct mvm_executor *x, const struct artifact *a)
+{
+    bool synced = x->port->sync_file(x->ctx, x->to) >= 0;
+    if (!synced) {
+        mvm_executor_fail_reason(x, failed_copy, a->target);
+    }
+    int to = x->to;
+    x->to = -1;
+    if (x->port->close(x->ctx, to) < 0 && synced) {
+        mvm_executor_fail_reason(x, failed_copy, a->target);
+    }
+    x->artifact++;
+}
+
+enum mvm_turn mvm_executor_copy(struct mvm_executor *x)
+{
+    const struct artifact *a = &artifacts[x->artifact];
+    if (x->cancelled) {
+        struct mvm_writer w = mvm_executor_fail(x);
+        mvm_writer_add(&w, "build cancelled");
+    } else if (x->from >= 0) {
+        copy_slice(x, a);
+    } else if (x->to >= 0) {
+        finish_artifact(x, a);
+    } else {
+        begin_artifact(x, a);
+    }
+    if (x->failed) {
+        close_handle(x, &x->from);
+        close_handle(x, &x->to);
+    }
+    if (x->failed || x->artifact == ARTIFACTS) {
+        x->artifact = 0;
+        mvm_executor_enter(x, MVM_LOGFILE);
+    }
+    return MVM_TURN_YIELD;
+}
+
+/* ---- RENAME ---- */
+
+static void put_in_place(struct mvm_executor *x, const char *name)
+{
+    const char *from = mvm_executor_temporary(x, 0, name);
+    const char *to = mvm_executor_path(x, 1, x->config->out_dir, name);
+    if (from != NULL && to != NULL && x->port->rename(x->ctx, from, to) < 0) {
+        mvm_executor_fail_reason(x, failed_copy, name);
+        x->port->remove(x->ctx, from);
+    }
+}
+
+/* A temporary file nobody needs; where it cannot be removed, the next job replaces it. */
+static void discard(struct mvm_executor *x, const char *name)
+{
+    const char *path = mvm_executor_temporary(x, 0, name);
+    if (path != NULL) {
+        x->port->remove(x->ctx, path);
+    }
+}
+
+static void remove_stale(struct mvm_executor *x, const char *name)
+{
+    const char *path = mvm_executor_path(x, 0, x->config->out_dir, name);
+    if (path != NULL) {
+        int r = x->port->remove(x->ctx, path);
+        if (r < 0 && r != MVM_PORT_NOT_FOUND) {
+            mvm_executor_fail_reason(x, failed_copy, name);
+        }
+    }
+}
+
+static void place_artifact(struct mvm_executor *x, int i)
+{
+    bool staged = (x->staged >> i & 1u) != 0;
+    if (staged && x->failed) {
+        discard(x, artifacts[i].target);
+    } else if (staged) {
+        put_in_place(x, artifacts[i].target);
+    } else if (!x->failed && artifacts[i].need == OPTIONAL) {
+        remove_stale(x, artifacts[i].target);
+    }
+}
+
+enum mvm_turn mvm_executor_rename(struct mvm_executor *x)
+{
+    for (int i = 0; i < ARTIFACTS; i++) {
+        place_artifact(x, i);
+    }
+    if (x->log_staged && x->log_failed) {
+        discard(x, "build.log");
+    } else if (x->log_staged) {
+        put_in_place(x, "build.log");
+    }
+    if (x->out_ready && x->port->sync_dir(x->ctx, x->config->out_dir) < 0) {
+        mvm_executor_fail_reason(x, failed_copy, x->config->out_dir);
+    }
+    mvm_executor_enter(x, MVM_SYNC);
+    return MVM_TURN_YIELD;
+}
