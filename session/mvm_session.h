@@ -20,7 +20,8 @@
 #include "mvm_decoder.h"
 #include "mvm_encoder.h"
 
-/* The caller's memory. `fields`: see mvm_decoder.h, MVM_REQUEST_FIELDS_CAP. */
+/* The caller's memory. `fields`: see mvm_decoder.h, MVM_REQUEST_FIELDS_CAP and
+ * MVM_RESPONSE_FIELDS_CAP. */
 struct mvm_session_memory {
     uint8_t *receive;
     size_t receive_cap; /* ≥ 1 */
@@ -37,8 +38,10 @@ enum mvm_session_event {
     MVM_SESSION_ENDED,       /* the peer's half has ended and every frame of it has been taken */
 };
 
+/* Read `message` and `sent`; the rest is the session's own. */
 struct mvm_session {
     struct mvm_message message; /* after MESSAGE */
+    uint64_t sent;              /* bytes handed to the transport since init */
     struct mvm_decoder decoder;
     struct mvm_encoder encoder;
     struct mvm_session_memory memory;
@@ -46,8 +49,9 @@ struct mvm_session {
     size_t receive_end;
     size_t send_start; /* encoded bytes not yet sent: [start, end) */
     size_t send_end;
+    enum mvm_direction direction;
     bool peer_ended;
-    bool finished; /* the decoder has been told so */
+    bool finished; /* the decoder has been told so, and every frame is taken */
 };
 
 /* `direction`: which messages come in. An agent's session takes MVM_REQUESTS. */
@@ -63,8 +67,17 @@ void mvm_session_received(struct mvm_session *s, size_t len);
 /* No more bytes will come (end of file). What came is still decoded, answers still go out. */
 void mvm_session_peer_ended(struct mvm_session *s);
 
-/* The bytes to send next, and how many; NULL and 0: none. They stay until mvm_session_sent. */
-const uint8_t *mvm_session_bytes(struct mvm_session *s, size_t *len);
+/* The transport knows no connections (a serial line) and somebody else may speak from now on: a
+ * frame that has begun is forgotten, unless bytes still wait to be taken by next. What is to be
+ * sent stays. */
+void mvm_session_peer_changed(struct mvm_session *s);
+
+/* The bytes to send next, and how many; NULL and 0: none. They stay where they are until
+ * mvm_session_sent; messages sent meanwhile come behind them. Send few and large pieces: thousands
+ * of small messages gather here between two looks. */
+const uint8_t *mvm_session_bytes(const struct mvm_session *s, size_t *len);
+
+/* The transport took the first `len` of them. */
 void mvm_session_sent(struct mvm_session *s, size_t len);
 
 /* ---- program side ---- */
@@ -77,7 +90,10 @@ enum mvm_session_event mvm_session_next(struct mvm_session *s);
 /* After BAD_FRAME: "parse error: …", for people. */
 void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w);
 
-/* Whether a message may be sent now. */
+/* Whether the peer's half has ended and next has given out every frame of it. */
+bool mvm_session_ended(const struct mvm_session *s);
+
+/* Whether a message may be sent now: the last one is wholly in the send buffer. */
 bool mvm_session_can_send(const struct mvm_session *s);
 
 /* Encodes a message, as much as there is room for; the rest follows as bytes are sent. Call it
