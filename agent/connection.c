@@ -1,0 +1,156 @@
+/* One client's descriptor: bytes between the kernel and the session. */
+#define _GNU_SOURCE
+#include "connection.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void learn(struct mvm_connection *c)
+{
+    int domain = 0;
+    socklen_t len = sizeof domain;
+    c->socket = getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0;
+    c->tty = !c->socket && isatty(c->fd) == 1;
+    if (c->listener != NULL && c->listener->address->kind == MVM_ADDRESS_SERIAL) {
+        c->kind = MVM_CONNECTION_SERIAL;
+    } else {
+        c->kind = c->socket && domain == AF_VSOCK ? MVM_CONNECTION_VSOCK : MVM_CONNECTION_STREAM;
+    }
+    c->readable = c->writable = true;
+    c->newline_due = c->kind == MVM_CONNECTION_SERIAL;
+}
+
+void mvm_connection_init(struct mvm_connection *c, struct mvm_client *client, int fd,
+                         struct mvm_listener *listener)
+{
+    *c = (struct mvm_connection){.client = client, .fd = fd, .listener = listener};
+    learn(c);
+    client->permanent = c->kind == MVM_CONNECTION_SERIAL;
+}
+
+void mvm_connection_reopen(struct mvm_connection *c, int fd)
+{
+    c->fd = fd;
+    learn(c);
+}
+
+void mvm_connection_event(struct mvm_connection *c, uint32_t events)
+{
+    uint32_t hang_up = EPOLLHUP | EPOLLERR;
+    if (c->kind == MVM_CONNECTION_VSOCK) {
+        hang_up |= EPOLLRDHUP;
+    }
+    c->readable = c->readable || (events & ~(uint32_t)EPOLLOUT) != 0;
+    c->writable = c->writable || (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
+    if (c->kind != MVM_CONNECTION_SERIAL && (events & hang_up) != 0) {
+        c->hung_up = true;
+    }
+}
+
+/* The descriptor is of no use any more. A serial port is closed, and opened again later; what was
+ * asked for over it goes on meanwhile. */
+static void lose(struct mvm_connection *c, const char *why, uint64_t now_ms)
+{
+    if (c->kind != MVM_CONNECTION_SERIAL) {
+        c->gone = true;
+        return;
+    }
+    close(c->fd);
+    c->fd = -1;
+    c->readable = c->writable = false;
+    c->look_ms = 0;
+    mvm_session_peer_changed(&c->client->session);
+    mvm_listener_lost(c->listener, why, now_ms);
+}
+
+static void end_of_file(struct mvm_connection *c, uint64_t now_ms)
+{
+    switch (c->kind) {
+    case MVM_CONNECTION_STREAM:
+        mvm_session_peer_ended(&c->client->session);
+        break;
+    case MVM_CONNECTION_VSOCK:
+        mvm_session_peer_ended(&c->client->session);
+        c->gone = true;
+        break;
+    case MVM_CONNECTION_SERIAL:
+        if (c->tty) { /* raw: only a hang-up gives it */
+            lose(c, "hung up", now_ms);
+            break;
+        }
+        mvm_session_peer_changed(&c->client->session);
+        c->look_ms = now_ms + MVM_PAUSE_MS;
+        break;
+    }
+}
+
+void mvm_connection_read(struct mvm_connection *c, uint64_t now_ms)
+{
+    if (c->look_ms != 0 && now_ms >= c->look_ms) {
+        c->readable = c->writable = true;
+    }
+    size_t cap;
+    uint8_t *room = mvm_session_room(&c->client->session, &cap);
+    if (c->readable && cap > 0) {
+        ssize_t n = read(c->fd, room, cap);
+        if (n > 0) {
+            mvm_session_received(&c->client->session, (size_t)n);
+            c->look_ms = 0;
+            return;
+        }
+        if (n < 0 && errno == EINTR) {
+            return;
+        }
+        c->readable = false;
+        if (n == 0) {
+            end_of_file(c, now_ms);
+        } else if (errno == EAGAIN) {
+            c->look_ms = 0;
+        } else {
+            lose(c, strerror(errno), now_ms);
+        }
+    }
+    c->gone = c->gone || c->hung_up;
+}
+
+/* The result of a write: > 0 bytes taken. */
+static ssize_t put(struct mvm_connection *c, const void *bytes, size_t len, uint64_t now_ms)
+{
+    ssize_t n = c->socket ? send(c->fd, bytes, len, MSG_NOSIGNAL) : write(c->fd, bytes, len);
+    if (n < 0 && errno == EAGAIN) {
+        c->writable = false;
+    } else if (n < 0 && errno != EINTR) {
+        c->writable = false;
+        lose(c, strerror(errno), now_ms);
+    }
+    return n;
+}
+
+bool mvm_connection_write(struct mvm_connection *c, uint64_t now_ms)
+{
+    struct mvm_session *s = &c->client->session;
+    if (c->writable && c->newline_due) {
+        c->newline_due = put(c, "\n", 1, now_ms) != 1;
+    }
+    size_t len;
+    const uint8_t *bytes = mvm_session_bytes(s, &len);
+    if (!c->writable || c->newline_due || bytes == NULL) {
+        return false;
+    }
+    bool could_send = mvm_session_can_send(s);
+    ssize_t n = put(c, bytes, len, now_ms);
+    if (n > 0) {
+        mvm_session_sent(s, (size_t)n);
+    }
+    return !could_send && mvm_session_can_send(s);
+}
+
+bool mvm_connection_ready(struct mvm_connection *c)
+{
+    size_t room, bytes;
+    mvm_session_room(&c->client->session, &room);
+    mvm_session_bytes(&c->client->session, &bytes);
+    return (c->readable && room > 0) || (c->writable && bytes > 0) || (c->hung_up && !c->gone);
+}

@@ -1,0 +1,474 @@
+/* The event loop: read, step the service, write, close, accept, wait. */
+#define _GNU_SOURCE
+#include "loop.h"
+#include "log.h"
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS = 64, ACCEPTS = 16 };
+
+/* What an event is about; the index of a listener or connection in the low half. */
+enum source {
+    SOURCE_BUILD = 0,
+    SOURCE_SIGNAL = 1 << 16,
+    SOURCE_LISTENER = 2 << 16,
+    SOURCE_CONNECTION = 3 << 16,
+};
+
+static uint64_t clock_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool watch(struct mvm_agent *a, int fd, uint32_t events, size_t tag)
+{
+    struct epoll_event e = {.events = events | EPOLLET, .data.u32 = (uint32_t)tag};
+    return epoll_ctl(a->epoll, EPOLL_CTL_ADD, fd, &e) == 0;
+}
+
+/* ---- the build's descriptors come and go inside the port: the watch goes around it ---- */
+
+enum { BUILD_FDS = 3 };
+
+static int build_fd(const struct mvm_agent *a, int i)
+{
+    return i < MVM_STREAMS ? mvm_posix_output_fd(&a->posix, (enum mvm_stream)i)
+                           : mvm_posix_exit_fd(&a->posix);
+}
+
+/* The executor reads until nothing is left before it waits, so an edge says all there is to say. */
+static int spawn(void *ctx, const char *const argv[])
+{
+    struct mvm_agent *a = ctx;
+    int r = mvm_posix_port.spawn(&a->posix, argv);
+    for (int i = 0; r >= 0 && i < BUILD_FDS; i++) {
+        if (build_fd(a, i) >= 0) {
+            watch(a, build_fd(a, i), EPOLLIN, SOURCE_BUILD);
+        }
+    }
+    return r;
+}
+
+static void close_build(void *ctx)
+{
+    struct mvm_agent *a = ctx;
+    for (int i = 0; i < BUILD_FDS; i++) {
+        if (build_fd(a, i) >= 0) {
+            epoll_ctl(a->epoll, EPOLL_CTL_DEL, build_fd(a, i), NULL);
+        }
+    }
+    mvm_posix_port.close_build(&a->posix);
+}
+
+/* ---- connections ---- */
+
+static struct mvm_connection *free_connection(struct mvm_agent *a)
+{
+    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+        if (a->connections[i].client == NULL) {
+            return &a->connections[i];
+        }
+    }
+    return NULL;
+}
+
+static struct mvm_client *attach(struct mvm_agent *a, const struct mvm_connection *c)
+{
+    struct mvm_buffers *b = &a->buffers[c - a->connections];
+    struct mvm_session_memory memory = {
+        .receive = b->receive,
+        .receive_cap = sizeof b->receive,
+        .send = b->send,
+        .send_cap = sizeof b->send,
+        .fields = b->fields,
+        .fields_cap = sizeof b->fields,
+    };
+    return mvm_service_attach(&a->service, &memory, a->now_ms);
+}
+
+static bool watch_connection(struct mvm_agent *a, const struct mvm_connection *c, int fd)
+{
+    return watch(a, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP,
+                 SOURCE_CONNECTION | (size_t)(c - a->connections));
+}
+
+/* Serves `fd` from now on; where that cannot be, errno says why and `fd` stays the caller's. */
+static bool add_connection(struct mvm_agent *a, int fd, struct mvm_listener *listener)
+{
+    struct mvm_connection *c = free_connection(a);
+    struct mvm_client *client = c != NULL ? attach(a, c) : NULL;
+    if (client == NULL) {
+        errno = EAGAIN;
+        return false;
+    }
+    if (!watch_connection(a, c, fd)) {
+        mvm_service_detach(&a->service, client);
+        return false;
+    }
+    mvm_connection_init(c, client, fd, listener);
+    return true;
+}
+
+static void close_connection(struct mvm_agent *a, struct mvm_connection *c)
+{
+    mvm_service_detach(&a->service, c->client);
+    c->client = NULL;
+    close(c->fd);
+    if (c->listener != NULL) {
+        c->listener->state = MVM_LISTENER_OVER;
+    }
+    for (size_t i = 0; i < a->options->listen_len; i++) {
+        if (a->listeners[i].state == MVM_LISTENER_UP) {
+            a->listeners[i].retry_ms = 0; /* a slot is free */
+        }
+    }
+}
+
+/* Whoever uses the line next gets a fresh session on it; what nobody took is lost, and said so. */
+static void restart_serial(struct mvm_agent *a, struct mvm_connection *c)
+{
+    mvm_service_detach(&a->service, c->client);
+    c->client = attach(a, c);
+    c->client->permanent = true;
+    c->newline_due = true;
+}
+
+static void reap(struct mvm_agent *a)
+{
+    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+        struct mvm_connection *c = &a->connections[i];
+        if (c->client == NULL) {
+            continue;
+        }
+        if (c->client->stalled) {
+            mvm_log("a client takes nothing of what its build has to say: ", "given up", NULL);
+        }
+        if (c->client->stalled && c->kind == MVM_CONNECTION_SERIAL) {
+            restart_serial(a, c);
+        } else if (c->client->stalled || c->gone || mvm_service_done(&a->service, c->client)) {
+            close_connection(a, c);
+        }
+    }
+}
+
+static struct mvm_connection *connection_of(struct mvm_agent *a, const struct mvm_client *client)
+{
+    for (size_t i = 0; client != NULL && i < MVM_CLIENTS_MAX; i++) {
+        if (a->connections[i].client == client) {
+            return &a->connections[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- listeners ---- */
+
+/* A slot for the connection that waits; the one idle longest makes room where all are taken. */
+static bool make_room(struct mvm_agent *a, struct mvm_listener *l)
+{
+    if (free_connection(a) != NULL) {
+        return true;
+    }
+    if (!mvm_listener_waits(l)) {
+        l->pending = false;
+        return false;
+    }
+    struct mvm_connection *idle =
+        connection_of(a, mvm_service_idlest(&a->service, MVM_IDLE_EVICT_MS));
+    if (idle == NULL) {
+        l->retry_ms = a->now_ms + MVM_PAUSE_MS;
+        return false;
+    }
+    close_connection(a, idle);
+    return true;
+}
+
+static void accept_some(struct mvm_agent *a, struct mvm_listener *l)
+{
+    for (int i = 0; i < ACCEPTS && l->pending && l->retry_ms <= a->now_ms; i++) {
+        int fd = make_room(a, l) ? mvm_listener_accept(l, a->options, a->now_ms) : -1;
+        if (fd >= 0 && !add_connection(a, fd, NULL)) {
+            mvm_log("cannot serve a client: ", strerror(errno), NULL);
+            close(fd);
+        }
+    }
+}
+
+/* Gives a SERVING listener's descriptor to its connection: the one it had, or a new one. */
+static bool hand_over(struct mvm_agent *a, struct mvm_listener *l)
+{
+    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+        struct mvm_connection *c = &a->connections[i];
+        if (c->client == NULL || c->listener != l) {
+            continue;
+        }
+        if (!watch_connection(a, c, l->fd)) {
+            return false;
+        }
+        mvm_connection_reopen(c, l->fd);
+        return true;
+    }
+    return add_connection(a, l->fd, l);
+}
+
+static void open_listener(struct mvm_agent *a, struct mvm_listener *l)
+{
+    if (!mvm_listener_open(l, a->now_ms)) {
+        return;
+    }
+    bool served = l->state == MVM_LISTENER_SERVING
+                      ? hand_over(a, l)
+                      : watch(a, l->fd, EPOLLIN, SOURCE_LISTENER | (size_t)(l - a->listeners));
+    if (served) {
+        mvm_listener_say_up(l);
+    } else {
+        const char *why = strerror(errno);
+        close(l->fd);
+        mvm_listener_lost(l, why, a->now_ms);
+    }
+}
+
+static void tend_listeners(struct mvm_agent *a)
+{
+    for (size_t i = 0; i < a->options->listen_len && a->stop_ms == 0; i++) {
+        struct mvm_listener *l = &a->listeners[i];
+        if (l->state == MVM_LISTENER_DOWN && l->retry_ms <= a->now_ms) {
+            open_listener(a, l);
+        } else if (l->state == MVM_LISTENER_UP) {
+            accept_some(a, l);
+        }
+    }
+}
+
+static bool all_over(const struct mvm_agent *a)
+{
+    for (size_t i = 0; i < a->options->listen_len; i++) {
+        if (a->listeners[i].state != MVM_LISTENER_OVER) {
+            return false;
+        }
+    }
+    return mvm_service_idle(&a->service);
+}
+
+/* ---- signals ---- */
+
+static bool open_signals(struct mvm_agent *a)
+{
+    sigset_t set;
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would take every exit status away */
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return a->signals >= 0 && watch(a, a->signals, EPOLLIN, SOURCE_SIGNAL);
+}
+
+static void take_signals(struct mvm_agent *a)
+{
+    struct signalfd_siginfo info;
+    while (read(a->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (a->stop_ms != 0) {
+            a->stop_now = true;
+            continue;
+        }
+        mvm_log("stopping: ", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", NULL);
+        mvm_service_stop(&a->service);
+        a->stop_ms = UINT64_MAX;
+    }
+}
+
+static bool all_flushed(const struct mvm_agent *a)
+{
+    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+        const struct mvm_connection *c = &a->connections[i];
+        if (c->client != NULL && !mvm_session_flushed(&c->client->session)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether to leave the loop. Once no build is left, clients have a moment to take their answers. */
+static bool finished(struct mvm_agent *a)
+{
+    if (a->stop_ms == 0) {
+        return all_over(a);
+    }
+    if (!mvm_service_idle(&a->service)) {
+        return a->stop_now;
+    }
+    a->stop_ms = sooner(a->stop_ms, a->now_ms + MVM_TERM_GRACE_MS);
+    return a->stop_now || a->now_ms >= a->stop_ms || all_flushed(a);
+}
+
+/* ---- the loop ---- */
+
+static void log_start(const struct mvm_service *v)
+{
+    struct mvm_log_line line;
+    struct mvm_job job = mvm_ticket_job(&v->queue[0]);
+    mvm_log_begin(&line, "build started: ");
+    mvm_writer_add_text(&line.w, job.flake_ref);
+    mvm_writer_add(&line.w, "#");
+    mvm_writer_add_text(&line.w, job.attr);
+    mvm_log_end(&line);
+}
+
+static void log_end(const struct mvm_service *v)
+{
+    struct mvm_log_line line;
+    mvm_log_begin(&line, v->answer.kind == MVM_OK ? "build done: " : "build failed: ");
+    mvm_writer_add_text(&line.w, v->answer.text);
+    mvm_log_end(&line);
+}
+
+static bool step_service(struct mvm_agent *a)
+{
+    bool was_building = mvm_service_building(&a->service);
+    bool more = mvm_service_step(&a->service, a->now_ms);
+    bool is_building = mvm_service_building(&a->service);
+    if (!was_building && is_building) {
+        log_start(&a->service);
+    } else if (was_building && !is_building) {
+        log_end(&a->service);
+    }
+    return more;
+}
+
+static void read_connections(struct mvm_agent *a)
+{
+    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+        if (a->connections[i].client != NULL) {
+            mvm_connection_read(&a->connections[i], a->now_ms);
+        }
+    }
+}
+
+/* Returns whether there is more to do at once. */
+static bool write_connections(struct mvm_agent *a)
+{
+    bool more = false;
+    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+        struct mvm_connection *c = &a->connections[i];
+        if (c->client != NULL) {
+            more = mvm_connection_write(c, a->now_ms) || mvm_connection_ready(c) || more;
+        }
+    }
+    return more;
+}
+
+static uint64_t deadline(const struct mvm_agent *a)
+{
+    uint64_t at = mvm_service_deadline(&a->service);
+    if (mvm_service_building(&a->service) && mvm_posix_exit_fd(&a->posix) < 0 &&
+        mvm_executor_wants_exit(&a->executor)) {
+        at = sooner(at, a->now_ms + MVM_KILL_POLL_MS); /* no pidfd in this kernel */
+    }
+    for (size_t i = 0; i < a->options->listen_len && a->stop_ms == 0; i++) {
+        const struct mvm_listener *l = &a->listeners[i];
+        if (l->state == MVM_LISTENER_DOWN || (l->state == MVM_LISTENER_UP && l->pending)) {
+            at = sooner(at, l->retry_ms);
+        }
+    }
+    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+        const struct mvm_connection *c = &a->connections[i];
+        if (c->client != NULL && c->look_ms != 0) {
+            at = sooner(at, c->look_ms);
+        }
+    }
+    return a->stop_ms != 0 ? sooner(at, a->stop_ms) : at;
+}
+
+static int patience(const struct mvm_agent *a, bool more)
+{
+    uint64_t at = more ? 0 : deadline(a);
+    if (at == UINT64_MAX) {
+        return -1;
+    }
+    uint64_t left = at > a->now_ms ? at - a->now_ms : 0;
+    return left < INT_MAX ? (int)left : INT_MAX;
+}
+
+static void take_event(struct mvm_agent *a, const struct epoll_event *e)
+{
+    size_t index = e->data.u32 & 0xffff;
+    switch ((enum source)(e->data.u32 - index)) {
+    case SOURCE_CONNECTION:
+        mvm_connection_event(&a->connections[index], e->events);
+        break;
+    case SOURCE_LISTENER:
+        a->listeners[index].pending = true;
+        break;
+    case SOURCE_SIGNAL:
+        take_signals(a);
+        break;
+    case SOURCE_BUILD: /* the step that follows looks for itself */
+        break;
+    }
+}
+
+static void wait_for_events(struct mvm_agent *a, bool more)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(a->epoll, events, EVENTS, patience(a, more));
+    a->now_ms = clock_ms();
+    for (int i = 0; i < n; i++) {
+        take_event(a, &events[i]);
+    }
+}
+
+static bool init(struct mvm_agent *a, const struct mvm_options *options)
+{
+    a->options = options;
+    a->now_ms = clock_ms();
+    a->port = mvm_posix_port;
+    a->port.spawn = spawn;
+    a->port.close_build = close_build;
+    mvm_posix_init(&a->posix, &options->posix);
+    mvm_executor_init(&a->executor, &a->port, a, &options->executor);
+    mvm_service_init(&a->service, &a->executor, &options->service, a->clients, MVM_CLIENTS_MAX);
+    for (size_t i = 0; i < options->listen_len; i++) {
+        mvm_listener_init(&a->listeners[i], &options->listen[i]);
+    }
+    a->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return a->epoll >= 0 && open_signals(a);
+}
+
+int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
+{
+    if (!init(a, options)) {
+        mvm_log("cannot start: ", strerror(errno), NULL);
+        return 1;
+    }
+    bool more = true;
+    tend_listeners(a);
+    while (!finished(a)) {
+        wait_for_events(a, more);
+        read_connections(a);
+        more = step_service(a);
+        more = write_connections(a) || more;
+        reap(a);
+        tend_listeners(a);
+    }
+    for (size_t i = 0; i < options->listen_len; i++) {
+        mvm_listener_close(&a->listeners[i]);
+    }
+    mvm_posix_fini(&a->posix);
+    return a->stop_now ? 1 : 0;
+}

@@ -1,0 +1,375 @@
+/* The command line: a table of options, and for each kind of value a function that takes it. */
+#include "options.h"
+#include "mvm_version.h"
+#include <limits.h>
+#include <string.h>
+
+/* Seconds that no machine stays up for, and that still are milliseconds in 64 bits. */
+#define FOREVER_SECS (UINT64_MAX / 2000)
+
+enum { SUN_PATH_CAP = 108 }; /* unix(7): with the terminator */
+
+struct option;
+
+/* Takes an option's values; NULL, or what is wrong with them. */
+typedef const char *setter(struct mvm_options *o, const struct option *option,
+                           char *const values[]);
+
+struct option {
+    const char *name;
+    const char *values; /* as the help shows them; NULL: none */
+    int values_len;
+    setter *set;   /* NULL: the option ends the parsing with `wish` */
+    size_t offset; /* of the member of struct mvm_options that it fills, for those that share */
+    enum mvm_options_wish wish;
+    const char *help;
+};
+
+/* ---- values ---- */
+
+static bool read_u64(const char *digits, uint64_t max, uint64_t *value)
+{
+    uint64_t v = 0;
+    for (const char *p = digits; *p != '\0'; p++) {
+        uint64_t digit = (uint64_t)(unsigned char)*p - '0';
+        if (digit > 9 || v > (max - digit) / 10) {
+            return false;
+        }
+        v = v * 10 + digit;
+    }
+    *value = v;
+    return digits[0] != '\0';
+}
+
+static bool read_u32(const char *digits, uint32_t max, uint32_t *value)
+{
+    uint64_t v = 0;
+    bool sound = read_u64(digits, max, &v);
+    *value = (uint32_t)v;
+    return sound;
+}
+
+/* What follows `prefix` in `text`; NULL: it does not begin with it. */
+static const char *after(const char *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return strncmp(text, prefix, len) == 0 ? text + len : NULL;
+}
+
+static const char *check_path(const char *path, size_t cap)
+{
+    if (path[0] == '\0') {
+        return "no path";
+    }
+    return strlen(path) < cap ? NULL : "path too long";
+}
+
+/* CID:PORT or PORT. */
+static const char *read_vsock(struct mvm_address *a, const char *text)
+{
+    const char *port = strchr(text, ':');
+    a->cid = UINT32_MAX;
+    if (port != NULL) {
+        char cid[16] = "";
+        size_t len = (size_t)(port - text);
+        if (len < sizeof cid) {
+            memcpy(cid, text, len);
+        }
+        if (strcmp(cid, "any") != 0 && !read_u32(cid, UINT32_MAX - 1, &a->cid)) {
+            return "the CID is neither a number nor any";
+        }
+        text = port + 1;
+    }
+    return read_u32(text, UINT32_MAX - 1, &a->port) ? NULL : "the port is no number";
+}
+
+static const char *read_address(struct mvm_address *a, const char *text)
+{
+    const char *rest;
+    *a = (struct mvm_address){.text = text};
+    if ((rest = after(text, "vsock:")) != NULL) {
+        a->kind = MVM_ADDRESS_VSOCK;
+        return read_vsock(a, rest);
+    }
+    if ((rest = after(text, "unix:")) != NULL) {
+        a->kind = MVM_ADDRESS_UNIX;
+        a->path = rest;
+        return check_path(rest, SUN_PATH_CAP);
+    }
+    if ((rest = after(text, "serial:")) != NULL) {
+        a->kind = MVM_ADDRESS_SERIAL;
+        a->path = rest;
+        return check_path(rest, MVM_PATH_MAX);
+    }
+    if ((rest = after(text, "fd:")) != NULL) {
+        uint32_t fd;
+        a->kind = MVM_ADDRESS_FD;
+        bool sound = read_u32(rest, INT_MAX, &fd);
+        a->fd = (int)fd;
+        return sound ? NULL : "no descriptor's number";
+    }
+    return "neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE";
+}
+
+/* ---- setters ---- */
+
+static const char *set_listen(struct mvm_options *o, const struct option *option,
+                              char *const values[])
+{
+    (void)option;
+    if (o->listen_len == MVM_LISTENERS_MAX) {
+        return "too many listeners";
+    }
+    return read_address(&o->listen[o->listen_len++], values[0]);
+}
+
+static void set_string(struct mvm_options *o, const struct option *option, const char *value)
+{
+    memcpy((char *)o + option->offset, &value, sizeof value);
+}
+
+static const char *set_path(struct mvm_options *o, const struct option *option,
+                            char *const values[])
+{
+    set_string(o, option, values[0]);
+    return check_path(values[0], MVM_PATH_MAX);
+}
+
+static const char *set_device(struct mvm_options *o, const struct option *option,
+                              char *const values[])
+{
+    if (strcmp(values[0], "none") == 0) {
+        set_string(o, option, NULL);
+        return NULL;
+    }
+    return set_path(o, option, values);
+}
+
+static const char *set_nix_option(struct mvm_options *o, const struct option *option,
+                                  char *const values[])
+{
+    (void)option;
+    if (o->executor.nix_options_len == MVM_NIX_OPTIONS_MAX) {
+        return "too many nix options";
+    }
+    o->nix_options[o->executor.nix_options_len++] =
+        (struct mvm_nix_option){.name = values[0], .value = values[1]};
+    return values[0][0] != '\0' ? NULL : "no name";
+}
+
+static const char *set_timeout(struct mvm_options *o, const struct option *option,
+                               char *const values[])
+{
+    (void)option;
+    uint64_t secs;
+    if (!read_u64(values[0], FOREVER_SECS, &secs)) {
+        return "no number of seconds";
+    }
+    o->executor.timeout_secs = secs > 0 ? secs : FOREVER_SECS;
+    return NULL;
+}
+
+static const char *set_heartbeat(struct mvm_options *o, const struct option *option,
+                                 char *const values[])
+{
+    (void)option;
+    uint32_t secs;
+    if (!read_u32(values[0], UINT32_MAX / 1000, &secs)) {
+        return "no number of seconds";
+    }
+    o->executor.heartbeat_ms = o->service.heartbeat_ms = secs * 1000;
+    return NULL;
+}
+
+static const char *set_allow_cid(struct mvm_options *o, const struct option *option,
+                                 char *const values[])
+{
+    (void)option;
+    if (strcmp(values[0], "any") == 0) {
+        o->any_cid = true;
+        return NULL;
+    }
+    if (o->allowed_cids_len == MVM_ALLOWED_CIDS_MAX) {
+        return "too many CIDs";
+    }
+    bool sound = read_u32(values[0], UINT32_MAX - 1, &o->allowed_cids[o->allowed_cids_len++]);
+    return sound ? NULL : "neither a CID nor any";
+}
+
+static const char *set_keep_building(struct mvm_options *o, const struct option *option,
+                                     char *const values[])
+{
+    (void)option;
+    (void)values;
+    o->service.keep_building = true;
+    return NULL;
+}
+
+/* ---- the table ---- */
+
+#define MEMBER(name) offsetof(struct mvm_options, name)
+
+static const struct option options[] = {
+    {"--listen", "ADDRESS", 1, set_listen, 0, 0,
+     "where to take requests; may be given several times:\n"
+     "vsock[:CID]:PORT, unix:PATH, fd:N (a listening socket, or\n"
+     "one connection), serial:DEVICE [vsock:21470]"},
+    {"--out-dir", "DIR", 1, set_path, MEMBER(executor.out_dir), 0,
+     "where artifacts go [/build-out]"},
+    {"--out-dev", "DEV|none", 1, set_device, MEMBER(executor.out_device), 0,
+     "mounted there for a build, if nothing is [/dev/vdb]"},
+    {"--in-dir", "DIR", 1, set_path, MEMBER(executor.in_dir), 0,
+     "the flake reference that stands for the input disk\n[/build-in]"},
+    {"--in-dev", "DEV|none", 1, set_device, MEMBER(executor.in_device), 0,
+     "mounted there read-only, if nothing is [/dev/vdc]"},
+    {"--nix", "PATH", 1, set_path, MEMBER(posix.nix), 0,
+     "the nix program [PATH, then the usual places]"},
+    {"--nix-option", "NAME VALUE", 2, set_nix_option, 0, 0,
+     "an --option for nix; may be given several times"},
+    {"--timeout", "SECONDS", 1, set_timeout, 0, 0,
+     "for builds that ask for none; 0: no limit [1800]"},
+    {"--heartbeat", "SECONDS", 1, set_heartbeat, 0, 0,
+     "silence before an empty Log line; 0: none [10]"},
+    {"--policy", "FILE", 1, set_path, MEMBER(executor.policy_file), 0,
+     "may forbid builds; absent: they are allowed\n[/mnt/config/security-policy.json]"},
+    {"--allow-cid", "CID|any", 1, set_allow_cid, 0, 0,
+     "a vsock peer to serve besides the host; may be given\nseveral times"},
+    {"--keep-building", NULL, 0, set_keep_building, 0, 0,
+     "go on with a build whose client has gone"},
+    {"--version", NULL, 0, NULL, 0, MVM_OPTIONS_VERSION, "print the version"},
+    {"--help", NULL, 0, NULL, 0, MVM_OPTIONS_HELP, "print this"},
+};
+
+enum { OPTIONS_LEN = sizeof options / sizeof options[0], HELP_COLUMN = 26 };
+
+static void set_defaults(struct mvm_options *o)
+{
+    memset(o, 0, sizeof *o);
+    o->executor = (struct mvm_executor_config){
+        .out_dir = "/build-out",
+        .out_device = "/dev/vdb",
+        .in_dir = "/build-in",
+        .in_device = "/dev/vdc",
+        .policy_file = "/mnt/config/security-policy.json",
+        .nix_options = o->nix_options,
+        .timeout_secs = MVM_TIMEOUT_DEFAULT_SECS,
+        .heartbeat_ms = MVM_HEARTBEAT_MS,
+    };
+    o->service.heartbeat_ms = MVM_HEARTBEAT_MS;
+    o->posix.subreaper = true;
+}
+
+/* The option that `arg` names; `*value` is what follows a '=', or NULL. */
+static const struct option *find_option(const char *arg, const char **value)
+{
+    for (size_t i = 0; i < OPTIONS_LEN; i++) {
+        const char *rest = after(arg, options[i].name);
+        if (rest != NULL && (*rest == '\0' || *rest == '=')) {
+            *value = *rest == '=' ? rest + 1 : NULL;
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+static enum mvm_options_wish mistake(struct mvm_writer *why, const char *name, const char *value,
+                                     const char *what)
+{
+    mvm_writer_add(why, name);
+    if (value != NULL) {
+        mvm_writer_add(why, " ");
+        mvm_writer_add(why, value);
+    }
+    mvm_writer_add(why, ": ");
+    mvm_writer_add(why, what);
+    mvm_writer_finish(why);
+    return MVM_OPTIONS_MISTAKE;
+}
+
+/* One option with its values, from argv[*at] on. */
+static enum mvm_options_wish parse_one(struct mvm_options *o, int argc, char *const argv[], int *at,
+                                       struct mvm_writer *why)
+{
+    const char *attached = NULL;
+    const struct option *option = find_option(argv[*at], &attached);
+    if (option == NULL) {
+        return mistake(why, argv[*at], NULL, "unknown option");
+    }
+    if (attached != NULL && option->values_len == 0) {
+        return mistake(why, option->name, attached, "takes no value");
+    }
+    if (option->set == NULL) {
+        return option->wish;
+    }
+    char *values[2] = {NULL, NULL};
+    for (int i = 0; i < option->values_len; i++) {
+        if (i == 0 && attached != NULL) {
+            values[0] = argv[*at] + (attached - argv[*at]);
+        } else if (++*at < argc) {
+            values[i] = argv[*at];
+        } else {
+            return mistake(why, option->name, option->values, "value missing");
+        }
+    }
+    const char *what = option->set(o, option, values);
+    return what == NULL ? MVM_OPTIONS_RUN : mistake(why, option->name, values[0], what);
+}
+
+enum mvm_options_wish mvm_options_parse(struct mvm_options *o, int argc, char *const argv[],
+                                        struct mvm_writer *why)
+{
+    set_defaults(o);
+    for (int at = 1; at < argc; at++) {
+        enum mvm_options_wish wish = parse_one(o, argc, argv, &at, why);
+        if (wish != MVM_OPTIONS_RUN) {
+            return wish;
+        }
+    }
+    if (o->listen_len == 0) {
+        read_address(&o->listen[o->listen_len++], "vsock:21470");
+    }
+    return MVM_OPTIONS_RUN;
+}
+
+/* ---- help ---- */
+
+static void add_spaces(struct mvm_writer *w, size_t n)
+{
+    for (; n > 0; n--) {
+        mvm_writer_add(w, " ");
+    }
+}
+
+static void add_option(struct mvm_writer *w, const struct option *option)
+{
+    size_t start = w->len;
+    mvm_writer_add(w, "  ");
+    mvm_writer_add(w, option->name);
+    if (option->values != NULL) {
+        mvm_writer_add(w, " ");
+        mvm_writer_add(w, option->values);
+    }
+    size_t len = w->len - start;
+    add_spaces(w, len < HELP_COLUMN ? HELP_COLUMN - len : 1);
+    for (const char *line = option->help; *line != '\0';) {
+        size_t line_len = strcspn(line, "\n");
+        mvm_writer_add_text(w, (struct mvm_text){line, line_len});
+        mvm_writer_add(w, "\n");
+        line += line_len;
+        if (*line == '\n') {
+            line++;
+            add_spaces(w, HELP_COLUMN);
+        }
+    }
+}
+
+void mvm_options_help(struct mvm_writer *w)
+{
+    mvm_writer_add(w, "mvm-builder-agent " MVM_VERSION
+                      ": takes build requests from a microVM's host, runs nix build,\n"
+                      "streams its log and stages kernel and root filesystem.\n\n"
+                      "usage: mvm-builder-agent [OPTION]…   (--name VALUE or --name=VALUE)\n\n");
+    for (size_t i = 0; i < OPTIONS_LEN; i++) {
+        add_option(w, &options[i]);
+    }
+}

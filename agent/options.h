@@ -1,0 +1,59 @@
+/*
+ * The command line. Parsing touches nothing but its arguments, and borrows the strings in argv.
+ */
+#ifndef MVM_OPTIONS_H
+#define MVM_OPTIONS_H
+
+#include "mvm_executor.h"
+#include "mvm_limits.h"
+#include "mvm_posix.h"
+#include "mvm_service.h"
+#include "mvm_text.h"
+
+enum mvm_address_kind {
+    MVM_ADDRESS_VSOCK,  /* vsock[:CID]:PORT */
+    MVM_ADDRESS_UNIX,   /* unix:PATH */
+    MVM_ADDRESS_FD,     /* fd:N */
+    MVM_ADDRESS_SERIAL, /* serial:DEVICE */
+};
+
+struct mvm_address {
+    enum mvm_address_kind kind;
+    const char *text; /* the whole, as given */
+    const char *path; /* UNIX, SERIAL */
+    uint32_t cid;     /* VSOCK: where to listen; UINT32_MAX: on every CID this machine has */
+    uint32_t port;    /* VSOCK */
+    int fd;           /* FD */
+};
+
+enum { MVM_ALLOWED_CIDS_MAX = 16 };
+
+/* Everything the agent is told. It points into itself: do not copy it. */
+struct mvm_options {
+    struct mvm_address listen[MVM_LISTENERS_MAX];
+    size_t listen_len;
+    uint32_t allowed_cids[MVM_ALLOWED_CIDS_MAX]; /* besides the host, 2 */
+    size_t allowed_cids_len;
+    bool any_cid;
+    struct mvm_nix_option nix_options[MVM_NIX_OPTIONS_MAX];
+    struct mvm_executor_config executor;
+    struct mvm_service_config service;
+    struct mvm_posix_config posix;
+};
+
+enum mvm_options_wish {
+    MVM_OPTIONS_RUN,
+    MVM_OPTIONS_HELP,
+    MVM_OPTIONS_VERSION,
+    MVM_OPTIONS_MISTAKE, /* `why` names the option, the value and what is wrong with it */
+};
+
+/* Fills `*o` with defaults, then with argv[1 … argc-1]. The first --help, --version or mistake
+ * ends it. */
+enum mvm_options_wish mvm_options_parse(struct mvm_options *o, int argc, char *const argv[],
+                                        struct mvm_writer *why);
+
+/* Every option with its default, for people; under 4 KiB. */
+void mvm_options_help(struct mvm_writer *w);
+
+#endif
