@@ -1,0 +1,333 @@
+/* The agent's command line. */
+#include "options.h"
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ARGS_MAX = 64 };
+
+static struct mvm_options options;
+static char why_text[512];
+static struct mvm_writer why;
+
+static enum mvm_options_wish parse(const char *const args[])
+{
+    char *argv[ARGS_MAX] = {(char *)"mvm-builder-agent"};
+    int argc = 1;
+    while (args[argc - 1] != NULL) {
+        argv[argc] = (char *)args[argc - 1];
+        argc++;
+    }
+    mvm_writer_init(&why, why_text, sizeof why_text);
+    return mvm_options_parse(&options, argc, argv, &why);
+}
+
+#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
+
+static void assert_mistake(enum mvm_options_wish wish, const char *text)
+{
+    assert_int_equal(wish, MVM_OPTIONS_MISTAKE);
+    assert_string_equal(why_text, text);
+}
+
+static void without_arguments_it_takes_the_known_agents_place(void **state)
+{
+    (void)state;
+    const char *const none[] = {NULL};
+    assert_int_equal(parse(none), MVM_OPTIONS_RUN);
+    assert_int_equal(options.listen_len, 1);
+    assert_int_equal(options.listen[0].kind, MVM_ADDRESS_VSOCK);
+    assert_int_equal(options.listen[0].cid, UINT32_MAX);
+    assert_int_equal(options.listen[0].port, 21470);
+    assert_string_equal(options.listen[0].text, "vsock:21470");
+    assert_string_equal(options.executor.out_dir, "/build-out");
+    assert_string_equal(options.executor.out_device, "/dev/vdb");
+    assert_string_equal(options.executor.in_dir, "/build-in");
+    assert_string_equal(options.executor.in_device, "/dev/vdc");
+    assert_string_equal(options.executor.policy_file, "/mnt/config/security-policy.json");
+    assert_int_equal(options.executor.timeout_secs, 1800);
+    assert_int_equal(options.executor.heartbeat_ms, 10000);
+    assert_int_equal(options.executor.nix_options_len, 0);
+    assert_int_equal(options.service.heartbeat_ms, 10000);
+    assert_false(options.service.keep_building);
+    assert_null(options.posix.nix);
+    assert_true(options.posix.subreaper);
+    assert_false(options.any_cid);
+    assert_int_equal(options.allowed_cids_len, 0);
+}
+
+static void each_kind_of_address_is_understood(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--listen", "vsock:1", "--listen=vsock:3:4294967294", "--listen",
+                           "vsock:any:7", "--listen", "unix:/run/mvm.sock", "--listen", "fd:0",
+                           "--listen", "fd:2147483647", "--listen", "serial:/dev/ttyS1"),
+                     MVM_OPTIONS_RUN);
+    const struct mvm_address *a = options.listen;
+    assert_int_equal(options.listen_len, 7);
+    assert_int_equal(a[0].kind, MVM_ADDRESS_VSOCK);
+    assert_int_equal(a[0].cid, UINT32_MAX);
+    assert_int_equal(a[0].port, 1);
+    assert_int_equal(a[1].cid, 3);
+    assert_int_equal(a[1].port, 4294967294);
+    assert_int_equal(a[2].cid, UINT32_MAX);
+    assert_int_equal(a[2].port, 7);
+    assert_int_equal(a[3].kind, MVM_ADDRESS_UNIX);
+    assert_string_equal(a[3].path, "/run/mvm.sock");
+    assert_int_equal(a[4].kind, MVM_ADDRESS_FD);
+    assert_int_equal(a[4].fd, 0);
+    assert_int_equal(a[5].fd, INT_MAX);
+    assert_int_equal(a[6].kind, MVM_ADDRESS_SERIAL);
+    assert_string_equal(a[6].path, "/dev/ttyS1");
+    assert_string_equal(a[6].text, "serial:/dev/ttyS1");
+}
+
+static void each_option_is_taken_with_a_space_or_an_equals_sign(void **state)
+{
+    (void)state;
+    static const char *const forms[][32] = {
+        {"--out-dir",       "/o",     "--out-dev", "/dev/a", "--in-dir",    "/i",
+         "--in-dev",        "/dev/b", "--nix",     "/n",     "--timeout",   "60",
+         "--heartbeat",     "5",      "--policy",  "/p",     "--allow-cid", "1",
+         "--keep-building", NULL},
+        {"--out-dir=/o", "--out-dev=/dev/a", "--in-dir=/i", "--in-dev=/dev/b", "--nix=/n",
+         "--timeout=60", "--heartbeat=5", "--policy=/p", "--allow-cid=1", "--keep-building", NULL},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        assert_int_equal(parse(forms[i]), MVM_OPTIONS_RUN);
+        assert_string_equal(options.executor.out_dir, "/o");
+        assert_string_equal(options.executor.out_device, "/dev/a");
+        assert_string_equal(options.executor.in_dir, "/i");
+        assert_string_equal(options.executor.in_device, "/dev/b");
+        assert_string_equal(options.posix.nix, "/n");
+        assert_int_equal(options.executor.timeout_secs, 60);
+        assert_int_equal(options.executor.heartbeat_ms, 5000);
+        assert_int_equal(options.service.heartbeat_ms, 5000);
+        assert_string_equal(options.executor.policy_file, "/p");
+        assert_int_equal(options.allowed_cids_len, 1);
+        assert_int_equal(options.allowed_cids[0], 1);
+        assert_true(options.service.keep_building);
+    }
+}
+
+static void none_means_no_device(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--out-dev", "none", "--in-dev=none"), MVM_OPTIONS_RUN);
+    assert_null(options.executor.out_device);
+    assert_null(options.executor.in_device);
+}
+
+static void nix_options_are_pairs_and_keep_their_order(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--nix-option", "cores", "2", "--nix-option=substitute", "false"),
+                     MVM_OPTIONS_RUN);
+    assert_int_equal(options.executor.nix_options_len, 2);
+    const struct mvm_nix_option *pairs = options.executor.nix_options;
+    assert_string_equal(pairs[0].name, "cores");
+    assert_string_equal(pairs[0].value, "2");
+    assert_string_equal(pairs[1].name, "substitute");
+    assert_string_equal(pairs[1].value, "false");
+}
+
+static void any_peer_can_be_allowed(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--allow-cid", "any"), MVM_OPTIONS_RUN);
+    assert_true(options.any_cid);
+    assert_int_equal(options.allowed_cids_len, 0);
+}
+
+static void a_heartbeat_of_zero_is_none(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--heartbeat", "0"), MVM_OPTIONS_RUN);
+    assert_int_equal(options.executor.heartbeat_ms, 0);
+    assert_int_equal(options.service.heartbeat_ms, 0);
+}
+
+/* Zero is "the default" in the executor's configuration and "no limit" on the wire: here too. */
+static void a_timeout_of_zero_is_a_time_nobody_lives_to_see(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--timeout", "0"), MVM_OPTIONS_RUN);
+    assert_true(options.executor.timeout_secs > UINT64_C(100) * 365 * 86400);
+    assert_true(options.executor.timeout_secs <= UINT64_MAX / 1000);
+}
+
+static void the_last_word_of_an_option_holds(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--out-dev=none", "--out-dev", "/dev/vdx"), MVM_OPTIONS_RUN);
+    assert_string_equal(options.executor.out_device, "/dev/vdx");
+}
+
+static void help_and_version_end_the_parsing(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--help", "--nonsense"), MVM_OPTIONS_HELP);
+    assert_int_equal(PARSE("--keep-building", "--version", "--nonsense"), MVM_OPTIONS_VERSION);
+}
+
+static void a_mistake_names_option_value_and_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args[3];
+        const char *text;
+    } cases[] = {
+        {{"--nonsense"}, "--nonsense: unknown option"},
+        {{"--out-dirs=/o"}, "--out-dirs=/o: unknown option"},
+        {{"--out"}, "--out: unknown option"},
+        {{"word"}, "word: unknown option"},
+        {{""}, ": unknown option"},
+        {{"--out-dir"}, "--out-dir DIR: value missing"},
+        {{"--nix-option"}, "--nix-option NAME VALUE: value missing"},
+        {{"--nix-option", "cores"}, "--nix-option NAME VALUE: value missing"},
+        {{"--nix-option=cores"}, "--nix-option NAME VALUE: value missing"},
+        {{"--keep-building=yes"}, "--keep-building yes: takes no value"},
+        {{"--help="}, "--help : takes no value"},
+        {{"--out-dir", ""}, "--out-dir : no path"},
+        {{"--out-dev="}, "--out-dev : no path"},
+        {{"--nix="}, "--nix : no path"},
+        {{"--policy="}, "--policy : no path"},
+        {{"--in-dir="}, "--in-dir : no path"},
+        {{"--in-dev="}, "--in-dev : no path"},
+        {{"--nix-option=", "x"}, "--nix-option : no name"},
+        {{"--timeout", "abc"}, "--timeout abc: no number of seconds"},
+        {{"--timeout", ""}, "--timeout : no number of seconds"},
+        {{"--timeout", "-1"}, "--timeout -1: no number of seconds"},
+        {{"--timeout", "1.5"}, "--timeout 1.5: no number of seconds"},
+        {{"--timeout", "9223372036854776"}, "--timeout 9223372036854776: no number of seconds"},
+        {{"--timeout", "9223372036854775"}, NULL},
+        {{"--timeout", "18446744073709551616"},
+         "--timeout 18446744073709551616: no number of seconds"},
+        {{"--heartbeat", "4294967"}, NULL},
+        {{"--heartbeat", "4294968"}, "--heartbeat 4294968: no number of seconds"},
+        {{"--heartbeat", "ten"}, "--heartbeat ten: no number of seconds"},
+        {{"--allow-cid", "host"}, "--allow-cid host: neither a CID nor any"},
+        {{"--allow-cid", "4294967294"}, NULL},
+        {{"--allow-cid", "4294967295"}, "--allow-cid 4294967295: neither a CID nor any"},
+        {{"--listen", "tcp:80"},
+         "--listen tcp:80: neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE"},
+        {{"--listen", "vsock:"}, "--listen vsock:: the port is no number"},
+        {{"--listen", "vsock:4294967295"}, "--listen vsock:4294967295: the port is no number"},
+        {{"--listen", "vsock:1:2:3"}, "--listen vsock:1:2:3: the port is no number"},
+        {{"--listen", "vsock::1"}, "--listen vsock::1: the CID is neither a number nor any"},
+        {{"--listen", "vsock:x:1"}, "--listen vsock:x:1: the CID is neither a number nor any"},
+        {{"--listen", "vsock:00000000000000000001:1"},
+         "--listen vsock:00000000000000000001:1: the CID is neither a number nor any"},
+        {{"--listen", "vsock:4294967295:1"},
+         "--listen vsock:4294967295:1: the CID is neither a number nor any"},
+        {{"--listen", "unix:"}, "--listen unix:: no path"},
+        {{"--listen", "serial:"}, "--listen serial:: no path"},
+        {{"--listen", "fd:"}, "--listen fd:: no descriptor's number"},
+        {{"--listen", "fd:-1"}, "--listen fd:-1: no descriptor's number"},
+        {{"--listen", "fd:2147483648"}, "--listen fd:2147483648: no descriptor's number"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *const args[] = {cases[i].args[0], cases[i].args[1], NULL};
+        enum mvm_options_wish wish = parse(args);
+        if (cases[i].text == NULL) {
+            assert_int_equal(wish, MVM_OPTIONS_RUN);
+        } else {
+            assert_mistake(wish, cases[i].text);
+        }
+    }
+}
+
+/* The option given `count` times is fine, and once more is a mistake. */
+static void assert_at_most(const char *arg, int count, const char *what)
+{
+    const char *args[ARGS_MAX] = {0};
+    for (int i = 0; i < count; i++) {
+        args[i] = arg;
+    }
+    assert_int_equal(parse(args), MVM_OPTIONS_RUN);
+    args[count] = arg;
+    assert_int_equal(parse(args), MVM_OPTIONS_MISTAKE);
+    assert_non_null(strstr(why_text, what));
+}
+
+static void repeated_options_have_their_limits(void **state)
+{
+    (void)state;
+    assert_at_most("--listen=vsock:1", MVM_LISTENERS_MAX, ": too many listeners");
+    assert_at_most("--allow-cid=1", MVM_ALLOWED_CIDS_MAX, ": too many CIDs");
+    const char *args[2 * MVM_NIX_OPTIONS_MAX + 3] = {0};
+    for (int i = 0; i < MVM_NIX_OPTIONS_MAX; i++) {
+        args[2 * i] = "--nix-option=n";
+        args[2 * i + 1] = "v";
+    }
+    assert_int_equal(parse(args), MVM_OPTIONS_RUN);
+    args[2 * MVM_NIX_OPTIONS_MAX] = "--nix-option=n";
+    args[2 * MVM_NIX_OPTIONS_MAX + 1] = "v";
+    assert_mistake(parse(args), "--nix-option n: too many nix options");
+}
+
+/* "unix:" and a path of `len` bytes. */
+static enum mvm_options_wish parse_path(const char *prefix, size_t len)
+{
+    static char text[2 * MVM_PATH_MAX];
+    size_t prefix_len = strlen(prefix);
+    memcpy(text, prefix, prefix_len);
+    memset(text + prefix_len, 'p', len);
+    text[prefix_len + len] = '\0';
+    return PARSE(text);
+}
+
+static void paths_have_their_limits(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_path("--listen=unix:", 107), MVM_OPTIONS_RUN);
+    assert_int_equal(parse_path("--listen=unix:", 108), MVM_OPTIONS_MISTAKE);
+    assert_non_null(strstr(why_text, ": path too long"));
+    assert_int_equal(parse_path("--listen=serial:", MVM_PATH_MAX - 1), MVM_OPTIONS_RUN);
+    assert_int_equal(parse_path("--listen=serial:", MVM_PATH_MAX), MVM_OPTIONS_MISTAKE);
+    assert_int_equal(parse_path("--out-dir=", MVM_PATH_MAX - 1), MVM_OPTIONS_RUN);
+    assert_int_equal(parse_path("--out-dir=", MVM_PATH_MAX), MVM_OPTIONS_MISTAKE);
+}
+
+static void the_help_names_every_option_and_fits_its_buffer(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "--listen ADDRESS",    "--out-dir DIR", "--out-dev DEV|none",      "--in-dir DIR",
+        "--in-dev DEV|none",   "--nix PATH",    "--nix-option NAME VALUE", "--timeout SECONDS",
+        "--heartbeat SECONDS", "--policy FILE", "--allow-cid CID|any",     "--keep-building",
+        "--version",           "--help",
+    };
+    char text[4096];
+    struct mvm_writer w;
+    mvm_writer_init(&w, text, sizeof text);
+    mvm_options_help(&w);
+    assert_false(w.cut);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_non_null(strstr(text, names[i]));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_arguments_it_takes_the_known_agents_place),
+        cmocka_unit_test(each_kind_of_address_is_understood),
+        cmocka_unit_test(each_option_is_taken_with_a_space_or_an_equals_sign),
+        cmocka_unit_test(none_means_no_device),
+        cmocka_unit_test(nix_options_are_pairs_and_keep_their_order),
+        cmocka_unit_test(any_peer_can_be_allowed),
+        cmocka_unit_test(a_heartbeat_of_zero_is_none),
+        cmocka_unit_test(a_timeout_of_zero_is_a_time_nobody_lives_to_see),
+        cmocka_unit_test(the_last_word_of_an_option_holds),
+        cmocka_unit_test(help_and_version_end_the_parsing),
+        cmocka_unit_test(a_mistake_names_option_value_and_reason),
+        cmocka_unit_test(repeated_options_have_their_limits),
+        cmocka_unit_test(paths_have_their_limits),
+        cmocka_unit_test(the_help_names_every_option_and_fits_its_buffer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
