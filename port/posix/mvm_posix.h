@@ -1,17 +1,20 @@
 /*
  * The port for Linux: posix_spawn(3), pidfds, mount(2), copies in the kernel. It implements
- * executor/mvm_port.h and calls no allocator itself.
+ * executor/mvm_port.h and calls no allocator itself; what libc takes for posix_spawn's file
+ * actions is given back before spawn returns. It wants /proc.
  *
  * Life: init → (the executor uses it) → fini, which ends a build that still runs. One struct of
  * the caller's holds everything; one build at a time, from one thread.
  *
  * In somebody else's process it touches nothing that is not its own: it waits for the child it
- * started (pidfd, or waitpid(pid) on kernels before 5.4) and for no other, installs no signal
- * handler, and only becomes a subreaper when told so.
+ * started (by pidfd, or by pid on kernels before 5.4) and, where this process is the reaper of
+ * orphans, for those of the build, and for no other; it installs no signal handler, and only
+ * becomes a subreaper when told so. Every descriptor it opens is close-on-exec.
  *
  * How nothing outlives a build: each runs in a cgroup (v2) of its own where one can be made, and
- * signals go to all in it. Where none can be made, descendants are found through /proc; with
- * `subreaper` set that also finds those whose parents have gone.
+ * signals go to all in it. Where none can be made, descendants are found through /proc, and so are
+ * processes of the session the build began in; with `subreaper` set also those whose parents have
+ * gone.
  */
 #ifndef MVM_POSIX_H
 #define MVM_POSIX_H
@@ -23,31 +26,84 @@
 
 extern const struct mvm_port mvm_posix_port; /* its context is a struct mvm_posix * */
 
+/* Strings are borrowed until fini. A zeroed struct is a sound configuration. */
 struct mvm_posix_config {
-    const char *nix;        /* the program to run; NULL: looked for */
-    bool subreaper;         /* PR_SET_CHILD_SUBREAPER on this process: for a process that has no
-                             * other business, as the agent; an init is one anyway */
-    bool status_is_handed;  /* the program owns SIGCHLD and reaps every child itself, then calls
-                             * mvm_posix_child_exited */
-    const char *cgroup;     /* a cgroup v2 directory to make builds' cgroups in; NULL: found out;
-                             * "": none, use /proc */
+    const char *nix;       /* the program to run; NULL: looked for on PATH, in nix's profiles, in
+                            * the store */
+    bool subreaper;        /* PR_SET_CHILD_SUBREAPER on this process: for a process that has no
+                            * other business, as the agent: without cgroups, every child that was
+                            * started after the build's first process counts as the build's */
+    bool status_is_handed; /* the program owns SIGCHLD and reaps every child itself, then calls
+                            * mvm_posix_child_exited */
+    const char *cgroup;    /* a cgroup v2 directory to make builds' cgroups in: if it cannot be
+                            * used, spawn fails; NULL: this process's own, /proc if that cannot
+                            * be used; "": none, use /proc */
 };
 
-enum { MVM_POSIX_HANDLES = 8, MVM_POSIX_ENV = 256 };
+/* Open files at a time: the executor needs three. Past it: "too many open handles". */
+enum { MVM_POSIX_HANDLES = 8 };
+
+/* Variables of a build's environment. Past it spawn fails: "environment: too many variables". */
+enum { MVM_POSIX_ENV = 1024 };
+
+/* Bytes of a NIX_CONFIG to which build-users-group had to be added, terminator included. Past it
+ * spawn fails: "NIX_CONFIG: too long". */
+enum { MVM_POSIX_NIX_CONFIG_CAP = 8192 };
+
+/* Bytes of a reason. Past it: it ends with " [cut]". */
+enum { MVM_POSIX_REASON_CAP = 512 };
+
+enum { MVM_POSIX_CGROUP_NAME_CAP = 64 };
+
+struct mvm_posix_handle {
+    int fd; /* -1: free */
+
+    /* of a copy's target */
+    bool begun;      /* the first slice was done: `end` is known */
+    int64_t end;     /* where the source ended when the copy began */
+    int64_t started; /* write-back was started up to here … */
+    int64_t waited;  /* … and has been waited for up to here */
+};
 
 struct mvm_posix {
     struct mvm_posix_config config;
     /* ---- the implementation's own, given here so that the caller can own the memory ---- */
-    /* … */
+    struct mvm_posix_handle handles[MVM_POSIX_HANDLES];
+
+    /* the build */
+    pid_t pid;     /* its first process, collected by close_build; 0: no build */
+    int pidfd;     /* -1: none */
+    int output[2]; /* our ends of its pipes; -1: none */
+    bool exited;   /* `exit` is known */
+    struct mvm_exit exit;
+    uint64_t since;    /* no process of the build was started before: ticks since boot */
+    int cgroup;        /* its directory; -1: none */
+    int cgroup_parent; /* where that was made */
+    char cgroup_name[MVM_POSIX_CGROUP_NAME_CAP];
+
+    bool was_subreaper;  /* before init, for fini to restore */
+    bool no_cgroup_kill; /* the kernel has no cgroup.kill: freeze instead */
+    const char *root;    /* goes before the fixed paths that are looked at; "" but in tests */
+
+    /* what spawn hands to the child */
+    const char *env[MVM_POSIX_ENV + 1];
+    char home[MVM_PATH_MAX];
+    char nix_config[MVM_POSIX_NIX_CONFIG_CAP];
+
+    char reason[MVM_POSIX_REASON_CAP];
 };
 
+/* Copies `config`; opens nothing. */
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
+
+/* Ends a build that still runs, by SIGKILL, and waits up to two seconds for it; closes
+ * everything. The struct may be used again after another init. */
 void mvm_posix_fini(struct mvm_posix *p);
 
 /* Descriptors to poll for reading while a build runs, -1 where there is none: the build's stdout
- * and stderr (where the executor wants them, mvm_executor_wants), and a pidfd. They change with
- * spawn and close_build: ask anew before each wait. No pidfd (kernel before 5.3): step the executor
- * every MVM_KILL_POLL_MS. */
+ * and stderr (where the executor wants them, mvm_executor_wants), and a pidfd (until poll_exit has
+ * seen the exit; none with status_is_handed). They change with spawn and close_build: ask anew
+ * before each wait. No pidfd (kernel before 5.3): step the executor every MVM_KILL_POLL_MS. */
 int mvm_posix_output_fd(const struct mvm_posix *p, enum mvm_stream stream);
 int mvm_posix_exit_fd(const struct mvm_posix *p);
 

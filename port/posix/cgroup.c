@@ -1,0 +1,311 @@
+/*
+ * A cgroup (v2) for each build, below this process's own. No controller is switched on in it: it
+ * only holds the processes together, whatever sessions they make and whoever their parents are.
+ */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FREEZE_ROUNDS = 10, FREEZE_ROUND_MS = 1 };
+
+/* ---- where ---- */
+
+/* This process's cgroup in the v2 hierarchy, into path: "/…". */
+static bool own_cgroup(char *path, size_t cap)
+{
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    bool found = false;
+    if (!mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/cgroup")) {
+        return false;
+    }
+    while (!found && mvm_posix_lines_next(&l, &line)) {
+        if (mvm_text_begins(line, "0::")) {
+            struct mvm_writer w;
+            mvm_writer_init(&w, path, cap);
+            mvm_writer_add_text(&w, (struct mvm_text){line.bytes + 3, line.len - 3});
+            found = !w.cut;
+        }
+    }
+    mvm_posix_lines_close(&l);
+    return found;
+}
+
+/* Appends a path of mountinfo, where blanks and backslashes stand as \ooo. */
+static void add_unescaped(struct mvm_writer *w, struct mvm_text text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.bytes[i];
+        if (c == '\\' && i + 3 < text.len) {
+            c = (char)((text.bytes[i + 1] - '0') << 6 | (text.bytes[i + 2] - '0') << 3 |
+                       (text.bytes[i + 3] - '0'));
+            i += 3;
+        }
+        mvm_writer_add_text(w, (struct mvm_text){&c, 1});
+    }
+}
+
+/* Where a line of mountinfo is a cgroup2 mount that shows the cgroup `own`: its directory. */
+static bool directory_of(struct mvm_text line, const char *own, char *path, size_t cap)
+{
+    struct mvm_text root = {"", 0};
+    struct mvm_text point = {"", 0};
+    for (int field = 1; field <= 5; field++) {
+        root = point;
+        point = mvm_posix_cut(&line, ' ');
+    }
+    while (line.len > 0 && !mvm_text_equal(mvm_posix_cut(&line, ' '), "-")) {
+    }
+    if (!mvm_text_begins(line, "cgroup2 ")) {
+        return false;
+    }
+    size_t skip = root.len == 1 ? 0 : root.len;
+    if (strncmp(own, root.bytes, skip) != 0 || (own[skip] != '/' && own[skip] != '\0')) {
+        return false;
+    }
+    struct mvm_writer w;
+    mvm_writer_init(&w, path, cap);
+    add_unescaped(&w, point);
+    mvm_writer_add(&w, own + skip);
+    return !w.cut;
+}
+
+static int open_own_cgroup(void)
+{
+    char own[MVM_PATH_MAX];
+    char path[MVM_PATH_MAX];
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    int fd = -1;
+    if (!own_cgroup(own, sizeof own) ||
+        !mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo")) {
+        return -1;
+    }
+    while (fd < 0 && mvm_posix_lines_next(&l, &line)) {
+        if (directory_of(line, own, path, sizeof path)) {
+            fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        }
+    }
+    mvm_posix_lines_close(&l);
+    return fd;
+}
+
+/* ---- its life ---- */
+
+/* mvm-build-PID-TIME: the name alone tells a build's processes, also where process numbers of
+ * several namespaces meet. */
+static void make_name(struct mvm_posix *p)
+{
+    struct timespec t;
+    struct mvm_writer w;
+    clock_gettime(CLOCK_REALTIME, &t);
+    mvm_writer_init(&w, p->cgroup_name, sizeof p->cgroup_name);
+    mvm_writer_add(&w, "mvm-build-");
+    mvm_writer_add_u64(&w, (uint64_t)getpid());
+    mvm_writer_add(&w, "-");
+    mvm_writer_add_u64(&w, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
+}
+
+static void close_both(struct mvm_posix *p)
+{
+    if (p->cgroup >= 0) {
+        close(p->cgroup);
+    }
+    if (p->cgroup_parent >= 0) {
+        close(p->cgroup_parent);
+    }
+    p->cgroup = p->cgroup_parent = -1;
+}
+
+/* Whether the directory just made is a cgroup v2's; in any other file system it is removed. */
+static bool is_cgroup(struct mvm_posix *p)
+{
+    if (faccessat(p->cgroup, "cgroup.procs", W_OK, 0) == 0) {
+        return true;
+    }
+    unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR);
+    errno = ENOTSUP;
+    return false;
+}
+
+static bool make_below(struct mvm_posix *p)
+{
+    make_name(p);
+    if (mkdirat(p->cgroup_parent, p->cgroup_name, 0755) < 0) {
+        return false;
+    }
+    p->cgroup = openat(p->cgroup_parent, p->cgroup_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p->cgroup < 0) {
+        unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR);
+        return false;
+    }
+    return is_cgroup(p);
+}
+
+int mvm_posix_cgroup_make(struct mvm_posix *p)
+{
+    const char *chosen = p->config.cgroup;
+    if (chosen != NULL && chosen[0] == '\0') {
+        return 0;
+    }
+    p->cgroup_parent =
+        chosen != NULL ? open(chosen, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : open_own_cgroup();
+    if (p->cgroup_parent >= 0 && make_below(p)) {
+        return 0;
+    }
+    int err = errno;
+    close_both(p);
+    if (chosen == NULL) {
+        return 0;
+    }
+    mvm_posix_fail(p, "cgroup", err);
+    return MVM_PORT_FAILED;
+}
+
+/* Writes one of the cgroup's files; 0 or an errno. */
+static int write_file(const struct mvm_posix *p, const char *name, const char *text)
+{
+    int fd = openat(p->cgroup, name, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno;
+    }
+    int err = write(fd, text, strlen(text)) < 0 ? errno : 0;
+    close(fd);
+    return err;
+}
+
+int mvm_posix_cgroup_enter(struct mvm_posix *p, pid_t pid)
+{
+    char text[24];
+    struct mvm_writer w;
+    mvm_writer_init(&w, text, sizeof text);
+    mvm_writer_add_u64(&w, (uint64_t)pid);
+    int err = write_file(p, "cgroup.procs", text);
+    if (err == 0 || err == ESRCH) {
+        return 0;
+    }
+    mvm_posix_fail(p, "cgroup.procs", err);
+    return MVM_PORT_FAILED;
+}
+
+/* Whether a path of cgroups has the build's among its names. A zombie of a cgroup that was removed
+ * has " (deleted)" behind. */
+static bool names_build(const struct mvm_posix *p, struct mvm_text path)
+{
+    while (path.len > 0) {
+        struct mvm_text name = mvm_posix_cut(&path, '/');
+        name = mvm_posix_cut(&name, ' ');
+        if (mvm_text_equal(name, p->cgroup_name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process)
+{
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    bool holds = false;
+    if (!mvm_posix_lines_open(&l, process, "cgroup")) {
+        return false;
+    }
+    while (!holds && mvm_posix_lines_next(&l, &line)) {
+        holds = mvm_text_begins(line, "0::") && names_build(p, line);
+    }
+    mvm_posix_lines_close(&l);
+    return holds;
+}
+
+/* Whether cgroup.events says `line`; `otherwise` where it cannot be read. */
+static bool event(const struct mvm_posix *p, const char *line, bool otherwise)
+{
+    char text[256];
+    if (!mvm_posix_read_small(p->cgroup, "cgroup.events", text, sizeof text)) {
+        return errno != ENOENT && errno != ENODEV && otherwise;
+    }
+    return strstr(text, line) != NULL;
+}
+
+bool mvm_posix_cgroup_populated(const struct mvm_posix *p)
+{
+    return event(p, "populated 1", true);
+}
+
+bool mvm_posix_cgroup_kill(struct mvm_posix *p)
+{
+    if (!p->no_cgroup_kill) {
+        p->no_cgroup_kill = write_file(p, "cgroup.kill", "1") == ENOENT;
+    }
+    return !p->no_cgroup_kill;
+}
+
+/* Freezing takes a moment; who forks before it is done is frozen too, but not yet seen. */
+void mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen)
+{
+    if (write_file(p, "cgroup.freeze", frozen ? "1" : "0") != 0) {
+        return;
+    }
+    for (int i = 0; i < FREEZE_ROUNDS && frozen && !event(p, "frozen 1", false); i++) {
+        poll(NULL, 0, FREEZE_ROUND_MS);
+    }
+}
+
+/* The first directory in a cgroup's, into name: the cgroups below it. */
+static bool first_below(int dir, char *name, size_t cap)
+{
+    struct mvm_posix_directory d;
+    const char *entry;
+    bool found = false;
+    mvm_posix_directory_open(&d, dir, ".");
+    while (!found && d.fd >= 0 && (entry = mvm_posix_directory_next(&d)) != NULL) {
+        struct stat st;
+        struct mvm_writer w;
+        mvm_writer_init(&w, name, cap);
+        mvm_writer_add(&w, entry);
+        found = fstatat(dir, entry, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    }
+    mvm_posix_directory_close(&d);
+    return found;
+}
+
+/* Removes one cgroup below the build's that has none below itself. False: none, or it is held. */
+static bool remove_one_below(const struct mvm_posix *p)
+{
+    char name[256];
+    char below[256];
+    if (!first_below(p->cgroup, name, sizeof name)) {
+        return false;
+    }
+    int parent = dup(p->cgroup);
+    int dir;
+    while ((dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 &&
+           first_below(dir, below, sizeof below)) {
+        close(parent);
+        parent = dir;
+        memcpy(name, below, sizeof name);
+    }
+    bool removed = unlinkat(parent, name, AT_REMOVEDIR) == 0;
+    if (dir >= 0) {
+        close(dir);
+    }
+    close(parent);
+    return removed;
+}
+
+void mvm_posix_cgroup_remove(struct mvm_posix *p)
+{
+    if (p->cgroup < 0) {
+        return;
+    }
+    while (unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR) < 0 && errno == EBUSY &&
+           remove_one_below(p)) {
+    }
+    close_both(p);
+}

@@ -1,0 +1,211 @@
+/*
+ * The environment of a build: this process's own, with what nix cannot do without added where it
+ * is missing. An agent that an init starts may have none at all.
+ */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char default_path[] = "PATH=/nix/var/nix/profiles/default/bin:/root/.nix-profile/bin:"
+                                   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+static const char *const temporaries[] = {"TMPDIR=/tmp", "TMPDIR=/var/tmp", "TMPDIR=/dev/shm"};
+
+static const char root_home[] = "HOME=/root";
+static const char build_users_group[] = "build-users-group";
+static const char builders[] = "nixbld";
+
+enum { TMPDIR_VALUE = sizeof "TMPDIR=" - 1, ADDED = 4 };
+
+const char *mvm_posix_variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static bool is_writable_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && access(path, W_OK | X_OK) == 0;
+}
+
+/* Whether the fixed path `path` is one, below p->root. */
+static bool is_writable_below_root(const struct mvm_posix *p, const char *path)
+{
+    char full[MVM_PATH_MAX];
+    struct mvm_writer w;
+    mvm_writer_init(&w, full, sizeof full);
+    mvm_writer_add(&w, p->root);
+    mvm_writer_add(&w, path);
+    return !w.cut && is_writable_directory(full);
+}
+
+/* NULL: none will do, and nix has to make do as it can. */
+static const char *temporary(const struct mvm_posix *p)
+{
+    for (size_t i = 0; i < sizeof temporaries / sizeof temporaries[0]; i++) {
+        if (is_writable_below_root(p, temporaries[i] + TMPDIR_VALUE)) {
+            return temporaries[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- HOME ---- */
+
+/* Whether a directory in a place where anybody may write is really this user's. */
+static bool is_own_directory(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+           (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 && is_writable_directory(path);
+}
+
+/* HOME=DIR/mvm-home-UID into p->home, made if missing; NULL: that does not work. */
+static const char *home_below(struct mvm_posix *p, const char *dir)
+{
+    const size_t name_len = sizeof "HOME=" - 1;
+    struct mvm_writer w;
+    mvm_writer_init(&w, p->home, sizeof p->home);
+    mvm_writer_add(&w, "HOME=");
+    mvm_writer_add(&w, dir);
+    mvm_writer_add(&w, "/mvm-home-");
+    mvm_writer_add_u64(&w, (uint64_t)geteuid());
+    if (w.cut || (mkdir(p->home + name_len, 0700) < 0 && errno != EEXIST)) {
+        return NULL;
+    }
+    return is_own_directory(p->home + name_len) ? p->home : NULL;
+}
+
+static const char *home(struct mvm_posix *p, const char *tmpdir)
+{
+    if (is_writable_below_root(p, "/root")) {
+        return root_home;
+    }
+    return tmpdir != NULL ? home_below(p, tmpdir) : NULL;
+}
+
+/* ---- NIX_CONFIG ---- */
+
+/* Whether /etc/group has builders: as root nix builds nothing without, unless told to. */
+static bool has_builders(const struct mvm_posix *p)
+{
+    char path[MVM_PATH_MAX];
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    struct mvm_writer w;
+    bool found = false;
+    mvm_writer_init(&w, path, sizeof path);
+    mvm_writer_add(&w, p->root);
+    mvm_writer_add(&w, "/etc/group");
+    if (w.cut || !mvm_posix_lines_open(&l, AT_FDCWD, path)) {
+        return false;
+    }
+    while (!found && mvm_posix_lines_next(&l, &line)) {
+        if (mvm_text_equal(mvm_posix_cut(&line, ':'), builders)) {
+            mvm_posix_cut(&line, ':'); /* password */
+            mvm_posix_cut(&line, ':'); /* number */
+            found = line.len > 0;
+        }
+    }
+    mvm_posix_lines_close(&l);
+    return found;
+}
+
+/* Whether one of the lines of a configuration sets build-users-group. */
+static bool names_group(const char *config)
+{
+    const size_t len = sizeof build_users_group - 1;
+    struct mvm_text rest = mvm_text_from(config);
+    while (rest.len > 0) {
+        struct mvm_text line = mvm_posix_cut(&rest, '\n');
+        while (line.len > 0 && (line.bytes[0] == ' ' || line.bytes[0] == '\t')) {
+            line = (struct mvm_text){line.bytes + 1, line.len - 1};
+        }
+        if (mvm_text_begins(line, build_users_group) && line.len > len &&
+            strchr(" \t=", line.bytes[len]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `*entry`: NIX_CONFIG with the guard behind what it holds, or NULL where none is needed. */
+static int guard(struct mvm_posix *p, const char **entry)
+{
+    const char *config = mvm_posix_variable("NIX_CONFIG");
+    *entry = NULL;
+    if (geteuid() != 0 || (config != NULL && names_group(config)) || has_builders(p)) {
+        return 0;
+    }
+    struct mvm_writer w;
+    mvm_writer_init(&w, p->nix_config, sizeof p->nix_config);
+    mvm_writer_add(&w, "NIX_CONFIG=");
+    mvm_writer_add(&w, config != NULL ? config : "");
+    mvm_writer_add(&w, config != NULL ? "\n" : "");
+    mvm_writer_add(&w, build_users_group);
+    mvm_writer_add(&w, " =");
+    if (w.cut) {
+        return mvm_posix_fail_text(p, "NIX_CONFIG", "too long");
+    }
+    *entry = p->nix_config;
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+/* Whether one of the added entries takes the place of `entry`. */
+static bool is_replaced(const char *const added[ADDED], const char *entry)
+{
+    for (int i = 0; i < ADDED; i++) {
+        size_t len = added[i] != NULL ? strcspn(added[i], "=") + 1 : 0;
+        if (len > 0 && strncmp(added[i], entry, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int collect(struct mvm_posix *p, const char *const added[ADDED])
+{
+    size_t n = 0;
+    for (int i = 0; i < ADDED; i++) {
+        if (added[i] != NULL) {
+            p->env[n++] = added[i];
+        }
+    }
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
+        if (is_replaced(added, *entry)) {
+            continue;
+        }
+        if (n == MVM_POSIX_ENV) {
+            return mvm_posix_fail_text(p, "environment", "too many variables");
+        }
+        p->env[n++] = *entry;
+    }
+    p->env[n] = NULL;
+    return 0;
+}
+
+int mvm_posix_environment(struct mvm_posix *p)
+{
+    const char *added[ADDED] = {NULL, NULL, NULL, NULL};
+    if (mvm_posix_variable("PATH") == NULL) {
+        added[0] = default_path;
+    }
+    const char *tmpdir = mvm_posix_variable("TMPDIR");
+    if (tmpdir == NULL) {
+        added[1] = temporary(p);
+        tmpdir = added[1] != NULL ? added[1] + TMPDIR_VALUE : NULL;
+    }
+    if (mvm_posix_variable("HOME") == NULL) {
+        added[2] = home(p, tmpdir);
+    }
+    int r = guard(p, &added[3]);
+    return r < 0 ? r : collect(p, added);
+}

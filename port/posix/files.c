@@ -1,0 +1,164 @@
+/* Files by handles: opening, reading, writing, and making what was written last. */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct mvm_posix_handle *mvm_posix_handle(struct mvm_posix *p, int handle)
+{
+    if (handle < 0 || handle >= MVM_POSIX_HANDLES || p->handles[handle].fd < 0) {
+        mvm_posix_fail(p, "handle", EBADF);
+        return NULL;
+    }
+    return &p->handles[handle];
+}
+
+static int free_handle(const struct mvm_posix *p)
+{
+    for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
+        if (p->handles[i].fd < 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Gives an open file a handle; without a free one it is closed. */
+static int keep(struct mvm_posix *p, int fd)
+{
+    int handle = free_handle(p);
+    if (handle < 0) {
+        close(fd);
+        return mvm_posix_fail_text(p, "open", "too many open handles");
+    }
+    p->handles[handle] = (struct mvm_posix_handle){.fd = fd};
+    return handle;
+}
+
+/* ENXIO is what a socket gives; a path that goes through a file leads to nothing. */
+static int fail_open(struct mvm_posix *p, int err)
+{
+    int r = mvm_posix_fail(p, "open", err);
+    if (err == ENXIO) {
+        return MVM_PORT_NOT_REGULAR;
+    }
+    return err == ENOTDIR ? MVM_PORT_NOT_FOUND : r;
+}
+
+/* O_NONBLOCK: a FIFO nobody writes to must not hold us up before we can see what it is. */
+int mvm_posix_open_read(void *ctx, const char *path)
+{
+    struct mvm_posix *p = ctx;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        return fail_open(p, errno);
+    }
+    int r = 0;
+    if (fstat(fd, &st) < 0) {
+        r = mvm_posix_fail(p, "stat", errno);
+    } else if (!S_ISREG(st.st_mode)) {
+        mvm_posix_fail_text(p, "open", "not a regular file");
+        r = MVM_PORT_NOT_REGULAR;
+    }
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return keep(p, fd);
+}
+
+/* What stands under the name goes first: it may be a link, and who reads the old file keeps it. */
+int mvm_posix_open_new(void *ctx, const char *path)
+{
+    struct mvm_posix *p = ctx;
+    if (unlink(path) < 0 && errno != ENOENT) {
+        return mvm_posix_fail(p, "unlink", errno);
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return mvm_posix_fail(p, "open", errno);
+    }
+    fchmod(fd, 0644); /* whatever the umask; a file system without modes may refuse */
+    return keep(p, fd);
+}
+
+int mvm_posix_read(void *ctx, int handle, uint8_t *buf, size_t cap)
+{
+    struct mvm_posix *p = ctx;
+    const struct mvm_posix_handle *h = mvm_posix_handle(p, handle);
+    if (h == NULL) {
+        return MVM_PORT_FAILED;
+    }
+    ssize_t n;
+    do {
+        n = read(h->fd, buf, cap);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? mvm_posix_fail(p, "read", errno) : (int)n;
+}
+
+int mvm_posix_write(void *ctx, int handle, const uint8_t *bytes, size_t len)
+{
+    struct mvm_posix *p = ctx;
+    const struct mvm_posix_handle *h = mvm_posix_handle(p, handle);
+    if (h == NULL) {
+        return MVM_PORT_FAILED;
+    }
+    ssize_t n;
+    do {
+        n = write(h->fd, bytes, len);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? mvm_posix_fail(p, "write", errno) : (int)n;
+}
+
+/* fdatasync(2) leaves out nothing that is needed to read the file back: its size and where its
+ * bytes are belong to it. */
+int mvm_posix_sync_file(void *ctx, int handle)
+{
+    struct mvm_posix *p = ctx;
+    const struct mvm_posix_handle *h = mvm_posix_handle(p, handle);
+    if (h == NULL) {
+        return MVM_PORT_FAILED;
+    }
+    return fdatasync(h->fd) < 0 ? mvm_posix_fail(p, "fdatasync", errno) : 0;
+}
+
+/* After EINTR the descriptor is gone too, on Linux. */
+int mvm_posix_close(void *ctx, int handle)
+{
+    struct mvm_posix *p = ctx;
+    struct mvm_posix_handle *h = mvm_posix_handle(p, handle);
+    if (h == NULL) {
+        return MVM_PORT_FAILED;
+    }
+    int fd = h->fd;
+    h->fd = -1;
+    return close(fd) < 0 && errno != EINTR ? mvm_posix_fail(p, "close", errno) : 0;
+}
+
+int mvm_posix_rename(void *ctx, const char *from, const char *to)
+{
+    struct mvm_posix *p = ctx;
+    return rename(from, to) < 0 ? mvm_posix_fail(p, "rename", errno) : 0;
+}
+
+int mvm_posix_remove(void *ctx, const char *path)
+{
+    struct mvm_posix *p = ctx;
+    return unlink(path) < 0 ? mvm_posix_fail(p, "unlink", errno) : 0;
+}
+
+int mvm_posix_sync_dir(void *ctx, const char *dir)
+{
+    struct mvm_posix *p = ctx;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return mvm_posix_fail(p, "open", errno);
+    }
+    int r = fsync(fd) < 0 ? mvm_posix_fail(p, "fsync", errno) : 0;
+    close(fd);
+    return r;
+}

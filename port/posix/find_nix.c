@@ -1,0 +1,139 @@
+/*
+ * Where nix is: the program that was named, else on PATH, else in the profiles its installers
+ * make, else the first in the store.
+ */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const profiles[] = {
+    "/nix/var/nix/profiles/default/bin",
+    "/root/.nix-profile/bin",
+    "/nix/var/nix/profiles/per-user/root/profile/bin",
+};
+
+static const char store[] = "/nix/store";
+
+static const char looked[] = "looked on PATH, in /nix/var/nix/profiles/default/bin, "
+                             "/root/.nix-profile/bin, "
+                             "/nix/var/nix/profiles/per-user/root/profile/bin and "
+                             "/nix/store/*/bin";
+
+enum { NAME_CAP = 256 };
+
+/* 0 or an errno. */
+static int try_program(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0) {
+        return errno;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return EACCES;
+    }
+    return access(path, X_OK) == 0 ? 0 : errno;
+}
+
+/* Whether root/dir/name/nix is a program; its path is in buf then. */
+static bool try_below(const struct mvm_posix *p, struct mvm_text dir, const char *name, char *buf,
+                      size_t cap)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, buf, cap);
+    mvm_writer_add(&w, p->root);
+    mvm_writer_add_text(&w, dir);
+    mvm_writer_add(&w, name);
+    mvm_writer_add(&w, "/nix");
+    return !w.cut && try_program(buf) == 0;
+}
+
+/* An entry that is not absolute would depend on where this process happens to stand. */
+static bool on_path(const struct mvm_posix *p, char *buf, size_t cap)
+{
+    const char *value = mvm_posix_variable("PATH");
+    struct mvm_text rest = mvm_text_from(value != NULL ? value : "");
+    while (rest.len > 0) {
+        struct mvm_text dir = mvm_posix_cut(&rest, ':');
+        if (mvm_text_begins(dir, "/") && try_below(p, dir, "", buf, cap)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool in_profiles(const struct mvm_posix *p, char *buf, size_t cap)
+{
+    for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++) {
+        if (try_below(p, mvm_text_from(profiles[i]), "", buf, cap)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool in_store_path(const struct mvm_posix *p, const char *name, char *buf, size_t cap)
+{
+    char dir[sizeof store + 1 + NAME_CAP];
+    struct mvm_writer w;
+    mvm_writer_init(&w, dir, sizeof dir);
+    mvm_writer_add(&w, store);
+    mvm_writer_add(&w, "/");
+    mvm_writer_add(&w, name);
+    return !w.cut && try_below(p, (struct mvm_text){dir, w.len}, "/bin", buf, cap);
+}
+
+/* The first by name, so that the answer does not change with the directory's order. */
+static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
+{
+    struct mvm_posix_directory d;
+    struct mvm_writer w;
+    char best[NAME_CAP] = "";
+    const char *name;
+    mvm_writer_init(&w, buf, cap);
+    mvm_writer_add(&w, p->root);
+    mvm_writer_add(&w, store);
+    if (w.cut || !mvm_posix_directory_open(&d, AT_FDCWD, buf)) {
+        return false;
+    }
+    while ((name = mvm_posix_directory_next(&d)) != NULL) {
+        bool better = best[0] == '\0' || strcmp(name, best) < 0;
+        if (better && in_store_path(p, name, buf, cap)) {
+            mvm_writer_init(&w, best, sizeof best);
+            mvm_writer_add(&w, name);
+        }
+    }
+    mvm_posix_directory_close(&d);
+    return best[0] != '\0' && in_store_path(p, best, buf, cap);
+}
+
+static int use_named(struct mvm_posix *p, char *path, size_t cap)
+{
+    struct mvm_writer w;
+    int err = try_program(p->config.nix);
+    if (err != 0) {
+        mvm_posix_fail(p, p->config.nix, err);
+        return MVM_PORT_NOT_FOUND;
+    }
+    mvm_writer_init(&w, path, cap);
+    mvm_writer_add(&w, p->config.nix);
+    return w.cut ? mvm_posix_fail_text(p, "nix", "path too long") : 0;
+}
+
+int mvm_posix_find_nix(void *ctx, char *path, size_t cap)
+{
+    struct mvm_posix *p = ctx;
+    if (p->config.nix != NULL) {
+        return use_named(p, path, cap);
+    }
+    if (on_path(p, path, cap) || in_profiles(p, path, cap) || in_store(p, path, cap)) {
+        return 0;
+    }
+    struct mvm_writer w;
+    mvm_writer_init(&w, p->reason, sizeof p->reason);
+    mvm_writer_add(&w, looked);
+    return MVM_PORT_NOT_FOUND;
+}

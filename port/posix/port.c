@@ -1,0 +1,125 @@
+/* The table, the beginning and the end of the port, and its reasons. */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { FINI_ROUNDS = 200, FINI_ROUND_MS = 10 };
+
+int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, p->reason, sizeof p->reason);
+    mvm_writer_add(&w, call);
+    mvm_writer_add(&w, ": ");
+    mvm_writer_add(&w, text);
+    mvm_writer_finish(&w);
+    return MVM_PORT_FAILED;
+}
+
+int mvm_posix_fail(struct mvm_posix *p, const char *call, int err)
+{
+    mvm_posix_fail_text(p, call, strerror(err));
+    switch (err) {
+    case ENOENT:
+        return MVM_PORT_NOT_FOUND;
+    case ENOTDIR:
+        return MVM_PORT_NOT_DIRECTORY;
+    case EBUSY:
+        return MVM_PORT_BUSY;
+    default:
+        return MVM_PORT_FAILED;
+    }
+}
+
+static const char *reason(void *ctx)
+{
+    const struct mvm_posix *p = ctx;
+    return p->reason;
+}
+
+const struct mvm_port mvm_posix_port = {
+    .find_nix = mvm_posix_find_nix,
+    .spawn = mvm_posix_spawn,
+    .read_output = mvm_posix_read_output,
+    .poll_exit = mvm_posix_poll_exit,
+    .signal_build = mvm_posix_signal_build,
+    .remaining = mvm_posix_remaining,
+    .close_build = mvm_posix_close_build,
+    .make_dir = mvm_posix_make_dir,
+    .is_mounted = mvm_posix_is_mounted,
+    .mount = mvm_posix_mount,
+    .sync_fs = mvm_posix_sync_fs,
+    .unmount = mvm_posix_unmount,
+    .remount_ro = mvm_posix_remount_ro,
+    .open_read = mvm_posix_open_read,
+    .open_new = mvm_posix_open_new,
+    .read = mvm_posix_read,
+    .write = mvm_posix_write,
+    .copy = mvm_posix_copy,
+    .sync_file = mvm_posix_sync_file,
+    .close = mvm_posix_close,
+    .rename = mvm_posix_rename,
+    .remove = mvm_posix_remove,
+    .sync_dir = mvm_posix_sync_dir,
+    .reason = reason,
+};
+
+void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
+{
+    memset(p, 0, sizeof *p);
+    p->config = *config;
+    p->pidfd = p->output[0] = p->output[1] = p->cgroup = p->cgroup_parent = -1;
+    p->root = "";
+    for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
+        p->handles[i].fd = -1;
+    }
+    if (config->subreaper) {
+        int was = 0;
+        prctl(PR_GET_CHILD_SUBREAPER, &was);
+        p->was_subreaper = was != 0;
+        prctl(PR_SET_CHILD_SUBREAPER, 1L);
+    }
+}
+
+static void end_build(struct mvm_posix *p)
+{
+    struct mvm_exit e;
+    for (int i = 0; i < FINI_ROUNDS; i++) {
+        mvm_posix_signal_build(p, MVM_SIGNAL_KILL);
+        if (mvm_posix_remaining(p) == 0 && mvm_posix_poll_exit(p, &e) != 0) {
+            break;
+        }
+        poll(NULL, 0, FINI_ROUND_MS);
+    }
+    mvm_posix_close_build(p);
+}
+
+void mvm_posix_fini(struct mvm_posix *p)
+{
+    if (p->pid != 0) {
+        end_build(p);
+    }
+    for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
+        if (p->handles[i].fd >= 0) {
+            close(p->handles[i].fd);
+            p->handles[i].fd = -1;
+        }
+    }
+    if (p->config.subreaper && !p->was_subreaper) {
+        prctl(PR_SET_CHILD_SUBREAPER, 0L);
+    }
+}
+
+int mvm_posix_output_fd(const struct mvm_posix *p, enum mvm_stream stream)
+{
+    return p->output[stream];
+}
+
+int mvm_posix_exit_fd(const struct mvm_posix *p)
+{
+    return p->exited || p->config.status_is_handed ? -1 : p->pidfd;
+}

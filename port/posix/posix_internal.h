@@ -1,0 +1,134 @@
+/* What the port's files share; each section is the file of that name. */
+#ifndef MVM_POSIX_INTERNAL_H
+#define MVM_POSIX_INTERNAL_H
+
+#include "mvm_posix.h"
+
+/* ---- port.c: reasons ---- */
+
+/* Sets the reason to "CALL: text of err" and returns the port's error for it: NOT_FOUND,
+ * NOT_DIRECTORY, BUSY or FAILED. */
+int mvm_posix_fail(struct mvm_posix *p, const char *call, int err);
+
+/* Sets the reason to "CALL: text" and returns FAILED. */
+int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text);
+
+/* ---- directory.c: readdir(3) without a heap ---- */
+struct mvm_posix_directory {
+    int fd; /* -1: could not be opened */
+    long at;
+    long end;
+    _Alignas(8) char buf[4096];
+};
+
+/* Opens `path` below `dir` (or AT_FDCWD). False: it cannot be; errno says why. */
+bool mvm_posix_directory_open(struct mvm_posix_directory *d, int dir, const char *path);
+
+/* The next name but "." and "..", valid until the next call; NULL: no more. */
+const char *mvm_posix_directory_next(struct mvm_posix_directory *d);
+void mvm_posix_directory_close(struct mvm_posix_directory *d);
+
+/* ---- lines.c: small text files ---- */
+struct mvm_posix_lines {
+    int fd;
+    bool rest; /* what comes is the rest of a line too long */
+    size_t start;
+    size_t end;
+    char buf[4096];
+};
+
+bool mvm_posix_lines_open(struct mvm_posix_lines *l, int dir, const char *path);
+
+/* The next line without its newline, valid until the next call; of one longer than the buffer,
+ * its beginning. False: no more. */
+bool mvm_posix_lines_next(struct mvm_posix_lines *l, struct mvm_text *line);
+void mvm_posix_lines_close(struct mvm_posix_lines *l);
+
+/* Reads a short file into buf, NUL-terminated. False: not there, or no room for all of it. */
+bool mvm_posix_read_small(int dir, const char *path, char *buf, size_t cap);
+
+/* Takes the text up to the next `separator` off the front of `*rest`, and the separator. */
+struct mvm_text mvm_posix_cut(struct mvm_text *rest, char separator);
+
+/* Reads a decimal number at the front of a text; 0 where there is none. */
+uint64_t mvm_posix_number(struct mvm_text text);
+
+/* ---- environment.c: fills p->env; a port error and reason where it does not fit ---- */
+int mvm_posix_environment(struct mvm_posix *p);
+
+/* The value of a variable of this process's environment; NULL where unset or empty. */
+const char *mvm_posix_variable(const char *name);
+
+/* ---- find_nix.c ---- */
+int mvm_posix_find_nix(void *ctx, char *path, size_t cap);
+
+/* ---- spawn.c ---- */
+int mvm_posix_spawn(void *ctx, const char *const argv[]);
+int mvm_posix_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
+int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e);
+void mvm_posix_close_build(void *ctx);
+
+/* ---- tree.c: the processes of the build ---- */
+int mvm_posix_signal_build(void *ctx, enum mvm_signal signal);
+int mvm_posix_remaining(void *ctx);
+
+/* Ticks since boot now, as /proc/PID/stat counts them. */
+uint64_t mvm_posix_ticks(void);
+
+/* Moves descendants of the first process that are not in the build's cgroup there. */
+void mvm_posix_adopt(struct mvm_posix *p);
+
+/* ---- cgroup.c ---- */
+
+/* Makes a cgroup for the next build, or none where config allows that. Negative: the reason. */
+int mvm_posix_cgroup_make(struct mvm_posix *p);
+
+/* Moves a process in; one that has ended already is no error. */
+int mvm_posix_cgroup_enter(struct mvm_posix *p, pid_t pid);
+
+/* Whether a process, given by its directory in /proc, is in the build's cgroup or below it. */
+bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process);
+
+/* Whether a live process is in it. */
+bool mvm_posix_cgroup_populated(const struct mvm_posix *p);
+
+/* SIGKILL to all in it, at once. False: this kernel cannot. */
+bool mvm_posix_cgroup_kill(struct mvm_posix *p);
+
+/* Stops all in it, or lets them go on; nothing where the kernel cannot (before 5.2). */
+void mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen);
+
+/* Removes it, with those made below it. */
+void mvm_posix_cgroup_remove(struct mvm_posix *p);
+
+/* ---- superblock.c ---- */
+
+/* The file system on an open device, by its name in mount(2); NULL: unknown. */
+const char *mvm_posix_superblock_type(int fd);
+
+/* ---- mount.c ---- */
+int mvm_posix_make_dir(void *ctx, const char *dir);
+int mvm_posix_is_mounted(void *ctx, const char *dir);
+int mvm_posix_mount(void *ctx, const char *device, const char *dir, bool read_only);
+int mvm_posix_sync_fs(void *ctx, const char *dir);
+int mvm_posix_unmount(void *ctx, const char *dir);
+int mvm_posix_remount_ro(void *ctx, const char *dir);
+
+/* ---- files.c ---- */
+int mvm_posix_open_read(void *ctx, const char *path);
+int mvm_posix_open_new(void *ctx, const char *path);
+int mvm_posix_read(void *ctx, int handle, uint8_t *buf, size_t cap);
+int mvm_posix_write(void *ctx, int handle, const uint8_t *bytes, size_t len);
+int mvm_posix_sync_file(void *ctx, int handle);
+int mvm_posix_close(void *ctx, int handle);
+int mvm_posix_rename(void *ctx, const char *from, const char *to);
+int mvm_posix_remove(void *ctx, const char *path);
+int mvm_posix_sync_dir(void *ctx, const char *dir);
+
+/* The open file behind a handle; NULL, with a reason: there is none. */
+struct mvm_posix_handle *mvm_posix_handle(struct mvm_posix *p, int handle);
+
+/* ---- copy.c ---- */
+int64_t mvm_posix_copy(void *ctx, int from, int to, uint32_t max);
+
+#endif
