@@ -260,6 +260,7 @@ static void end_build(struct mvm_service *v, enum mvm_kind kind, struct mvm_text
 {
     v->answer = (struct mvm_message){.kind = kind, .text = text};
     v->state = MVM_SERVICE_ANSWERING;
+    v->ending_ms = sooner(v->ending_ms, v->now_ms);
 }
 
 static bool begin_build(struct mvm_service *v)
@@ -267,13 +268,12 @@ static bool begin_build(struct mvm_service *v)
     if (v->queued == 0) {
         return false;
     }
+    v->ending_ms = UINT64_MAX;
     if (v->stopping) {
-        v->ending_ms = v->now_ms;
         end_build(v, MVM_ERR, mvm_text_from("build rejected: the agent is stopping"));
         return true;
     }
     struct mvm_job job = mvm_ticket_job(&v->queue[0]);
-    v->ending_ms = UINT64_MAX;
     v->state = MVM_SERVICE_BUILDING;
     mvm_executor_start(v->executor, &job, v->now_ms);
     return true;

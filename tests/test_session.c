@@ -1,0 +1,368 @@
+/* One connection: bytes in, messages out, messages in, bytes out, whatever the buffers. */
+#include "mvm_session.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define BUILD_A                                                                                    \
+    "{\"Build\":{\"flake_ref\":\"/build-in\",\"attr\":\"packages.x.a\",\"timeout_secs\":7}}\n"
+#define BUILD_B "{\"Build\":{\"flake_ref\":\"github:a/b\",\"attr\":\"c\"}}\n"
+#define PING    "\"Ping\"\n"
+#define PONG    "\"Pong\"\n"
+
+enum { BUFFER_CAP = 32768 };
+
+static struct mvm_session session;
+static uint8_t receive_buffer[BUFFER_CAP];
+static uint8_t send_buffer[BUFFER_CAP];
+static char fields[MVM_RESPONSE_FIELDS_CAP];
+
+static void begin(enum mvm_direction direction, size_t receive_cap, size_t send_cap)
+{
+    struct mvm_session_memory memory = {
+        .receive = receive_buffer,
+        .receive_cap = receive_cap,
+        .send = send_buffer,
+        .send_cap = send_cap,
+        .fields = fields,
+        .fields_cap = sizeof fields,
+    };
+    mvm_session_init(&session, direction, &memory);
+}
+
+/* Puts in as much of `bytes` as there is room for and returns what is left. */
+static const char *feed(const char *bytes)
+{
+    size_t cap, len = strlen(bytes);
+    uint8_t *room = mvm_session_room(&session, &cap);
+    if (len > cap) {
+        len = cap;
+    }
+    if (len > 0) {
+        memcpy(room, bytes, len);
+        mvm_session_received(&session, len);
+    }
+    return bytes + len;
+}
+
+/* Feeds `*bytes` on until something comes of it. */
+static enum mvm_session_event next_of(const char **bytes)
+{
+    for (;;) {
+        enum mvm_session_event event = mvm_session_next(&session);
+        if (event != MVM_SESSION_NOTHING || **bytes == '\0') {
+            return event;
+        }
+        const char *left = feed(*bytes);
+        assert_ptr_not_equal(left, *bytes);
+        *bytes = left;
+    }
+}
+
+/* Takes up to `max` bytes off the session, behind out[0 … *len-1]. */
+static size_t drain(char *out, size_t *len, size_t max)
+{
+    size_t n;
+    const uint8_t *bytes = mvm_session_bytes(&session, &n);
+    if (n > max) {
+        n = max;
+    }
+    if (n > 0) {
+        memcpy(out + *len, bytes, n);
+        mvm_session_sent(&session, n);
+    }
+    *len += n;
+    return n;
+}
+
+static void assert_text(struct mvm_text text, const char *expected)
+{
+    assert_int_equal(text.len, strlen(expected));
+    assert_memory_equal(text.bytes, expected, text.len);
+}
+
+static void assert_build_a(void)
+{
+    assert_int_equal(session.message.kind, MVM_BUILD);
+    assert_text(session.message.build.flake_ref, "/build-in");
+    assert_text(session.message.build.attr, "packages.x.a");
+    assert_true(session.message.build.has_timeout);
+    assert_int_equal(session.message.build.timeout_secs, 7);
+}
+
+static void send_kind(enum mvm_kind kind, const char *text)
+{
+    struct mvm_message m = {.kind = kind};
+    if (text != NULL) {
+        m.text = mvm_text_from(text);
+    }
+    mvm_session_send(&session, &m);
+}
+
+static void a_fresh_session_has_room_and_nothing_else(void **state)
+{
+    (void)state;
+    size_t len;
+    begin(MVM_REQUESTS, 100, 100);
+    assert_ptr_equal(mvm_session_room(&session, &len), receive_buffer);
+    assert_int_equal(len, 100);
+    assert_null(mvm_session_bytes(&session, &len));
+    assert_int_equal(len, 0);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+    assert_true(mvm_session_can_send(&session));
+    assert_true(mvm_session_flushed(&session));
+    assert_false(mvm_session_ended(&session));
+}
+
+static void frames_are_the_same_through_a_receive_buffer_of_any_size(void **state)
+{
+    (void)state;
+    for (size_t cap = 1; cap < 200; cap++) {
+        const char *bytes = BUILD_A PING BUILD_B;
+        begin(MVM_REQUESTS, cap, 100);
+        assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
+        assert_build_a();
+        assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
+        assert_int_equal(session.message.kind, MVM_PING);
+        assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
+        assert_int_equal(session.message.kind, MVM_BUILD);
+        assert_text(session.message.build.flake_ref, "github:a/b");
+        assert_false(session.message.build.has_timeout);
+        assert_int_equal(next_of(&bytes), MVM_SESSION_NOTHING);
+        assert_string_equal(bytes, "");
+    }
+}
+
+static void messages_are_the_same_through_a_send_buffer_of_any_size(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"", "one", "a \"quoted\" line", "tab\tand \xc3\xa9",
+                                        "\x01"};
+    static const char expected[] =
+        "{\"Log\":{\"line\":\"\"}}\n{\"Log\":{\"line\":\"one\"}}\n"
+        "{\"Log\":{\"line\":\"a \\\"quoted\\\" line\"}}\n"
+        "{\"Log\":{\"line\":\"tab\\tand \xc3\xa9\"}}\n{\"Log\":{\"line\":\"\\u0001\"}}\n";
+    for (size_t cap = 1; cap < sizeof expected + 2; cap++) {
+        char out[sizeof expected] = "";
+        size_t len = 0;
+        begin(MVM_REQUESTS, 1, cap);
+        for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+            while (!mvm_session_can_send(&session)) {
+                assert_true(drain(out, &len, 3) > 0);
+            }
+            send_kind(MVM_LOG, lines[i]);
+        }
+        while (drain(out, &len, 5) > 0) {
+        }
+        assert_true(mvm_session_flushed(&session));
+        assert_int_equal(session.sent, sizeof expected - 1);
+        assert_string_equal(out, expected);
+    }
+}
+
+static void one_byte_buffers_carry_requests_and_answers(void **state)
+{
+    (void)state;
+    const char *bytes = PING PING PING;
+    char out[64] = "";
+    size_t len = 0;
+    begin(MVM_REQUESTS, 1, 1);
+    for (int pings = 0; pings < 3;) {
+        if (next_of(&bytes) == MVM_SESSION_MESSAGE) {
+            pings++;
+            send_kind(MVM_PONG, NULL);
+        }
+        while (drain(out, &len, 1) > 0) {
+        }
+    }
+    assert_string_equal(out, PONG PONG PONG);
+}
+
+static void nothing_is_taken_while_an_answer_is_not_in_the_send_buffer(void **state)
+{
+    (void)state;
+    char out[64] = "";
+    size_t len = 0;
+    begin(MVM_REQUESTS, 64, 4);
+    feed(PING PING);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    send_kind(MVM_PONG, NULL);
+    assert_false(mvm_session_can_send(&session));
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+    assert_int_equal(drain(out, &len, 4), 4);
+    assert_true(mvm_session_can_send(&session));
+    assert_false(mvm_session_flushed(&session));
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+}
+
+static void a_peer_that_does_not_read_is_not_read_from(void **state)
+{
+    (void)state;
+    size_t cap;
+    begin(MVM_REQUESTS, 16, 1);
+    feed(PING PING PING);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    send_kind(MVM_PONG, NULL);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+    assert_null(mvm_session_room(&session, &cap));
+    assert_int_equal(cap, 0);
+}
+
+static void thousands_of_lines_leave_in_few_pieces(void **state)
+{
+    (void)state;
+    static char out[20 * BUFFER_CAP];
+    static char line[81];
+    size_t len = 0, pieces = 0, lines = 0;
+    memset(line, 'x', sizeof line - 1);
+    begin(MVM_REQUESTS, 1, BUFFER_CAP);
+    while (lines < 5000) {
+        while (lines < 5000 && mvm_session_can_send(&session)) {
+            send_kind(MVM_LOG, line);
+            lines++;
+        }
+        pieces += drain(out, &len, BUFFER_CAP) > 0;
+    }
+    while (drain(out, &len, BUFFER_CAP) > 0) {
+        pieces++;
+    }
+    assert_int_equal(len, 5000 * (80 + sizeof "{\"Log\":{\"line\":\"\"}}"));
+    assert_in_range(pieces, 1, len / BUFFER_CAP + 1);
+}
+
+static void bytes_stay_where_they_are_until_they_are_sent(void **state)
+{
+    (void)state;
+    size_t before, after;
+    begin(MVM_REQUESTS, 64, 64);
+    send_kind(MVM_PONG, NULL);
+    const uint8_t *bytes = mvm_session_bytes(&session, &before);
+    send_kind(MVM_PONG, NULL);
+    assert_ptr_equal(mvm_session_bytes(&session, &after), bytes);
+    assert_int_equal(after, 2 * before);
+    mvm_session_sent(&session, 3);
+    assert_ptr_equal(mvm_session_bytes(&session, &after), bytes + 3);
+    assert_int_equal(after, 2 * before - 3);
+}
+
+static void a_bad_frame_is_said_once_and_the_next_is_fine(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"garbage\n", "{\"Build\":{}}\n", "\"Pong\"\n", "[1,2\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[160];
+        struct mvm_writer w;
+        begin(MVM_REQUESTS, 256, 64);
+        feed(bad[i]);
+        feed(PING);
+        assert_int_equal(mvm_session_next(&session), MVM_SESSION_BAD_FRAME);
+        mvm_writer_init(&w, text, sizeof text);
+        mvm_session_explain(&session, &w);
+        assert_true(mvm_text_begins(mvm_writer_finish(&w), "parse error"));
+        assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+        assert_int_equal(session.message.kind, MVM_PING);
+        assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+    }
+}
+
+static void after_its_end_a_last_frame_counts_without_its_newline(void **state)
+{
+    (void)state;
+    size_t cap;
+    begin(MVM_REQUESTS, 64, 64);
+    feed("\"Ping\"");
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+    mvm_session_peer_ended(&session);
+    assert_null(mvm_session_room(&session, &cap));
+    assert_false(mvm_session_ended(&session));
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    assert_int_equal(session.message.kind, MVM_PING);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_ENDED);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_ENDED);
+    assert_true(mvm_session_ended(&session));
+    send_kind(MVM_PONG, NULL);
+    assert_false(mvm_session_flushed(&session));
+}
+
+static void after_its_end_half_a_frame_is_a_bad_one(void **state)
+{
+    (void)state;
+    begin(MVM_REQUESTS, 64, 64);
+    feed(PING "\"Pi");
+    mvm_session_peer_ended(&session);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    assert_false(mvm_session_ended(&session));
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_BAD_FRAME);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_ENDED);
+}
+
+static void an_end_between_frames_is_just_an_end(void **state)
+{
+    (void)state;
+    begin(MVM_REQUESTS, 64, 64);
+    mvm_session_peer_ended(&session);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_ENDED);
+}
+
+static void a_new_peer_does_not_inherit_half_a_frame(void **state)
+{
+    (void)state;
+    begin(MVM_REQUESTS, 64, 64);
+    feed("{\"Build\":{\"fla");
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+    mvm_session_peer_changed(&session);
+    feed(PING);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    assert_int_equal(session.message.kind, MVM_PING);
+}
+
+static void frames_that_wait_survive_a_change_of_peers(void **state)
+{
+    (void)state;
+    begin(MVM_REQUESTS, 64, 64);
+    feed(PING);
+    mvm_session_peer_changed(&session);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    assert_int_equal(session.message.kind, MVM_PING);
+}
+
+static void a_host_reads_responses_by_the_same_code(void **state)
+{
+    (void)state;
+    const char *bytes =
+        "{\"Log\":{\"line\":\"hi\"}}\n{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n" PONG;
+    begin(MVM_RESPONSES, 5, 64);
+    assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
+    assert_int_equal(session.message.kind, MVM_LOG);
+    assert_text(session.message.text, "hi");
+    assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
+    assert_int_equal(session.message.kind, MVM_OK);
+    assert_text(session.message.text, "/nix/store/x");
+    assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
+    assert_int_equal(session.message.kind, MVM_PONG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fresh_session_has_room_and_nothing_else),
+        cmocka_unit_test(frames_are_the_same_through_a_receive_buffer_of_any_size),
+        cmocka_unit_test(messages_are_the_same_through_a_send_buffer_of_any_size),
+        cmocka_unit_test(one_byte_buffers_carry_requests_and_answers),
+        cmocka_unit_test(nothing_is_taken_while_an_answer_is_not_in_the_send_buffer),
+        cmocka_unit_test(a_peer_that_does_not_read_is_not_read_from),
+        cmocka_unit_test(thousands_of_lines_leave_in_few_pieces),
+        cmocka_unit_test(bytes_stay_where_they_are_until_they_are_sent),
+        cmocka_unit_test(a_bad_frame_is_said_once_and_the_next_is_fine),
+        cmocka_unit_test(after_its_end_a_last_frame_counts_without_its_newline),
+        cmocka_unit_test(after_its_end_half_a_frame_is_a_bad_one),
+        cmocka_unit_test(an_end_between_frames_is_just_an_end),
+        cmocka_unit_test(a_new_peer_does_not_inherit_half_a_frame),
+        cmocka_unit_test(frames_that_wait_survive_a_change_of_peers),
+        cmocka_unit_test(a_host_reads_responses_by_the_same_code),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
