@@ -1,0 +1,619 @@
+/*
+ * The agent as a process: its listeners, its connections, its signals. A shell script stands in
+ * for nix; what it builds fails for want of artifacts, which is answer enough here.
+ */
+#define _GNU_SOURCE
+#include "loop.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PING  "\"Ping\"\n"
+#define PONG  "\"Pong\"\n"
+#define QUICK "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"quick\"}}\n"
+#define SLOW  "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"slow\"}}\n"
+#define FLOOD "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"flood\"}}\n"
+
+/* Says "begin"; then is quick, sleeps, or prints without end. */
+static const char nix_script[] = "#!/bin/sh\n"
+                                 "case \"$*\" in\n"
+                                 "*--version*) echo 'nix (Nix) 2.26.0'; exit;;\n"
+                                 "esac\n"
+                                 "echo begin >&2\n"
+                                 "case \"$*\" in\n"
+                                 "*slow*) exec sleep 60;;\n"
+                                 "*flood*) exec yes flood;;\n"
+                                 "esac\n"
+                                 "exit 3\n";
+
+enum { WAIT_MS = 20000, ARGS_MAX = 24 };
+
+static char dir[64];
+static char socket_path[96];
+static char log_path[96];
+static char log_text[1 << 16];
+static pid_t agent_pid;
+static int handed_over; /* the one descriptor that the agent gets besides the standard ones */
+
+/* ---- the agent ---- */
+
+static void path_in(char *path, const char *name)
+{
+    snprintf(path, 96, "%s/%s", dir, name);
+}
+
+static void write_file(const char *name, const char *text, mode_t mode)
+{
+    char path[96];
+    path_in(path, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/mvm-agent-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    path_in(socket_path, "sock");
+    path_in(log_path, "log");
+    write_file("nix", nix_script, 0755);
+    agent_pid = 0;
+    handed_over = -1;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sock", "log", "nix", "out/build.log", "out", ""};
+    if (agent_pid > 0) {
+        kill(agent_pid, SIGTERM);
+        kill(agent_pid, SIGTERM);
+        waitpid(agent_pid, NULL, 0);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[96];
+        path_in(path, names[i]);
+        remove(path);
+    }
+    return 0;
+}
+
+static void run_agent(const char *const more[])
+{
+    static struct mvm_agent agent;
+    static struct mvm_options options;
+    static char out[96], nix[96], why_text[256];
+    struct mvm_writer why;
+    path_in(out, "out");
+    path_in(nix, "nix");
+    const char *argv[ARGS_MAX] = {"agent", "--out-dir", out, "--out-dev", "none",        "--in-dev",
+                                  "none",  "--nix",     nix, "--policy",  "/nonexistent"};
+    int argc = 11;
+    for (int i = 0; more[i] != NULL; i++) {
+        argv[argc++] = more[i];
+    }
+    mvm_writer_init(&why, why_text, sizeof why_text);
+    bool sound = mvm_options_parse(&options, argc, (char *const *)argv, &why) == MVM_OPTIONS_RUN;
+    _exit(sound ? mvm_agent_run(&agent, &options) : 2);
+}
+
+static void start(const char *const more[])
+{
+    agent_pid = fork();
+    assert_true(agent_pid >= 0);
+    if (agent_pid == 0) {
+        int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+        dup2(fd, STDERR_FILENO);
+        for (fd = STDERR_FILENO + 1; fd < 1024; fd++) {
+            if (fd != handed_over) {
+                close(fd);
+            }
+        }
+        run_agent(more);
+    }
+}
+
+#define START(...) start((const char *const[]){__VA_ARGS__, NULL})
+
+static const char *read_log(void)
+{
+    int fd = open(log_path, O_RDONLY);
+    ssize_t n = fd >= 0 ? read(fd, log_text, sizeof log_text - 1) : 0;
+    log_text[n > 0 ? n : 0] = '\0';
+    close(fd);
+    return log_text;
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
+static void wait_for_log(const char *text)
+{
+    for (int ms = 0; strstr(read_log(), text) == NULL; ms += 5) {
+        if (ms > WAIT_MS) {
+            fail_msg("\"%s\" is not in the log: %s", text, log_text);
+        }
+        nap();
+    }
+}
+
+static int count_in_log(const char *text)
+{
+    int count = 0;
+    for (const char *p = read_log(); (p = strstr(p, text)) != NULL; p++) {
+        count++;
+    }
+    return count;
+}
+
+static void start_on_socket(void)
+{
+    char address[128];
+    snprintf(address, sizeof address, "unix:%s", socket_path);
+    START("--listen", address);
+    wait_for_log("listening on unix:");
+}
+
+/* The exit status of the agent once it has ended by itself. */
+static int wait_for_exit(void)
+{
+    int status;
+    assert_int_equal(waitpid(agent_pid, &status, 0), agent_pid);
+    agent_pid = 0;
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int stop(void)
+{
+    kill(agent_pid, SIGTERM);
+    return wait_for_exit();
+}
+
+/* Milliseconds of processor time that the agent has used. */
+static long used_ms(void)
+{
+    char path[64], text[1024];
+    unsigned long user, sys;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)agent_pid);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_int_equal(sscanf(strrchr(text, ')'),
+                            ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys),
+                     2);
+    return (long)(user + sys) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+static void assert_idle_for_a_while(void)
+{
+    long before = used_ms();
+    nanosleep(&(struct timespec){.tv_nsec = 400000000}, NULL);
+    assert_in_range(used_ms() - before, 0, 150);
+}
+
+/* ---- a client ---- */
+
+static int dial(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    strcpy(name.sun_path, socket_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+/* Reads on until `text` has come, or, where it is NULL, until end-of-file. */
+static const char *hear(int fd, const char *text)
+{
+    static char heard[1 << 16];
+    size_t len = 0;
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        heard[len] = '\0';
+        if (text != NULL && strstr(heard, text) != NULL) {
+            return heard;
+        }
+        if (poll(&p, 1, WAIT_MS) <= 0 || len == sizeof heard - 1) {
+            fail_msg("heard only: %s", heard);
+        }
+        ssize_t n = read(fd, heard + len, sizeof heard - 1 - len);
+        if (n <= 0) {
+            assert_true(text == NULL);
+            return heard;
+        }
+        len += (size_t)n;
+    }
+}
+
+static void assert_pong(int fd)
+{
+    say(fd, PING);
+    assert_string_equal(hear(fd, "\n"), PONG);
+}
+
+/* ---- Unix sockets ---- */
+
+static void the_socket_is_private_and_goes_with_the_agent(void **state)
+{
+    (void)state;
+    struct stat st;
+    start_on_socket();
+    assert_int_equal(stat(socket_path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    int fd = dial();
+    assert_pong(fd);
+    assert_pong(fd);
+    close(fd);
+    assert_int_equal(stop(), 0);
+    assert_int_equal(stat(socket_path, &st), -1);
+}
+
+static int bind_socket(bool listening)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    strcpy(name.sun_path, socket_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+    if (listening) {
+        assert_int_equal(listen(fd, 5), 0);
+    }
+    return fd;
+}
+
+static void a_stale_socket_is_replaced(void **state)
+{
+    (void)state;
+    close(bind_socket(true));
+    start_on_socket();
+    int fd = dial();
+    assert_pong(fd);
+    close(fd);
+}
+
+static void a_socket_that_somebody_listens_on_is_waited_for_and_said_once(void **state)
+{
+    (void)state;
+    char address[128];
+    snprintf(address, sizeof address, "unix:%s", socket_path);
+    int other = bind_socket(true);
+    START("--listen", address);
+    wait_for_log("cannot listen on unix:");
+    nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 200000000}, NULL);
+    close(other);
+    wait_for_log("listening on unix:");
+    assert_int_equal(count_in_log("cannot listen"), 1);
+    int fd = dial();
+    assert_pong(fd);
+    close(fd);
+}
+
+static void a_file_in_the_sockets_place_is_left_alone(void **state)
+{
+    (void)state;
+    char address[128];
+    struct stat st;
+    snprintf(address, sizeof address, "unix:%s", socket_path);
+    write_file("sock", "precious", 0600);
+    START("--listen", address);
+    wait_for_log("cannot listen on unix:");
+    assert_int_equal(stop(), 0);
+    assert_int_equal(stat(socket_path, &st), 0);
+    assert_int_equal(st.st_size, 8);
+}
+
+static void a_socket_of_somebody_else_is_not_removed_at_the_end(void **state)
+{
+    (void)state;
+    struct stat st;
+    start_on_socket();
+    unlink(socket_path);
+    int other = bind_socket(true);
+    assert_int_equal(stop(), 0);
+    assert_int_equal(stat(socket_path, &st), 0);
+    close(other);
+}
+
+/* ---- clients ---- */
+
+static void a_client_that_half_closes_still_gets_its_answer_and_is_closed(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial();
+    say(fd, QUICK);
+    shutdown(fd, SHUT_WR);
+    const char *heard = hear(fd, NULL);
+    assert_non_null(strstr(heard, "{\"Log\":{\"line\":\"begin\"}}\n"));
+    assert_non_null(strstr(heard, "{\"Err\":{\"message\":\"nix build failed (exit status: 3)"));
+    assert_int_equal(heard[strlen(heard) - 1], '\n');
+    close(fd);
+}
+
+static void a_request_without_its_newline_counts_at_the_end(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial();
+    say(fd, "\"Ping\"");
+    shutdown(fd, SHUT_WR);
+    assert_string_equal(hear(fd, NULL), PONG);
+    close(fd);
+}
+
+static void a_half_closed_client_costs_nothing_while_it_waits(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial();
+    say(fd, SLOW);
+    shutdown(fd, SHUT_WR);
+    hear(fd, "begin");
+    assert_idle_for_a_while();
+    close(fd);
+}
+
+static void a_build_is_cancelled_when_its_client_goes(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial();
+    say(fd, SLOW);
+    hear(fd, "begin");
+    close(fd);
+    wait_for_log("build failed: build cancelled");
+    fd = dial();
+    say(fd, QUICK);
+    hear(fd, "exit status: 3");
+    close(fd);
+}
+
+static void a_half_closed_client_that_goes_is_noticed(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial();
+    say(fd, SLOW);
+    shutdown(fd, SHUT_WR);
+    hear(fd, "begin");
+    close(fd);
+    wait_for_log("build failed: build cancelled");
+}
+
+static void a_client_that_never_reads_hurts_nobody_and_is_noticed_when_it_goes(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial();
+    say(fd, FLOOD);
+    hear(fd, "flood");
+    int other = dial();
+    assert_pong(other);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    assert_idle_for_a_while();
+    assert_pong(other);
+    close(fd);
+    wait_for_log("build failed: build cancelled");
+    assert_pong(other);
+    close(other);
+}
+
+static void told_to_keep_building_it_takes_a_request_whose_client_is_gone_at_once(void **state)
+{
+    (void)state;
+    char address[128];
+    snprintf(address, sizeof address, "unix:%s", socket_path);
+    START("--keep-building", "--listen", address);
+    wait_for_log("listening");
+    int fd = dial();
+    say(fd, QUICK);
+    close(fd);
+    wait_for_log("build failed: nix build failed (exit status: 3)");
+}
+
+static void a_request_may_come_byte_by_byte(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial();
+    for (const char *p = PING; *p != '\0'; p++) {
+        assert_int_equal(write(fd, p, 1), 1);
+        nap();
+    }
+    assert_string_equal(hear(fd, "\n"), PONG);
+    close(fd);
+}
+
+static void two_hundred_clients_at_once_are_all_answered(void **state)
+{
+    (void)state;
+    enum { MANY = 200 };
+    int fds[MANY];
+    start_on_socket();
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = dial();
+        say(fds[i], PING);
+    }
+    for (int i = 0; i < MANY; i++) {
+        assert_string_equal(hear(fds[i], "\n"), PONG);
+        close(fds[i]);
+    }
+}
+
+/* ---- descriptors handed over ---- */
+
+static void a_connected_descriptor_is_served_until_it_ends(void **state)
+{
+    (void)state;
+    int pair[2];
+    char address[32];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    handed_over = pair[1];
+    snprintf(address, sizeof address, "fd:%d", pair[1]);
+    START("--listen", address);
+    close(pair[1]);
+    assert_pong(pair[0]);
+    close(pair[0]);
+    assert_int_equal(wait_for_exit(), 0);
+}
+
+static void a_listening_descriptor_is_accepted_on(void **state)
+{
+    (void)state;
+    char address[32];
+    int fd = bind_socket(true);
+    handed_over = fd;
+    snprintf(address, sizeof address, "fd:%d", fd);
+    START("--listen", address);
+    int client = dial();
+    assert_pong(client);
+    close(client);
+    close(fd);
+}
+
+static void a_descriptor_that_is_not_open_is_said_once_and_others_are_served(void **state)
+{
+    (void)state;
+    char address[128];
+    snprintf(address, sizeof address, "unix:%s", socket_path);
+    START("--listen", "fd:999", "--listen", address);
+    wait_for_log("listening on unix:");
+    int fd = dial();
+    assert_pong(fd);
+    assert_int_equal(count_in_log("cannot listen on fd:999: Bad file descriptor"), 1);
+    close(fd);
+}
+
+/* ---- a serial line: the slave of a pty, whose master plays the host ---- */
+
+static int open_pty(char *address)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(master >= 0);
+    assert_int_equal(grantpt(master), 0);
+    assert_int_equal(unlockpt(master), 0);
+    snprintf(address, 64, "serial:%s", ptsname(master));
+    return master;
+}
+
+static void a_serial_line_is_raw_and_begins_with_a_newline(void **state)
+{
+    (void)state;
+    char address[64];
+    int master = open_pty(address);
+    START("--listen", address);
+    assert_string_equal(hear(master, "\n"), "\n");
+    assert_pong(master);
+    say(master, "half a frame");
+    say(master, "\n" PING);
+    const char *heard = hear(master, PONG);
+    assert_memory_equal(heard, "{\"Err\":{\"message\":\"parse error", 30);
+    assert_idle_for_a_while();
+    close(master);
+}
+
+static void a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on(void **state)
+{
+    (void)state;
+    char address[64], listen_on[128];
+    int master = open_pty(address);
+    snprintf(listen_on, sizeof listen_on, "unix:%s", socket_path);
+    START("--listen", address, "--listen", listen_on);
+    hear(master, "\n");
+    say(master, SLOW);
+    hear(master, "begin");
+    close(master);
+    wait_for_log("lost serial:");
+    assert_idle_for_a_while();
+    assert_int_equal(count_in_log("build failed"), 0);
+    int fd = dial();
+    assert_pong(fd);
+    close(fd);
+}
+
+/* ---- signals ---- */
+
+static void a_signal_ends_the_build_answers_its_client_and_then_the_agent(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial(), queued = dial();
+    say(fd, SLOW);
+    hear(fd, "begin");
+    say(queued, QUICK);
+    hear(queued, "waiting for another build");
+    kill(agent_pid, SIGINT);
+    assert_non_null(strstr(hear(fd, NULL), "{\"Err\":{\"message\":\"build cancelled"));
+    assert_non_null(strstr(hear(queued, NULL), "{\"Err\":{\"message\":\"build rejected: "));
+    assert_int_equal(wait_for_exit(), 0);
+    close(fd);
+    close(queued);
+}
+
+static void sigpipe_and_sighup_do_not_end_it(void **state)
+{
+    (void)state;
+    start_on_socket();
+    kill(agent_pid, SIGHUP);
+    kill(agent_pid, SIGPIPE);
+    int fd = dial();
+    assert_pong(fd);
+    close(fd);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_socket_is_private_and_goes_with_the_agent),
+        TEST(a_stale_socket_is_replaced),
+        TEST(a_socket_that_somebody_listens_on_is_waited_for_and_said_once),
+        TEST(a_file_in_the_sockets_place_is_left_alone),
+        TEST(a_socket_of_somebody_else_is_not_removed_at_the_end),
+        TEST(a_client_that_half_closes_still_gets_its_answer_and_is_closed),
+        TEST(a_request_without_its_newline_counts_at_the_end),
+        TEST(a_half_closed_client_costs_nothing_while_it_waits),
+        TEST(a_build_is_cancelled_when_its_client_goes),
+        TEST(a_half_closed_client_that_goes_is_noticed),
+        TEST(a_client_that_never_reads_hurts_nobody_and_is_noticed_when_it_goes),
+        TEST(told_to_keep_building_it_takes_a_request_whose_client_is_gone_at_once),
+        TEST(a_request_may_come_byte_by_byte),
+        TEST(two_hundred_clients_at_once_are_all_answered),
+        TEST(a_connected_descriptor_is_served_until_it_ends),
+        TEST(a_listening_descriptor_is_accepted_on),
+        TEST(a_descriptor_that_is_not_open_is_said_once_and_others_are_served),
+        TEST(a_serial_line_is_raw_and_begins_with_a_newline),
+        TEST(a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on),
+        TEST(a_signal_ends_the_build_answers_its_client_and_then_the_agent),
+        TEST(sigpipe_and_sighup_do_not_end_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
