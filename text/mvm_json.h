@@ -52,24 +52,24 @@ enum mvm_json_error {
 /* Levels the parser itself can hold: a frame's own two and an unknown value's. */
 #define MVM_JSON_DEPTH (MVM_NESTING_MAX + 2)
 
-/* Read the first five fields; the rest is the parser's own. */
+/* Read the first seven fields; the rest is the parser's own. */
 struct mvm_json {
     struct mvm_text text; /* of the last KEY or STRING; bytes NULL where it was dropped */
     uint64_t u64;         /* of the last NUMBER, where is_u64 */
-    uint32_t offset;      /* bytes used since init; after an error, where the offending byte stands */
+    uint32_t offset; /* bytes used since init; after an error, where the offending byte stands */
+    uint32_t begun;  /* where the last token begins, likewise */
     enum mvm_json_error error;
     bool overflow; /* the last KEY or STRING was longer than the place kept for it */
     bool is_u64;
     uint8_t depth; /* levels open now */
-    uint8_t state;
-    uint8_t escape; /* progress inside an escape */
-    uint8_t literal;
+    uint8_t state; /* json.c has the states */
+    uint8_t token; /* the string, key or literal that is being read */
+    uint8_t count; /* bytes of the literal, or of the escape's digits, that have come */
     struct mvm_utf8 utf8;
-    uint16_t unit;      /* code unit being read */
+    uint16_t unit;      /* the escape's code unit, as far as it has come */
     uint16_t surrogate; /* leading surrogate waiting for its other half, or 0 */
-    char *place;        /* NULL: drop */
     uint32_t place_cap;
-    uint32_t place_len;
+    char *place;                               /* NULL: drop */
     uint8_t nesting[(MVM_JSON_DEPTH + 7) / 8]; /* bit n: level n is an object */
 };
 

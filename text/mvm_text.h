@@ -25,6 +25,10 @@ bool mvm_text_equal(struct mvm_text text, const char *string);
 /* Whether `text` begins with `prefix`. */
 bool mvm_text_begins(struct mvm_text text, const char *prefix);
 
+/* Writes `value` in decimal at the end of `digits`; the slice is over those digits. */
+#define MVM_TEXT_DECIMAL_CAP 20
+struct mvm_text mvm_text_decimal(char digits[MVM_TEXT_DECIMAL_CAP], uint64_t value);
+
 /*
  * Appends to `buf[0 … cap-1]` and keeps it NUL-terminated. What does not fit is left out whole
  * from that byte on, `cut` is set and stays set: nothing is shortened unseen.
@@ -41,8 +45,9 @@ void mvm_writer_add(struct mvm_writer *w, const char *string);
 void mvm_writer_add_text(struct mvm_writer *w, struct mvm_text text);
 void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value); /* decimal */
 
-/* Ends a message: where bytes were cut, overwrites the tail with " [cut]". `cap` must be at
- * least 8 for the mark to fit. Returns the finished text, valid as long as the buffer. */
+/* Ends a message, once: where bytes were cut, overwrites the tail with " [cut]", behind a whole
+ * UTF-8 character. `cap` must be at least 8 for the mark to fit. Returns the finished text, valid
+ * as long as the buffer. */
 struct mvm_text mvm_writer_finish(struct mvm_writer *w);
 
 #endif
