@@ -4,8 +4,7 @@
  * does on the externally tagged enums
  *
  *     enum Request  { Build { flake_ref: String, attr: String, timeout_secs: Option<u64> }, Ping }
- *     enum Response { Ok { out_path: String }, Err { message: String }, Log { line: String }, Pong
- * }
+ *     enum Response { Ok { out_path: String }, Err { message: String }, Log { line: String }, Pong }
  *
  * read line by line, but for the limits of mvm_limits.h. It keeps the fields, not the line. The
  * caller owns all memory, there is nothing to close, and a decoder may be copied between frames
@@ -32,8 +31,8 @@
 #include "mvm_message.h"
 
 enum mvm_decoder_status {
-    MVM_DECODER_PARTIAL = 0, /* every byte was used; no frame is complete */
-    MVM_DECODER_MESSAGE = 1, /* `message` holds one; its texts stay until the next push or finish */
+    MVM_DECODER_PARTIAL = 0,   /* every byte was used; no frame is complete */
+    MVM_DECODER_MESSAGE = 1,   /* `message` holds one; its texts stay until the next push or finish */
     MVM_DECODER_BAD_FRAME = 2, /* said once a frame, as soon as it is known; what is left of the
                                 * frame is skipped by the next pushes, then decoding goes on */
 };
@@ -58,9 +57,6 @@ enum mvm_decoder_error {
 #define MVM_REQUEST_FIELDS_CAP  (MVM_FLAKE_REF_MAX + MVM_ATTR_MAX)
 #define MVM_RESPONSE_FIELDS_CAP (3 * MVM_LOG_LINE_MAX) /* each bad byte of a line as U+FFFD */
 
-/* The longest name of a variant or field; a longer key is unknown. */
-enum { MVM_DECODER_KEY_CAP = sizeof "timeout_secs" - 1 };
-
 /* Read the first five; the rest is the decoder's own. */
 struct mvm_decoder {
     struct mvm_message message; /* after MESSAGE */
@@ -68,15 +64,7 @@ struct mvm_decoder {
     enum mvm_json_error json_error; /* where error is MVM_DECODER_JSON */
     const char *field;              /* static name of the field concerned, or NULL */
     uint32_t error_at;              /* byte in the frame, from 0 */
-    char *fields;
-    uint32_t fields_cap;
-    uint32_t fields_len;
-    uint8_t direction;
-    uint8_t stage;
-    uint8_t field_index; /* the field whose value comes */
-    uint8_t seen;        /* bit n: field n of the variant has come */
-    char key[MVM_DECODER_KEY_CAP];
-    struct mvm_json json;
+    /* … the implementation's own state … */
 };
 
 /* `fields[0 … cap-1]` holds decoded fields; it must stay as long as the decoder is used. */

@@ -12,12 +12,7 @@
 
 struct mvm_encoder {
     struct mvm_message message;
-    struct mvm_text source; /* what is left of the text being written */
-    uint8_t step;           /* which piece of the frame comes; 0: idle */
-    uint8_t escaping;       /* `source` is a text of the message, not punctuation */
-    uint8_t pending_at;     /* pending[at … len-1] is an escape or number half written */
-    uint8_t pending_len;
-    char pending[20];
+    /* … the implementation's own state … */
 };
 
 /* An encoder with nothing to write. Zero-initialising does the same. */
