@@ -4,7 +4,8 @@
  * does on the externally tagged enums
  *
  *     enum Request  { Build { flake_ref: String, attr: String, timeout_secs: Option<u64> }, Ping }
- *     enum Response { Ok { out_path: String }, Err { message: String }, Log { line: String }, Pong }
+ *     enum Response { Ok { out_path: String }, Err { message: String }, Log { line: String }, Pong
+ * }
  *
  * read line by line, but for the limits of mvm_limits.h. It keeps the fields, not the line. The
  * caller owns all memory, there is nothing to close, and a decoder may be copied between frames
@@ -31,8 +32,8 @@
 #include "mvm_message.h"
 
 enum mvm_decoder_status {
-    MVM_DECODER_PARTIAL = 0,   /* every byte was used; no frame is complete */
-    MVM_DECODER_MESSAGE = 1,   /* `message` holds one; its texts stay until the next push or finish */
+    MVM_DECODER_PARTIAL = 0, /* every byte was used; no frame is complete */
+    MVM_DECODER_MESSAGE = 1, /* `message` holds one; its texts stay until the next push or finish */
     MVM_DECODER_BAD_FRAME = 2, /* said once a frame, as soon as it is known; what is left of the
                                 * frame is skipped by the next pushes, then decoding goes on */
 };
@@ -57,17 +58,30 @@ enum mvm_decoder_error {
 #define MVM_REQUEST_FIELDS_CAP  (MVM_FLAKE_REF_MAX + MVM_ATTR_MAX)
 #define MVM_RESPONSE_FIELDS_CAP (3 * MVM_LOG_LINE_MAX) /* each bad byte of a line as U+FFFD */
 
+/* The longest name that a message knows, "timeout_secs". */
+#define MVM_DECODER_NAME_CAP 12
+
 /* Read the first five; the rest is the decoder's own. */
 struct mvm_decoder {
     struct mvm_message message; /* after MESSAGE */
     enum mvm_decoder_error error;
     enum mvm_json_error json_error; /* where error is MVM_DECODER_JSON */
     const char *field;              /* static name of the field concerned, or NULL */
-    uint32_t error_at;              /* byte in the frame, from 0 */
-    /* … the implementation's own state … */
+    uint32_t error_at; /* byte in the frame, from 0: the one that is no JSON, the first one over the
+                        * limit, or where the token begins that no message has there */
+    struct mvm_json json;
+    char *fields;
+    uint32_t fields_cap;
+    uint32_t fields_len; /* bytes of `fields` that this frame has filled */
+    uint8_t direction;
+    uint8_t state;                   /* decoder.c has the states */
+    uint8_t at;                      /* index of the field whose value comes next */
+    uint8_t seen;                    /* bit n: field n has come */
+    char name[MVM_DECODER_NAME_CAP]; /* of the variant or field, as it comes */
 };
 
-/* `fields[0 … cap-1]` holds decoded fields; it must stay as long as the decoder is used. */
+/* `fields[0 … cap-1]`, never NULL, holds decoded fields; it must stay as long as the decoder is
+ * used. */
 void mvm_decoder_init(struct mvm_decoder *d, enum mvm_direction direction, char *fields,
                       size_t cap);
 

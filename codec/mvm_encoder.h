@@ -10,9 +10,18 @@
 
 #include "mvm_message.h"
 
+/* The longest thing that is not copied from somewhere: a number of 64 bits. */
+#define MVM_ENCODER_PIECE_CAP MVM_TEXT_DECIMAL_CAP
+
 struct mvm_encoder {
     struct mvm_message message;
-    /* … the implementation's own state … */
+    /* the encoder's own */
+    size_t text_at;     /* bytes of the step's text that are done with */
+    uint8_t step;       /* encoder.c has the steps; 0: idle */
+    uint8_t literal_at; /* bytes of the step's literal that are written */
+    uint8_t piece_at;   /* likewise of the piece */
+    uint8_t piece_len;
+    uint8_t piece[MVM_ENCODER_PIECE_CAP]; /* an escape, a character or a number */
 };
 
 /* An encoder with nothing to write. Zero-initialising does the same. */

@@ -70,7 +70,7 @@ size_t mvm_utf8_boundary(const uint8_t *bytes, size_t len)
     while (tail <= 3 && tail < len && is_continuation(bytes[len - tail])) {
         tail++;
     }
-    if (tail > 3 || tail > len || mvm_utf8_next(bytes + len - tail, tail) != 0) {
+    if (tail > len || mvm_utf8_next(bytes + len - tail, tail) != 0) {
         return len;
     }
     return len - tail;

@@ -1,0 +1,38 @@
+#include "mvm_decoder.h"
+
+/* What stands before and behind the name of the field, where there is one. */
+struct phrase {
+    const char *before;
+    const char *behind;
+};
+
+static const struct phrase phrases[] = {
+    [MVM_DECODER_FINE] = {"no error", ""},
+    [MVM_DECODER_JSON] = {"", ""}, /* the parser's own text stands here */
+    [MVM_DECODER_NOT_A_MESSAGE] = {"neither a name nor an object with one member", ""},
+    [MVM_DECODER_UNKNOWN_VARIANT] = {"unknown variant", ""},
+    [MVM_DECODER_NEEDS_FIELDS] = {"variant without its fields", ""},
+    [MVM_DECODER_NO_FIELDS] = {"variant has no fields", ""},
+    [MVM_DECODER_WRONG_TYPE] = {"wrong type of ", ""},
+    [MVM_DECODER_MISSING_FIELD] = {"missing field ", ""},
+    [MVM_DECODER_DUPLICATE_FIELD] = {"duplicate field ", ""},
+    [MVM_DECODER_EXTRA_ELEMENT] = {"more elements than fields", ""},
+    [MVM_DECODER_FIELD_TOO_LONG] = {"", " too long"},
+    [MVM_DECODER_FRAME_TOO_LONG] = {"frame too long", ""},
+};
+
+void mvm_decoder_explain(const struct mvm_decoder *d, struct mvm_writer *w)
+{
+    mvm_writer_add(w, "parse error: ");
+    if (d->error == MVM_DECODER_JSON) {
+        mvm_writer_add(w, mvm_json_error_text(d->json_error));
+    } else if (d->error == MVM_DECODER_WRONG_TYPE && d->field == NULL) {
+        mvm_writer_add(w, "a variant's fields are neither an object nor an array");
+    } else {
+        mvm_writer_add(w, phrases[d->error].before);
+        mvm_writer_add(w, d->field != NULL ? d->field : "");
+        mvm_writer_add(w, phrases[d->error].behind);
+    }
+    mvm_writer_add(w, " at byte ");
+    mvm_writer_add_u64(w, d->error_at);
+}

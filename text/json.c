@@ -1,0 +1,465 @@
+/*
+ * The parser: a state, a bit for each open level, and one function for each family of states.
+ * Each takes some bytes and returns a token, an error, or PARTIAL to be called for the next byte.
+ */
+#include "mvm_json.h"
+#include "mvm_plain.h"
+#include <string.h>
+
+enum state {
+    START,       /* nothing but white space has come */
+    VALUE,       /* a value must come */
+    FIRST_VALUE, /* a value, or the end of the array */
+    FIRST_KEY,   /* a key, or the end of the object */
+    NEXT_KEY,    /* a key must come */
+    COLON,
+    NEXT, /* a comma, or the end of what is open */
+    DONE, /* the value is whole: nothing but white space may come */
+    /* in the middle of a token from here on */
+    STRING,
+    ESCAPE,   /* behind the backslash */
+    HEX,      /* in the four digits */
+    LOW_HALF, /* a leading surrogate has come: \ of the other half */
+    LOW_HALF_U,
+    LITERAL,
+    MINUS, /* numbers, by what came last */
+    ZERO,
+    INTEGER,
+    POINT,
+    FRACTION,
+    EXPONENT_MARK,
+    EXPONENT_SIGN,
+    EXPONENT,
+    FAILED,
+};
+
+_Static_assert(MVM_JSON_DEPTH <= UINT8_MAX, "depth is a byte");
+
+static const char literals[][6] = {"true", "false", "null"};
+
+struct input {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+void mvm_json_init(struct mvm_json *j)
+{
+    memset(j, 0, offsetof(struct mvm_json, nesting));
+}
+
+void mvm_json_keep(struct mvm_json *j, char *place, size_t cap)
+{
+    j->place = place;
+    j->place_cap = cap < UINT32_MAX ? (uint32_t)cap : UINT32_MAX;
+}
+
+void mvm_json_drop(struct mvm_json *j)
+{
+    j->place = NULL;
+}
+
+bool mvm_json_blank(const struct mvm_json *j)
+{
+    return j->state == START;
+}
+
+static enum mvm_json_token fail(struct mvm_json *j, enum mvm_json_error error)
+{
+    j->error = error;
+    j->state = FAILED;
+    return MVM_JSON_ERROR;
+}
+
+static enum mvm_json_token go_on(struct mvm_json *j, enum state state)
+{
+    j->state = (uint8_t)state;
+    return MVM_JSON_PARTIAL;
+}
+
+/* ---- structure ------------------------------------------------------------------------------ */
+
+static bool in_object(const struct mvm_json *j)
+{
+    unsigned level = j->depth - 1u;
+    return (j->nesting[level / 8] >> level % 8 & 1) != 0;
+}
+
+static enum mvm_json_token end_value(struct mvm_json *j, enum mvm_json_token token)
+{
+    j->state = j->depth > 0 ? NEXT : DONE;
+    return token;
+}
+
+static enum mvm_json_token open_level(struct mvm_json *j, bool object)
+{
+    if (j->depth == MVM_JSON_DEPTH) {
+        return fail(j, MVM_JSON_TOO_DEEP);
+    }
+    uint8_t *byte = &j->nesting[j->depth / 8];
+    unsigned bit = 1u << j->depth % 8;
+    *byte = (uint8_t)(object ? *byte | bit : *byte & ~bit);
+    j->depth++;
+    j->state = object ? FIRST_KEY : FIRST_VALUE;
+    return object ? MVM_JSON_OBJECT : MVM_JSON_ARRAY;
+}
+
+static enum mvm_json_token close_level(struct mvm_json *j, uint8_t byte)
+{
+    bool object = in_object(j);
+    if (byte != (object ? '}' : ']')) {
+        return fail(j, MVM_JSON_UNEXPECTED);
+    }
+    j->depth--;
+    return end_value(j, object ? MVM_JSON_OBJECT_END : MVM_JSON_ARRAY_END);
+}
+
+static enum mvm_json_token begin_string(struct mvm_json *j, enum mvm_json_token token)
+{
+    j->token = (uint8_t)token;
+    j->text = (struct mvm_text){j->place, 0};
+    j->overflow = false;
+    return go_on(j, STRING);
+}
+
+static enum mvm_json_token begin_literal(struct mvm_json *j, enum mvm_json_token token)
+{
+    j->token = (uint8_t)token;
+    j->count = 1;
+    return go_on(j, LITERAL);
+}
+
+static enum mvm_json_token begin_number(struct mvm_json *j, uint8_t byte)
+{
+    j->is_u64 = byte != '-';
+    j->u64 = (uint64_t)byte - '0';
+    return go_on(j, byte == '-' ? MINUS : byte == '0' ? ZERO : INTEGER);
+}
+
+static bool is_digit(uint8_t byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+static enum mvm_json_token begin_value(struct mvm_json *j, uint8_t byte)
+{
+    switch (byte) {
+    case '{':
+        return open_level(j, true);
+    case '[':
+        return open_level(j, false);
+    case '"':
+        return begin_string(j, MVM_JSON_STRING);
+    case 't':
+        return begin_literal(j, MVM_JSON_TRUE);
+    case 'f':
+        return begin_literal(j, MVM_JSON_FALSE);
+    case 'n':
+        return begin_literal(j, MVM_JSON_NULL);
+    default:
+        return is_digit(byte) || byte == '-' ? begin_number(j, byte) : fail(j, MVM_JSON_UNEXPECTED);
+    }
+}
+
+static bool is_space(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
+/* A byte between two tokens. */
+static enum mvm_json_token take_structure(struct mvm_json *j, uint8_t byte)
+{
+    enum state state = (enum state)j->state;
+    if (state == DONE) {
+        return fail(j, MVM_JSON_TRAILING);
+    }
+    if (state == NEXT && byte == ',') {
+        return go_on(j, in_object(j) ? NEXT_KEY : VALUE);
+    }
+    if (state == NEXT || (state == FIRST_KEY && byte == '}') ||
+        (state == FIRST_VALUE && byte == ']')) {
+        return close_level(j, byte);
+    }
+    if (state == COLON && byte == ':') {
+        return go_on(j, VALUE);
+    }
+    if ((state == FIRST_KEY || state == NEXT_KEY) && byte == '"') {
+        return begin_string(j, MVM_JSON_KEY);
+    }
+    if (state == START || state == VALUE || state == FIRST_VALUE) {
+        return begin_value(j, byte);
+    }
+    return fail(j, MVM_JSON_UNEXPECTED);
+}
+
+/* ---- strings -------------------------------------------------------------------------------- */
+
+static void store(struct mvm_json *j, const uint8_t *bytes, size_t len)
+{
+    if (j->place == NULL) {
+        return;
+    }
+    size_t room = j->place_cap - j->text.len;
+    if (len > room) {
+        len = room;
+        j->overflow = true;
+    }
+    memcpy(j->place + j->text.len, bytes, len);
+    j->text.len += len;
+}
+
+static void store_character(struct mvm_json *j, uint32_t code)
+{
+    uint8_t bytes[4];
+    size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const uint8_t leads[] = {0, 0xc0, 0xe0, 0xf0};
+    for (size_t at = len - 1; at > 0; at--) {
+        bytes[at] = (uint8_t)(0x80 | (code & 0x3f));
+        code >>= 6;
+    }
+    bytes[0] = (uint8_t)(leads[len - 1] | code);
+    store(j, bytes, len);
+}
+
+static enum mvm_json_token end_string(struct mvm_json *j)
+{
+    j->place = NULL;
+    if (j->token == MVM_JSON_KEY) {
+        j->state = COLON;
+        return MVM_JSON_KEY;
+    }
+    return end_value(j, MVM_JSON_STRING);
+}
+
+static enum mvm_json_token take_string(struct mvm_json *j, struct input *in)
+{
+    size_t len = (size_t)(in->end - in->at);
+    if (mvm_utf8_whole(&j->utf8)) {
+        len = mvm_plain_run(in->at, len);
+        store(j, in->at, len);
+        in->at += len;
+        if (in->at == in->end) {
+            return MVM_JSON_PARTIAL;
+        }
+        uint8_t byte = *in->at;
+        if (byte == '"') {
+            in->at++;
+            return end_string(j);
+        }
+        if (byte == '\\') {
+            in->at++;
+            return go_on(j, ESCAPE);
+        }
+        if (byte < ' ') {
+            return fail(j, MVM_JSON_CONTROL);
+        }
+    }
+    /* a character that is ill formed, or that the end of these bytes or of the last cuts in two */
+    if (!mvm_utf8_check(&j->utf8, *in->at)) {
+        return fail(j, MVM_JSON_NOT_UTF8);
+    }
+    store(j, in->at, 1);
+    in->at++;
+    return MVM_JSON_PARTIAL;
+}
+
+static enum mvm_json_token take_escape(struct mvm_json *j, uint8_t byte)
+{
+    static const char letters[] = "\"\\/bfnrt";
+    static const char meanings[] = "\"\\/\b\f\n\r\t";
+    if (byte == 'u') {
+        j->unit = 0;
+        j->count = 0;
+        return go_on(j, HEX);
+    }
+    const char *letter = memchr(letters, byte, sizeof letters - 1);
+    if (letter == NULL) {
+        return fail(j, MVM_JSON_BAD_ESCAPE);
+    }
+    store(j, (const uint8_t *)meanings + (letter - letters), 1);
+    return go_on(j, STRING);
+}
+
+static bool is_leading(uint16_t unit)
+{
+    return (unit & 0xfc00) == 0xd800;
+}
+
+static bool is_trailing(uint16_t unit)
+{
+    return (unit & 0xfc00) == 0xdc00;
+}
+
+/* The fourth digit has come. A dropped string's units are not looked at. */
+static enum mvm_json_token end_escape(struct mvm_json *j)
+{
+    if (j->place == NULL) {
+        return go_on(j, STRING);
+    }
+    if (is_trailing(j->unit) != (j->surrogate != 0)) {
+        return fail(j, MVM_JSON_LONE_SURROGATE);
+    }
+    if (is_leading(j->unit)) {
+        j->surrogate = j->unit;
+        return go_on(j, LOW_HALF);
+    }
+    uint32_t code = j->unit;
+    if (j->surrogate != 0) {
+        code = 0x10000 + ((j->surrogate & 0x3ffu) << 10 | (j->unit & 0x3ffu));
+        j->surrogate = 0;
+    }
+    store_character(j, code);
+    return go_on(j, STRING);
+}
+
+static enum mvm_json_token take_hex(struct mvm_json *j, uint8_t byte)
+{
+    uint8_t letter = byte | 0x20; /* digits stay what they are */
+    unsigned digit;
+    if (is_digit(byte)) {
+        digit = byte - '0';
+    } else if (letter >= 'a' && letter <= 'f') {
+        digit = letter - 'a' + 10u;
+    } else {
+        return fail(j, MVM_JSON_BAD_ESCAPE);
+    }
+    j->unit = (uint16_t)((unsigned)j->unit << 4 | digit);
+    j->count++;
+    return j->count < 4 ? MVM_JSON_PARTIAL : end_escape(j);
+}
+
+static enum mvm_json_token take_low_half(struct mvm_json *j, uint8_t byte)
+{
+    if (byte != (j->state == LOW_HALF ? '\\' : 'u')) {
+        return fail(j, MVM_JSON_LONE_SURROGATE);
+    }
+    if (j->state == LOW_HALF) {
+        return go_on(j, LOW_HALF_U);
+    }
+    return take_escape(j, byte);
+}
+
+/* ---- literals and numbers ------------------------------------------------------------------- */
+
+static enum mvm_json_token take_literal(struct mvm_json *j, uint8_t byte)
+{
+    const char *literal = literals[j->token - MVM_JSON_TRUE];
+    if (byte != (uint8_t)literal[j->count]) {
+        return fail(j, MVM_JSON_UNEXPECTED);
+    }
+    j->count++;
+    return literal[j->count] != '\0' ? MVM_JSON_PARTIAL
+                                     : end_value(j, (enum mvm_json_token)j->token);
+}
+
+static void add_digit(struct mvm_json *j, uint8_t byte)
+{
+    unsigned digit = byte - (unsigned)'0';
+    if (j->u64 > UINT64_MAX / 10 || (j->u64 == UINT64_MAX / 10 && digit > UINT64_MAX % 10)) {
+        j->is_u64 = false;
+    }
+    j->u64 = j->u64 * 10 + digit;
+}
+
+enum number_byte { NUMBER_ZERO, NUMBER_DIGIT, NUMBER_POINT, NUMBER_E, NUMBER_SIGN, NUMBER_OTHER };
+
+static enum number_byte number_byte(uint8_t byte)
+{
+    if (is_digit(byte)) {
+        return byte == '0' ? NUMBER_ZERO : NUMBER_DIGIT;
+    }
+    if (byte == '.') {
+        return NUMBER_POINT;
+    }
+    if (byte == 'e' || byte == 'E') {
+        return NUMBER_E;
+    }
+    return byte == '+' || byte == '-' ? NUMBER_SIGN : NUMBER_OTHER;
+}
+
+/* What each byte makes of each state; DONE: the number has ended before it. */
+static const uint8_t number_next[][NUMBER_OTHER + 1] = {
+    /*                           0         1-9       .       e E            + -            other */
+    [MINUS - MINUS] = {ZERO, INTEGER, FAILED, FAILED, FAILED, FAILED},
+    [ZERO - MINUS] = {DONE, DONE, POINT, EXPONENT_MARK, DONE, DONE},
+    [INTEGER - MINUS] = {INTEGER, INTEGER, POINT, EXPONENT_MARK, DONE, DONE},
+    [POINT - MINUS] = {FRACTION, FRACTION, FAILED, FAILED, FAILED, FAILED},
+    [FRACTION - MINUS] = {FRACTION, FRACTION, DONE, EXPONENT_MARK, DONE, DONE},
+    [EXPONENT_MARK - MINUS] = {EXPONENT, EXPONENT, FAILED, FAILED, EXPONENT_SIGN, FAILED},
+    [EXPONENT_SIGN - MINUS] = {EXPONENT, EXPONENT, FAILED, FAILED, FAILED, FAILED},
+    [EXPONENT - MINUS] = {EXPONENT, EXPONENT, DONE, DONE, DONE, DONE},
+};
+
+static enum mvm_json_token take_number(struct mvm_json *j, struct input *in)
+{
+    enum state next = (enum state)number_next[j->state - MINUS][number_byte(*in->at)];
+    if (next == FAILED) {
+        return fail(j, MVM_JSON_UNEXPECTED);
+    }
+    if (next == DONE) {
+        return end_value(j, MVM_JSON_NUMBER);
+    }
+    if (next == INTEGER) {
+        add_digit(j, *in->at);
+    } else {
+        j->is_u64 = false;
+    }
+    in->at++;
+    return go_on(j, next);
+}
+
+/* ---- the driver ----------------------------------------------------------------------------- */
+
+static enum mvm_json_token take_single(struct mvm_json *j, uint8_t byte)
+{
+    switch (j->state) {
+    case ESCAPE:
+        return take_escape(j, byte);
+    case HEX:
+        return take_hex(j, byte);
+    case LOW_HALF:
+    case LOW_HALF_U:
+        return take_low_half(j, byte);
+    case LITERAL:
+        return take_literal(j, byte);
+    default:
+        return take_structure(j, byte);
+    }
+}
+
+enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size_t len,
+                                  size_t *used)
+{
+    struct input in = {bytes, bytes + len};
+    enum mvm_json_token token = j->state == FAILED ? MVM_JSON_ERROR : MVM_JSON_PARTIAL;
+    while (token == MVM_JSON_PARTIAL && in.at < in.end) {
+        if (j->state == STRING) {
+            token = take_string(j, &in);
+        } else if (j->state >= MINUS) {
+            token = take_number(j, &in);
+        } else if (j->state > DONE || !is_space(*in.at)) {
+            if (j->state <= DONE) {
+                j->begun = j->offset + (uint32_t)(in.at - bytes);
+            }
+            token = take_single(j, *in.at);
+            in.at += token == MVM_JSON_ERROR ? 0 : 1;
+        } else {
+            in.at++;
+        }
+    }
+    *used = (size_t)(in.at - bytes);
+    j->offset += (uint32_t)*used;
+    return token;
+}
+
+enum mvm_json_token mvm_json_finish(struct mvm_json *j)
+{
+    if (j->state == START || j->state == DONE) {
+        return MVM_JSON_PARTIAL;
+    }
+    bool number = j->state >= MINUS && j->state < FAILED &&
+                  number_next[j->state - MINUS][NUMBER_OTHER] == DONE;
+    if (number && j->depth == 0) {
+        return end_value(j, MVM_JSON_NUMBER);
+    }
+    return j->state == FAILED ? MVM_JSON_ERROR : fail(j, MVM_JSON_ENDED);
+}
