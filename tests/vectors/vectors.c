@@ -1,232 +1,285 @@
 /*
- * Runs files of recorded verdicts (see README.md beside this file) against decoder and encoder:
- *     vectors FILE.tsv …
- * Each frame is decoded whole, byte by byte, and cut in two at every position; each message is
- * encoded into room of every size in `rooms`. The last line is "N passed, M failed", in cases.
+ * Runs files of frame vectors against the codec; README.md here describes them.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* getline */
 #include "mvm_decoder.h"
 #include "mvm_encoder.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct test_case {
-    char direction; /* q, s: a frame · l: what a build printed */
-    uint8_t *bytes;
+enum verdict { OK, ERR, BLANK };
+
+struct bytes {
+    uint8_t *at;
     size_t len;
-    const char *verdict;
-    const char *canonical; /* after ok */
 };
 
-static char fields[1 << 20];
+struct test_case {
+    char direction;
+    struct bytes input; /* the frame with its newline, and behind it a frame that is fine */
+    size_t frame_len;   /* with its newline */
+    enum verdict verdict;
+    struct bytes canonical; /* with its newline */
+};
 
-static const size_t rooms[] = {1, 2, 3, 7, 4096};
+static const size_t rooms[] = {1, 2, 3, 7, SIZE_MAX};
+#define ROOMS (sizeof rooms / sizeof *rooms)
 
-/* Encodes with `room` bytes at a time and compares with the canonical text and a newline. */
-static bool encodes_to(const struct mvm_message *m, const char *canonical, size_t room)
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static void *allocate(size_t len)
 {
-    size_t want = strlen(canonical) + 1;
-    uint8_t *out = malloc(want + room);
-    struct mvm_encoder e;
-    size_t at = 0;
-    mvm_encoder_init(&e);
-    mvm_encoder_start(&e, m);
-    while (!mvm_encoder_idle(&e) && at < want) {
-        at += mvm_encoder_pull(&e, out + at, room);
+    void *memory = malloc(len > 0 ? len : 1);
+    if (memory == NULL) {
+        perror("vectors");
+        exit(1);
     }
-    bool same = mvm_encoder_idle(&e) && at == want && memcmp(out, canonical, want - 1) == 0 &&
-                out[want - 1] == '\n';
+    return memory;
+}
+
+static int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *digit = c != '\0' ? strchr(digits, c | 0x20) : NULL;
+    return digit != NULL ? (int)(digit - digits) : -1;
+}
+
+/* Puts the bytes that `hex` says at `to`; false: it says none. */
+static bool read_hex(uint8_t *to, const char *hex)
+{
+    for (; hex[0] != '\0'; hex += 2) {
+        int high = hex_digit(hex[0]);
+        int low = high < 0 ? -1 : hex_digit(hex[1]);
+        if (low < 0) {
+            return false;
+        }
+        *to++ = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool read_verdict(enum verdict *verdict, const char *word)
+{
+    static const char *const words[] = {[OK] = "ok", [ERR] = "err", [BLANK] = "blank"};
+    for (size_t n = 0; n < sizeof words / sizeof *words; n++) {
+        if (word != NULL && strcmp(word, words[n]) == 0) {
+            *verdict = (enum verdict)n;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A line of a file, without its newline, in pieces. False: it is malformed. */
+static bool read_case(struct test_case *c, char *line)
+{
+    const char *direction = strsep(&line, "\t");
+    const char *hex = strsep(&line, "\t");
+    const char *verdict = strsep(&line, "\t");
+    const char *canonical = line;
+    if (hex == NULL || direction[0] == '\0' || strchr("qsl", direction[0]) == NULL ||
+        direction[1] != '\0' || !read_verdict(&c->verdict, verdict) ||
+        (canonical == NULL) != (c->verdict != OK) || (direction[0] == 'l' && c->verdict != OK)) {
+        return false;
+    }
+    c->direction = direction[0];
+    const char *next = c->direction == 'q' ? "\"Ping\"\n" : "\"Pong\"\n";
+    size_t bytes = strlen(hex) / 2;
+    c->frame_len = bytes + 1;
+    c->input.len = c->frame_len + strlen(next);
+    c->input.at = allocate(c->input.len);
+    if (!read_hex(c->input.at, hex)) {
+        free(c->input.at);
+        return false;
+    }
+    c->input.at[bytes] = '\n';
+    memcpy(c->input.at + c->frame_len, next, strlen(next));
+    size_t len = canonical != NULL ? strlen(canonical) : 0;
+    c->canonical.len = len + 1;
+    c->canonical.at = allocate(len + 1);
+    memcpy(c->canonical.at, canonical != NULL ? canonical : "", len);
+    c->canonical.at[len] = '\n';
+    return true;
+}
+
+static void free_case(struct test_case *c)
+{
+    free(c->input.at);
+    free(c->canonical.at);
+}
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+/* Whether the message, written into so much room at a time, is the canonical JSON. */
+static bool encodes(const struct test_case *c, const struct mvm_message *message, size_t room)
+{
+    struct mvm_encoder e;
+    mvm_encoder_init(&e);
+    mvm_encoder_start(&e, message);
+    uint8_t *out = allocate(c->canonical.len);
+    size_t len = 0;
+    while (!mvm_encoder_idle(&e) && len < c->canonical.len) {
+        size_t left = c->canonical.len - len;
+        size_t written = mvm_encoder_pull(&e, out + len, left < room ? left : room);
+        if (written == 0) {
+            break;
+        }
+        len += written;
+    }
+    bool same =
+        mvm_encoder_idle(&e) && len == c->canonical.len && memcmp(out, c->canonical.at, len) == 0;
     free(out);
     return same;
 }
 
-static bool encodes(const struct mvm_message *m, const char *canonical)
+static bool encodes_in_any_room(const struct test_case *c, const struct mvm_message *message)
 {
-    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
-        if (!encodes_to(m, canonical, rooms[i])) {
+    for (size_t n = 0; n < ROOMS; n++) {
+        if (!encodes(c, message, rooms[n])) {
             return false;
         }
     }
     return true;
 }
 
-/* What one frame came to; a message's encoding is checked while its texts stand. */
-struct outcome {
-    unsigned messages;
-    unsigned refusals;
-    bool same; /* every message encodes to the canonical text */
+struct run {
+    const struct test_case *c;
+    struct mvm_decoder decoder;
+    int frames;      /* decoded so far, the good frame behind the case's included */
+    int errors;      /* refused */
+    bool went_wrong; /* a message that does not encode to what it should */
 };
 
-static void push(struct mvm_decoder *d, const uint8_t *bytes, size_t len, const char *canonical,
-                 struct outcome *o)
+static void push(struct run *run, size_t from, size_t to)
 {
-    while (len > 0) {
+    const struct test_case *c = run->c;
+    while (from < to) {
         size_t used;
-        enum mvm_decoder_status status = mvm_decoder_push(d, bytes, len, &used);
-        if (status == MVM_DECODER_MESSAGE) {
-            o->messages++;
-            o->same = o->same && canonical != NULL && encodes(&d->message, canonical);
+        enum mvm_decoder_status status =
+            mvm_decoder_push(&run->decoder, c->input.at + from, to - from, &used);
+        from += used;
+        run->errors += status == MVM_DECODER_BAD_FRAME;
+        if (status != MVM_DECODER_MESSAGE) {
+            run->went_wrong = run->went_wrong || used == 0;
+            if (used == 0) {
+                return;
+            }
+            continue;
         }
-        o->refusals += status == MVM_DECODER_BAD_FRAME;
-        bytes += used;
-        len -= used;
+        run->frames++;
+        if (from <= c->frame_len) {
+            run->went_wrong |= c->verdict != OK || !encodes_in_any_room(c, &run->decoder.message);
+        } else {
+            enum mvm_kind kind = c->direction == 'q' ? MVM_PING : MVM_PONG;
+            run->went_wrong |= run->decoder.message.kind != kind;
+        }
     }
 }
 
-static bool as_expected(const struct test_case *c, const struct outcome *o)
+/* The case in pieces: up to `cut`, then `step` bytes each. */
+static bool decodes(const struct test_case *c, size_t cut, size_t step, char *fields)
 {
-    bool ok = strcmp(c->verdict, "ok") == 0;
-    bool err = strcmp(c->verdict, "err") == 0;
-    return o->messages == (ok ? 1u : 0u) && o->refusals == (err ? 1u : 0u) && o->same;
+    struct run run = {.c = c};
+    mvm_decoder_init(&run.decoder, c->direction == 'q' ? MVM_REQUESTS : MVM_RESPONSES, fields,
+                     c->input.len);
+    push(&run, 0, cut);
+    for (size_t at = cut; at < c->input.len;) {
+        size_t end = c->input.len - at > step ? at + step : c->input.len;
+        push(&run, at, end);
+        at = end;
+    }
+    return !run.went_wrong && run.frames == 1 + (c->verdict == OK) &&
+           run.errors == (c->verdict == ERR);
 }
 
-/* The next line on the connection decodes as if it had been the first. */
-static bool goes_on(struct mvm_decoder *d, char direction)
+static bool decodes_in_any_pieces(const struct test_case *c)
 {
-    const char *line = direction == 'q' ? "\"Ping\"\n" : "\"Pong\"\n";
-    const char *canonical = direction == 'q' ? "\"Ping\"" : "\"Pong\"";
-    struct outcome o = {0, 0, true};
-    push(d, (const uint8_t *)line, strlen(line), canonical, &o);
-    return o.messages == 1 && o.refusals == 0 && o.same;
+    char *fields = allocate(c->input.len);
+    bool fine = decodes(c, 0, 1, fields);
+    for (size_t cut = 0; fine && cut < c->input.len; cut++) {
+        fine = decodes(c, cut, SIZE_MAX, fields);
+    }
+    free(fields);
+    return fine;
 }
 
-/* The line with a cut at `cut`; `single`: a byte at a time. */
-static bool decodes(const struct test_case *c, const uint8_t *line, size_t len, size_t cut,
-                    bool single)
+static bool passes(const struct test_case *c)
 {
-    struct mvm_decoder d;
-    struct outcome o = {0, 0, true};
-    mvm_decoder_init(&d, c->direction == 'q' ? MVM_REQUESTS : MVM_RESPONSES, fields, sizeof fields);
-    if (single) {
-        for (size_t i = 0; i < len; i++) {
-            push(&d, line + i, 1, c->canonical, &o);
-        }
+    if (c->direction != 'l') {
+        return decodes_in_any_pieces(c);
+    }
+    struct mvm_message log = {.kind = MVM_LOG,
+                              .text = {(const char *)c->input.at, c->frame_len - 1}};
+    return encodes_in_any_room(c, &log);
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+struct tally {
+    unsigned long passed;
+    unsigned long failed;
+    bool broken; /* a file could not be read, or not be understood */
+};
+
+static void run_line(struct tally *tally, const char *file, unsigned long number, char *line)
+{
+    struct test_case c;
+    if (!read_case(&c, line)) {
+        printf("%s:%lu: malformed line\n", file, number);
+        tally->broken = true;
+        return;
+    }
+    if (passes(&c)) {
+        tally->passed++;
     } else {
-        push(&d, line, cut, c->canonical, &o);
-        push(&d, line + cut, len - cut, c->canonical, &o);
+        tally->failed++;
+        printf("%s:%lu: failed\n", file, number);
     }
-    return as_expected(c, &o) && goes_on(&d, c->direction);
+    free_case(&c);
 }
 
-static bool run_frame(const struct test_case *c)
+static void run_file(struct tally *tally, const char *file)
 {
-    uint8_t *line = malloc(c->len + 1);
-    bool passed = true;
-    memcpy(line, c->bytes, c->len);
-    line[c->len] = '\n';
-    for (size_t cut = 0; cut <= c->len && passed; cut++) {
-        passed = decodes(c, line, c->len + 1, cut, false);
-    }
-    passed = passed && decodes(c, line, c->len + 1, 0, true);
-    free(line);
-    return passed;
-}
-
-static bool run_case(const struct test_case *c)
-{
-    if (c->direction == 'l') {
-        struct mvm_message m = {.kind = MVM_LOG, .text = {(const char *)c->bytes, c->len}};
-        return encodes(&m, c->canonical);
-    }
-    return run_frame(c);
-}
-
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c == '\0' ? NULL : strchr(digits, c);
-    return at == NULL ? -1 : (int)(at - digits);
-}
-
-/* Hex, in place of itself; false: it is none. */
-static bool unhex(char *text, struct test_case *c)
-{
-    size_t len = strlen(text);
-    c->bytes = (uint8_t *)text;
-    c->len = len / 2;
-    for (size_t i = 0; i < c->len; i++) {
-        int high = hex_digit(text[2 * i]);
-        int low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        c->bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return len % 2 == 0;
-}
-
-static bool known(const struct test_case *c)
-{
-    bool ok = strcmp(c->verdict, "ok") == 0;
-    bool frame = c->direction == 'q' || c->direction == 's';
-    bool refused = strcmp(c->verdict, "err") == 0 || strcmp(c->verdict, "blank") == 0;
-    return (frame && refused && c->canonical == NULL) ||
-           ((frame || c->direction == 'l') && ok && c->canonical != NULL);
-}
-
-/* direction TAB hex TAB verdict [TAB canonical]; cuts `line` up. False: malformed. */
-static bool parse(char *line, struct test_case *c)
-{
-    char *hex = strchr(line, '\t');
-    char *verdict = hex == NULL ? NULL : strchr(hex + 1, '\t');
-    if (verdict == NULL || hex != line + 1) {
-        return false;
-    }
-    *hex++ = *verdict++ = '\0';
-    char *canonical = strchr(verdict, '\t');
-    if (canonical != NULL) {
-        *canonical++ = '\0';
-    }
-    c->direction = line[0];
-    c->verdict = verdict;
-    c->canonical = canonical;
-    return unhex(hex, c) && known(c);
-}
-
-static bool run_file(const char *path, unsigned long *passed, unsigned long *failed)
-{
-    FILE *file = fopen(path, "r");
-    if (file == NULL) {
-        perror(path);
-        return false;
+    FILE *f = fopen(file, "r");
+    if (f == NULL) {
+        printf("%s: %s\n", file, strerror(errno));
+        tally->broken = true;
+        return;
     }
     char *line = NULL;
     size_t cap = 0;
+    ssize_t len;
     unsigned long number = 0;
-    bool sound = true;
-    for (ssize_t len; (len = getline(&line, &cap, file)) > 0;) {
-        struct test_case c;
+    while ((len = getline(&line, &cap, f)) > 0) {
         number++;
-        line[len - (line[len - 1] == '\n')] = '\0';
-        if (!parse(line, &c)) {
-            fprintf(stderr, "%s:%lu: malformed line\n", path, number);
-            sound = false;
-        } else if (run_case(&c)) {
-            ++*passed;
-        } else {
-            printf("%s:%lu: failed, expected %s %s\n", path, number, c.verdict,
-                   c.canonical == NULL ? "" : c.canonical);
-            ++*failed;
+        if (line[len - 1] == '\n') {
+            line[--len] = '\0';
         }
+        if (strlen(line) < (size_t)len) {
+            line[0] = '\0'; /* a NUL is in it: malformed */
+        }
+        run_line(tally, file, number, line);
     }
-    sound = sound && !ferror(file);
+    if (ferror(f)) {
+        printf("%s: %s\n", file, strerror(errno));
+        tally->broken = true;
+    }
     free(line);
-    fclose(file);
-    return sound;
+    fclose(f);
 }
 
 int main(int argc, char **argv)
 {
-    unsigned long passed = 0;
-    unsigned long failed = 0;
-    bool sound = argc > 1;
-    if (!sound) {
-        fprintf(stderr, "usage: vectors FILE.tsv ...\n");
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s FILE.tsv ...\n", argv[0]);
+        return 1;
     }
-    for (int i = 1; i < argc; i++) {
-        sound = run_file(argv[i], &passed, &failed) && sound;
+    struct tally tally = {0};
+    for (int n = 1; n < argc; n++) {
+        run_file(&tally, argv[n]);
     }
-    printf("%lu passed, %lu failed\n", passed, failed);
-    return sound && failed == 0 ? 0 : 1;
+    printf("%lu passed, %lu failed\n", tally.passed, tally.failed);
+    return tally.failed > 0 || tally.broken;
 }
