@@ -213,7 +213,7 @@ bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process)
     struct mvm_posix_lines l;
     struct mvm_text line;
     bool holds = false;
-    if (!mvm_posix_lines_open(&l, process, "cgroup")) {
+    if (p->cgroup < 0 || !mvm_posix_lines_open(&l, process, "cgroup")) {
         return false;
     }
     while (!holds && mvm_posix_lines_next(&l, &line)) {

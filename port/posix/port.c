@@ -87,12 +87,8 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
 
 static void end_build(struct mvm_posix *p)
 {
-    struct mvm_exit e;
-    for (int i = 0; i < FINI_ROUNDS; i++) {
+    for (int i = 0; i < FINI_ROUNDS && mvm_posix_remaining(p) != 0; i++) {
         mvm_posix_signal_build(p, MVM_SIGNAL_KILL);
-        if (mvm_posix_remaining(p) == 0 && mvm_posix_poll_exit(p, &e) != 0) {
-            break;
-        }
         poll(NULL, 0, FINI_ROUND_MS);
     }
     mvm_posix_close_build(p);

@@ -75,7 +75,7 @@ int mvm_posix_remaining(void *ctx);
 /* Ticks since boot now, as /proc/PID/stat counts them. */
 uint64_t mvm_posix_ticks(void);
 
-/* Moves descendants of the first process that are not in the build's cgroup there. */
+/* Moves processes of the build that are not in its cgroup there. */
 void mvm_posix_adopt(struct mvm_posix *p);
 
 /* ---- cgroup.c ---- */
@@ -86,7 +86,8 @@ int mvm_posix_cgroup_make(struct mvm_posix *p);
 /* Moves a process in; one that has ended already is no error. */
 int mvm_posix_cgroup_enter(struct mvm_posix *p, pid_t pid);
 
-/* Whether a process, given by its directory in /proc, is in the build's cgroup or below it. */
+/* Whether a process, given by its directory in /proc, is in the build's cgroup or below it; no
+ * where there is none. */
 bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process);
 
 /* Whether a live process is in it. */

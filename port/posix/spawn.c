@@ -2,10 +2,12 @@
  * The build's first process, from its start to its last byte: posix_spawn(3) with an argument
  * vector, two pipes, a pidfd.
  *
- * The process enters its cgroup by our hand right after spawn returns, when its program has
- * already begun. What it forks after that is born inside; what it forked in those microseconds is
- * looked for and moved as well. Only a process that was orphaned within them could stay outside,
- * and no program that nix is has even loaded its libraries by then.
+ * The process enters its cgroup by our hand when spawn has returned and its program has begun; the
+ * kernel may take tens of milliseconds for it. What it forks after that is born inside. What it
+ * forked before is found as its descendant, by its session or, with `subreaper`, as an orphan, and
+ * moved as well. So only without `subreaper` something can stay outside: a process that made a
+ * session of its own and was orphaned, all in the program's first milliseconds. nix does no such
+ * thing.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"

@@ -1,7 +1,8 @@
 /*
- * The processes of a build, found in /proc: those in its cgroup, or, without one, the first
- * process's descendants, whoever is in the session it began, and their descendants; with
- * `subreaper` also the orphans that came to this process.
+ * The processes of a build, found in /proc: those in its cgroup, the first process's descendants,
+ * whoever is in the session it began, and their descendants; with `subreaper` also the orphans that
+ * came to this process. With a cgroup all but the first kind are stragglers from before the first
+ * process entered it, and are moved there.
  *
  * A scan keeps a process's directory open while it looks at it and sends the signal through that
  * descriptor, so a number that is given to somebody else meanwhile harms nobody. The first process
@@ -20,6 +21,7 @@
 
 enum {
     STOP_ROUNDS = 20, /* a process in uninterruptible sleep stops later than we care to wait */
+    ADOPT_ROUNDS = 5, /* what is born meanwhile outside is found at the next call */
     DEPTH_MAX = 64,   /* levels killed one by one, deepest first; what is below goes at once */
     CLIMB_TRIES = 3,
 };
@@ -33,11 +35,8 @@ struct process {
     uint64_t since;
 };
 
-enum looking_for { IN_CGROUP, IN_TREE, DESCENDANTS };
-
 struct scan {
     const struct mvm_posix *p;
-    enum looking_for by;
     pid_t self;
     pid_t session; /* 0: the number cannot be trusted any more */
     struct mvm_posix_directory proc;
@@ -134,7 +133,7 @@ static enum climbed climb(struct scan *s, struct process at)
         }
         member = member || (s->session != 0 && at.session == s->session);
         if (at.parent == s->self || at.parent <= 1) {
-            bool orphan = at.parent == s->self && s->by == IN_TREE && s->p->config.subreaper;
+            bool orphan = at.parent == s->self && s->p->config.subreaper;
             return member || orphan ? MEMBER : STRANGER;
         }
         char path[32];
@@ -168,10 +167,7 @@ static bool belongs(struct scan *s)
         return false;
     }
     s->depth = 0;
-    if (is_first(s, s->is.pid)) {
-        return true;
-    }
-    return s->by == IN_CGROUP ? mvm_posix_cgroup_holds(s->p, s->dir) : is_below_first(s);
+    return is_first(s, s->is.pid) || mvm_posix_cgroup_holds(s->p, s->dir) || is_below_first(s);
 }
 
 /* The first process's number, unless somebody else collected it and the number is in use again. */
@@ -187,10 +183,9 @@ static pid_t trusted_session(const struct scan *s)
     return faccessat(s->proc.fd, path, F_OK, 0) == 0 ? 0 : p->pid;
 }
 
-static void scan_begin(struct scan *s, const struct mvm_posix *p, enum looking_for by)
+static void scan_begin(struct scan *s, const struct mvm_posix *p)
 {
     s->p = p;
-    s->by = by;
     s->self = getpid();
     s->dir = -1;
     s->err = mvm_posix_directory_open(&s->proc, AT_FDCWD, "/proc") ? 0 : errno;
@@ -236,11 +231,6 @@ static bool scan_next(struct scan *s)
     return false;
 }
 
-static enum looking_for way(const struct mvm_posix *p)
-{
-    return p->cgroup >= 0 ? IN_CGROUP : IN_TREE;
-}
-
 /* ---- signals ---- */
 
 static void send_to(struct scan *s, int sig)
@@ -258,7 +248,7 @@ static void send_to(struct scan *s, int sig)
 static int send_at(const struct mvm_posix *p, int sig, int depth, bool below)
 {
     struct scan s;
-    scan_begin(&s, p, way(p));
+    scan_begin(&s, p);
     while (scan_next(&s)) {
         if (!is_dead(&s.is) && (s.depth == depth || (below && s.depth > depth))) {
             send_to(&s, sig);
@@ -271,7 +261,7 @@ static int deepest(const struct mvm_posix *p)
 {
     int depth = 0;
     struct scan s;
-    scan_begin(&s, p, way(p));
+    scan_begin(&s, p);
     while (scan_next(&s)) {
         depth = !is_dead(&s.is) && s.depth > depth ? s.depth : depth;
     }
@@ -297,7 +287,7 @@ static void stop_all(const struct mvm_posix *p)
     for (int i = 0; i < STOP_ROUNDS && running; i++) {
         struct scan s;
         running = false;
-        scan_begin(&s, p, way(p));
+        scan_begin(&s, p);
         while (scan_next(&s)) {
             if (!is_dead(&s.is) && !is_stopped(&s.is)) {
                 send_to(&s, SIGSTOP);
@@ -313,6 +303,7 @@ static int kill_all(struct mvm_posix *p)
         stop_all(p);
         return send_to_all(p, SIGKILL);
     }
+    mvm_posix_adopt(p);
     if (mvm_posix_cgroup_kill(p)) {
         return 0;
     }
@@ -350,7 +341,7 @@ int mvm_posix_remaining(void *ctx)
     bool populated = p->cgroup >= 0 && mvm_posix_cgroup_populated(p);
     int left = 0;
     struct scan s;
-    scan_begin(&s, p, way(p));
+    scan_begin(&s, p);
     while (scan_next(&s)) {
         if (!is_dead(&s.is)) {
             left++;
@@ -367,10 +358,10 @@ int mvm_posix_remaining(void *ctx)
 void mvm_posix_adopt(struct mvm_posix *p)
 {
     bool moved = true;
-    for (int i = 0; i < STOP_ROUNDS && moved; i++) {
+    for (int i = 0; i < ADOPT_ROUNDS && moved; i++) {
         struct scan s;
         moved = false;
-        scan_begin(&s, p, DESCENDANTS);
+        scan_begin(&s, p);
         while (scan_next(&s)) {
             if (!is_dead(&s.is) && !mvm_posix_cgroup_holds(p, s.dir)) {
                 moved = mvm_posix_cgroup_enter(p, s.is.pid) == 0 || moved;

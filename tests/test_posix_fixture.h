@@ -1,0 +1,116 @@
+/* What the tests of the Linux port share: a directory to work in, and words to run helpers. */
+#ifndef TEST_POSIX_FIXTURE_H
+#define TEST_POSIX_FIXTURE_H
+
+#include "mvm_posix.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const struct mvm_port *const port = &mvm_posix_port;
+
+/* A test that cannot run here says why before it is skipped. */
+#define SKIP_BECAUSE(...)                                                                          \
+    do {                                                                                           \
+        fprintf(stderr, "SKIPPED, because " __VA_ARGS__);                                          \
+        fputc('\n', stderr);                                                                       \
+        skip();                                                                                    \
+    } while (0)
+
+struct place {
+    char dir[64];
+    char path[2][256];
+};
+
+/* A fresh directory below /tmp. */
+static inline void make_place(struct place *place)
+{
+    strcpy(place->dir, "/tmp/mvm-posix-XXXXXX");
+    assert_non_null(mkdtemp(place->dir));
+}
+
+/* A path in it; two slots, each good until it is used again. */
+static inline const char *in_place(struct place *place, int slot, const char *name)
+{
+    snprintf(place->path[slot], sizeof place->path[slot], "%s/%s", place->dir, name);
+    return place->path[slot];
+}
+
+/* Runs a program of this machine; its exit status, 127 where it cannot be started. */
+static inline int run(const char *const argv[])
+{
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    int status;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    int err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (err != 0) {
+        return 127;
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
+}
+
+static inline void remove_place(const struct place *place)
+{
+    const char *const argv[] = {"rm", "-rf", "--one-file-system", place->dir, NULL};
+    assert_int_equal(run(argv), 0);
+}
+
+static inline void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static inline uint64_t clock_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static inline void sleep_ms(int ms)
+{
+    poll(NULL, 0, ms);
+}
+
+/* Descriptors this process has open. */
+static inline int count_descriptors(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    assert_non_null(d);
+    while (readdir(d) != NULL) {
+        n++;
+    }
+    closedir(d);
+    return n;
+}
+
+static inline const char *reason_of(struct mvm_posix *p)
+{
+    return port->reason(p);
+}
+
+#endif

@@ -1,0 +1,770 @@
+/*
+ * Processes: what a build's first one gets, what comes out of it, and that nothing it starts is
+ * left. The programs that are spawned are this one again, in a role.
+ */
+#define _GNU_SOURCE
+#include "test_posix_fixture.h"
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+enum { PATIENCE_MS = 20000 };
+
+static const char self_path[] = "/proc/self/exe";
+
+/* ---- roles ---- */
+
+static void say(int fd, const char *text)
+{
+    ssize_t ignored = write(fd, text, strlen(text));
+    (void)ignored;
+}
+
+static int role_print(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    say(1, "to stdout");
+    say(2, "to stderr");
+    return 7;
+}
+
+static int role_arguments(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++) {
+        say(1, argv[i]);
+        say(1, "\n");
+    }
+    return 0;
+}
+
+static int role_die(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    raise(SIGKILL);
+    return 0;
+}
+
+/* Says what of its surroundings is not as it should be. */
+static int role_inspect(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    char c;
+    sigset_t mask;
+    if (read(0, &c, 1) != 0) {
+        say(1, "stdin is not empty\n");
+    }
+    for (int fd = 3; fd < 1024; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            say(1, "a descriptor was inherited\n");
+        }
+    }
+    if (getsid(0) != getpid()) {
+        say(1, "no session of its own\n");
+    }
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    for (int sig = 1; sig < 32; sig++) {
+        struct sigaction action;
+        if (sigaction(sig, NULL, &action) == 0 && action.sa_handler != SIG_DFL) {
+            say(1, "a signal has no default action\n");
+        }
+        if (sigismember(&mask, sig)) {
+            say(1, "a signal is blocked\n");
+        }
+    }
+    return 0;
+}
+
+static int role_close_and_stay(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    close(1);
+    close(2);
+    pause();
+    return 0;
+}
+
+static int stay(void)
+{
+    for (;;) {
+        pause();
+    }
+    return 0;
+}
+
+static int role_stay(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    say(1, "ready\n");
+    return stay();
+}
+
+static int stay_deaf(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    say(1, "ready\n");
+    return stay();
+}
+
+static int role_deaf(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return stay_deaf();
+}
+
+/* A grandchild in a session of its own that ignores SIGTERM and holds the pipes. With "leave" the
+ * first process ends at once, else it stays. */
+static int role_hide(int argc, char **argv)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        setsid();
+        if (fork() == 0) {
+            setsid();
+            stay_deaf();
+        }
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    if (argc > 2 && strcmp(argv[2], "leave") == 0) {
+        return 0;
+    }
+    return stay();
+}
+
+/* Children in chains of sessions, all deaf to SIGTERM: a tree of 3 × 4 processes. */
+static int role_tree(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    for (int branch = 0; branch < 3; branch++) {
+        if (fork() != 0) {
+            continue;
+        }
+        for (int depth = 0; depth < 3; depth++) {
+            setsid();
+            if (fork() != 0) {
+                break;
+            }
+        }
+        stay_deaf();
+    }
+    signal(SIGTERM, SIG_IGN);
+    return stay();
+}
+
+/* Runs from its hunters: each process starts the next, in a new session, and ends. */
+static int role_flee(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    signal(SIGTERM, SIG_IGN);
+    usleep(200 * 1000); /* a cgroup, if there is one, has been entered by now */
+    say(1, "ready\n");
+    for (;;) {
+        if (fork() != 0) {
+            _exit(0);
+        }
+        setsid();
+        usleep(500);
+    }
+}
+
+/* Goes into a cgroup two levels below the build's, which is in the directory `argv[2]`. */
+static int role_subgroup(int argc, char **argv)
+{
+    char own[4096] = "";
+    char path[512];
+    (void)argc;
+    while (strstr(own, "mvm-build-") == NULL) {
+        int fd = open("/proc/self/cgroup", O_RDONLY);
+        ssize_t n = read(fd, own, sizeof own - 1);
+        own[n > 0 ? n : 0] = '\0';
+        close(fd);
+        usleep(1000);
+    }
+    char *name = strstr(own, "mvm-build-");
+    name[strcspn(name, "\n")] = '\0';
+    snprintf(path, sizeof path, "%s/%s/inner", argv[2], name);
+    mkdir(path, 0755);
+    snprintf(path, sizeof path, "%s/%s/inner/deeper", argv[2], name);
+    mkdir(path, 0755);
+    snprintf(path, sizeof path, "%s/%s/inner/deeper/cgroup.procs", argv[2], name);
+    int fd = open(path, O_WRONLY);
+    say(fd, "0");
+    close(fd);
+    return stay_deaf();
+}
+
+static const struct {
+    const char *name;
+    int (*play)(int argc, char **argv);
+} roles[] = {
+    {"print", role_print},
+    {"arguments", role_arguments},
+    {"die", role_die},
+    {"inspect", role_inspect},
+    {"close-and-stay", role_close_and_stay},
+    {"stay", role_stay},
+    {"deaf", role_deaf},
+    {"hide", role_hide},
+    {"tree", role_tree},
+    {"flee", role_flee},
+    {"subgroup", role_subgroup},
+};
+
+/* ---- helpers ---- */
+
+struct mode {
+    const char *name;
+    struct mvm_posix_config config;
+    bool no_cgroup_kill;
+};
+
+static struct mode by_cgroup = {"a cgroup", {.subreaper = true}, false};
+static struct mode by_freezing = {"a cgroup without cgroup.kill", {.subreaper = true}, true};
+static struct mode by_proc = {"/proc", {.subreaper = true, .cgroup = ""}, false};
+
+static struct mvm_posix posix;
+
+static const struct mode *use(const struct mode *mode)
+{
+    mvm_posix_init(&posix, &mode->config);
+    posix.no_cgroup_kill = mode->no_cgroup_kill;
+    return mode;
+}
+
+static void spawn_role(const char *role, const char *argument)
+{
+    const char *const argv[] = {self_path, role, argument, NULL};
+    assert_int_equal(port->spawn(&posix, argv), 0);
+}
+
+/* As spawn_role, under `mode`; a machine without cgroups skips what wants one. */
+static void spawn_in(const struct mode *mode, const char *role, const char *argument)
+{
+    use(mode);
+    spawn_role(role, argument);
+    if (mode->config.cgroup == NULL && posix.cgroup < 0) {
+        mvm_posix_fini(&posix);
+        SKIP_BECAUSE("no cgroup v2 can be made here");
+    }
+}
+
+/* Reads a stream to its end, or until `want` bytes came. */
+static size_t read_stream(enum mvm_stream stream, char *text, size_t cap, size_t want)
+{
+    size_t len = 0;
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    while (len < want && clock_ms() < until) {
+        int n = port->read_output(&posix, stream, (uint8_t *)text + len, cap - 1 - len);
+        if (n == MVM_PORT_END) {
+            break;
+        }
+        assert_true(n >= 0);
+        len += (size_t)n;
+        if (n == 0) {
+            struct pollfd fd = {mvm_posix_output_fd(&posix, stream), POLLIN, 0};
+            poll(&fd, 1, 100);
+        }
+    }
+    text[len] = '\0';
+    return len;
+}
+
+static void assert_stream(enum mvm_stream stream, const char *expected)
+{
+    char text[4096];
+    read_stream(stream, text, sizeof text, sizeof text);
+    assert_string_equal(text, expected);
+}
+
+/* Waits for `n` processes to have said "ready". */
+static void await_ready(size_t n)
+{
+    char text[256];
+    assert_int_equal(read_stream(MVM_STDOUT, text, sizeof text, 6 * n), 6 * n);
+}
+
+static struct mvm_exit await_exit(void)
+{
+    struct mvm_exit e = {false, -1};
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    while (port->poll_exit(&posix, &e) == 0 && clock_ms() < until) {
+        struct pollfd fd = {mvm_posix_exit_fd(&posix), POLLIN, 0};
+        poll(&fd, 1, 20);
+    }
+    assert_int_equal(port->poll_exit(&posix, &e), 1);
+    return e;
+}
+
+static void await_remaining(int count)
+{
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    while (port->remaining(&posix) != count && clock_ms() < until) {
+        sleep_ms(5);
+    }
+    assert_int_equal(port->remaining(&posix), count);
+}
+
+/* Kills as the executor does, and sees that nothing is left, no zombie either. */
+static void kill_and_close(void)
+{
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    do {
+        assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+        sleep_ms(5);
+    } while (port->remaining(&posix) != 0 && clock_ms() < until);
+    assert_int_equal(port->remaining(&posix), 0);
+    await_exit();
+    port->close_build(&posix);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+/* A test that fails must leave nothing that the next one stumbles over. */
+static int clean_up(void **state)
+{
+    (void)state;
+    mvm_posix_fini(&posix);
+    return 0;
+}
+
+/* ---- what the first process gets, and gives ---- */
+
+static void arguments_reach_the_program_as_they_are(void **state)
+{
+    (void)state;
+    use(&by_proc);
+    const char *const argv[] = {self_path, "arguments", "$(id)", "a b", "", "`x`;'\"\\*", NULL};
+    assert_int_equal(port->spawn(&posix, argv), 0);
+    assert_stream(MVM_STDOUT, "$(id)\na b\n\n`x`;'\"\\*\n");
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void the_streams_and_the_exit_status_come_apart(void **state)
+{
+    (void)state;
+    use(&by_proc);
+    spawn_role("print", NULL);
+    assert_stream(MVM_STDERR, "to stderr");
+    assert_stream(MVM_STDOUT, "to stdout");
+    struct mvm_exit e = await_exit();
+    assert_false(e.signaled);
+    assert_int_equal(e.code, 7);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void an_end_by_a_signal_is_told_as_such_at_every_call(void **state)
+{
+    (void)state;
+    use(&by_proc);
+    spawn_role("die", NULL);
+    for (int i = 0; i < 2; i++) {
+        struct mvm_exit e = await_exit();
+        assert_true(e.signaled);
+        assert_int_equal(e.code, SIGKILL);
+    }
+    assert_int_equal(mvm_posix_exit_fd(&posix), -1);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void a_program_starts_with_nothing_of_ours(void **state)
+{
+    (void)state;
+    sigset_t blocked;
+    sigset_t before;
+    use(&by_proc);
+    int inheritable = open("/dev/null", O_RDONLY);
+    int high = fcntl(inheritable, F_DUPFD, 500);
+    sigfillset(&blocked);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    spawn_role("inspect", NULL);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    assert_stream(MVM_STDOUT, "");
+    assert_int_equal(await_exit().code, 0);
+    close(inheritable);
+    close(high);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* In a process of its own: cmocka wants its stdout. */
+static void a_process_without_standard_descriptors_can_spawn(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char text[64];
+        close(0);
+        close(1);
+        close(2);
+        use(&by_proc);
+        const char *const argv[] = {self_path, "print", NULL};
+        bool fine = port->spawn(&posix, argv) == 0;
+        read_stream(MVM_STDOUT, text, sizeof text, sizeof text);
+        fine = fine && strcmp(text, "to stdout") == 0;
+        read_stream(MVM_STDERR, text, sizeof text, sizeof text);
+        fine = fine && strcmp(text, "to stderr") == 0;
+        mvm_posix_fini(&posix);
+        _exit(fine ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void a_program_that_is_not_there_or_cannot_run_is_an_error_with_its_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *program;
+        int error;
+        const char *reason;
+    } cases[] = {
+        {"/nowhere/nix", MVM_PORT_NOT_FOUND, "spawn: No such file or directory"},
+        {"/etc/passwd", MVM_PORT_FAILED, "spawn: Permission denied"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        use(&by_cgroup);
+        int before = count_descriptors();
+        const char *const argv[] = {cases[i].program, NULL};
+        assert_int_equal(port->spawn(&posix, argv), cases[i].error);
+        assert_string_equal(reason_of(&posix), cases[i].reason);
+        assert_int_equal(count_descriptors(), before);
+        port->close_build(&posix);
+        mvm_posix_fini(&posix);
+    }
+}
+
+static void a_second_spawn_waits_for_close_build(void **state)
+{
+    (void)state;
+    use(&by_proc);
+    spawn_role("stay", NULL);
+    const char *const argv[] = {self_path, "print", NULL};
+    assert_int_equal(port->spawn(&posix, argv), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "spawn: a build is running");
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void descriptors_are_as_before_after_a_build(void **state)
+{
+    (void)state;
+    use(&by_cgroup);
+    int before = count_descriptors();
+    spawn_role("print", NULL);
+    await_exit();
+    kill_and_close();
+    assert_int_equal(count_descriptors(), before);
+    mvm_posix_fini(&posix);
+}
+
+static void without_a_build_there_is_nothing_to_signal_or_to_close(void **state)
+{
+    (void)state;
+    use(&by_proc);
+    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+    assert_int_equal(port->remaining(&posix), 0);
+    port->close_build(&posix);
+    assert_int_equal(mvm_posix_output_fd(&posix, MVM_STDOUT), -1);
+    assert_int_equal(mvm_posix_exit_fd(&posix), -1);
+    mvm_posix_fini(&posix);
+}
+
+/* ---- ends of pipes and of processes ---- */
+
+static void the_end_of_the_pipes_is_not_the_exit(void **state)
+{
+    (void)state;
+    struct mvm_exit e;
+    use(&by_proc);
+    spawn_role("close-and-stay", NULL);
+    assert_stream(MVM_STDOUT, "");
+    assert_stream(MVM_STDERR, "");
+    assert_int_equal(port->poll_exit(&posix, &e), 0);
+    assert_int_equal(port->remaining(&posix), 1);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* The first process ends, its grandchild lives on and holds the pipes. */
+static void a_hidden_grandchild_is_found_and_only_sigkill_ends_it(void **state)
+{
+    uint8_t byte;
+    spawn_in(*state, "hide", "leave");
+    await_ready(1);
+    assert_int_equal(await_exit().code, 0);
+    assert_int_equal(port->read_output(&posix, MVM_STDOUT, &byte, 1), 0);
+    await_remaining(1);
+    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), 0);
+    sleep_ms(50);
+    assert_int_equal(port->remaining(&posix), 1);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void sigterm_reaches_the_first_process(void **state)
+{
+    spawn_in(*state, "stay", NULL);
+    await_ready(1);
+    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), 0);
+    struct mvm_exit e = await_exit();
+    assert_true(e.signaled);
+    assert_int_equal(e.code, SIGTERM);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void a_tree_of_sessions_is_counted_and_killed_whole(void **state)
+{
+    spawn_in(*state, "tree", NULL);
+    await_ready(12);
+    assert_int_equal(port->remaining(&posix), 13);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void a_process_that_flees_by_forking_is_caught(void **state)
+{
+    spawn_in(*state, "flee", NULL);
+    await_ready(1);
+    sleep_ms(20);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void descendants_are_found_without_a_subreaper_too(void **state)
+{
+    (void)state;
+    static const struct mode plain = {"/proc alone", {.cgroup = ""}, false};
+    spawn_in(&plain, "tree", NULL);
+    await_ready(12);
+    assert_int_equal(port->remaining(&posix), 13);
+    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+    await_remaining(0);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* ---- what is not the build's ---- */
+
+static void a_child_from_before_is_neither_signalled_nor_collected(void **state)
+{
+    pid_t other = fork();
+    if (other == 0) {
+        for (;;) {
+            pause();
+        }
+    }
+    pid_t ended = fork();
+    if (ended == 0) {
+        _exit(3);
+    }
+    sleep_ms(30); /* a tick of the clock that processes' ages are told by */
+    spawn_in(*state, "hide", "leave");
+    await_ready(1);
+    await_exit();
+    await_remaining(1);
+    do {
+        assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+    } while (port->remaining(&posix) != 0);
+    port->close_build(&posix);
+    mvm_posix_fini(&posix);
+    int status;
+    assert_int_equal(waitpid(ended, &status, WNOHANG), ended);
+    assert_int_equal(WEXITSTATUS(status), 3);
+    assert_int_equal(waitpid(other, &status, WNOHANG), 0);
+    kill(other, SIGKILL);
+    assert_int_equal(waitpid(other, &status, 0), other);
+}
+
+static void a_handed_status_is_taken_for_the_first_process_alone(void **state)
+{
+    (void)state;
+    static const struct mode handed = {"handed", {.status_is_handed = true, .cgroup = ""}, false};
+    struct mvm_exit e;
+    int status;
+    use(&handed);
+    spawn_role("print", NULL);
+    pid_t pid = posix.pid;
+    assert_int_equal(mvm_posix_exit_fd(&posix), -1);
+    assert_int_equal(waitpid(-1, &status, 0), pid);
+    assert_int_equal(port->poll_exit(&posix, &e), 0);
+    assert_false(mvm_posix_child_exited(&posix, pid + 1, 0));
+    assert_int_equal(port->poll_exit(&posix, &e), 0);
+    assert_true(mvm_posix_child_exited(&posix, pid, status));
+    assert_int_equal(port->poll_exit(&posix, &e), 1);
+    assert_int_equal(e.code, 7);
+    assert_int_equal(port->remaining(&posix), 0);
+    port->close_build(&posix);
+    assert_false(mvm_posix_child_exited(&posix, pid, status));
+    mvm_posix_fini(&posix);
+}
+
+static void with_handed_statuses_orphans_are_left_to_the_program(void **state)
+{
+    (void)state;
+    static const struct mode handed = {
+        "handed", {.status_is_handed = true, .subreaper = true, .cgroup = ""}, false};
+    int status;
+    use(&handed);
+    spawn_role("hide", "leave");
+    await_ready(1);
+    pid_t first = posix.pid;
+    assert_int_equal(waitpid(first, &status, 0), first);
+    assert_true(mvm_posix_child_exited(&posix, first, status));
+    await_remaining(1);
+    port->signal_build(&posix, MVM_SIGNAL_KILL);
+    await_remaining(0);
+    port->close_build(&posix);
+    assert_true(waitpid(-1, &status, 0) > 0);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    mvm_posix_fini(&posix);
+}
+
+static void a_child_that_somebody_else_collected_is_an_error_and_no_hang(void **state)
+{
+    (void)state;
+    struct mvm_exit e;
+    use(&by_proc);
+    spawn_role("print", NULL);
+    assert_int_equal(waitpid(posix.pid, NULL, 0), posix.pid);
+    assert_int_equal(port->poll_exit(&posix, &e), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "waitid: No child processes");
+    port->close_build(&posix);
+    mvm_posix_fini(&posix);
+}
+
+/* ---- cgroups ---- */
+
+/* The path of the build's cgroup. */
+static void cgroup_path(char *path, size_t cap)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", posix.cgroup);
+    ssize_t n = readlink(link, path, cap - 1);
+    assert_true(n > 0);
+    path[n] = '\0';
+}
+
+static void the_builds_cgroup_is_removed_with_those_below_it(void **state)
+{
+    char parent[256];
+    char path[256];
+    spawn_in(*state, "stay", NULL);
+    cgroup_path(path, sizeof path);
+    strcpy(parent, path);
+    *strrchr(parent, '/') = '\0';
+    kill_and_close();
+    assert_int_equal(access(path, F_OK), -1);
+
+    spawn_role("subgroup", parent);
+    await_ready(1);
+    cgroup_path(path, sizeof path);
+    assert_int_equal(port->remaining(&posix), 1);
+    strcat(path, "/inner/deeper");
+    assert_int_equal(access(path, F_OK), 0);
+    kill_and_close();
+    path[strlen(path) - strlen("/inner/deeper")] = '\0';
+    assert_int_equal(access(path, F_OK), -1);
+    mvm_posix_fini(&posix);
+}
+
+static void a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn(void **state)
+{
+    (void)state;
+    static const struct mode cases[] = {
+        {"absent", {.cgroup = "/nowhere"}, false},
+        {"no cgroup", {.cgroup = "/tmp"}, false},
+    };
+    static const char *const reasons[] = {"cgroup: No such file or directory",
+                                          "cgroup: Operation not supported"};
+    for (size_t i = 0; i < 2; i++) {
+        use(&cases[i]);
+        const char *const argv[] = {self_path, "print", NULL};
+        assert_int_equal(port->spawn(&posix, argv), MVM_PORT_FAILED);
+        assert_string_equal(reason_of(&posix), reasons[i]);
+        mvm_posix_fini(&posix);
+    }
+}
+
+/* ---- the end ---- */
+
+static void fini_ends_a_build_that_runs(void **state)
+{
+    int before = count_descriptors();
+    spawn_in(*state, "hide", NULL);
+    await_ready(1);
+    mvm_posix_fini(&posix);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(count_descriptors(), before);
+}
+
+static void a_subreaper_is_one_only_until_fini(void **state)
+{
+    (void)state;
+    int is;
+    use(&by_proc);
+    prctl(PR_GET_CHILD_SUBREAPER, &is);
+    assert_int_equal(is, 1);
+    mvm_posix_fini(&posix);
+    prctl(PR_GET_CHILD_SUBREAPER, &is);
+    assert_int_equal(is, 0);
+}
+
+#define ALONE(test) cmocka_unit_test_teardown(test, clean_up)
+#define IN_MODE(test, mode)                                                                        \
+    {                                                                                              \
+#test " (" #mode ")", test, NULL, NULL, &mode                                              \
+    }
+#define IN_EACH_MODE(test)                                                                         \
+    IN_MODE(test, by_cgroup), IN_MODE(test, by_freezing), IN_MODE(test, by_proc)
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof roles / sizeof roles[0]; i++) {
+        if (strcmp(argv[1], roles[i].name) == 0) {
+            return roles[i].play(argc, argv);
+        }
+    }
+    const struct CMUnitTest tests[] = {
+        ALONE(arguments_reach_the_program_as_they_are),
+        ALONE(the_streams_and_the_exit_status_come_apart),
+        ALONE(an_end_by_a_signal_is_told_as_such_at_every_call),
+        ALONE(a_program_starts_with_nothing_of_ours),
+        ALONE(a_process_without_standard_descriptors_can_spawn),
+        ALONE(a_program_that_is_not_there_or_cannot_run_is_an_error_with_its_reason),
+        ALONE(a_second_spawn_waits_for_close_build),
+        ALONE(descriptors_are_as_before_after_a_build),
+        ALONE(without_a_build_there_is_nothing_to_signal_or_to_close),
+        ALONE(the_end_of_the_pipes_is_not_the_exit),
+        IN_EACH_MODE(a_hidden_grandchild_is_found_and_only_sigkill_ends_it),
+        IN_EACH_MODE(sigterm_reaches_the_first_process),
+        IN_EACH_MODE(a_tree_of_sessions_is_counted_and_killed_whole),
+        IN_MODE(a_process_that_flees_by_forking_is_caught, by_cgroup),
+        IN_MODE(a_process_that_flees_by_forking_is_caught, by_freezing),
+        ALONE(descendants_are_found_without_a_subreaper_too),
+        IN_EACH_MODE(a_child_from_before_is_neither_signalled_nor_collected),
+        ALONE(a_handed_status_is_taken_for_the_first_process_alone),
+        ALONE(with_handed_statuses_orphans_are_left_to_the_program),
+        ALONE(a_child_that_somebody_else_collected_is_an_error_and_no_hang),
+        IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),
+        ALONE(a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn),
+        IN_EACH_MODE(fini_ends_a_build_that_runs),
+        ALONE(a_subreaper_is_one_only_until_fini),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
