@@ -1,0 +1,358 @@
+/* What nix is given to live in, and how it is found. A directory stands in for the root. */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include "test_posix_fixture.h"
+
+static struct mvm_posix posix;
+static struct place place;
+
+static void set_up_with(const struct mvm_posix_config *config)
+{
+    mvm_posix_init(&posix, config);
+    posix.root = place.dir;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    static const struct mvm_posix_config none = {0};
+    make_place(&place);
+    set_up_with(&none);
+    clearenv();
+    return 0;
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+    mvm_posix_fini(&posix);
+    remove_place(&place);
+    return 0;
+}
+
+static void make_dirs(const char *path)
+{
+    assert_int_equal(port->make_dir(&posix, in_place(&place, 0, path)), 0);
+}
+
+/* The value spawn would hand to a program; NULL: it is not set. */
+static const char *value_of(const char *name)
+{
+    size_t len = strlen(name);
+    for (const char **entry = posix.env; *entry != NULL; entry++) {
+        if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=') {
+            return *entry + len + 1;
+        }
+    }
+    return NULL;
+}
+
+static void make_environment(void)
+{
+    assert_int_equal(mvm_posix_environment(&posix), 0);
+}
+
+static void need_root(void)
+{
+    if (geteuid() != 0) {
+        SKIP_BECAUSE("only root needs build users");
+    }
+}
+
+/* ---- the environment ---- */
+
+static void an_empty_environment_gets_what_nix_needs(void **state)
+{
+    (void)state;
+    make_dirs("root");
+    make_dirs("tmp");
+    make_environment();
+    assert_string_equal(value_of("HOME"), "/root");
+    assert_string_equal(value_of("TMPDIR"), "/tmp");
+    assert_string_equal(value_of("PATH"),
+                        "/nix/var/nix/profiles/default/bin:/root/.nix-profile/bin:"
+                        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    assert_null(value_of("SSL_CERT_FILE"));
+    assert_null(value_of("NIX_SSL_CERT_FILE"));
+}
+
+static void what_is_set_stays_as_it_is(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"HOME", "TMPDIR", "PATH", "SSL_CERT_FILE", "OTHER"};
+    make_dirs("root");
+    make_dirs("tmp");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        setenv(names[i], "/as/it/is", 1);
+    }
+    make_environment();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_string_equal(value_of(names[i]), "/as/it/is");
+    }
+}
+
+static void empty_counts_as_unset_and_no_name_stands_twice(void **state)
+{
+    (void)state;
+    make_dirs("root");
+    make_dirs("tmp");
+    setenv("HOME", "", 1);
+    setenv("TMPDIR", "", 1);
+    setenv("HOMELY", "kept", 1);
+    make_environment();
+    assert_string_equal(value_of("HOME"), "/root");
+    assert_string_equal(value_of("TMPDIR"), "/tmp");
+    assert_string_equal(value_of("HOMELY"), "kept");
+    int homes = 0;
+    for (const char **entry = posix.env; *entry != NULL; entry++) {
+        homes += strncmp(*entry, "HOME=", 5) == 0 ? 1 : 0;
+    }
+    assert_int_equal(homes, 1);
+}
+
+static void without_tmp_another_temporary_directory_is_used(void **state)
+{
+    (void)state;
+    make_dirs("var/tmp");
+    make_environment();
+    assert_string_equal(value_of("TMPDIR"), "/var/tmp");
+}
+
+static void without_a_home_of_roots_one_is_made_below_tmpdir(void **state)
+{
+    (void)state;
+    char expected[256];
+    snprintf(expected, sizeof expected, "%s/mvm-home-%u", place.dir, (unsigned)geteuid());
+    setenv("TMPDIR", place.dir, 1);
+    for (int i = 0; i < 2; i++) {
+        make_environment();
+        assert_string_equal(value_of("HOME"), expected);
+    }
+    assert_int_equal(access(expected, W_OK | X_OK), 0);
+}
+
+/* TMPDIR is a place where others may write: what they put there is no home. */
+static void a_home_that_others_may_write_to_or_that_is_a_link_is_not_used(void **state)
+{
+    (void)state;
+    char path[256];
+    snprintf(path, sizeof path, "%s/mvm-home-%u", place.dir, (unsigned)geteuid());
+    setenv("TMPDIR", place.dir, 1);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chmod(path, 0777), 0);
+    make_environment();
+    assert_null(value_of("HOME"));
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(symlink("/tmp", path), 0);
+    make_environment();
+    assert_null(value_of("HOME"));
+}
+
+static void build_users_are_switched_off_where_there_are_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *group;  /* /etc/group; NULL: no such file */
+        const char *config; /* NIX_CONFIG; NULL: unset */
+        const char *expected;
+    } cases[] = {
+        {NULL, NULL, "build-users-group ="},
+        {"root:x:0:\n", NULL, "build-users-group ="},
+        {"root:x:0:\nnixbld:x:30000:\n", NULL, "build-users-group ="},
+        {"nixbldx:x:30000:a\nxnixbld:x:1:b\n", NULL, "build-users-group ="},
+        {"root:x:0:\nnixbld:x:30000:nixbld1,nixbld2\n", NULL, NULL},
+        {"nixbld:x:30000:nixbld1", NULL, NULL},
+        {NULL, "cores = 2", "cores = 2\nbuild-users-group ="},
+        {NULL, "build-users-group-x = 1", "build-users-group-x = 1\nbuild-users-group ="},
+        {NULL, "cores = 2\n \tbuild-users-group = me", "cores = 2\n \tbuild-users-group = me"},
+        {NULL, "build-users-group=", "build-users-group="},
+        {NULL, "# build-users-group = x", "# build-users-group = x\nbuild-users-group ="},
+    };
+    need_root();
+    make_dirs("etc");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *path = in_place(&place, 0, "etc/group");
+        unlink(path);
+        unsetenv("NIX_CONFIG");
+        if (cases[i].group != NULL) {
+            write_file(path, cases[i].group);
+        }
+        if (cases[i].config != NULL) {
+            setenv("NIX_CONFIG", cases[i].config, 1);
+        }
+        make_environment();
+        if (cases[i].expected == NULL) {
+            assert_null(value_of("NIX_CONFIG"));
+        } else {
+            assert_string_equal(value_of("NIX_CONFIG"), cases[i].expected);
+        }
+    }
+}
+
+/* A line longer than any buffer before the one that counts. */
+static void a_long_line_in_etc_group_hides_nothing(void **state)
+{
+    (void)state;
+    char text[10100];
+    need_root();
+    make_dirs("etc");
+    memset(text, 'm', 10000);
+    memcpy(text, "many:x:5:", 9);
+    strcpy(text + 10000, "\nnixbld:x:30000:nixbld1\n");
+    write_file(in_place(&place, 0, "etc/group"), text);
+    make_environment();
+    assert_null(value_of("NIX_CONFIG"));
+}
+
+static void a_nix_config_at_the_limit_fits_and_one_past_it_is_an_error(void **state)
+{
+    (void)state;
+    static char config[MVM_POSIX_NIX_CONFIG_CAP];
+    size_t room = MVM_POSIX_NIX_CONFIG_CAP - sizeof "NIX_CONFIG=\nbuild-users-group =";
+    need_root();
+    memset(config, '#', room);
+    setenv("NIX_CONFIG", config, 1);
+    make_environment();
+    assert_int_equal(strlen(value_of("NIX_CONFIG")), room + strlen("\nbuild-users-group ="));
+    config[room] = '#';
+    setenv("NIX_CONFIG", config, 1);
+    assert_int_equal(mvm_posix_environment(&posix), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "NIX_CONFIG: too long");
+}
+
+static void as_many_variables_as_fit_are_handed_on_and_one_more_is_an_error(void **state)
+{
+    (void)state;
+    setenv("PATH", "/bin", 1);
+    setenv("TMPDIR", "/tmp", 1);
+    setenv("HOME", "/", 1);
+    setenv("NIX_CONFIG", "build-users-group =", 1);
+    for (int i = 4; i < MVM_POSIX_ENV; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "V%d", i);
+        setenv(name, "x", 1);
+    }
+    make_environment();
+    setenv("ONE_MORE", "x", 1);
+    assert_int_equal(mvm_posix_environment(&posix), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "environment: too many variables");
+}
+
+/* ---- nix ---- */
+
+static void make_program(const char *path)
+{
+    char dir[256];
+    snprintf(dir, sizeof dir, "%s", path);
+    *strrchr(dir, '/') = '\0';
+    make_dirs(dir);
+    write_file(in_place(&place, 0, path), "");
+    assert_int_equal(chmod(in_place(&place, 0, path), 0755), 0);
+}
+
+static void assert_found(const char *expected)
+{
+    char path[512];
+    assert_int_equal(port->find_nix(&posix, path, sizeof path), 0);
+    assert_string_equal(path, in_place(&place, 1, expected));
+}
+
+/* Each place is filled in turn, the one looked at last first. */
+static void nix_is_looked_for_in_the_places_of_the_header_in_their_order(void **state)
+{
+    (void)state;
+    static const char *const places[] = {
+        "nix/store/zzz-nix-2.1/bin/nix",
+        "nix/store/bbb-nix-2.2/bin/nix",
+        "nix/var/nix/profiles/per-user/root/profile/bin/nix",
+        "root/.nix-profile/bin/nix",
+        "nix/var/nix/profiles/default/bin/nix",
+        "opt/two/nix",
+        "opt/one/nix",
+    };
+    setenv("PATH", "::bin:/opt/one:/opt/two", 1);
+    make_dirs("nix/store/aaa-something/bin");
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        make_program(places[i]);
+        assert_found(places[i]);
+    }
+}
+
+static void what_cannot_be_run_is_passed_over(void **state)
+{
+    (void)state;
+    setenv("PATH", "/one:/two:/three", 1);
+    make_dirs("one/nix");
+    make_program("two/nix");
+    chmod(in_place(&place, 0, "two/nix"), 0644);
+    make_program("three/nix");
+    assert_found("three/nix");
+}
+
+static void no_nix_anywhere_is_said_with_the_places_looked_at(void **state)
+{
+    (void)state;
+    char path[512];
+    assert_int_equal(port->find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
+    assert_non_null(strstr(reason_of(&posix), "PATH"));
+    assert_non_null(strstr(reason_of(&posix), "/nix/store/*/bin"));
+}
+
+static void a_nix_that_was_named_is_used_or_refused_by_its_name(void **state)
+{
+    (void)state;
+    char path[512];
+    char named[256];
+    char reason[300];
+    make_program("opt/nix");
+    strcpy(named, in_place(&place, 0, "opt/nix"));
+    set_up_with(&(struct mvm_posix_config){.nix = named});
+    assert_int_equal(port->find_nix(&posix, path, sizeof path), 0);
+    assert_string_equal(path, named);
+    chmod(named, 0644);
+    assert_int_equal(port->find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
+    snprintf(reason, sizeof reason, "%s: Permission denied", named);
+    assert_string_equal(reason_of(&posix), reason);
+    unlink(named);
+    assert_int_equal(port->find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
+    snprintf(reason, sizeof reason, "%s: No such file or directory", named);
+    assert_string_equal(reason_of(&posix), reason);
+}
+
+static void a_path_that_does_not_fit_is_not_cut(void **state)
+{
+    (void)state;
+    char path[512];
+    char expected[256];
+    setenv("PATH", "/opt", 1);
+    make_program("opt/nix");
+    strcpy(expected, in_place(&place, 0, "opt/nix"));
+    assert_int_equal(port->find_nix(&posix, path, strlen(expected) + 1), 0);
+    assert_string_equal(path, expected);
+    assert_true(port->find_nix(&posix, path, strlen(expected)) < 0);
+}
+
+#define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, clean_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALONE(an_empty_environment_gets_what_nix_needs),
+        ALONE(what_is_set_stays_as_it_is),
+        ALONE(empty_counts_as_unset_and_no_name_stands_twice),
+        ALONE(without_tmp_another_temporary_directory_is_used),
+        ALONE(without_a_home_of_roots_one_is_made_below_tmpdir),
+        ALONE(a_home_that_others_may_write_to_or_that_is_a_link_is_not_used),
+        ALONE(build_users_are_switched_off_where_there_are_none),
+        ALONE(a_long_line_in_etc_group_hides_nothing),
+        ALONE(a_nix_config_at_the_limit_fits_and_one_past_it_is_an_error),
+        ALONE(as_many_variables_as_fit_are_handed_on_and_one_more_is_an_error),
+        ALONE(nix_is_looked_for_in_the_places_of_the_header_in_their_order),
+        ALONE(what_cannot_be_run_is_passed_over),
+        ALONE(no_nix_anywhere_is_said_with_the_places_looked_at),
+        ALONE(a_nix_that_was_named_is_used_or_refused_by_its_name),
+        ALONE(a_path_that_does_not_fit_is_not_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
