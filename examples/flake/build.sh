@@ -1,0 +1,28 @@
+# Runs in nix's build environment, under busybox's sh: what it prints is the live log.
+set -eu
+
+run() {
+    "$inputs/bin/busybox" "$@"
+}
+
+echo "taking the kernel"
+run mkdir -p "$out" root/bin root/dev root/proc root/sys
+run cp "$inputs/vmlinuz" "$out/kernel"
+run sleep 1
+
+echo "filling the root file system"
+run cp "$inputs/bin/busybox" root/bin/busybox
+run cp "$init" root/init
+run chmod 755 root/init root/bin/busybox
+run sleep 1
+
+echo "making rootfs.ext4"
+# A fixed identity and clock: the same inputs give the same image.
+export E2FSPROGS_FAKE_TIME=1 MKE2FS_CONFIG="$inputs/mke2fs.conf"
+run find root -exec "$inputs/bin/busybox" touch -h -d @1 {} +
+"$inputs/lib/loader" --library-path "$inputs/lib" "$inputs/bin/mke2fs" -q -t ext4 -L mvm-demo \
+    -U 6d766d2d-6775-6573-742d-64656d6f0001 \
+    -E hash_seed=6d766d2d-6775-6573-742d-64656d6f0002,root_owner=0:0 \
+    -d root "$out/rootfs.ext4" 12M
+echo "done: $(run du -k "$out/kernel" | run cut -f1) KiB of kernel," \
+    "$(run du -k "$out/rootfs.ext4" | run cut -f1) KiB of root file system"
