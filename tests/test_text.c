@@ -1,0 +1,155 @@
+/* Slices, and the writer that knows when it did not fit. */
+#include "mvm_text.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void a_slice_covers_a_string_without_its_terminator(void **state)
+{
+    (void)state;
+    struct mvm_text text = mvm_text_from("abc");
+    assert_int_equal(text.len, 3);
+    assert_memory_equal(text.bytes, "abc", 3);
+    assert_int_equal(mvm_text_from("").len, 0);
+}
+
+static void equal_means_the_same_bytes_and_no_more(void **state)
+{
+    (void)state;
+    assert_true(mvm_text_equal(mvm_text_from("build"), "build"));
+    assert_false(mvm_text_equal(mvm_text_from("build"), "buil"));
+    assert_false(mvm_text_equal(mvm_text_from("buil"), "build"));
+    assert_false(mvm_text_equal(mvm_text_from("built"), "build"));
+    assert_false(mvm_text_equal((struct mvm_text){"build\0", 6}, "build"));
+    assert_true(mvm_text_equal((struct mvm_text){NULL, 0}, ""));
+    assert_false(mvm_text_equal((struct mvm_text){NULL, 0}, "a"));
+}
+
+static void begins_looks_at_the_front_alone(void **state)
+{
+    (void)state;
+    assert_true(mvm_text_begins(mvm_text_from("/nix/store/x"), "/nix/store/"));
+    assert_true(mvm_text_begins(mvm_text_from("/nix"), "/nix"));
+    assert_true(mvm_text_begins(mvm_text_from("/nix"), ""));
+    assert_false(mvm_text_begins(mvm_text_from("/ni"), "/nix"));
+    assert_false(mvm_text_begins(mvm_text_from(" /nix"), "/nix"));
+    assert_true(mvm_text_begins((struct mvm_text){NULL, 0}, ""));
+}
+
+static void decimal_writes_every_size_of_number(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t value;
+        const char *digits;
+    } cases[] = {{0, "0"},
+                 {9, "9"},
+                 {10, "10"},
+                 {1800, "1800"},
+                 {UINT64_MAX / 10, "1844674407370955161"},
+                 {UINT64_MAX, "18446744073709551615"}};
+    for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+        char digits[MVM_TEXT_DECIMAL_CAP];
+        struct mvm_text text = mvm_text_decimal(digits, cases[n].value);
+        assert_true(mvm_text_equal(text, cases[n].digits));
+    }
+}
+
+static void a_writer_appends_and_keeps_a_terminator(void **state)
+{
+    (void)state;
+    char buf[32];
+    memset(buf, 'x', sizeof buf);
+    struct mvm_writer w;
+    mvm_writer_init(&w, buf, sizeof buf);
+    assert_string_equal(buf, "");
+    mvm_writer_add(&w, "exit status: ");
+    mvm_writer_add_u64(&w, 107);
+    assert_string_equal(buf, "exit status: 107");
+    mvm_writer_add_text(&w, (struct mvm_text){"abc", 2});
+    mvm_writer_add_text(&w, (struct mvm_text){NULL, 0});
+    assert_string_equal(buf, "exit status: 107ab");
+    assert_int_equal(w.len, strlen(buf));
+    struct mvm_text text = mvm_writer_finish(&w);
+    assert_ptr_equal(text.bytes, buf);
+    assert_int_equal(text.len, strlen(buf));
+    assert_false(w.cut);
+}
+
+static void a_writer_takes_what_just_fits(void **state)
+{
+    (void)state;
+    char buf[9];
+    struct mvm_writer w;
+    mvm_writer_init(&w, buf, sizeof buf);
+    mvm_writer_add(&w, "12345678");
+    assert_false(w.cut);
+    assert_true(mvm_text_equal(mvm_writer_finish(&w), "12345678"));
+}
+
+static void one_byte_more_cuts_with_a_mark(void **state)
+{
+    (void)state;
+    char buf[9];
+    struct mvm_writer w;
+    mvm_writer_init(&w, buf, sizeof buf);
+    mvm_writer_add(&w, "123456789");
+    assert_true(w.cut);
+    assert_string_equal(buf, "12345678");
+    assert_true(mvm_text_equal(mvm_writer_finish(&w), "12 [cut]"));
+    assert_true(w.cut);
+    assert_int_equal(w.len, 8);
+}
+
+static void nothing_is_added_behind_a_cut(void **state)
+{
+    (void)state;
+    char buf[12];
+    struct mvm_writer w;
+    mvm_writer_init(&w, buf, sizeof buf);
+    mvm_writer_add(&w, "1234567");
+    mvm_writer_add(&w, "890123");
+    mvm_writer_add(&w, "z");
+    mvm_writer_add(&w, "");
+    assert_string_equal(buf, "12345678901");
+    assert_true(mvm_text_equal(mvm_writer_finish(&w), "12345 [cut]"));
+}
+
+static void the_mark_fits_the_smallest_buffer(void **state)
+{
+    (void)state;
+    char buf[8];
+    struct mvm_writer w;
+    mvm_writer_init(&w, buf, sizeof buf);
+    mvm_writer_add(&w, "123456789");
+    assert_true(mvm_text_equal(mvm_writer_finish(&w), "1 [cut]"));
+}
+
+static void the_mark_never_cuts_a_character_in_two(void **state)
+{
+    (void)state;
+    char buf[12];
+    struct mvm_writer w;
+    mvm_writer_init(&w, buf, sizeof buf);
+    mvm_writer_add(&w, "ab\xf0\x9f\x9a\x80zzzzzzz");
+    assert_true(mvm_text_equal(mvm_writer_finish(&w), "ab [cut]"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_slice_covers_a_string_without_its_terminator),
+        cmocka_unit_test(equal_means_the_same_bytes_and_no_more),
+        cmocka_unit_test(begins_looks_at_the_front_alone),
+        cmocka_unit_test(decimal_writes_every_size_of_number),
+        cmocka_unit_test(a_writer_appends_and_keeps_a_terminator),
+        cmocka_unit_test(a_writer_takes_what_just_fits),
+        cmocka_unit_test(one_byte_more_cuts_with_a_mark),
+        cmocka_unit_test(nothing_is_added_behind_a_cut),
+        cmocka_unit_test(the_mark_fits_the_smallest_buffer),
+        cmocka_unit_test(the_mark_never_cuts_a_character_in_two),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,230 @@
+/* What is UTF-8 and what is not, and runs of plain bytes. */
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
+#include "mvm_plain.h"
+#include "mvm_utf8.h"
+#include "test_guard.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int next_of(const char *bytes)
+{
+    return mvm_utf8_next(guard_copy(0, bytes, strlen(bytes)), strlen(bytes));
+}
+
+static void next_measures_what_stands_in_front(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        int next;
+    } cases[] = {
+        {"a", 1},
+        {"\x7f", 1},
+        {"\xc2\x80", 2},
+        {"\xdf\xbf", 2},
+        {"\xe0\xa0\x80", 3},
+        {"\xec\xbf\xbf", 3},
+        {"\xed\x9f\xbf", 3},
+        {"\xee\x80\x80", 3},
+        {"\xef\xbf\xbfz", 3},
+        {"\xf0\x90\x80\x80", 4},
+        {"\xf3\xbf\xbf\xbf", 4},
+        {"\xf4\x8f\xbf\xbfz", 4},
+        /* no beginning at all */
+        {"\x80", -1},
+        {"\xbf", -1},
+        {"\xc0\x80", -1},
+        {"\xc1\xbf", -1},
+        {"\xf5\x80\x80\x80", -1},
+        {"\xff", -1},
+        /* a beginning that something else follows */
+        {"\xc3(", -1},
+        {"\xc3\xc3", -1},
+        {"\xe2\x82(", -2},
+        {"\xe2(", -1},
+        {"\xf0\x9f\x9a(", -3},
+        {"\xf0\x9f(", -2},
+        /* overlong, a surrogate, past the last code point: the second byte is already wrong */
+        {"\xe0\x9f\xbf", -1},
+        {"\xed\xa0\x80", -1},
+        {"\xf0\x8f\xbf\xbf", -1},
+        {"\xf4\x90\x80\x80", -1},
+        /* cut short */
+        {"\xc3", 0},
+        {"\xe2", 0},
+        {"\xe2\x82", 0},
+        {"\xf0", 0},
+        {"\xf0\x9f", 0},
+        {"\xf4\x8f\xbf", 0},
+    };
+    for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+        assert_int_equal(next_of(cases[n].bytes), cases[n].next);
+    }
+}
+
+/* UTF-8 is what a code point gives by its definition. */
+static size_t encode(uint8_t *to, uint32_t code)
+{
+    if (code < 0x80) {
+        to[0] = (uint8_t)code;
+        return 1;
+    }
+    size_t len = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t at = len; at-- > 1; code >>= 6) {
+        to[at] = (uint8_t)(0x80 | (code & 0x3f));
+    }
+    to[0] = (uint8_t)((0xf00u >> len) | code);
+    return len;
+}
+
+static void every_code_point_but_the_surrogates_is_well_formed(void **state)
+{
+    (void)state;
+    for (uint32_t code = 0; code < 0x110400; code++) {
+        uint8_t bytes[4];
+        size_t len = encode(bytes, code);
+        bool sound = (code < 0xd800 || code > 0xdfff) && code <= 0x10ffff;
+        int next = mvm_utf8_next(bytes, len);
+        if (sound ? next != (int)len : next != -1) {
+            fail_msg("U+%04X: %d", code, next);
+        }
+    }
+}
+
+static void the_validator_agrees_with_next(void **state)
+{
+    (void)state;
+    uint64_t seed = 1;
+    for (int round = 0; round < 200000; round++) {
+        uint8_t bytes[4];
+        static const uint8_t edges[] = {0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc1, 0xc2,
+                                        0xdf, 0xe0, 0xe1, 0xed, 0xee, 0xf0, 0xf1, 0xf4, 0xf5};
+        for (int n = 0; n < 4; n++) {
+            bytes[n] = edges[guard_random(&seed, sizeof edges)];
+        }
+        int next = mvm_utf8_next(bytes, 4);
+        struct mvm_utf8 u = {0};
+        int good = 0;
+        do {
+            if (!mvm_utf8_check(&u, bytes[good])) {
+                break;
+            }
+            good++;
+        } while (!mvm_utf8_whole(&u));
+        assert_int_equal(next, good > 0 && mvm_utf8_whole(&u) ? good : good == 0 ? -1 : -good);
+    }
+}
+
+static void boundary_leaves_out_a_character_cut_short(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t boundary;
+    } cases[] = {
+        {"", 0},
+        {"a", 1},
+        {"ab", 2},
+        {"a\xc3\xa9", 3},
+        {"a\xc3", 1},
+        {"a\xe2", 1},
+        {"a\xe2\x82", 1},
+        {"a\xe2\x82\xac", 4},
+        {"a\xf0\x9f\x9a", 1},
+        {"a\xf0\x9f\x9a\x80", 5},
+        {"\xf0\x9f\x9a", 0},
+        {"\xe2", 0},
+        /* what is ill formed is nothing that could be cut */
+        {"a\x80", 2},
+        {"\x80", 1},
+        {"\x80\x80", 2},
+        {"\x80\x80\x80\x80\x80", 5},
+        {"a\xe0\x80", 3},
+        {"a\xff", 2},
+        {"\xc3\xa9\x80", 3},
+    };
+    for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+        size_t len = strlen(cases[n].bytes);
+        size_t boundary = mvm_utf8_boundary(guard_copy(0, cases[n].bytes, len), len);
+        assert_int_equal(boundary, cases[n].boundary);
+    }
+}
+
+/* ---- plain runs ----------------------------------------------------------------------------- */
+
+static void each_byte_is_plain_or_stops_a_run(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+        uint8_t bytes[40];
+        for (size_t at = 0; at < sizeof bytes; at++) {
+            memset(bytes, 'a', sizeof bytes);
+            bytes[at] = (uint8_t)byte;
+            size_t run = plain ? sizeof bytes : at;
+            assert_int_equal(mvm_plain_ascii(bytes, sizeof bytes), run);
+            assert_int_equal(mvm_plain_ascii_portable(bytes, sizeof bytes), run);
+        }
+    }
+}
+
+static void the_fast_run_is_the_portable_one_at_every_length_and_place(void **state)
+{
+    (void)state;
+    uint64_t seed = 7;
+    for (size_t len = 0; len <= 70; len++) {
+        for (size_t stop = 0; stop <= len; stop++) {
+            uint8_t *bytes = guard_end(0, len);
+            for (size_t at = 0; at < len; at++) {
+                bytes[at] = (uint8_t)('a' + guard_random(&seed, 26));
+            }
+            if (stop < len) {
+                bytes[stop] = (uint8_t) "\"\\\n\x80"[guard_random(&seed, 4)];
+            }
+            assert_int_equal(mvm_plain_ascii(bytes, len), stop);
+            assert_int_equal(mvm_plain_ascii_portable(bytes, len), stop);
+        }
+    }
+}
+
+static void a_run_goes_on_over_whole_characters(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t run;
+    } cases[] = {
+        {"", 0},
+        {"\xc3\xa9", 2},
+        {"a\xc3\xa9z\xe2\x82\xac\xf0\x9f\x9a\x80.", 12},
+        {"a\xc3\xa9\"", 3},
+        {"a\xc3\xa9\n", 3},
+        {"\xc3\xa9\\", 2},
+        {"a\xc3", 1},
+        {"a\xf0\x9f\x9a", 1},
+        {"\xc3\xa9\x80", 2},
+        {"0123456789abcdef\xe2\x82\xac\xed\xa0\x80", 19},
+    };
+    for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+        size_t len = strlen(cases[n].bytes);
+        assert_int_equal(mvm_plain_run(guard_copy(0, cases[n].bytes, len), len), cases[n].run);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(next_measures_what_stands_in_front),
+        cmocka_unit_test(every_code_point_but_the_surrogates_is_well_formed),
+        cmocka_unit_test(the_validator_agrees_with_next),
+        cmocka_unit_test(boundary_leaves_out_a_character_cut_short),
+        cmocka_unit_test(each_byte_is_plain_or_stops_a_run),
+        cmocka_unit_test(the_fast_run_is_the_portable_one_at_every_length_and_place),
+        cmocka_unit_test(a_run_goes_on_over_whole_characters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
