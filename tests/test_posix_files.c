@@ -1,0 +1,383 @@
+/* Files and copies: what is opened and what is refused, and that a copy is its source. */
+#define _GNU_SOURCE
+#include "test_posix_fixture.h"
+#include <sys/socket.h>
+#include <sys/un.h>
+
+static struct mvm_posix posix;
+static struct place place;
+
+static int set_up(void **state)
+{
+    (void)state;
+    static const struct mvm_posix_config config = {0};
+    make_place(&place);
+    mvm_posix_init(&posix, &config);
+    return 0;
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    mvm_posix_fini(&posix);
+    remove_place(&place);
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static void make_socket(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    strcpy(address.sun_path, path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    close(fd);
+}
+
+static void only_regular_files_are_opened_for_reading(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int error;
+        const char *reason;
+    } cases[] = {
+        {"absent", MVM_PORT_NOT_FOUND, "open: No such file or directory"},
+        {"file/below", MVM_PORT_NOT_FOUND, "open: Not a directory"},
+        {"dangling", MVM_PORT_NOT_FOUND, "open: No such file or directory"},
+        {"directory", MVM_PORT_NOT_REGULAR, "open: not a regular file"},
+        {"fifo", MVM_PORT_NOT_REGULAR, "open: not a regular file"},
+        {"device", MVM_PORT_NOT_REGULAR, "open: not a regular file"},
+        {"socket", MVM_PORT_NOT_REGULAR, "open: No such device or address"},
+        {"loop", MVM_PORT_FAILED, "open: Too many levels of symbolic links"},
+    };
+    write_file(in_place(&place, 0, "file"), "text");
+    assert_int_equal(symlink("nowhere", in_place(&place, 0, "dangling")), 0);
+    assert_int_equal(mkdir(in_place(&place, 0, "directory"), 0755), 0);
+    assert_int_equal(mkfifo(in_place(&place, 0, "fifo"), 0644), 0);
+    assert_int_equal(symlink("/dev/zero", in_place(&place, 0, "device")), 0);
+    assert_int_equal(symlink("loop", in_place(&place, 0, "loop")), 0);
+    make_socket(in_place(&place, 0, "socket"));
+    int before = count_descriptors();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(port->open_read(&posix, in_place(&place, 0, cases[i].name)),
+                         cases[i].error);
+        assert_string_equal(reason_of(&posix), cases[i].reason);
+    }
+    assert_int_equal(count_descriptors(), before);
+}
+
+static void a_link_to_a_file_is_followed_and_read_to_its_end(void **state)
+{
+    (void)state;
+    uint8_t buf[8];
+    write_file(in_place(&place, 0, "file"), "text");
+    assert_int_equal(symlink("file", in_place(&place, 0, "link")), 0);
+    int handle = port->open_read(&posix, in_place(&place, 0, "link"));
+    assert_true(handle >= 0);
+    assert_int_equal(port->read(&posix, handle, buf, 3), 3);
+    assert_int_equal(port->read(&posix, handle, buf, sizeof buf), 1);
+    assert_int_equal(port->read(&posix, handle, buf, sizeof buf), 0);
+    assert_int_equal(port->close(&posix, handle), 0);
+}
+
+static void a_new_file_takes_the_place_of_a_link_and_spares_its_target(void **state)
+{
+    (void)state;
+    struct stat st;
+    write_file(in_place(&place, 0, "target"), "kept");
+    assert_int_equal(symlink("target", in_place(&place, 1, "new")), 0);
+    mode_t mask = umask(0077);
+    int handle = port->open_new(&posix, in_place(&place, 1, "new"));
+    umask(mask);
+    assert_true(handle >= 0);
+    assert_int_equal(port->write(&posix, handle, (const uint8_t *)"abc", 3), 3);
+    assert_int_equal(port->write(&posix, handle, (const uint8_t *)"de", 2), 2);
+    assert_int_equal(port->sync_file(&posix, handle), 0);
+    assert_int_equal(port->close(&posix, handle), 0);
+    assert_int_equal(lstat(in_place(&place, 1, "new"), &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    assert_int_equal(st.st_mode & 07777, 0644);
+    assert_int_equal(st.st_size, 5);
+    assert_int_equal(stat(in_place(&place, 0, "target"), &st), 0);
+    assert_int_equal(st.st_size, 4);
+}
+
+static void a_new_file_where_a_directory_stands_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(in_place(&place, 0, "directory"), 0755), 0);
+    assert_int_equal(port->open_new(&posix, in_place(&place, 0, "directory")), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "unlink: Is a directory");
+}
+
+static void as_many_handles_as_there_are_can_be_open_and_no_more(void **state)
+{
+    (void)state;
+    write_file(in_place(&place, 0, "file"), "text");
+    const char *path = in_place(&place, 0, "file");
+    int before = count_descriptors();
+    for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
+        assert_int_equal(port->open_read(&posix, path), i);
+    }
+    assert_int_equal(port->open_read(&posix, path), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "open: too many open handles");
+    assert_int_equal(port->close(&posix, 3), 0);
+    assert_int_equal(port->open_read(&posix, path), 3);
+    mvm_posix_fini(&posix);
+    assert_int_equal(count_descriptors(), before);
+}
+
+static void a_handle_that_is_not_open_is_an_error(void **state)
+{
+    (void)state;
+    uint8_t byte = 0;
+    static const int handles[] = {-1, 0, MVM_POSIX_HANDLES};
+    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
+        assert_int_equal(port->read(&posix, handles[i], &byte, 1), MVM_PORT_FAILED);
+        assert_int_equal(port->write(&posix, handles[i], &byte, 1), MVM_PORT_FAILED);
+        assert_int_equal(port->copy(&posix, handles[i], handles[i], 1), MVM_PORT_FAILED);
+        assert_int_equal(port->sync_file(&posix, handles[i]), MVM_PORT_FAILED);
+        assert_int_equal(port->close(&posix, handles[i]), MVM_PORT_FAILED);
+        assert_string_equal(reason_of(&posix), "handle: Bad file descriptor");
+    }
+}
+
+static void renaming_replaces_and_removing_wants_something_there(void **state)
+{
+    (void)state;
+    struct stat st;
+    write_file(in_place(&place, 0, "from"), "new text");
+    write_file(in_place(&place, 1, "to"), "old");
+    assert_int_equal(port->rename(&posix, place.path[0], place.path[1]), 0);
+    assert_int_equal(stat(place.path[1], &st), 0);
+    assert_int_equal(st.st_size, 8);
+    assert_int_equal(port->sync_dir(&posix, place.dir), 0);
+    assert_int_equal(port->remove(&posix, place.path[1]), 0);
+    assert_int_equal(port->remove(&posix, place.path[1]), MVM_PORT_NOT_FOUND);
+    assert_string_equal(reason_of(&posix), "unlink: No such file or directory");
+    assert_int_equal(port->rename(&posix, place.path[0], place.path[1]), MVM_PORT_NOT_FOUND);
+}
+
+/* ---- copies ---- */
+
+enum { SLICE = 65536, HOLE = 8 << 20 };
+
+/* Bytes that tell where in a file they stand. */
+static void put_data(int fd, int64_t at, int64_t len)
+{
+    static uint8_t block[4096];
+    for (int64_t done = 0; done < len;) {
+        for (size_t i = 0; i < sizeof block; i++) {
+            uint64_t position = (uint64_t)(at + done) + i;
+            block[i] = (uint8_t)(1 + (position * 2654435761u >> 16) % 255);
+        }
+        size_t n = len - done < 4096 ? (size_t)(len - done) : sizeof block;
+        assert_int_equal(pwrite(fd, block, n, at + done), (ssize_t)n);
+        done += (int64_t)n;
+    }
+}
+
+static void assert_same(const char *a, const char *b)
+{
+    const char *const argv[] = {"cmp", "--silent", a, b, NULL};
+    assert_int_equal(run(argv), 0);
+}
+
+static int make_source(const char *name)
+{
+    int fd = open(in_place(&place, 0, name), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* Copies place's `from` to its `to` and gives the bytes that the calls counted. */
+static int64_t copy_all(uint32_t max)
+{
+    int from = port->open_read(&posix, in_place(&place, 0, "from"));
+    int to = port->open_new(&posix, in_place(&place, 1, "to"));
+    assert_true(from >= 0 && to >= 0);
+    int64_t sum = 0;
+    int64_t n;
+    while ((n = port->copy(&posix, from, to, max)) > 0) {
+        sum += n;
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(port->copy(&posix, from, to, max), 0);
+    assert_int_equal(port->sync_file(&posix, to), 0);
+    assert_int_equal(port->close(&posix, from), 0);
+    assert_int_equal(port->close(&posix, to), 0);
+    return sum;
+}
+
+static void copies_of_every_size_are_whole(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {0,         1,     4095,      4096,      4097,
+                                    SLICE - 1, SLICE, SLICE + 1, 3 * SLICE, (20 << 20) + 5};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        int fd = make_source("from");
+        put_data(fd, 0, sizes[i]);
+        close(fd);
+        assert_int_equal(copy_all(SLICE), sizes[i]);
+        assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+    }
+}
+
+static void a_slice_of_one_byte_will_do(void **state)
+{
+    (void)state;
+    int fd = make_source("from");
+    put_data(fd, 0, 300);
+    close(fd);
+    assert_int_equal(copy_all(1), 300);
+    assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+}
+
+static bool keeps_holes(void)
+{
+    struct stat st;
+    int fd = make_source("probe");
+    assert_int_equal(ftruncate(fd, HOLE), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    bool keeps = lseek(fd, 0, SEEK_DATA) < 0 && st.st_blocks < 8;
+    close(fd);
+    return keeps;
+}
+
+static void holes_stay_holes_wherever_they_are(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t size;
+        int64_t data[2][2]; /* where, how long */
+    } cases[] = {
+        {HOLE, {{0, 0}, {0, 0}}},
+        {HOLE + 8192, {{HOLE, 8192}, {0, 0}}},
+        {HOLE, {{0, 8192}, {0, 0}}},
+        {HOLE, {{0, 4096}, {HOLE - 100, 100}}},
+        {3 * HOLE + 1, {{HOLE, 100000}, {2 * HOLE, 5000}}},
+    };
+    if (!keeps_holes()) {
+        SKIP_BECAUSE("the file system of /tmp has no holes");
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stat st;
+        int fd = make_source("from");
+        int64_t data = 0;
+        for (int k = 0; k < 2; k++) {
+            put_data(fd, cases[i].data[k][0], cases[i].data[k][1]);
+            data += cases[i].data[k][1];
+        }
+        assert_int_equal(ftruncate(fd, cases[i].size), 0);
+        close(fd);
+        assert_int_equal(copy_all(SLICE), cases[i].size);
+        assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+        assert_int_equal(stat(in_place(&place, 1, "to"), &st), 0);
+        assert_int_equal(st.st_size, cases[i].size);
+        assert_true(st.st_blocks * 512 <= data + 32768);
+    }
+}
+
+/* Opens both files and does the first slice. */
+static void begin_copy(int *from, int *to)
+{
+    *from = port->open_read(&posix, in_place(&place, 0, "from"));
+    *to = port->open_new(&posix, in_place(&place, 1, "to"));
+    assert_int_equal(port->copy(&posix, *from, *to, SLICE), SLICE);
+}
+
+static int64_t end_copy(int from, int to)
+{
+    int64_t n;
+    int rounds = 0;
+    while ((n = port->copy(&posix, from, to, SLICE)) > 0 && rounds < 1000) {
+        rounds++;
+    }
+    assert_int_equal(n, 0);
+    struct stat st;
+    assert_int_equal(fstat(posix.handles[to].fd, &st), 0);
+    return st.st_size;
+}
+
+static void a_source_that_shrinks_ends_the_copy_where_it_ends(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {2 * SLICE + 10, 1000};
+    static const int64_t ends[] = {2 * SLICE + 10, SLICE};
+    for (size_t i = 0; i < 2; i++) {
+        int from;
+        int to;
+        int fd = make_source("from");
+        put_data(fd, 0, 8 * SLICE);
+        begin_copy(&from, &to);
+        assert_int_equal(ftruncate(fd, sizes[i]), 0);
+        assert_int_equal(end_copy(from, to), ends[i]);
+        close(fd);
+    }
+}
+
+static void a_source_that_grows_is_copied_as_it_was(void **state)
+{
+    (void)state;
+    int from;
+    int to;
+    int fd = make_source("from");
+    put_data(fd, 0, 3 * SLICE);
+    begin_copy(&from, &to);
+    put_data(fd, 3 * SLICE, 3 * SLICE);
+    assert_int_equal(end_copy(from, to), 3 * SLICE);
+    close(fd);
+}
+
+/* /proc has regular files without a size; such a source is empty, and no error. */
+static void a_source_that_gives_less_than_it_says_ends_the_copy(void **state)
+{
+    (void)state;
+    int from = port->open_read(&posix, "/proc/self/stat");
+    int to = port->open_new(&posix, in_place(&place, 1, "to"));
+    assert_true(from >= 0 && to >= 0);
+    assert_int_equal(port->copy(&posix, from, to, SLICE), 0);
+}
+
+/* sysfs says 4096 bytes for every file, and has no sendfile(2) in some kernels. */
+static void a_file_of_the_kernels_is_copied_as_long_as_it_is(void **state)
+{
+    (void)state;
+    uint8_t buf[64];
+    const char *path = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
+    int from = port->open_read(&posix, path);
+    if (from < 0) {
+        SKIP_BECAUSE("this kernel has no %s", path);
+    }
+    int to = port->open_new(&posix, in_place(&place, 1, "to"));
+    assert_int_equal(port->copy(&posix, from, to, SLICE), 8);
+    assert_int_equal(port->copy(&posix, from, to, SLICE), 0);
+    assert_int_equal(port->close(&posix, to), 0);
+    int copy = port->open_read(&posix, in_place(&place, 1, "to"));
+    assert_int_equal(port->read(&posix, copy, buf, sizeof buf), 8);
+}
+
+#define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, clean_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALONE(only_regular_files_are_opened_for_reading),
+        ALONE(a_link_to_a_file_is_followed_and_read_to_its_end),
+        ALONE(a_new_file_takes_the_place_of_a_link_and_spares_its_target),
+        ALONE(a_new_file_where_a_directory_stands_is_refused),
+        ALONE(as_many_handles_as_there_are_can_be_open_and_no_more),
+        ALONE(a_handle_that_is_not_open_is_an_error),
+        ALONE(renaming_replaces_and_removing_wants_something_there),
+        ALONE(copies_of_every_size_are_whole),
+        ALONE(a_slice_of_one_byte_will_do),
+        ALONE(holes_stay_holes_wherever_they_are),
+        ALONE(a_source_that_shrinks_ends_the_copy_where_it_ends),
+        ALONE(a_source_that_grows_is_copied_as_it_was),
+        ALONE(a_source_that_gives_less_than_it_says_ends_the_copy),
+        ALONE(a_file_of_the_kernels_is_copied_as_long_as_it_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
