@@ -1,0 +1,528 @@
+/*
+ * Disks: real file systems on loop devices, in a mount namespace of this process's own. Skipped,
+ * with the reason, where there is no root or no loop device.
+ */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include "test_posix_fixture.h"
+#include <linux/loop.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+enum { MIB = 1 << 20, DISKS = 2, LOOP_TRIES = 50 };
+
+static struct mvm_posix posix;
+static struct place place;
+static int loops[DISKS] = {-1, -1};
+static char devices[DISKS][32];
+
+static int enter_namespace(void **state)
+{
+    (void)state;
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        fprintf(stderr, "no mount namespace of our own: %s\n", strerror(errno));
+    }
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    static const struct mvm_posix_config config = {0};
+    make_place(&place);
+    mvm_posix_init(&posix, &config);
+    return 0;
+}
+
+/* Loop devices free themselves when nobody holds them any more. */
+static void let_go(void)
+{
+    for (int i = 0; i < DISKS; i++) {
+        if (loops[i] >= 0) {
+            close(loops[i]);
+            loops[i] = -1;
+        }
+    }
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    mvm_posix_fini(&posix);
+    while (umount2(in_place(&place, 0, "dir"), MNT_DETACH) == 0) {
+    }
+    let_go();
+    remove_place(&place);
+    return 0;
+}
+
+/* ---- loop devices ---- */
+
+/* Takes a free loop device for an image; somebody else may be quicker. */
+static int take_loop(int image, uint32_t flags, char device[32])
+{
+    struct loop_config config = {.fd = (uint32_t)image, .info.lo_flags = flags};
+    int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    int fd = -1;
+    for (int i = 0; control >= 0 && fd < 0 && i < LOOP_TRIES; i++) {
+        int number = ioctl(control, LOOP_CTL_GET_FREE);
+        if (number < 0) {
+            break;
+        }
+        snprintf(device, 32, "/dev/loop%d", number);
+        fd = open(device, O_RDWR | O_CLOEXEC);
+        if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) < 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    if (control >= 0) {
+        close(control);
+    }
+    return fd;
+}
+
+/* Puts an image of place's on a loop device; its path. */
+static const char *attach(int disk, const char *image, uint32_t flags)
+{
+    int fd = open(in_place(&place, 0, image), O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    loops[disk] = take_loop(fd, flags | LO_FLAGS_AUTOCLEAR, devices[disk]);
+    close(fd);
+    if (loops[disk] < 0) {
+        SKIP_BECAUSE("this machine has no loop device for us: %s", strerror(errno));
+    }
+    return devices[disk];
+}
+
+static void make_image(const char *name, int64_t size)
+{
+    int fd = open(in_place(&place, 0, name), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, size), 0);
+    close(fd);
+}
+
+static void make_file_system(const char *program, const char *name, int64_t size)
+{
+    make_image(name, size);
+    const char *const argv[] = {program, "-q", in_place(&place, 0, name), NULL};
+    int status = run(argv);
+    if (status == 127) {
+        SKIP_BECAUSE("%s is not installed", program);
+    }
+    assert_int_equal(status, 0);
+}
+
+static const char *attach_ext4(int64_t size)
+{
+    make_file_system("mkfs.ext4", "image", size);
+    return attach(0, "image", 0);
+}
+
+/* The directory disks are mounted on. */
+static const char *mount_point(void)
+{
+    const char *dir = in_place(&place, 1, "dir");
+    assert_int_equal(port->make_dir(&posix, dir), 0);
+    return dir;
+}
+
+static unsigned long flags_of(const char *dir)
+{
+    struct statvfs st;
+    assert_int_equal(statvfs(dir, &st), 0);
+    return st.f_flag;
+}
+
+/* ---- mounting ---- */
+
+static void a_disk_is_mounted_written_released_and_read_again(void **state)
+{
+    (void)state;
+    struct stat st;
+    const char *device = attach_ext4(16 * MIB);
+    const char *dir = mount_point();
+    assert_int_equal(port->is_mounted(&posix, dir), 0);
+    assert_int_equal(port->mount(&posix, device, dir, false), 0);
+    assert_int_equal(port->is_mounted(&posix, dir), 1);
+    assert_int_equal(flags_of(dir) & (ST_NOSUID | ST_NODEV | ST_RDONLY), ST_NOSUID | ST_NODEV);
+    write_file(in_place(&place, 0, "dir/file"), "text");
+    assert_int_equal(port->sync_dir(&posix, dir), 0);
+    assert_int_equal(port->sync_fs(&posix, dir), 0);
+    assert_int_equal(port->unmount(&posix, dir), 0);
+    assert_int_equal(port->is_mounted(&posix, dir), 0);
+    assert_int_equal(port->mount(&posix, device, dir, true), 0);
+    assert_int_equal(flags_of(dir) & (ST_NOSUID | ST_NODEV | ST_RDONLY),
+                     ST_NOSUID | ST_NODEV | ST_RDONLY);
+    assert_int_equal(stat(in_place(&place, 0, "dir/file"), &st), 0);
+    assert_int_equal(port->open_new(&posix, in_place(&place, 0, "dir/new")), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "unlink: Read-only file system");
+    assert_int_equal(port->unmount(&posix, dir), 0);
+}
+
+static void other_file_systems_are_told_by_their_superblocks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *program;
+        int64_t size;
+    } cases[] = {{"mkfs.ext2", 4 * MIB}, {"mkfs.ext3", 16 * MIB}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        make_file_system(cases[i].program, "image", cases[i].size);
+        const char *device = attach(0, "image", 0);
+        const char *dir = mount_point();
+        assert_int_equal(port->mount(&posix, device, dir, false), 0);
+        assert_int_equal(port->unmount(&posix, dir), 0);
+        let_go();
+    }
+}
+
+static void a_squashfs_is_mounted_read_only(void **state)
+{
+    (void)state;
+    struct stat st;
+    assert_int_equal(port->make_dir(&posix, in_place(&place, 0, "tree")), 0);
+    write_file(in_place(&place, 0, "tree/flake.nix"), "{ }");
+    const char *const argv[] = {"mksquashfs", in_place(&place, 0, "tree"),
+                                in_place(&place, 1, "image"), "-quiet", NULL};
+    if (run(argv) != 0) {
+        SKIP_BECAUSE("mksquashfs is not installed");
+    }
+    const char *device = attach(0, "image", LO_FLAGS_READ_ONLY);
+    const char *dir = mount_point();
+    assert_int_equal(port->mount(&posix, device, dir, true), 0);
+    assert_int_equal(stat(in_place(&place, 0, "dir/flake.nix"), &st), 0);
+    assert_int_equal(port->unmount(&posix, dir), 0);
+}
+
+/* Marks as the kernel's sources have them, written where they belong. */
+static void superblocks_are_known_by_their_marks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        off_t offset;
+        const char *mark;
+    } cases[] = {
+        {"ext4", 0x438, "\x53\xEF"},          {"xfs", 0, "XFSB"},
+        {"btrfs", 0x10040, "_BHRfS_M"},       {"squashfs", 0, "hsqs"},
+        {"erofs", 0x400, "\xE2\xE1\xF5\xE0"}, {"f2fs", 0x400, "\x10\x20\xF5\xF2"},
+        {"iso9660", 0x8001, "CD001"},         {"vfat", 0x36, "FAT16   "},
+        {"vfat", 0x52, "FAT32   "},           {"exfat", 3, "EXFAT   "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        make_image("image", MIB);
+        int fd = open(in_place(&place, 0, "image"), O_RDWR | O_CLOEXEC);
+        size_t len = strlen(cases[i].mark);
+        assert_null(mvm_posix_superblock_type(fd));
+        assert_int_equal(pwrite(fd, cases[i].mark, len, cases[i].offset), (ssize_t)len);
+        assert_string_equal(mvm_posix_superblock_type(fd), cases[i].type);
+        close(fd);
+    }
+}
+
+static void an_absent_device_is_told_from_a_broken_one(void **state)
+{
+    (void)state;
+    const char *dir = mount_point();
+    assert_int_equal(port->mount(&posix, "/dev/mvm-nowhere", dir, false), MVM_PORT_NOT_FOUND);
+    assert_string_equal(reason_of(&posix), "open: No such file or directory");
+    const char *node = in_place(&place, 0, "node");
+    if (mknod(node, S_IFBLK | 0600, makedev(259, 1048000)) < 0) {
+        SKIP_BECAUSE("no device node can be made here");
+    }
+    assert_int_equal(port->mount(&posix, node, dir, false), MVM_PORT_NOT_FOUND);
+    assert_int_equal(port->is_mounted(&posix, dir), 0);
+}
+
+static void what_is_no_block_device_is_not_mounted(void **state)
+{
+    (void)state;
+    const char *dir = mount_point();
+    make_image("image", MIB);
+    const char *const paths[] = {in_place(&place, 0, "image"), "/dev/null", "/"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(port->mount(&posix, paths[i], dir, false), MVM_PORT_FAILED);
+        assert_string_equal(reason_of(&posix), "mount: not a block device");
+    }
+}
+
+static void a_device_without_a_file_system_says_so(void **state)
+{
+    (void)state;
+    make_image("image", MIB);
+    const char *device = attach(0, "image", 0);
+    const char *dir = mount_point();
+    assert_int_equal(port->mount(&posix, device, dir, false), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "mount: no file system found");
+    assert_int_equal(port->is_mounted(&posix, dir), 0);
+}
+
+static void a_file_system_that_this_kernel_lacks_is_named(void **state)
+{
+    (void)state;
+    make_image("image", MIB);
+    int fd = open(in_place(&place, 0, "image"), O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "\x10\x20\xF5\xF2", 4, 1024), 4);
+    close(fd);
+    const char *device = attach(0, "image", 0);
+    assert_int_equal(port->mount(&posix, device, mount_point(), false), MVM_PORT_FAILED);
+    if (strcmp(reason_of(&posix), "mount: Invalid argument") == 0) {
+        SKIP_BECAUSE("this kernel has f2fs");
+    }
+    assert_string_equal(reason_of(&posix), "mount: this kernel has no file system f2fs");
+}
+
+static void a_broken_file_system_gives_the_kernels_reason(void **state)
+{
+    (void)state;
+    make_image("image", MIB);
+    int fd = open(in_place(&place, 0, "image"), O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "\x53\xEF", 2, 1080), 2);
+    close(fd);
+    const char *device = attach(0, "image", 0);
+    assert_int_equal(port->mount(&posix, device, mount_point(), false), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "mount: Invalid argument");
+}
+
+static void a_read_only_device_is_not_mounted_for_writing(void **state)
+{
+    (void)state;
+    make_file_system("mkfs.ext4", "image", 4 * MIB);
+    const char *device = attach(0, "image", LO_FLAGS_READ_ONLY);
+    const char *dir = mount_point();
+    assert_int_equal(port->mount(&posix, device, dir, false), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "mount: the device is read-only");
+    assert_int_equal(port->mount(&posix, device, dir, true), 0);
+    assert_int_equal(port->unmount(&posix, dir), 0);
+}
+
+static void a_disk_in_use_is_busy_and_can_be_made_read_only(void **state)
+{
+    (void)state;
+    const char *device = attach_ext4(4 * MIB);
+    const char *dir = mount_point();
+    assert_int_equal(port->mount(&posix, device, dir, false), 0);
+    int writer = port->open_new(&posix, in_place(&place, 0, "dir/file"));
+    assert_true(writer >= 0);
+    assert_int_equal(port->unmount(&posix, dir), MVM_PORT_BUSY);
+    assert_string_equal(reason_of(&posix), "umount: Device or resource busy");
+    assert_int_equal(port->remount_ro(&posix, dir), MVM_PORT_BUSY);
+    port->close(&posix, writer);
+    int reader = port->open_read(&posix, in_place(&place, 0, "dir/file"));
+    assert_int_equal(port->unmount(&posix, dir), MVM_PORT_BUSY);
+    assert_int_equal(port->remount_ro(&posix, dir), 0);
+    assert_int_equal(flags_of(dir) & (ST_NOSUID | ST_NODEV | ST_RDONLY),
+                     ST_NOSUID | ST_NODEV | ST_RDONLY);
+    port->close(&posix, reader);
+    assert_int_equal(port->unmount(&posix, dir), 0);
+    assert_int_equal(port->unmount(&posix, dir), MVM_PORT_FAILED);
+}
+
+static void a_link_to_a_mount_point_is_mounted_and_unmounted_like_it(void **state)
+{
+    (void)state;
+    const char *device = attach_ext4(4 * MIB);
+    mount_point();
+    assert_int_equal(symlink("dir", in_place(&place, 1, "link")), 0);
+    const char *link = place.path[1];
+    assert_int_equal(port->mount(&posix, device, link, false), 0);
+    assert_int_equal(port->is_mounted(&posix, link), 1);
+    assert_int_equal(port->unmount(&posix, link), 0);
+    assert_int_equal(port->is_mounted(&posix, link), 0);
+}
+
+/* ---- mount points and directories ---- */
+
+static void a_bind_mount_of_the_same_file_system_is_a_mount_point(void **state)
+{
+    (void)state;
+    const char *dir = mount_point();
+    assert_int_equal(mkdir(in_place(&place, 0, "bound"), 0755), 0);
+    if (mount(place.path[0], dir, NULL, MS_BIND, NULL) < 0) {
+        SKIP_BECAUSE("mount(2) is not for us");
+    }
+    assert_int_equal(port->is_mounted(&posix, dir), 1);
+    assert_int_equal(mkdir(in_place(&place, 0, "dir/below"), 0755), 0);
+    assert_int_equal(port->is_mounted(&posix, in_place(&place, 0, "dir/below")), 0);
+    assert_int_equal(port->unmount(&posix, dir), 0);
+    assert_int_equal(port->is_mounted(&posix, dir), 0);
+}
+
+static void the_root_is_a_mount_point_and_what_is_no_directory_an_error(void **state)
+{
+    (void)state;
+    write_file(in_place(&place, 0, "file"), "");
+    assert_int_equal(port->is_mounted(&posix, "/"), 1);
+    assert_int_equal(port->is_mounted(&posix, place.path[0]), MVM_PORT_NOT_DIRECTORY);
+    assert_int_equal(port->is_mounted(&posix, "/mvm-nowhere"), MVM_PORT_NOT_FOUND);
+}
+
+static void directories_are_made_with_those_above_them(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"a", "a", "b/c/d", "e//f/", "link-to-a"};
+    struct stat st;
+    assert_int_equal(symlink("a", in_place(&place, 0, "link-to-a")), 0);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        const char *path = in_place(&place, 0, paths[i]);
+        assert_int_equal(port->make_dir(&posix, path), 0);
+        assert_int_equal(stat(path, &st), 0);
+        assert_true(S_ISDIR(st.st_mode));
+    }
+}
+
+static void what_stands_in_the_way_of_a_directory_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"file", "file/below", "dangling"};
+    write_file(in_place(&place, 0, "file"), "");
+    assert_int_equal(symlink("nowhere", in_place(&place, 0, "dangling")), 0);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(port->make_dir(&posix, in_place(&place, 0, paths[i])),
+                         MVM_PORT_NOT_DIRECTORY);
+        assert_string_equal(reason_of(&posix), "mkdir: Not a directory");
+    }
+}
+
+/* One byte past MVM_PATH_MAX, terminator included; at the limit the kernel takes it. */
+static void a_directory_path_past_the_limit_is_an_error(void **state)
+{
+    (void)state;
+    static char path[MVM_PATH_MAX + 1];
+    memset(path, '/', sizeof path - 1);
+    memcpy(path + sizeof path - 1 - 4, "/tmp", 4);
+    assert_int_equal(port->make_dir(&posix, path + 1), 0);
+    memcpy(path + sizeof path - 1 - 4, "/mvm", 4);
+    assert_int_equal(port->make_dir(&posix, path), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "mkdir: File name too long");
+}
+
+static void a_directory_on_a_read_only_disk_cannot_be_made(void **state)
+{
+    (void)state;
+    const char *device = attach_ext4(4 * MIB);
+    const char *dir = mount_point();
+    assert_int_equal(port->mount(&posix, device, dir, true), 0);
+    assert_int_equal(port->make_dir(&posix, in_place(&place, 0, "dir/new")), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "mkdir: Read-only file system");
+    assert_int_equal(port->make_dir(&posix, in_place(&place, 0, "dir/lost+found")), 0);
+    assert_int_equal(port->unmount(&posix, dir), 0);
+}
+
+/* ---- copies to disks ---- */
+
+static void fill_file(const char *path, int64_t size)
+{
+    static uint8_t block[65536];
+    memset(block, 0x5a, sizeof block);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    for (int64_t done = 0; done < size; done += (int64_t)sizeof block) {
+        assert_int_equal(write(fd, block, sizeof block), (ssize_t)sizeof block);
+    }
+    close(fd);
+}
+
+static void a_full_disk_is_said_for_what_it_is(void **state)
+{
+    (void)state;
+    uint8_t block[4096] = {0};
+    int64_t n;
+    const char *device = attach_ext4(4 * MIB);
+    const char *dir = mount_point();
+    fill_file(in_place(&place, 0, "from"), 8 * MIB);
+    int from = port->open_read(&posix, place.path[0]);
+    assert_int_equal(port->mount(&posix, device, dir, false), 0);
+    int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
+    while ((n = port->copy(&posix, from, to, MIB)) > 0) {
+    }
+    assert_int_equal(n, MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "sendfile: No space left on device");
+    int log = port->open_new(&posix, in_place(&place, 0, "dir/log"));
+    assert_true(log >= 0);
+    while ((n = port->write(&posix, log, block, sizeof block)) > 0) {
+    }
+    assert_int_equal(n, MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "write: No space left on device");
+    mvm_posix_fini(&posix);
+    assert_int_equal(port->unmount(&posix, dir), 0);
+}
+
+static void a_copy_between_disks_is_whole(void **state)
+{
+    (void)state;
+    int64_t n;
+    const char *device = attach_ext4(32 * MIB);
+    const char *dir = mount_point();
+    fill_file(in_place(&place, 0, "from"), 20 * MIB);
+    int from = port->open_read(&posix, place.path[0]);
+    assert_int_equal(port->mount(&posix, device, dir, false), 0);
+    int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
+    while ((n = port->copy(&posix, from, to, MIB)) > 0) {
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(port->sync_file(&posix, to), 0);
+    mvm_posix_fini(&posix);
+    const char *const argv[] = {"cmp", "-s", in_place(&place, 0, "from"),
+                                in_place(&place, 1, "dir/to"), NULL};
+    assert_int_equal(run(argv), 0);
+    assert_int_equal(port->unmount(&posix, in_place(&place, 1, "dir")), 0);
+}
+
+/* One call, whatever its slice, and no more blocks in use than before. */
+static void a_copy_within_a_file_system_that_can_share_blocks_shares_them(void **state)
+{
+    (void)state;
+    struct statvfs before;
+    struct statvfs after;
+    make_file_system("mkfs.btrfs", "image", 128 * (int64_t)MIB);
+    const char *device = attach(0, "image", 0);
+    const char *dir = mount_point();
+    assert_int_equal(port->mount(&posix, device, dir, false), 0);
+    fill_file(in_place(&place, 0, "dir/from"), 16 * MIB);
+    assert_int_equal(port->sync_fs(&posix, dir), 0);
+    int from = port->open_read(&posix, place.path[0]);
+    int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
+    assert_int_equal(statvfs(dir, &before), 0);
+    assert_int_equal(port->copy(&posix, from, to, 4096), 16 * MIB);
+    assert_int_equal(port->copy(&posix, from, to, 4096), 0);
+    assert_int_equal(port->sync_file(&posix, to), 0);
+    assert_int_equal(statvfs(dir, &after), 0);
+    assert_true((before.f_bfree - after.f_bfree) * before.f_bsize < MIB);
+    mvm_posix_fini(&posix);
+    assert_int_equal(port->unmount(&posix, dir), 0);
+}
+
+#define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, clean_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALONE(a_disk_is_mounted_written_released_and_read_again),
+        ALONE(other_file_systems_are_told_by_their_superblocks),
+        ALONE(a_squashfs_is_mounted_read_only),
+        ALONE(superblocks_are_known_by_their_marks),
+        ALONE(an_absent_device_is_told_from_a_broken_one),
+        ALONE(what_is_no_block_device_is_not_mounted),
+        ALONE(a_device_without_a_file_system_says_so),
+        ALONE(a_file_system_that_this_kernel_lacks_is_named),
+        ALONE(a_broken_file_system_gives_the_kernels_reason),
+        ALONE(a_read_only_device_is_not_mounted_for_writing),
+        ALONE(a_disk_in_use_is_busy_and_can_be_made_read_only),
+        ALONE(a_link_to_a_mount_point_is_mounted_and_unmounted_like_it),
+        ALONE(a_bind_mount_of_the_same_file_system_is_a_mount_point),
+        ALONE(the_root_is_a_mount_point_and_what_is_no_directory_an_error),
+        ALONE(directories_are_made_with_those_above_them),
+        ALONE(what_stands_in_the_way_of_a_directory_is_an_error),
+        ALONE(a_directory_path_past_the_limit_is_an_error),
+        ALONE(a_directory_on_a_read_only_disk_cannot_be_made),
+        ALONE(a_full_disk_is_said_for_what_it_is),
+        ALONE(a_copy_between_disks_is_whole),
+        ALONE(a_copy_within_a_file_system_that_can_share_blocks_shares_them),
+    };
+    return cmocka_run_group_tests(tests, enter_namespace, NULL);
+}
