@@ -1,0 +1,37 @@
+/*
+ * Where an agent is to be found, as a person writes it:
+ *
+ *     unix:PATH         a Unix socket
+ *     vsock:CID:PORT    a virtual machine's vsock (vsock(7))
+ *     uds:PATH:PORT     hybrid vsock: the Unix socket that Firecracker and Cloud Hypervisor make
+ *                       for the vsock of their guest
+ *     serial:DEVICE     a tty or a virtio-serial port
+ */
+#ifndef MVM_ADDRESS_H
+#define MVM_ADDRESS_H
+
+#include "mvm_limits.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum mvm_peer_kind {
+    MVM_PEER_UNIX,
+    MVM_PEER_VSOCK,
+    MVM_PEER_HYBRID,
+    MVM_PEER_SERIAL,
+};
+
+struct mvm_peer {
+    enum mvm_peer_kind kind;
+    char path[MVM_PATH_MAX]; /* UNIX, HYBRID: fits a sockaddr_un · SERIAL */
+    uint32_t cid;            /* VSOCK */
+    uint32_t port;           /* VSOCK, HYBRID */
+};
+
+/* Fills `*p` from `text`. NULL: done; else what is wrong with it, a static text. */
+const char *mvm_peer_parse(struct mvm_peer *p, const char *text);
+
+/* A decimal number of digits alone, up to `max`, into `*value`. False: it is none. */
+bool mvm_number_parse(const char *text, uint64_t max, uint64_t *value);
+
+#endif

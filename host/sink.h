@@ -1,0 +1,31 @@
+/*
+ * Buffered output to a descriptor that may be slow, closed or non-blocking. While it waits for
+ * the reader, a signal still ends the program.
+ */
+#ifndef MVM_SINK_H
+#define MVM_SINK_H
+
+#include "mvm_text.h"
+#include "wait.h"
+
+enum { MVM_SINK_CAP = 32768 };
+
+struct mvm_sink {
+    int fd;
+    bool broken; /* the reader has gone, or the disk is full: everything is dropped from here on */
+    struct mvm_waiter *waiter;
+    size_t len;
+    char bytes[MVM_SINK_CAP];
+};
+
+void mvm_sink_init(struct mvm_sink *s, int fd, struct mvm_waiter *w);
+
+/* Takes all of it; flushes when the buffer is full. */
+void mvm_sink_add(struct mvm_sink *s, struct mvm_text text);
+void mvm_sink_add_string(struct mvm_sink *s, const char *string);
+
+/* Writes what there is, and waits until the reader has taken it. After a signal it does not wait:
+ * what the reader does not take at once is dropped. */
+void mvm_sink_flush(struct mvm_sink *s);
+
+#endif

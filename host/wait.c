@@ -1,0 +1,83 @@
+#define _GNU_SOURCE
+#include "wait.h"
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t mvm_clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t mvm_clock_ms(void)
+{
+    return mvm_clock_us() / 1000;
+}
+
+bool mvm_waiter_open(struct mvm_waiter *w)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    w->signal = 0;
+    w->signals = -1;
+    if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
+        return false;
+    }
+    w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return w->signals >= 0;
+}
+
+static void take_signal(struct mvm_waiter *w)
+{
+    struct signalfd_siginfo info;
+    if (read(w->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        w->signal = (int)info.ssi_signo;
+    }
+}
+
+static int poll_timeout(uint64_t until_ms)
+{
+    uint64_t now = mvm_clock_ms();
+    if (until_ms == MVM_NEVER) {
+        return -1;
+    }
+    if (until_ms <= now) {
+        return 0;
+    }
+    return until_ms - now < INT_MAX ? (int)(until_ms - now) : INT_MAX;
+}
+
+enum mvm_wake mvm_waiter_wait(struct mvm_waiter *w, int fd, short events, uint64_t until_ms,
+                              short *revents)
+{
+    struct pollfd fds[] = {{.fd = w->signals, .events = POLLIN}, {.fd = fd, .events = events}};
+    while (w->signal == 0) {
+        int timeout = poll_timeout(until_ms);
+        int n = poll(fds, 2, timeout);
+        if (n < 0 && errno != EINTR) {
+            return MVM_WAKE_TIME; /* out of memory: nobody can wait */
+        }
+        if (n > 0 && fds[0].revents != 0) {
+            take_signal(w);
+        } else if (n > 0) {
+            if (revents != NULL) {
+                *revents = fds[1].revents;
+            }
+            return MVM_WAKE_READY;
+        } else if (n == 0 && mvm_clock_ms() >= until_ms) {
+            return MVM_WAKE_TIME;
+        }
+    }
+    return MVM_WAKE_SIGNAL;
+}
