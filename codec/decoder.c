@@ -277,12 +277,11 @@ static enum mvm_decoder_error take_token(struct mvm_decoder *d, enum mvm_json_to
     case ELEMENT:
         return take_element(d, token);
     case CLOSE:
-        return token == MVM_JSON_OBJECT_END ? go_on(d, END) : MVM_DECODER_NOT_A_MESSAGE;
-    case END:
+    case END: /* no token comes in these two */
     case SKIPPED:
-        break;
+    default:
+        return token == MVM_JSON_OBJECT_END ? go_on(d, END) : MVM_DECODER_NOT_A_MESSAGE;
     }
-    return MVM_DECODER_FINE;
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */

@@ -162,19 +162,16 @@ static bool put_step(struct mvm_encoder *e, struct room *room)
     if (len < left) {
         return false;
     }
-    switch ((enum then)step->then) {
-    case THEN_TEXT:
+    if (step->then == THEN_TEXT) {
         return put_text(e, e->message.text, room);
-    case THEN_FLAKE_REF:
-        return put_text(e, e->message.build.flake_ref, room);
-    case THEN_ATTR:
-        return put_text(e, e->message.build.attr, room);
-    case THEN_TIMEOUT:
-        return put_piece(e, room);
-    case THEN_END:
-        break;
     }
-    return true;
+    if (step->then == THEN_FLAKE_REF) {
+        return put_text(e, e->message.build.flake_ref, room);
+    }
+    if (step->then == THEN_ATTR) {
+        return put_text(e, e->message.build.attr, room);
+    }
+    return put_piece(e, room); /* the number that begin_step has made, or none */
 }
 
 static void begin_step(struct mvm_encoder *e, unsigned step)

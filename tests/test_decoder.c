@@ -668,8 +668,7 @@ static size_t make_garbage(uint64_t *seed, char *stream)
         "\"Ping\"\n",
         "{\"Ping\":null}\n",
         "{\"Build\":{\"flake_ref\":\"\\u00e9\xe2\x82\xac\",\"attr\":\"a\",\"timeout_secs\":18}}\n",
-        "{\"Build\":{\"x\":[{\"y\":\"\\ud800\"},-1.5e3,true],\"attr\":\"a\",\"flake_ref\":\"f\"}}"
-        "\n",
+        "{\"Build\":{\"x\":[{\"y\":\"\\ud800\"},-1e3],\"attr\":\"a\",\"flake_ref\":\"f\"}}\n",
         "{\"Build\":[\"f\",\"a\",null]}\n",
     };
     static const char odd[] = "{}[]\",:\\u0dn -.e\n\xc3\xa9\xff\xed\x80";
