@@ -104,9 +104,10 @@ static void run_agent(const char *const more[])
     struct mvm_writer why;
     path_in(out, "out");
     path_in(nix, "nix");
-    const char *argv[ARGS_MAX] = {"agent", "--out-dir", out, "--out-dev", "none",        "--in-dev",
-                                  "none",  "--nix",     nix, "--policy",  "/nonexistent"};
-    int argc = 11;
+    const char *argv[ARGS_MAX] = {"agent",        "--out-dir",   out,     "--out-dev", "none",
+                                  "--in-dev",     "none",        "--nix", nix,         "--policy",
+                                  "/nonexistent", "--heartbeat", "0"};
+    int argc = 13;
     for (int i = 0; more[i] != NULL; i++) {
         argv[argc++] = more[i];
     }
@@ -315,6 +316,35 @@ static void a_socket_that_somebody_listens_on_is_waited_for_and_said_once(void *
     close(fd);
 }
 
+static void a_listener_too_busy_to_answer_keeps_its_socket(void **state)
+{
+    (void)state;
+    enum { MANY = 64 };
+    char address[128];
+    int fds[MANY], n = 0, r = 0;
+    struct stat before, after;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    strcpy(name.sun_path, socket_path);
+    snprintf(address, sizeof address, "unix:%s", socket_path);
+    int other = bind_socket(false);
+    assert_int_equal(listen(other, 0), 0);
+    while (r == 0 && n < MANY) {
+        fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        r = connect(fds[n++], (struct sockaddr *)&name, sizeof name);
+    }
+    assert_int_equal(r, -1);
+    assert_int_equal(errno, EAGAIN);
+    stat(socket_path, &before);
+    START("--listen", address);
+    wait_for_log("cannot listen on unix:");
+    assert_int_equal(stat(socket_path, &after), 0);
+    assert_int_equal(after.st_ino, before.st_ino);
+    while (n > 0) {
+        close(fds[--n]);
+    }
+    close(other);
+}
+
 static void a_file_in_the_sockets_place_is_left_alone(void **state)
 {
     (void)state;
@@ -425,6 +455,26 @@ static void a_client_that_never_reads_hurts_nobody_and_is_noticed_when_it_goes(v
     close(other);
 }
 
+/* It comes back to a full receive buffer, a full send buffer and the end, all at once. */
+static void a_client_that_goes_in_the_middle_of_too_much_is_noticed(void **state)
+{
+    (void)state;
+    static char pings[7 * 1000 + 1];
+    for (int i = 0; i < 1000; i++) {
+        memcpy(pings + 7 * i, PING, 7);
+    }
+    start_on_socket();
+    int fd = dial();
+    say(fd, FLOOD);
+    hear(fd, "flood");
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    kill(agent_pid, SIGSTOP);
+    say(fd, pings);
+    close(fd);
+    kill(agent_pid, SIGCONT);
+    wait_for_log("build failed: build cancelled");
+}
+
 static void told_to_keep_building_it_takes_a_request_whose_client_is_gone_at_once(void **state)
 {
     (void)state;
@@ -465,6 +515,26 @@ static void two_hundred_clients_at_once_are_all_answered(void **state)
         assert_string_equal(hear(fds[i], "\n"), PONG);
         close(fds[i]);
     }
+}
+
+static void the_idle_make_room_when_every_slot_is_taken(void **state)
+{
+    (void)state;
+    int fds[MVM_CLIENTS_MAX];
+    start_on_socket();
+    for (int i = 0; i < MVM_CLIENTS_MAX; i++) {
+        fds[i] = dial();
+        assert_pong(fds[i]);
+    }
+    int late = dial();
+    assert_pong(late);
+    assert_string_equal(hear(fds[0], NULL), "");
+    for (int i = 1; i < MVM_CLIENTS_MAX; i++) {
+        assert_pong(fds[i]);
+        close(fds[i]);
+    }
+    close(fds[0]);
+    close(late);
 }
 
 /* ---- descriptors handed over ---- */
@@ -596,6 +666,7 @@ int main(void)
         TEST(the_socket_is_private_and_goes_with_the_agent),
         TEST(a_stale_socket_is_replaced),
         TEST(a_socket_that_somebody_listens_on_is_waited_for_and_said_once),
+        TEST(a_listener_too_busy_to_answer_keeps_its_socket),
         TEST(a_file_in_the_sockets_place_is_left_alone),
         TEST(a_socket_of_somebody_else_is_not_removed_at_the_end),
         TEST(a_client_that_half_closes_still_gets_its_answer_and_is_closed),
@@ -604,9 +675,11 @@ int main(void)
         TEST(a_build_is_cancelled_when_its_client_goes),
         TEST(a_half_closed_client_that_goes_is_noticed),
         TEST(a_client_that_never_reads_hurts_nobody_and_is_noticed_when_it_goes),
+        TEST(a_client_that_goes_in_the_middle_of_too_much_is_noticed),
         TEST(told_to_keep_building_it_takes_a_request_whose_client_is_gone_at_once),
         TEST(a_request_may_come_byte_by_byte),
         TEST(two_hundred_clients_at_once_are_all_answered),
+        TEST(the_idle_make_room_when_every_slot_is_taken),
         TEST(a_connected_descriptor_is_served_until_it_ends),
         TEST(a_listening_descriptor_is_accepted_on),
         TEST(a_descriptor_that_is_not_open_is_said_once_and_others_are_served),

@@ -323,7 +323,9 @@ static void frames_that_wait_survive_a_change_of_peers(void **state)
 {
     (void)state;
     begin(MVM_REQUESTS, 64, 64);
-    feed(PING);
+    feed("\"Pi");
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+    feed("ng\"\n");
     mvm_session_peer_changed(&session);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
     assert_int_equal(session.message.kind, MVM_PING);
