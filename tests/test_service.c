@@ -460,8 +460,8 @@ static void a_request_of_the_longest_fields_waits_unharmed(void **state)
     snprintf(frame, sizeof frame, "%s%.*s\",\"attr\":\"%.*s\"}}\n", head, (int)sizeof flake, flake,
              (int)sizeof attr, attr);
     for (const char *p = frame; *p != '\0';) {
-        char piece[257] = "";
-        strncat(piece, p, sizeof piece - 1);
+        char piece[257];
+        snprintf(piece, sizeof piece, "%.256s", p);
         ask(c, piece);
         run(0);
         p += strlen(piece);
