@@ -257,10 +257,12 @@ static void unknown_fields_are_skipped_whatever_they_hold(void **state)
         {"{\"Log\":{\"\":0,\"lin\":0,\"line_\":0,\"Line\":0,\"line\":\"l\"}}", "Log(l);"},
         {"{\"Log\":{\"a name that is longer than any known\":0,\"line\":\"l\"}}", "Log(l);"},
         {"{\"Log\":{\"line\":\"l\",\"x\":1E400}}", "Log(l);"},
+        {"{\"Ok\":{\"timeout_secs\":[],\"message\":1,\"out_path\":\"p\"}}", "Ok(p);"},
     };
     CHECK(MVM_RESPONSES, cases);
     static const struct frame_case requests[] = {
         {"{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"timeout_secss\":1}}", "Build(f|a|-);"},
+        {"{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"out_path\":1}}", "Build(f|a|-);"},
     };
     CHECK(MVM_REQUESTS, requests);
 }

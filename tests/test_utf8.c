@@ -95,6 +95,34 @@ static void every_code_point_but_the_surrogates_is_well_formed(void **state)
     }
 }
 
+static unsigned count_whole(const uint8_t *bytes, size_t len)
+{
+    return mvm_utf8_next(bytes, len) == (int)len;
+}
+
+/* As many sequences as there are code points: so none but theirs is taken. */
+static void nothing_else_is_well_formed(void **state)
+{
+    (void)state;
+    static const uint8_t last[] = {0x00, 0x7f, 0x80, 0xbf, 0xc0, 0xff}; /* two of them continue */
+    unsigned two = 0, three = 0, four = 0;
+    for (uint32_t n = 0; n < 1u << 16; n++) {
+        uint8_t bytes[] = {(uint8_t)(n >> 8), (uint8_t)n, 0, 0};
+        two += count_whole(bytes, 2);
+        for (size_t a = 0; a < sizeof last; a++) {
+            bytes[2] = last[a];
+            three += count_whole(bytes, 3);
+            for (size_t b = 0; b < sizeof last; b++) {
+                bytes[3] = last[b];
+                four += count_whole(bytes, 4);
+            }
+        }
+    }
+    assert_int_equal(two, 0x800 - 0x80);
+    assert_int_equal(three, (0x10000 - 0x800 - 0x800) / 64 * 2);
+    assert_int_equal(four, 0x100000 / (64 * 64) * 4);
+}
+
 static void the_validator_agrees_with_next(void **state)
 {
     (void)state;
@@ -220,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(next_measures_what_stands_in_front),
         cmocka_unit_test(every_code_point_but_the_surrogates_is_well_formed),
+        cmocka_unit_test(nothing_else_is_well_formed),
         cmocka_unit_test(the_validator_agrees_with_next),
         cmocka_unit_test(boundary_leaves_out_a_character_cut_short),
         cmocka_unit_test(each_byte_is_plain_or_stops_a_run),
