@@ -22,11 +22,6 @@ struct vsock_address {
     uint8_t zero[4];
 };
 
-void mvm_listener_init(struct mvm_listener *l, const struct mvm_address *address)
-{
-    *l = (struct mvm_listener){.address = address, .fd = -1};
-}
-
 static bool get_int(int fd, int name, int *value)
 {
     socklen_t len = sizeof *value;
@@ -168,26 +163,37 @@ static bool listens(int fd)
     return get_int(fd, SO_ACCEPTCONN, &value) && value != 0;
 }
 
-static void say_down(struct mvm_listener *l, const char *what, const char *why)
+static void go_down(struct mvm_listener *l, const char *what, const char *why, uint64_t now_ms)
 {
+    bool inherited = l->address->kind == MVM_ADDRESS_FD;
+    l->state = inherited ? MVM_LISTENER_OVER : MVM_LISTENER_DOWN;
+    l->fd = -1;
+    l->retry_ms = now_ms + MVM_RETRY_MS;
     if (!l->said) {
         struct mvm_log_line line;
         mvm_log_begin(&line, what);
         mvm_writer_add(&line.w, l->address->text);
         mvm_writer_add(&line.w, ": ");
         mvm_writer_add(&line.w, why);
-        mvm_writer_add(&line.w, "; trying again every second");
+        mvm_writer_add(&line.w, inherited ? "" : "; trying again every second");
         mvm_log_end(&line);
     }
     l->said = true;
 }
 
+void mvm_listener_init(struct mvm_listener *l, const struct mvm_address *address)
+{
+    *l = (struct mvm_listener){.address = address, .fd = -1};
+    if (address->kind == MVM_ADDRESS_FD && fcntl(address->fd, F_GETFD) < 0) {
+        go_down(l, "cannot listen on ", strerror(errno), 0);
+    }
+}
+
 bool mvm_listener_open(struct mvm_listener *l, uint64_t now_ms)
 {
-    l->retry_ms = now_ms + MVM_RETRY_MS;
     l->fd = open_address(l);
     if (l->fd < 0) {
-        say_down(l, "cannot listen on ", strerror(errno));
+        go_down(l, "cannot listen on ", strerror(errno), now_ms);
         return false;
     }
     int domain = 0;
@@ -206,10 +212,7 @@ void mvm_listener_say_up(struct mvm_listener *l)
 
 void mvm_listener_lost(struct mvm_listener *l, const char *why, uint64_t now_ms)
 {
-    say_down(l, "lost ", why);
-    l->state = MVM_LISTENER_DOWN;
-    l->fd = -1;
-    l->retry_ms = now_ms + MVM_RETRY_MS;
+    go_down(l, "lost ", why, now_ms);
 }
 
 /* ---- accepting ---- */

@@ -1,6 +1,7 @@
 /*
  * Where clients come from. A listener that cannot be had, or is lost, is tried again every second
- * and said once: the agent goes on. All descriptors are close-on-exec and do not block.
+ * and said once: the agent goes on. Only an inherited descriptor is never tried again: its number
+ * might be somebody else's by then. All descriptors are close-on-exec and do not block.
  */
 #ifndef MVM_LISTEN_H
 #define MVM_LISTEN_H
@@ -25,7 +26,7 @@ struct mvm_listener {
     const struct mvm_address *address;
     enum mvm_listener_state state;
     int fd;
-    bool said;         /* that it is down */
+    bool said;         /* that it is down; OVER: that it could not be had */
     bool said_accept;  /* that accept fails */
     bool pending;      /* UP: connections may be waiting */
     bool vsock;        /* UP: peers have a CID */
@@ -34,6 +35,8 @@ struct mvm_listener {
     ino_t ino;
 };
 
+/* To be called for each before the agent opens anything of its own: an inherited descriptor that
+ * is not there is OVER at once. */
 void mvm_listener_init(struct mvm_listener *l, const struct mvm_address *address);
 
 /* Opens it. True: UP, or SERVING with a connection in `fd`. False: still DOWN, the reason said. */
@@ -42,7 +45,8 @@ bool mvm_listener_open(struct mvm_listener *l, uint64_t now_ms);
 /* Says that it is there, once it also is watched. */
 void mvm_listener_say_up(struct mvm_listener *l);
 
-/* Back to DOWN, to be opened again: its descriptor is closed already. */
+/* Its descriptor is of no use and not ours any more: back to DOWN, or OVER where it was inherited.
+ */
 void mvm_listener_lost(struct mvm_listener *l, const char *why, uint64_t now_ms);
 
 /* A connection from an allowed peer; -1: none now, see `pending` and `retry_ms`. */

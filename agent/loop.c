@@ -253,6 +253,17 @@ static void tend_listeners(struct mvm_agent *a)
     }
 }
 
+/* Whether a descriptor that was to be handed over could not be had. */
+static bool any_missing(const struct mvm_agent *a)
+{
+    for (size_t i = 0; i < a->options->listen_len; i++) {
+        if (a->listeners[i].state == MVM_LISTENER_OVER && a->listeners[i].said) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool all_over(const struct mvm_agent *a)
 {
     for (size_t i = 0; i < a->options->listen_len; i++) {
@@ -437,15 +448,15 @@ static bool init(struct mvm_agent *a, const struct mvm_options *options)
 {
     a->options = options;
     a->now_ms = clock_ms();
+    for (size_t i = 0; i < options->listen_len; i++) {
+        mvm_listener_init(&a->listeners[i], &options->listen[i]);
+    }
     a->port = mvm_posix_port;
     a->port.spawn = spawn;
     a->port.close_build = close_build;
     mvm_posix_init(&a->posix, &options->posix);
     mvm_executor_init(&a->executor, &a->port, a, &options->executor);
     mvm_service_init(&a->service, &a->executor, &options->service, a->clients, MVM_CLIENTS_MAX);
-    for (size_t i = 0; i < options->listen_len; i++) {
-        mvm_listener_init(&a->listeners[i], &options->listen[i]);
-    }
     a->epoll = epoll_create1(EPOLL_CLOEXEC);
     return a->epoll >= 0 && open_signals(a);
 }
@@ -470,5 +481,5 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
         mvm_listener_close(&a->listeners[i]);
     }
     mvm_posix_fini(&a->posix);
-    return a->stop_now ? 1 : 0;
+    return a->stop_now || (a->stop_ms == 0 && any_missing(a)) ? 1 : 0;
 }

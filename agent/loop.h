@@ -30,7 +30,8 @@ struct mvm_agent {
 };
 
 /* Serves until SIGTERM or SIGINT, or until the last client of an agent that only has connections
- * handed over (fd:N) has gone. Returns the exit status. `*a` is zeroed memory. */
+ * handed over (fd:N) has gone. Returns the exit status: 0, or 1 where it could not start, was told
+ * to stop twice, or has nothing to serve. `*a` is zeroed memory. */
 int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options);
 
 #endif

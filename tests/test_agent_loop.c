@@ -581,6 +581,31 @@ static void a_descriptor_that_is_not_open_is_said_once_and_others_are_served(voi
     close(fd);
 }
 
+/* The first numbers that are free become the agent's own: none of them is taken for a client. */
+static void descriptors_of_its_own_are_never_taken_for_inherited_ones(void **state)
+{
+    (void)state;
+    for (int fd = 3; fd < 8; fd++) {
+        char address[32];
+        snprintf(address, sizeof address, "fd:%d", fd);
+        START("--listen", address);
+        assert_int_equal(wait_for_exit(), 1);
+    }
+    assert_int_equal(count_in_log("Bad file descriptor"), 5);
+}
+
+static void a_descriptor_that_cannot_be_waited_for_is_said(void **state)
+{
+    (void)state;
+    char address[32];
+    handed_over = open("/dev/null", O_RDWR | O_CLOEXEC);
+    snprintf(address, sizeof address, "fd:%d", handed_over);
+    START("--listen", address);
+    assert_int_equal(wait_for_exit(), 1);
+    assert_int_equal(count_in_log("Operation not permitted"), 1);
+    close(handed_over);
+}
+
 /* ---- a serial line: the slave of a pty, whose master plays the host ---- */
 
 static int open_pty(char *address)
@@ -683,6 +708,8 @@ int main(void)
         TEST(a_connected_descriptor_is_served_until_it_ends),
         TEST(a_listening_descriptor_is_accepted_on),
         TEST(a_descriptor_that_is_not_open_is_said_once_and_others_are_served),
+        TEST(descriptors_of_its_own_are_never_taken_for_inherited_ones),
+        TEST(a_descriptor_that_cannot_be_waited_for_is_said),
         TEST(a_serial_line_is_raw_and_begins_with_a_newline),
         TEST(a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on),
         TEST(a_signal_ends_the_build_answers_its_client_and_then_the_agent),
