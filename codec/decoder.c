@@ -19,27 +19,42 @@ enum state {
     SKIPPED, /* refused: what is left of the frame is dropped */
 };
 
+struct name {
+    const char *bytes;
+    uint8_t len;
+};
+
+#define NAME(name)                                                                                 \
+    {                                                                                              \
+        name, sizeof(name) - 1                                                                     \
+    }
+
 struct variant {
-    char name[6];
+    struct name name;
     uint8_t first; /* of its fields */
     uint8_t count;
 };
 
 static const struct variant variants[] = {
-    [MVM_BUILD] = {"Build", 0, 3}, [MVM_PING] = {"Ping", 0, 0}, [MVM_OK] = {"Ok", 3, 1},
-    [MVM_ERR] = {"Err", 4, 1},     [MVM_LOG] = {"Log", 5, 1},   [MVM_PONG] = {"Pong", 0, 0},
+    [MVM_BUILD] = {NAME("Build"), 0, 3}, [MVM_PING] = {NAME("Ping"), 0, 0},
+    [MVM_OK] = {NAME("Ok"), 3, 1},       [MVM_ERR] = {NAME("Err"), 4, 1},
+    [MVM_LOG] = {NAME("Log"), 5, 1},     [MVM_PONG] = {NAME("Pong"), 0, 0},
 };
 
 struct field {
-    const char *name;
+    struct name name;
     uint32_t max; /* bytes */
 };
 
 enum { FLAKE_REF, ATTR, TIMEOUT_SECS };
 
 static const struct field fields[] = {
-    {"flake_ref", MVM_FLAKE_REF_MAX}, {"attr", MVM_ATTR_MAX},  {"timeout_secs", 0},
-    {"out_path", UINT32_MAX},         {"message", UINT32_MAX}, {"line", UINT32_MAX},
+    {NAME("flake_ref"), MVM_FLAKE_REF_MAX},
+    {NAME("attr"), MVM_ATTR_MAX},
+    {NAME("timeout_secs"), 0},
+    {NAME("out_path"), UINT32_MAX},
+    {NAME("message"), UINT32_MAX},
+    {NAME("line"), UINT32_MAX},
 };
 
 static const struct variant *variant_of(const struct mvm_decoder *d)
@@ -103,16 +118,18 @@ static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at, e
     return go_on(d, state);
 }
 
-static bool named(const struct mvm_decoder *d, const char *name)
+/* Whether the key or string that has just come is `name`. */
+static bool named(const struct mvm_decoder *d, const struct name *name)
 {
-    return !d->json.overflow && mvm_text_equal(d->json.text, name);
+    return d->json.text.len == name->len && !d->json.overflow &&
+           memcmp(d->name, name->bytes, name->len) == 0;
 }
 
 static enum mvm_decoder_error take_variant(struct mvm_decoder *d)
 {
     unsigned kind = d->direction == MVM_REQUESTS ? MVM_BUILD : MVM_OK;
     unsigned last = d->direction == MVM_REQUESTS ? MVM_PING : MVM_PONG;
-    while (!named(d, variants[kind].name)) {
+    while (!named(d, &variants[kind].name)) {
         if (kind == last) {
             return MVM_DECODER_UNKNOWN_VARIANT;
         }
@@ -163,7 +180,7 @@ static enum mvm_decoder_error take_fields(struct mvm_decoder *d, enum mvm_json_t
 static enum mvm_decoder_error refuse_field(struct mvm_decoder *d, unsigned at,
                                            enum mvm_decoder_error error)
 {
-    d->field = fields[at].name;
+    d->field = fields[at].name.bytes;
     return error;
 }
 
@@ -184,7 +201,7 @@ static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_tok
         return end_fields(d);
     }
     for (unsigned at = variant_of(d)->first; at < fields_end(d); at++) {
-        if (!named(d, fields[at].name)) {
+        if (!named(d, &fields[at].name)) {
             continue;
         }
         if ((d->seen >> at & 1) != 0) {

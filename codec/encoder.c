@@ -93,30 +93,31 @@ static void make_number(struct mvm_encoder *e)
     make_piece(e, number.bytes, number.len);
 }
 
-/* A quote, a backslash or a control character. */
+/* A quote, a backslash or a control character: the letter behind its backslash. */
 static void make_escape(struct mvm_encoder *e, uint8_t byte)
 {
-    static const char letters[] = "\"\\bfnrt";
-    static const char meanings[] = "\"\\\b\f\n\r\t";
+    static const char letters[] = "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu";
     static const char digits[] = "0123456789abcdef";
-    const char *meaning = memchr(meanings, byte, sizeof meanings - 1);
-    if (meaning != NULL) {
-        make_piece(e, (char[]){'\\', letters[meaning - meanings]}, 2);
-    } else {
-        make_piece(e, (char[]){'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]}, 6);
-    }
+    e->piece[0] = '\\';
+    e->piece[1] = byte < ' ' ? (uint8_t)letters[byte] : byte;
+    e->piece[2] = '0';
+    e->piece[3] = '0';
+    e->piece[4] = (uint8_t)digits[byte >> 4];
+    e->piece[5] = (uint8_t)digits[byte & 15];
+    e->piece_at = 0;
+    e->piece_len = e->piece[1] == 'u' ? 6 : 2;
 }
 
 /* What mvm_plain_run stopped at: a byte to escape, one that is ill formed, or a character that the
  * room's end cut in two. Returns how many bytes the piece stands for. */
 static size_t make_character(struct mvm_encoder *e, const uint8_t *bytes, size_t len)
 {
-    int character = mvm_utf8_next(bytes, len);
-    if (character == 1) {
+    if (*bytes < 0x80) {
         make_escape(e, *bytes);
         return 1;
     }
-    if (character > 1) {
+    int character = mvm_utf8_next(bytes, len);
+    if (character > 0) {
         make_piece(e, bytes, (size_t)character);
         return (size_t)character;
     }
@@ -128,8 +129,10 @@ static size_t make_character(struct mvm_encoder *e, const uint8_t *bytes, size_t
 
 static bool put_piece(struct mvm_encoder *e, struct room *room)
 {
-    size_t left = (size_t)(e->piece_len - e->piece_at);
-    e->piece_at = (uint8_t)(e->piece_at + put(room, e->piece + e->piece_at, left));
+    while (e->piece_at < e->piece_len && room->left > 0) {
+        *room->at++ = e->piece[e->piece_at++];
+        room->left--;
+    }
     return e->piece_at == e->piece_len;
 }
 

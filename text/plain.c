@@ -60,16 +60,16 @@ size_t mvm_plain_ascii(const uint8_t *bytes, size_t len)
 
 size_t mvm_plain_run(const uint8_t *bytes, size_t len)
 {
-    size_t at = 0;
-    for (;;) {
-        at += mvm_plain_ascii(bytes + at, len - at);
-        if (at == len || bytes[at] < 0x80) {
-            return at;
-        }
+    size_t at = mvm_plain_ascii(bytes, len);
+    while (at < len && bytes[at] >= 0x80) {
         int character = mvm_utf8_next(bytes + at, len - at);
         if (character <= 0) {
             return at;
         }
         at += (size_t)character;
+        if (at < len && bytes[at] < 0x80) {
+            at += mvm_plain_ascii(bytes + at, len - at);
+        }
     }
+    return at;
 }

@@ -8,7 +8,8 @@ struct mvm_text mvm_text_from(const char *string)
 
 bool mvm_text_equal(struct mvm_text text, const char *string)
 {
-    return strlen(string) == text.len && mvm_text_begins(text, string);
+    size_t len = strlen(string);
+    return len == text.len && (len == 0 || memcmp(text.bytes, string, len) == 0);
 }
 
 bool mvm_text_begins(struct mvm_text text, const char *prefix)

@@ -48,15 +48,21 @@ bool mvm_utf8_whole(const struct mvm_utf8 *u)
 int mvm_utf8_next(const uint8_t *bytes, size_t len)
 {
     struct mvm_utf8 u = {0};
-    for (size_t at = 0; at < len; at++) {
-        if (!mvm_utf8_check(&u, bytes[at])) {
-            return at == 0 ? -1 : -(int)at;
-        }
-        if (mvm_utf8_whole(&u)) {
-            return (int)at + 1;
-        }
+    if (!begin(&u, bytes[0])) {
+        return -1;
     }
-    return 0;
+    int whole = 1 + u.missing;
+    for (int at = 1; at < whole; at++) {
+        if ((size_t)at == len) {
+            return 0;
+        }
+        if (bytes[at] < u.low || bytes[at] > u.high) {
+            return -at;
+        }
+        u.low = 0x80;
+        u.high = 0xbf;
+    }
+    return whole;
 }
 
 static bool is_continuation(uint8_t byte)
