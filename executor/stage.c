@@ -246,7 +246,7 @@ static void remove_stale(struct mvm_executor *x, const char *name)
 
 static void place_artifact(struct mvm_executor *x, int i)
 {
-    bool staged = (x->staged >> i & 1u) != 0;
+    bool staged = (x->staged & 1u << i) != 0;
     if (staged && x->failed) {
         discard(x, artifacts[i].target);
     } else if (staged) {
