@@ -61,7 +61,7 @@ enum mvm_decoder_error {
 /* The longest name that a message knows, "timeout_secs". */
 #define MVM_DECODER_NAME_CAP 12
 
-/* Read the first five; the rest is the decoder's own. */
+/* Read the first five, the last four of them after BAD_FRAME; the rest is the decoder's own. */
 struct mvm_decoder {
     struct mvm_message message; /* after MESSAGE */
     enum mvm_decoder_error error;

@@ -168,27 +168,30 @@ static bool is_space(uint8_t byte)
 /* A byte between two tokens. */
 static enum mvm_json_token take_structure(struct mvm_json *j, uint8_t byte)
 {
-    enum state state = (enum state)j->state;
-    if (state == DONE) {
+    switch (j->state) {
+    case START:
+    case VALUE:
+        return begin_value(j, byte);
+    case FIRST_VALUE:
+        return byte == ']' ? close_level(j, byte) : begin_value(j, byte);
+    case FIRST_KEY:
+        if (byte == '}') {
+            return close_level(j, byte);
+        }
+        break;
+    case NEXT_KEY:
+        break;
+    case COLON:
+        return byte == ':' ? go_on(j, VALUE) : fail(j, MVM_JSON_UNEXPECTED);
+    case NEXT:
+        if (byte == ',') {
+            return go_on(j, in_object(j) ? NEXT_KEY : VALUE);
+        }
+        return close_level(j, byte);
+    default: /* DONE */
         return fail(j, MVM_JSON_TRAILING);
     }
-    if (state == NEXT && byte == ',') {
-        return go_on(j, in_object(j) ? NEXT_KEY : VALUE);
-    }
-    if (state == NEXT || (state == FIRST_KEY && byte == '}') ||
-        (state == FIRST_VALUE && byte == ']')) {
-        return close_level(j, byte);
-    }
-    if (state == COLON && byte == ':') {
-        return go_on(j, VALUE);
-    }
-    if ((state == FIRST_KEY || state == NEXT_KEY) && byte == '"') {
-        return begin_string(j, MVM_JSON_KEY);
-    }
-    if (state == START || state == VALUE || state == FIRST_VALUE) {
-        return begin_value(j, byte);
-    }
-    return fail(j, MVM_JSON_UNEXPECTED);
+    return byte == '"' ? begin_string(j, MVM_JSON_KEY) : fail(j, MVM_JSON_UNEXPECTED);
 }
 
 /* ---- strings -------------------------------------------------------------------------------- */
