@@ -73,7 +73,7 @@ static bool is_continuation(uint8_t byte)
 size_t mvm_utf8_boundary(const uint8_t *bytes, size_t len)
 {
     size_t tail = 1; /* bytes from the last one that is no continuation to the end */
-    while (tail <= 3 && tail < len && is_continuation(bytes[len - tail])) {
+    while (tail < 3 && tail < len && is_continuation(bytes[len - tail])) {
         tail++;
     }
     if (tail > len || mvm_utf8_next(bytes + len - tail, tail) != 0) {
