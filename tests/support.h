@@ -1,0 +1,229 @@
+/*
+ * What the end-to-end tests share: the real agent and the real host tool as processes, a stand-in
+ * for nix as a small shell script, sockets in a fresh temporary directory, frames with a time
+ * limit, and disks on loop devices. The names begin with e2e_; any of these functions fails the
+ * running test where it cannot do what it says.
+ *
+ *     static void a_ping_is_answered(void **state)
+ *     {
+ *         (void)state;
+ *         E2E_AGENT("a", "--heartbeat", "1");
+ *         struct e2e_conn *c = e2e_dial("a");
+ *         e2e_say(c, E2E_PING);
+ *         assert_int_equal(e2e_frame(c, E2E_PATIENCE_MS).kind, MVM_PONG);
+ *     }
+ *     … E2E_TEST(a_ping_is_answered) … cmocka_run_group_tests(tests, e2e_begin, NULL);
+ *
+ * A test that takes longer than E2E_TEST_SECS is named and ended. Its end, good or bad, ends every
+ * process it started and everything those left behind, and removes directory, disks, mounts and
+ * store paths. MVM_BUILD names the directory with the programs ("build").
+ */
+#ifndef TESTS_SUPPORT_H
+#define TESTS_SUPPORT_H
+
+#include "mvm_decoder.h"
+#include "mvm_limits.h"
+#include "mvm_message.h"
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    E2E_TEST_SECS = 45,
+    E2E_PATIENCE_MS = 15000, /* for what should come at once, on a machine that does much else */
+    E2E_PATH_CAP = 256,
+    E2E_CONNS = 208,        /* open at a time in one test */
+    E2E_LINE_CAP = 1 << 18, /* the longest Log, each byte as \u00XX */
+    E2E_RESULT_CAP = 1 << 20,
+};
+
+#define E2E_PING "\"Ping\"\n"
+#define E2E_PONG "\"Pong\""
+
+#define E2E_TEST(f) cmocka_unit_test_prestate_setup_teardown(f, e2e_set_up, e2e_tear_down, #f)
+
+/* Says loudly why a test cannot run here, and skips it. */
+#define E2E_SKIP(...)                                                                              \
+    do {                                                                                           \
+        fprintf(stderr, "SKIPPED %s: ", e2e_test);                                                 \
+        fprintf(stderr, __VA_ARGS__);                                                              \
+        fputc('\n', stderr);                                                                       \
+        skip();                                                                                    \
+    } while (0)
+
+/* ---- a test's life (support.c) ---- */
+
+extern const char *e2e_test; /* the running test's name */
+
+int e2e_begin(void **state); /* group set-up */
+int e2e_set_up(void **state);
+int e2e_tear_down(void **state);
+
+uint64_t e2e_now_ms(void);
+void e2e_sleep_ms(int ms);
+
+/* Whether `ready` became true within `ms`; asked every 10 ms. */
+bool e2e_until(bool (*ready)(const char *about), const char *about, int ms);
+
+/* ---- files ---- */
+
+/* NAME in the test's directory, made as printf does; good for the next 16 calls. */
+const char *e2e_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void e2e_make_dir(const char *path);
+void e2e_write(const char *path, const void *bytes, size_t len);
+void e2e_write_text(const char *path, const char *text);
+bool e2e_exists(const char *path);
+
+/* A whole file of up to 32 MiB, NUL behind it; good until the next call. */
+struct mvm_text e2e_read(const char *path);
+void e2e_assert_file(const char *path, const char *text);
+
+/* ---- processes ---- */
+
+/* fork(2): the child dies with the test. */
+pid_t e2e_fork(void);
+/* waitpid(2) with a limit; the status. */
+int e2e_wait(pid_t pid, int ms);
+/* Sends a signal, then waits. */
+int e2e_end(pid_t pid, int sig);
+
+/* A program that ran to its end. `out` and `err` have NUL behind them. */
+struct e2e_result {
+    int status; /* as waitpid(2) has it */
+    size_t out_len;
+    size_t err_len;
+    char out[E2E_RESULT_CAP];
+    char err[E2E_RESULT_CAP];
+};
+
+/* Runs argv, found on PATH, with `input` (or nothing) as stdin; good until the next call. */
+const struct e2e_result *e2e_run(const char *const argv[], const char *input, int ms);
+#define E2E_RUN(...) e2e_run((const char *const[]){__VA_ARGS__, NULL}, NULL, 30000)
+bool e2e_have(const char *program);
+
+/* mvm-builder --to ADDRESS … */
+const struct e2e_result *e2e_tool(const char *address, const char *const more[]);
+#define E2E_TOOL(address, ...) e2e_tool(address, (const char *const[]){__VA_ARGS__, NULL})
+
+/* A program of the build directory. */
+const char *e2e_program(const char *name);
+
+/* The processes in whose command line or environment `mark` stands, but for this one and agents. */
+int e2e_count_processes(const char *mark);
+/* None such is left within `ms`. */
+void e2e_assert_none_left(const char *mark, int ms);
+/* A number of /proc/PID/status, such as VmRSS: in KiB. */
+long e2e_status_kib(pid_t pid, const char *key);
+/* Zombies whose parent is `pid`. */
+int e2e_count_zombies(pid_t pid);
+
+/* ---- the agent ---- */
+
+/*
+ * Starts the agent NAME: its socket is NAME.sock, its --out-dir NAME.out, its stderr NAME.log, all
+ * in the test's directory; no disks, no policy, the stand-in `nix` of that directory. `more` comes
+ * behind and overrides. Returns when the socket accepts connections.
+ */
+pid_t e2e_start_agent(const char *name, const char *const more[]);
+#define E2E_AGENT(name, ...) e2e_start_agent(name, (const char *const[]){__VA_ARGS__, NULL})
+
+/* The same, not waiting for anything, with these arguments and this environment alone. */
+pid_t e2e_start_bare_agent(const char *name, const char *const args[], const char *const env[]);
+
+/* Writes the stand-in: `body` is what it does when it is asked to build. */
+void e2e_write_nix(const char *body);
+
+/* `text` comes to stand in NAME.log. */
+void e2e_await_log(const char *name, const char *text);
+int e2e_count_in_log(const char *name, const char *text);
+
+/* ---- the wire (support_wire.c) ---- */
+
+struct e2e_conn {
+    int fd; /* -1: free */
+    size_t start;
+    size_t end;
+    char fields[MVM_RESPONSE_FIELDS_CAP];
+    char bytes[E2E_LINE_CAP];
+};
+
+struct e2e_frame {
+    enum mvm_kind kind;   /* OK, ERR, LOG, PONG */
+    struct mvm_text text; /* of the first three; NUL behind it. Good until the next frame */
+    struct mvm_text line; /* as it came, without the newline; likewise */
+};
+
+/* A connection to agent NAME; to any Unix socket; over a descriptor, which is the caller's no more.
+ * All are closed at the test's end. */
+struct e2e_conn *e2e_dial(const char *name);
+struct e2e_conn *e2e_dial_path(const char *path);
+struct e2e_conn *e2e_adopt(int fd);
+/* connect(2) alone: the descriptor, or -1. */
+int e2e_try_connect(const char *path);
+void e2e_close(struct e2e_conn *c);
+
+void e2e_say(struct e2e_conn *c, const char *text);
+void e2e_say_bytes(struct e2e_conn *c, const void *bytes, size_t len);
+
+/* A Build request for FLAKE, ATTR (which need no escapes); `more` such as ",\"timeout_secs\":1". */
+void e2e_say_build(struct e2e_conn *c, const char *flake, const char *attr, const char *more);
+void e2e_say_build_secs(struct e2e_conn *c, const char *attr, unsigned secs);
+
+/* The next line, without its newline and undecoded; false: end of file. */
+bool e2e_line(struct e2e_conn *c, struct mvm_text *line, int ms);
+/* The next frame; a line that is none fails the test, as does the end of the connection. */
+struct e2e_frame e2e_frame(struct e2e_conn *c, int ms);
+/* The next Ok or Err; Log lines are passed over. */
+struct e2e_frame e2e_answer(struct e2e_conn *c, int ms);
+/* The answer is Err and begins with `start`; its message. */
+const char *e2e_assert_err(struct e2e_conn *c, const char *start, int ms);
+/* The answer is Ok; its store path. */
+const char *e2e_assert_ok(struct e2e_conn *c, int ms);
+/* A Log of this line comes, sooner or later. */
+void e2e_await_line(struct e2e_conn *c, const char *line);
+/* A Ping is answered, first of all, within `ms`; how long it took, in ms. */
+int e2e_ping(struct e2e_conn *c, int ms);
+/* Nothing comes for `ms`, not even the end. */
+void e2e_assert_silent(struct e2e_conn *c, int ms);
+/* The connection ends with nothing more said. */
+void e2e_assert_ended(struct e2e_conn *c, int ms);
+
+/* Hybrid vsock as a monitor offers it: a socket RELAY.sock that takes "CONNECT 21470\n", answers
+ * "OK N\n" and relays to agent NAME. No half-close: an end on either side ends both. */
+pid_t e2e_start_relay(const char *relay, const char *name);
+/* Shakes hands with it. */
+struct e2e_conn *e2e_dial_relay(const char *relay);
+
+/* ---- disks and store paths (support_disk.c) ---- */
+
+/* Skips the test where there are no private mounts or no loop devices. */
+void e2e_need_disks(void);
+/* An ext4 image of so many KiB, filled from directory `from` unless NULL; its path. */
+const char *e2e_make_image(const char *name, unsigned kib, const char *from);
+/* A fresh loop device on the image; its path. It lives until the test's end. */
+const char *e2e_loop(const char *image, bool read_only);
+/* Mounts an ext4 or tmpfs in a directory of the test's that is made for it; its path. */
+const char *e2e_mount(const char *device, const char *name, bool read_only);
+void e2e_unmount(const char *path);
+
+/* A fresh directory in /nix/store; skips the test where there can be none. */
+const char *e2e_store_path(void);
+/* A fresh one with a kernel and a rootfs that hold these texts. */
+const char *e2e_store_image(const char *kernel, const char *rootfs);
+void e2e_write_store(const char *store_path, const char *name, const char *text);
+
+/* For support.c: whether mounts are private, and what set_up and tear_down have to do there. */
+void e2e_disks_begin(void);
+void e2e_disks_end(void);
+void e2e_conns_begin(void);
+void e2e_conns_end(void);
+void e2e_assert_in_time(void); /* fails a test whose time is over */
+
+#endif

@@ -1,0 +1,175 @@
+/* Disks on loop devices in a mount namespace of the test's own, and store paths. */
+#define _GNU_SOURCE
+#include "support.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+enum { DISKS = 16, TRIES = 50 };
+
+static bool private_mounts;
+static int loops[DISKS]; /* descriptors that keep the devices */
+static int loops_len;
+static char mounts[DISKS][E2E_PATH_CAP];
+static int mounts_len;
+static char stores[DISKS][E2E_PATH_CAP];
+static int stores_len;
+
+void e2e_disks_begin(void)
+{
+    private_mounts =
+        unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+void e2e_disks_end(void)
+{
+    while (mounts_len > 0) {
+        umount2(mounts[--mounts_len], MNT_DETACH);
+    }
+    while (loops_len > 0) {
+        close(loops[--loops_len]);
+    }
+    while (stores_len > 0) {
+        E2E_RUN("rm", "-rf", stores[--stores_len]);
+    }
+}
+
+/* ---- loop devices ---- */
+
+/* A device of its own for the image; -1: none to be had. It goes with its last user. */
+static int open_loop(const char *image, bool read_only, char *device, size_t cap)
+{
+    int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+    int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    int file = open(image, flags);
+    int loop = -1;
+    for (int i = 0; i < TRIES && control >= 0 && file >= 0 && loop < 0; i++) {
+        struct loop_config config = {
+            .fd = (__u32)file,
+            .info.lo_flags = LO_FLAGS_AUTOCLEAR | (read_only ? LO_FLAGS_READ_ONLY : 0u),
+        };
+        int number = ioctl(control, LOOP_CTL_GET_FREE);
+        if (number < 0) {
+            break;
+        }
+        snprintf(device, cap, "/dev/loop%d", number);
+        loop = open(device, flags);
+        if (loop >= 0 && ioctl(loop, LOOP_CONFIGURE, &config) < 0) { /* somebody was faster */
+            close(loop);
+            loop = -1;
+            e2e_sleep_ms(10);
+        }
+    }
+    close(file);
+    close(control);
+    return loop;
+}
+
+static bool have_loops(void)
+{
+    char device[32];
+    const char *image = e2e_path("probe.img");
+    e2e_write(image, "", 0);
+    assert_int_equal(truncate(image, 1 << 20), 0);
+    int loop = open_loop(image, false, device, sizeof device);
+    if (loop >= 0) {
+        close(loop);
+    }
+    return loop >= 0;
+}
+
+void e2e_need_disks(void)
+{
+    if (!private_mounts) {
+        E2E_SKIP("no private mounts (not root)");
+    }
+    if (!e2e_have("mkfs.ext4")) {
+        E2E_SKIP("no mkfs.ext4 (package e2fsprogs)");
+    }
+    if (!have_loops()) {
+        E2E_SKIP("no loop devices");
+    }
+}
+
+const char *e2e_make_image(const char *name, unsigned kib, const char *from)
+{
+    char size[32];
+    const char *path = e2e_path("%s", name);
+    snprintf(size, sizeof size, "%uk", kib);
+    setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+    const struct e2e_result *r = from == NULL
+                                     ? E2E_RUN("mkfs.ext4", "-q", "-F", path, size)
+                                     : E2E_RUN("mkfs.ext4", "-q", "-F", "-d", from, path, size);
+    if (r->status != 0) {
+        fail_msg("mkfs.ext4: %s", r->err);
+    }
+    return path;
+}
+
+const char *e2e_loop(const char *image, bool read_only)
+{
+    static char devices[DISKS][32];
+    assert_true(loops_len < DISKS);
+    int fd = open_loop(image, read_only, devices[loops_len], sizeof devices[0]);
+    if (fd < 0) {
+        fail_msg("no loop device for %s: %s", image, strerror(errno));
+    }
+    loops[loops_len] = fd;
+    return devices[loops_len++];
+}
+
+const char *e2e_mount(const char *device, const char *name, bool read_only)
+{
+    const char *path = e2e_path("%s", name);
+    const char *type = strcmp(device, "tmpfs") == 0 ? "tmpfs" : "ext4";
+    assert_true(mounts_len < DISKS);
+    e2e_make_dir(path);
+    if (mount(device, path, type, read_only ? MS_RDONLY : 0, NULL) < 0) {
+        fail_msg("mount %s: %s", device, strerror(errno));
+    }
+    strcpy(mounts[mounts_len++], path);
+    return path;
+}
+
+void e2e_unmount(const char *path)
+{
+    if (umount2(path, 0) < 0) {
+        fail_msg("umount %s: %s", path, strerror(errno));
+    }
+}
+
+/* ---- store paths ---- */
+
+const char *e2e_store_path(void)
+{
+    static unsigned number;
+    assert_true(stores_len < DISKS);
+    char *path = stores[stores_len];
+    mkdir("/nix", 0755);
+    mkdir("/nix/store", 0755);
+    snprintf(path, E2E_PATH_CAP, "/nix/store/00000000000000000000000000000000-mvm-test-%d-%u",
+             (int)getpid(), number++);
+    if (mkdir(path, 0755) < 0) {
+        E2E_SKIP("%s cannot be made: %s", path, strerror(errno));
+    }
+    return stores[stores_len++];
+}
+
+void e2e_write_store(const char *store_path, const char *name, const char *text)
+{
+    char path[2 * E2E_PATH_CAP];
+    snprintf(path, sizeof path, "%s/%s", store_path, name);
+    e2e_write_text(path, text);
+}
+
+const char *e2e_store_image(const char *kernel, const char *rootfs)
+{
+    const char *path = e2e_store_path();
+    e2e_write_store(path, "kernel", kernel);
+    e2e_write_store(path, "rootfs", rootfs);
+    return path;
+}
