@@ -516,8 +516,9 @@ static bool accepts(const char *path)
     return fd >= 0;
 }
 
-pid_t e2e_start_agent(const char *name, const char *const more[])
+pid_t e2e_start_agent(const char *const name_and_more[])
 {
+    const char *name = name_and_more[0];
     char listen_on[E2E_PATH_CAP + 8];
     const char *socket_path = e2e_path("%s.sock", name);
     snprintf(listen_on, sizeof listen_on, "unix:%s", socket_path);
@@ -525,9 +526,9 @@ pid_t e2e_start_agent(const char *name, const char *const more[])
                               "--out-dev", "none",          "--in-dev",  "none",
                               "--nix",     e2e_path("nix"), "--policy",  e2e_path("no-policy")};
     int argc = 12;
-    for (int i = 0; more[i] != NULL; i++) {
+    for (int i = 1; name_and_more[i] != NULL; i++) {
         assert_true(argc + 1 < ARGS);
-        args[argc++] = more[i];
+        args[argc++] = name_and_more[i];
     }
     pid_t pid = e2e_start_bare_agent(name, args, NULL);
     if (!e2e_until(accepts, socket_path, E2E_PATIENCE_MS)) {

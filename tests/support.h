@@ -128,11 +128,11 @@ int e2e_count_zombies(pid_t pid);
 
 /*
  * Starts the agent NAME: its socket is NAME.sock, its --out-dir NAME.out, its stderr NAME.log, all
- * in the test's directory; no disks, no policy, the stand-in `nix` of that directory. `more` comes
- * behind and overrides. Returns when the socket accepts connections.
+ * in the test's directory; no disks, no policy, the stand-in `nix` of that directory. More
+ * arguments come behind and override. Returns when the socket accepts connections.
  */
-pid_t e2e_start_agent(const char *name, const char *const more[]);
-#define E2E_AGENT(name, ...) e2e_start_agent(name, (const char *const[]){__VA_ARGS__, NULL})
+pid_t e2e_start_agent(const char *const name_and_more[]);
+#define E2E_AGENT(...) e2e_start_agent((const char *const[]){__VA_ARGS__, NULL})
 
 /* The same, not waiting for anything, with these arguments and this environment alone. */
 pid_t e2e_start_bare_agent(const char *name, const char *const args[], const char *const env[]);
