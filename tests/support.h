@@ -150,7 +150,7 @@ struct e2e_conn {
     int fd; /* -1: free */
     size_t start;
     size_t end;
-    char fields[MVM_RESPONSE_FIELDS_CAP];
+    char fields[MVM_RESPONSE_FIELDS_CAP + 1];
     char bytes[E2E_LINE_CAP];
 };
 
