@@ -1,0 +1,178 @@
+/* Files: written bytes are durable after sync_file, names after sync_dir. */
+#include "sim_internal.h"
+#include <string.h>
+
+static bool on_output(const struct mvm_sim *s, const char *path)
+{
+    return strncmp(path, s->out_dir, strlen(s->out_dir)) == 0;
+}
+
+static int open_handle(struct mvm_sim *s, struct mvm_sim_file *f)
+{
+    for (int i = 0; i < MVM_SIM_HANDLES; i++) {
+        if (s->handles[i].file == NULL) {
+            s->handles[i].file = f;
+            s->handles[i].at = 0;
+            return i;
+        }
+    }
+    return mvm_sim_fail(s, MVM_PORT_FAILED, "too many handles");
+}
+
+int mvm_sim_open_read(void *ctx, const char *path)
+{
+    struct mvm_sim *s = ctx;
+    if (!mvm_sim_call(s, "open_read")) {
+        return s->fail_as;
+    }
+    struct mvm_sim_file *f = mvm_sim_file(s, path);
+    if (f == NULL) {
+        return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "open: no such file");
+    }
+    if (f->kind == MVM_SIM_OTHER) {
+        return mvm_sim_fail(s, MVM_PORT_NOT_REGULAR, "open: not a regular file");
+    }
+    return open_handle(s, f);
+}
+
+int mvm_sim_open_new(void *ctx, const char *path)
+{
+    struct mvm_sim *s = ctx;
+    if (!mvm_sim_call(s, "open_new")) {
+        return s->fail_as;
+    }
+    if (s->out.read_only) {
+        return mvm_sim_fail(s, MVM_PORT_FAILED, "open: read-only file system");
+    }
+    struct mvm_sim_file *f = mvm_sim_file(s, path);
+    if (f != NULL) {
+        f->there = false;
+    }
+    f = mvm_sim_new_file(s, path);
+    return f == NULL ? mvm_sim_fail(s, MVM_PORT_FAILED, "open: no inode") : open_handle(s, f);
+}
+
+int mvm_sim_read(void *ctx, int handle, uint8_t *buf, size_t cap)
+{
+    struct mvm_sim *s = ctx;
+    if (!mvm_sim_call(s, "read")) {
+        return s->fail_as;
+    }
+    const struct mvm_sim_file *f = s->handles[handle].file;
+    size_t left = f->len - s->handles[handle].at;
+    size_t n = mvm_sim_piece(s, left < cap ? left : cap);
+    memcpy(buf, f->bytes + s->handles[handle].at, n);
+    s->handles[handle].at += n;
+    return (int)n;
+}
+
+static size_t used(const struct mvm_sim *s)
+{
+    size_t sum = 0;
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        if (s->files[i].there && on_output(s, s->files[i].path)) {
+            sum += s->files[i].len;
+        }
+    }
+    return sum;
+}
+
+static int append(struct mvm_sim *s, struct mvm_sim_file *f, const uint8_t *bytes, size_t len)
+{
+    size_t room = sizeof f->bytes - f->len;
+    if (s->capacity != 0) {
+        size_t left = s->capacity > used(s) ? s->capacity - used(s) : 0;
+        room = left < room ? left : room;
+    }
+    size_t n = mvm_sim_piece(s, len < room ? len : room);
+    if (n == 0 && len > 0) {
+        return mvm_sim_fail(s, MVM_PORT_FAILED, "write: no space left");
+    }
+    memcpy(f->bytes + f->len, bytes, n);
+    f->len += n;
+    f->durable = false;
+    return (int)n;
+}
+
+int mvm_sim_write(void *ctx, int handle, const uint8_t *bytes, size_t len)
+{
+    struct mvm_sim *s = ctx;
+    return mvm_sim_call(s, "write") ? append(s, s->handles[handle].file, bytes, len) : s->fail_as;
+}
+
+int64_t mvm_sim_copy(void *ctx, int from, int to, uint32_t max)
+{
+    struct mvm_sim *s = ctx;
+    if (!mvm_sim_call(s, "copy")) {
+        return s->fail_as;
+    }
+    const struct mvm_sim_file *f = s->handles[from].file;
+    size_t left = f->len - s->handles[from].at;
+    int n = append(s, s->handles[to].file, f->bytes + s->handles[from].at, left < max ? left : max);
+    s->handles[from].at += n > 0 ? (size_t)n : 0;
+    return n;
+}
+
+int mvm_sim_sync_file(void *ctx, int handle)
+{
+    struct mvm_sim *s = ctx;
+    if (!mvm_sim_call(s, "sync_file")) {
+        return s->fail_as;
+    }
+    s->handles[handle].file->durable = true;
+    return 0;
+}
+
+int mvm_sim_close(void *ctx, int handle)
+{
+    struct mvm_sim *s = ctx;
+    s->handles[handle].file = NULL; /* also where it fails */
+    return mvm_sim_call(s, "close") ? 0 : s->fail_as;
+}
+
+int mvm_sim_rename(void *ctx, const char *from, const char *to)
+{
+    struct mvm_sim *s = ctx;
+    if (!mvm_sim_call(s, "rename")) {
+        return s->fail_as;
+    }
+    struct mvm_sim_file *f = mvm_sim_file(s, from);
+    struct mvm_sim_file *old = mvm_sim_file(s, to);
+    if (f == NULL) {
+        return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "rename: no such file");
+    }
+    if (old != NULL) {
+        old->there = false;
+    }
+    strcpy(f->path, to);
+    f->named = false;
+    return 0;
+}
+
+int mvm_sim_remove(void *ctx, const char *path)
+{
+    struct mvm_sim *s = ctx;
+    if (!mvm_sim_call(s, "remove")) {
+        return s->fail_as;
+    }
+    struct mvm_sim_file *f = mvm_sim_file(s, path);
+    if (f == NULL) {
+        return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "remove: no such file");
+    }
+    f->there = false;
+    return 0;
+}
+
+int mvm_sim_sync_dir(void *ctx, const char *dir)
+{
+    struct mvm_sim *s = ctx;
+    if (!mvm_sim_call(s, "sync_dir")) {
+        return s->fail_as;
+    }
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        if (s->files[i].there && strncmp(s->files[i].path, dir, strlen(dir)) == 0) {
+            s->files[i].named = true;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,111 @@
+/*
+ * A small world in memory behind executor/mvm_port.h, for tests: files that are durable only when
+ * synced, two disks, one build whose output and end are data. Nothing in it moves but by the clock
+ * that the test turns, every call is counted and written down, and the n-th may be made to fail. No
+ * heap, no globals, no time of its own.
+ */
+#ifndef MVM_SIM_H
+#define MVM_SIM_H
+
+#include "mvm_limits.h"
+#include "mvm_port.h"
+#include "mvm_text.h"
+
+extern const struct mvm_port mvm_sim_port; /* its context is a struct mvm_sim * */
+
+enum {
+    MVM_SIM_FILES = 32,
+    MVM_SIM_FILE_CAP = 4096, /* bytes; a write past it is a full disk */
+    MVM_SIM_HANDLES = 8,
+    MVM_SIM_TRACE_CAP = 16384,
+};
+
+enum mvm_sim_kind { MVM_SIM_REGULAR, MVM_SIM_OTHER /* a directory, FIFO, device … */ };
+
+struct mvm_sim_file {
+    bool there;
+    bool durable; /* the bytes are on the disk */
+    bool named;   /* so is the name */
+    enum mvm_sim_kind kind;
+    char path[256];
+    size_t len;
+    uint8_t bytes[MVM_SIM_FILE_CAP];
+};
+
+/* A process as data: what it prints, when it ends, how it takes a signal. */
+struct mvm_sim_script {
+    const char *out; /* printed at once; NULL: nothing */
+    const char *err;
+    size_t err_repeats;   /* how often `err` is printed; 0: once */
+    uint64_t run_ms;      /* until it ends by itself; UINT64_MAX: never */
+    struct mvm_exit exit; /* how it ends by itself */
+    bool ignores_term;    /* SIGTERM does nothing */
+    bool survives_kill;   /* in uninterruptible sleep */
+    bool leaves_child;    /* one that lives until it is signalled, and holds the pipes */
+    bool child_ignores_term;
+    bool stranger_holds_pipes; /* the pipes never end */
+};
+
+struct mvm_sim_disk {
+    bool absent;
+    bool mounted; /* before the job */
+    bool broken;  /* mount fails */
+    bool busy;    /* unmount gives BUSY */
+    bool read_only;
+};
+
+struct mvm_sim {
+    /* ---- set by the test ---- */
+    uint64_t now_ms;
+    struct mvm_sim_script version; /* of `nix --version` */
+    struct mvm_sim_script build;
+    struct mvm_sim_disk out;
+    struct mvm_sim_disk in;
+    const char *out_dir;
+    const char *in_dir;
+    bool no_nix;
+    bool dir_in_the_way;         /* make_dir fails */
+    size_t capacity;             /* bytes of the output disk; 0: enough */
+    size_t piece;                /* bytes a read, write or copy moves at most; 0: all */
+    unsigned fail_at;            /* the call that fails, from 1; 0: none */
+    enum mvm_port_error fail_as; /* with this */
+
+    /* ---- to look at ---- */
+    unsigned calls; /* so far, `reason` and `close_build` not counted */
+    unsigned spawned;
+    bool failed; /* fail_at was reached */
+    const char *argv[64];
+    struct mvm_sim_file files[MVM_SIM_FILES];
+    char trace[MVM_SIM_TRACE_CAP]; /* the calls' names in order, each with a space behind */
+    size_t trace_len;
+
+    /* ---- the world's own ---- */
+    const struct mvm_sim_script *running;
+    uint64_t started_ms;
+    uint64_t ended_ms; /* when a signal took effect; UINT64_MAX: none did */
+    bool killed;
+    bool child_alive;
+    size_t given[MVM_STREAMS]; /* bytes read of each stream */
+    struct {
+        struct mvm_sim_file *file;
+        size_t at;
+    } handles[MVM_SIM_HANDLES];
+    char reason[64];
+};
+
+void mvm_sim_init(struct mvm_sim *s, const char *out_dir, const char *in_dir);
+
+/* Puts a durable file there, replacing any. */
+void mvm_sim_put(struct mvm_sim *s, const char *path, const char *text);
+
+/* The file by that path, or NULL. */
+struct mvm_sim_file *mvm_sim_file(struct mvm_sim *s, const char *path);
+
+/* Whether anything is left that a job must not leave: a process, an open handle, a temporary file
+ * in out_dir, a mount that was not there before. Returns what, or NULL. */
+const char *mvm_sim_left_over(struct mvm_sim *s);
+
+/* The power goes: what was not durable is gone, and names that were not, too. */
+void mvm_sim_power_cut(struct mvm_sim *s);
+
+#endif

@@ -1,0 +1,115 @@
+/* The world itself: what tests set up and look at, counting and failing. */
+#include "sim_internal.h"
+#include <string.h>
+
+void mvm_sim_init(struct mvm_sim *s, const char *out_dir, const char *in_dir)
+{
+    memset(s, 0, sizeof *s);
+    s->out_dir = out_dir;
+    s->in_dir = in_dir;
+    s->version.out = "nix (Nix) 2.26.3\n";
+    s->ended_ms = UINT64_MAX;
+}
+
+struct mvm_sim_file *mvm_sim_file(struct mvm_sim *s, const char *path)
+{
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        if (s->files[i].there && strcmp(s->files[i].path, path) == 0) {
+            return &s->files[i];
+        }
+    }
+    return NULL;
+}
+
+struct mvm_sim_file *mvm_sim_new_file(struct mvm_sim *s, const char *path)
+{
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        struct mvm_sim_file *f = &s->files[i];
+        if (!f->there && strlen(path) < sizeof f->path) {
+            memset(f, 0, sizeof *f);
+            f->there = true;
+            strcpy(f->path, path);
+            return f;
+        }
+    }
+    return NULL;
+}
+
+void mvm_sim_put(struct mvm_sim *s, const char *path, const char *text)
+{
+    struct mvm_sim_file *f = mvm_sim_file(s, path);
+    if (f == NULL) {
+        f = mvm_sim_new_file(s, path);
+    }
+    if (f != NULL && strlen(text) <= sizeof f->bytes) {
+        f->len = strlen(text);
+        memcpy(f->bytes, text, f->len);
+        f->durable = f->named = true;
+    }
+}
+
+static bool is_temporary(const struct mvm_sim *s, const struct mvm_sim_file *f)
+{
+    static const char mark[] = ".mvm-tmp";
+    size_t len = strlen(f->path);
+    return f->there && strncmp(f->path, s->out_dir, strlen(s->out_dir)) == 0 &&
+           len >= sizeof mark && strcmp(f->path + len - (sizeof mark - 1), mark) == 0;
+}
+
+const char *mvm_sim_left_over(struct mvm_sim *s)
+{
+    if (s->running != NULL) {
+        return "a build";
+    }
+    for (int i = 0; i < MVM_SIM_HANDLES; i++) {
+        if (s->handles[i].file != NULL) {
+            return "an open handle";
+        }
+    }
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        if (is_temporary(s, &s->files[i])) {
+            return s->files[i].path;
+        }
+    }
+    return NULL;
+}
+
+void mvm_sim_power_cut(struct mvm_sim *s)
+{
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        struct mvm_sim_file *f = &s->files[i];
+        if (f->there && !f->named) {
+            f->there = false;
+        } else if (f->there && !f->durable) {
+            f->len /= 2; /* torn */
+        }
+    }
+}
+
+int mvm_sim_fail(struct mvm_sim *s, enum mvm_port_error error, const char *why)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, s->reason, sizeof s->reason);
+    mvm_writer_add(&w, why);
+    return error;
+}
+
+bool mvm_sim_call(struct mvm_sim *s, const char *name)
+{
+    struct mvm_writer w = {s->trace, sizeof s->trace, s->trace_len, false};
+    mvm_writer_add(&w, name);
+    mvm_writer_add(&w, " ");
+    s->trace_len = w.len;
+    s->calls++;
+    if (s->calls == s->fail_at) {
+        s->failed = true;
+        mvm_sim_fail(s, s->fail_as, "made to fail");
+        return false;
+    }
+    return true;
+}
+
+size_t mvm_sim_piece(const struct mvm_sim *s, size_t len)
+{
+    return s->piece != 0 && s->piece < len ? s->piece : len;
+}
