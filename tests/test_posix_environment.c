@@ -12,22 +12,27 @@ static void set_up_with(const struct mvm_posix_config *config)
     posix.root = place.dir;
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    static const struct mvm_posix_config none = {0};
-    make_place(&place);
-    set_up_with(&none);
-    clearenv();
-    return 0;
-}
-
+/* Also before a test: cmocka tears nothing down after one that failed. */
 static int clean_up(void **state)
 {
     (void)state;
+    if (place.dir[0] == '\0') {
+        return 0;
+    }
     setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
     mvm_posix_fini(&posix);
     remove_place(&place);
+    place.dir[0] = '\0';
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    static const struct mvm_posix_config none = {0};
+    clean_up(state);
+    make_place(&place);
+    set_up_with(&none);
+    clearenv();
     return 0;
 }
 
@@ -133,7 +138,7 @@ static void without_a_home_of_roots_one_is_made_below_tmpdir(void **state)
 }
 
 /* TMPDIR is a place where others may write: what they put there is no home. */
-static void a_home_that_others_may_write_to_or_that_is_a_link_is_not_used(void **state)
+static void a_home_that_may_be_somebody_elses_is_not_used(void **state)
 {
     (void)state;
     char path[256];
@@ -144,9 +149,17 @@ static void a_home_that_others_may_write_to_or_that_is_a_link_is_not_used(void *
     make_environment();
     assert_null(value_of("HOME"));
     assert_int_equal(rmdir(path), 0);
-    assert_int_equal(symlink("/tmp", path), 0);
+    assert_int_equal(mkdir(in_place(&place, 0, "other"), 0700), 0);
+    assert_int_equal(symlink("other", path), 0);
     make_environment();
     assert_null(value_of("HOME"));
+    assert_int_equal(unlink(path), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        make_environment();
+        assert_null(value_of("HOME"));
+    }
 }
 
 static void build_users_are_switched_off_where_there_are_none(void **state)
@@ -188,6 +201,22 @@ static void build_users_are_switched_off_where_there_are_none(void **state)
             assert_string_equal(value_of("NIX_CONFIG"), cases[i].expected);
         }
     }
+}
+
+/* Wherever the line is cut to be read, no part of it is taken for a line. */
+static void a_long_line_in_etc_group_feigns_nothing(void **state)
+{
+    (void)state;
+    char text[10100] = "many:x:5:";
+    need_root();
+    make_dirs("etc");
+    for (size_t at = strlen(text); at < 10000; at++) {
+        text[at] = "nixbld:x:1:a,,,,"[at % 16];
+    }
+    strcpy(text + 10000, "\n");
+    write_file(in_place(&place, 0, "etc/group"), text);
+    make_environment();
+    assert_string_equal(value_of("NIX_CONFIG"), "build-users-group =");
 }
 
 /* A line longer than any buffer before the one that counts. */
@@ -290,6 +319,19 @@ static void what_cannot_be_run_is_passed_over(void **state)
     assert_found("three/nix");
 }
 
+static void an_entry_of_path_that_is_not_absolute_is_passed_over(void **state)
+{
+    (void)state;
+    char path[512] = "";
+    make_program("bin/nix");
+    assert_int_equal(chdir(place.dir), 0);
+    posix.root = "";
+    setenv("PATH", "bin:./bin", 1);
+    int r = port->find_nix(&posix, path, sizeof path);
+    assert_int_equal(chdir("/"), 0);
+    assert_true(r == MVM_PORT_NOT_FOUND || path[0] == '/');
+}
+
 static void no_nix_anywhere_is_said_with_the_places_looked_at(void **state)
 {
     (void)state;
@@ -343,16 +385,18 @@ int main(void)
         ALONE(empty_counts_as_unset_and_no_name_stands_twice),
         ALONE(without_tmp_another_temporary_directory_is_used),
         ALONE(without_a_home_of_roots_one_is_made_below_tmpdir),
-        ALONE(a_home_that_others_may_write_to_or_that_is_a_link_is_not_used),
+        ALONE(a_home_that_may_be_somebody_elses_is_not_used),
         ALONE(build_users_are_switched_off_where_there_are_none),
         ALONE(a_long_line_in_etc_group_hides_nothing),
+        ALONE(a_long_line_in_etc_group_feigns_nothing),
         ALONE(a_nix_config_at_the_limit_fits_and_one_past_it_is_an_error),
         ALONE(as_many_variables_as_fit_are_handed_on_and_one_more_is_an_error),
         ALONE(nix_is_looked_for_in_the_places_of_the_header_in_their_order),
         ALONE(what_cannot_be_run_is_passed_over),
+        ALONE(an_entry_of_path_that_is_not_absolute_is_passed_over),
         ALONE(no_nix_anywhere_is_said_with_the_places_looked_at),
         ALONE(a_nix_that_was_named_is_used_or_refused_by_its_name),
         ALONE(a_path_that_does_not_fit_is_not_cut),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -7,9 +7,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 10000 };
 
-static const char self_path[] = "/proc/self/exe";
+static char self_path[4096]; /* of this program */
 
 /* ---- roles ---- */
 
@@ -66,8 +66,8 @@ static int role_inspect(int argc, char **argv)
     sigprocmask(SIG_BLOCK, NULL, &mask);
     for (int sig = 1; sig < 32; sig++) {
         struct sigaction action;
-        if (sigaction(sig, NULL, &action) == 0 && action.sa_handler != SIG_DFL) {
-            say(1, "a signal has no default action\n");
+        if (sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN) {
+            say(1, "a signal is ignored\n");
         }
         if (sigismember(&mask, sig)) {
             say(1, "a signal is blocked\n");
@@ -174,6 +174,48 @@ static int role_flee(int argc, char **argv)
     }
 }
 
+/* A grandchild in the same session, whose parent goes; the first process stays. */
+static int role_orphan(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    pid_t child = fork();
+    if (child == 0) {
+        if (fork() == 0) {
+            return stay_deaf();
+        }
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    return stay();
+}
+
+/* Each process the parent of the next, `argv[2]` of them, each in a session of its own. */
+static int role_chain(int argc, char **argv)
+{
+    (void)argc;
+    for (int left = atoi(argv[2]); left > 1 && fork() == 0; left--) {
+        setsid();
+    }
+    return stay_deaf();
+}
+
+/* Starts one child in a session of its own after the other, two thousand at most. */
+static int role_breed(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    signal(SIGTERM, SIG_IGN);
+    for (int i = 0; i < 2000; i++) {
+        if (fork() == 0) {
+            setsid();
+            return stay_deaf();
+        }
+        usleep(1000);
+    }
+    return stay();
+}
+
 /* Goes into a cgroup two levels below the build's, which is in the directory `argv[2]`. */
 static int role_subgroup(int argc, char **argv)
 {
@@ -215,6 +257,9 @@ static const struct {
     {"tree", role_tree},
     {"flee", role_flee},
     {"subgroup", role_subgroup},
+    {"orphan", role_orphan},
+    {"chain", role_chain},
+    {"breed", role_breed},
 };
 
 /* ---- helpers ---- */
@@ -228,6 +273,7 @@ struct mode {
 static struct mode by_cgroup = {"a cgroup", {.subreaper = true}, false};
 static struct mode by_freezing = {"a cgroup without cgroup.kill", {.subreaper = true}, true};
 static struct mode by_proc = {"/proc", {.subreaper = true, .cgroup = ""}, false};
+static struct mode by_proc_alone = {"/proc, no subreaper", {.cgroup = ""}, false};
 
 static struct mvm_posix posix;
 
@@ -286,7 +332,7 @@ static void assert_stream(enum mvm_stream stream, const char *expected)
 /* Waits for `n` processes to have said "ready". */
 static void await_ready(size_t n)
 {
-    char text[256];
+    char text[1024];
     assert_int_equal(read_stream(MVM_STDOUT, text, sizeof text, 6 * n), 6 * n);
 }
 
@@ -311,6 +357,18 @@ static void await_remaining(int count)
     assert_int_equal(port->remaining(&posix), count);
 }
 
+/* Whoever is left of a build holds its pipes open, also where no other look finds it. */
+static void assert_pipes_end(void)
+{
+    char text[4096];
+    for (int i = 0; i < MVM_STREAMS; i++) {
+        while (read_stream((enum mvm_stream)i, text, sizeof text, sizeof text - 1) > 0) {
+        }
+        uint8_t byte;
+        assert_int_equal(port->read_output(&posix, (enum mvm_stream)i, &byte, 1), MVM_PORT_END);
+    }
+}
+
 /* Kills as the executor does, and sees that nothing is left, no zombie either. */
 static void kill_and_close(void)
 {
@@ -321,16 +379,19 @@ static void kill_and_close(void)
     } while (port->remaining(&posix) != 0 && clock_ms() < until);
     assert_int_equal(port->remaining(&posix), 0);
     await_exit();
+    assert_pipes_end();
     port->close_build(&posix);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
 }
 
-/* A test that fails must leave nothing that the next one stumbles over. */
+/* Before each test and after the last: cmocka tears nothing down after a test that failed. */
 static int clean_up(void **state)
 {
     (void)state;
     mvm_posix_fini(&posix);
+    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    }
     return 0;
 }
 
@@ -546,15 +607,42 @@ static void a_process_that_flees_by_forking_is_caught(void **state)
     mvm_posix_fini(&posix);
 }
 
-static void descendants_are_found_without_a_subreaper_too(void **state)
+/* One SIGKILL must do: orphans cannot be found again. */
+static void one_sigkill_ends_a_tree_without_a_subreaper_too(void **state)
 {
-    (void)state;
-    static const struct mode plain = {"/proc alone", {.cgroup = ""}, false};
-    spawn_in(&plain, "tree", NULL);
-    await_ready(12);
-    assert_int_equal(port->remaining(&posix), 13);
-    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
-    await_remaining(0);
+    static const struct {
+        const char *role;
+        const char *argument;
+        size_t ready;
+        int count; /* 0: any */
+    } cases[] = {{"tree", NULL, 12, 13}, {"chain", "65", 65, 65}, {"breed", NULL, 5, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        spawn_in(*state, cases[i].role, cases[i].argument);
+        await_ready(cases[i].ready);
+        if (cases[i].count != 0) {
+            assert_int_equal(port->remaining(&posix), cases[i].count);
+        }
+        assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+        await_remaining(0);
+        assert_pipes_end();
+        kill_and_close();
+        mvm_posix_fini(&posix);
+    }
+}
+
+static void a_tree_deeper_than_is_killed_level_by_level_is_ended_too(void **state)
+{
+    spawn_in(*state, "chain", "100");
+    await_ready(100);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void an_orphan_is_found_by_its_session_without_a_subreaper(void **state)
+{
+    spawn_in(*state, "orphan", NULL);
+    await_ready(1);
+    assert_int_equal(port->remaining(&posix), 2);
     kill_and_close();
     mvm_posix_fini(&posix);
 }
@@ -683,6 +771,31 @@ static void the_builds_cgroup_is_removed_with_those_below_it(void **state)
     mvm_posix_fini(&posix);
 }
 
+/* As one that was forked before the first process had entered the cgroup. */
+static void a_straggler_outside_of_the_cgroup_is_brought_in_and_killed(void **state)
+{
+    char path[256];
+    char number[16];
+    spawn_in(*state, "chain", "2");
+    await_ready(2);
+    cgroup_path(path, sizeof path);
+    strcat(path, "/cgroup.procs");
+    FILE *members = fopen(path, "re");
+    int pid = 0;
+    while (fscanf(members, "%d", &pid) == 1 && pid == posix.pid) {
+    }
+    fclose(members);
+    assert_true(pid > 0 && pid != posix.pid);
+    snprintf(number, sizeof number, "%d", pid);
+    strcpy(strrchr(path, '/'), "/../cgroup.procs");
+    write_file(path, number);
+    assert_int_equal(port->remaining(&posix), 2);
+    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+    await_remaining(0);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
 static void a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn(void **state)
 {
     (void)state;
@@ -725,7 +838,7 @@ static void a_subreaper_is_one_only_until_fini(void **state)
     assert_int_equal(is, 0);
 }
 
-#define ALONE(test) cmocka_unit_test_teardown(test, clean_up)
+#define ALONE(test) cmocka_unit_test_setup(test, clean_up)
 #define IN_MODE(test, mode)                                                                        \
     {                                                                                              \
 #test " (" #mode ")", test, NULL, NULL, &mode                                              \
@@ -735,6 +848,9 @@ static void a_subreaper_is_one_only_until_fini(void **state)
 
 int main(int argc, char **argv)
 {
+    if (readlink("/proc/self/exe", self_path, sizeof self_path - 1) < 0) {
+        return 1;
+    }
     for (size_t i = 0; argc > 1 && i < sizeof roles / sizeof roles[0]; i++) {
         if (strcmp(argv[1], roles[i].name) == 0) {
             return roles[i].play(argc, argv);
@@ -756,15 +872,19 @@ int main(int argc, char **argv)
         IN_EACH_MODE(a_tree_of_sessions_is_counted_and_killed_whole),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_cgroup),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_freezing),
-        ALONE(descendants_are_found_without_a_subreaper_too),
+        IN_MODE(one_sigkill_ends_a_tree_without_a_subreaper_too, by_proc_alone),
+        IN_EACH_MODE(a_tree_deeper_than_is_killed_level_by_level_is_ended_too),
+        IN_MODE(an_orphan_is_found_by_its_session_without_a_subreaper, by_proc_alone),
         IN_EACH_MODE(a_child_from_before_is_neither_signalled_nor_collected),
         ALONE(a_handed_status_is_taken_for_the_first_process_alone),
         ALONE(with_handed_statuses_orphans_are_left_to_the_program),
         ALONE(a_child_that_somebody_else_collected_is_an_error_and_no_hang),
         IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),
+        IN_MODE(a_straggler_outside_of_the_cgroup_is_brought_in_and_killed, by_cgroup),
         ALONE(a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn),
         IN_EACH_MODE(fini_ends_a_build_that_runs),
         ALONE(a_subreaper_is_one_only_until_fini),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    use(&by_proc);
+    return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -47,39 +47,23 @@ static void close_fd(int *fd)
     }
 }
 
-/* A program may have closed its standard descriptors: our numbers stay clear of the child's. */
-static int above_standard(int fd)
-{
-    if (fd > STDERR_FILENO || fd < 0) {
-        return fd;
-    }
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int err = errno;
-    close(fd);
-    errno = err;
-    return high;
-}
-
 static int make_pipe(int *ours, int *theirs)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) {
         return errno;
     }
-    *ours = above_standard(ends[0]);
-    int err = *ours < 0 ? errno : 0;
-    *theirs = above_standard(ends[1]);
-    err = *theirs < 0 ? errno : err;
-    if (err == 0 && fcntl(*ours, F_SETFL, O_NONBLOCK) < 0) {
-        err = errno;
-    }
+    *ours = ends[0];
+    *theirs = ends[1];
     fcntl(*ours, F_SETPIPE_SZ, PIPE_SIZE);
-    return err;
+    return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? errno : 0;
 }
 
+/* In the order in which the child moves them to 0, 1 and 2: numbers are given from below, so where
+ * this process has closed its own, none of these is overwritten before it was moved. */
 static int open_ends(struct mvm_posix *p, struct ends *e)
 {
-    e->in = above_standard(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    e->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (e->in < 0) {
         mvm_posix_fail(p, "/dev/null", errno);
         return MVM_PORT_FAILED;

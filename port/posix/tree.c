@@ -22,7 +22,9 @@
 enum {
     STOP_ROUNDS = 20, /* a process in uninterruptible sleep stops later than we care to wait */
     ADOPT_ROUNDS = 5, /* what is born meanwhile outside is found at the next call */
-    DEPTH_MAX = 64,   /* levels killed one by one, deepest first; what is below goes at once */
+    /* Levels killed one by one, deepest first. What is below goes at once and in any order, so that
+     * without `subreaper` some of it may be orphaned and lost. */
+    DEPTH_MAX = 64,
     CLIMB_TRIES = 3,
 };
 
