@@ -497,6 +497,11 @@ static void a_program_that_is_not_there_or_cannot_run_is_an_error_with_its_reaso
         {"/nowhere/nix", MVM_PORT_NOT_FOUND, "spawn: No such file or directory"},
         {"/etc/passwd", MVM_PORT_FAILED, "spawn: Permission denied"},
     };
+    const char *preloaded = getenv("LD_PRELOAD");
+    if (preloaded != NULL && strstr(preloaded, "vgpreload") != NULL) {
+        SKIP_BECAUSE("valgrind gives a spawned child memory of its own, and posix_spawn, which "
+                     "shares it to tell of a failed exec, cannot see one");
+    }
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         use(&by_cgroup);
         int before = count_descriptors();
@@ -829,12 +834,12 @@ static void fini_ends_a_build_that_runs(void **state)
 static void a_subreaper_is_one_only_until_fini(void **state)
 {
     (void)state;
-    int is;
+    int is = -1;
     use(&by_proc);
-    prctl(PR_GET_CHILD_SUBREAPER, &is);
+    prctl(PR_GET_CHILD_SUBREAPER, &is, 0L, 0L, 0L);
     assert_int_equal(is, 1);
     mvm_posix_fini(&posix);
-    prctl(PR_GET_CHILD_SUBREAPER, &is);
+    prctl(PR_GET_CHILD_SUBREAPER, &is, 0L, 0L, 0L);
     assert_int_equal(is, 0);
 }
 

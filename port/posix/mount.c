@@ -256,5 +256,5 @@ int mvm_posix_remount_ro(void *ctx, const char *dir)
 {
     struct mvm_posix *p = ctx;
     unsigned long flags = MS_REMOUNT | MS_RDONLY | mount_flags;
-    return mount("none", dir, NULL, flags, NULL) < 0 ? mvm_posix_fail(p, "remount", errno) : 0;
+    return mount("none", dir, "none", flags, NULL) < 0 ? mvm_posix_fail(p, "remount", errno) : 0;
 }

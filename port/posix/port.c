@@ -79,9 +79,9 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
     }
     if (config->subreaper) {
         int was = 0;
-        prctl(PR_GET_CHILD_SUBREAPER, &was);
+        prctl(PR_GET_CHILD_SUBREAPER, &was, 0L, 0L, 0L);
         p->was_subreaper = was != 0;
-        prctl(PR_SET_CHILD_SUBREAPER, 1L);
+        prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
     }
 }
 
@@ -106,7 +106,7 @@ void mvm_posix_fini(struct mvm_posix *p)
         }
     }
     if (p->config.subreaper && !p->was_subreaper) {
-        prctl(PR_SET_CHILD_SUBREAPER, 0L);
+        prctl(PR_SET_CHILD_SUBREAPER, 0L, 0L, 0L, 0L);
     }
 }
 
