@@ -30,6 +30,8 @@ struct CMUnitTest {
 /* Returns how many tests failed. */
 #define cmocka_run_group_tests(tests, setup, teardown)                                             \
     cross_run(tests, sizeof(tests) / sizeof *(tests), setup, teardown)
+#define cmocka_run_group_tests_name(name, tests, setup, teardown)                                  \
+    cmocka_run_group_tests(tests, setup, teardown)
 int cross_run(const struct CMUnitTest *tests, size_t count, CMFixtureFunction setup,
               CMFixtureFunction teardown);
 
