@@ -1,0 +1,60 @@
+/*
+ * Unknown things, for harnesses: a variable without a value is any value to CBMC, a function without a
+ * body returns any. What holds pointers is given memory of any size, and its invariant is assumed.
+ */
+#ifndef MVM_ANY_H
+#define MVM_ANY_H
+
+#include "invariant.h"
+#include <stdlib.h>
+
+#define assume(condition)         __CPROVER_assume(condition)
+#define prove(condition, meaning) __CPROVER_assert(condition, meaning)
+
+/* What a harness must be able to come to, or its assumptions are too many. Looked at in a run of its
+ * own, where each of these must "fail". */
+#ifdef LOOK_FOR_POSSIBLE
+#define possible(condition, meaning) __CPROVER_assert(!(condition), "possible: " meaning)
+#else
+#define possible(condition, meaning) ((void)0)
+#endif
+
+static inline bool any_bool(void)
+{
+    bool any;
+    return any;
+}
+
+static inline size_t any_size(void)
+{
+    size_t any;
+    return any;
+}
+
+/* `len` bytes of memory, holding anything; CBMC catches every access outside of them. */
+static inline void *any_memory(size_t len)
+{
+    void *memory = malloc(len);
+    assume(memory != NULL);
+    return memory;
+}
+
+/* A length that a buffer may have: what ptrdiff_t and CBMC's pointers can count. */
+static inline size_t any_len(void)
+{
+    size_t len = any_size();
+    assume(len <= (size_t)1 << 48);
+    return len;
+}
+
+static inline struct mvm_text any_text(void)
+{
+    struct mvm_text text = {NULL, 0};
+    if (any_bool()) {
+        text.len = any_len();
+        text.bytes = any_memory(text.len);
+    }
+    return text;
+}
+
+#endif

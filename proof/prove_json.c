@@ -1,0 +1,113 @@
+/* text/json.c: from any state, by any byte, to a state as good. */
+#include "../text/json.c"
+#include "any.h"
+
+#define SAME(number) _Static_assert((int)JSON_##number == (int)number, "json.c numbers its states so")
+SAME(START);
+SAME(VALUE);
+SAME(FIRST_VALUE);
+SAME(FIRST_KEY);
+SAME(NEXT_KEY);
+SAME(COLON);
+SAME(NEXT);
+SAME(DONE);
+SAME(STRING);
+SAME(ESCAPE);
+SAME(HEX);
+SAME(LOW_HALF);
+SAME(LOW_HALF_U);
+SAME(LITERAL);
+SAME(MINUS);
+SAME(ZERO);
+SAME(INTEGER);
+SAME(POINT);
+SAME(FRACTION);
+SAME(EXPONENT_MARK);
+SAME(EXPONENT_SIGN);
+SAME(EXPONENT);
+SAME(FAILED);
+
+/* Any state that the invariant allows, with a place of any size or none. */
+static void any_json(struct mvm_json *j)
+{
+    struct mvm_json any;
+    any.place = any_bool() ? NULL : any_memory(any.place_cap);
+    if (mvm_json_in_string(&any) && any.place != NULL) {
+        any.text.bytes = any.place;
+    }
+    assume(mvm_json_invariant(&any));
+    *j = any;
+}
+
+void json_init(void)
+{
+    struct mvm_json j;
+    mvm_json_init(&j);
+    prove(mvm_json_invariant(&j), "init establishes the invariant");
+    possible(true, "the end");
+}
+
+void json_push(void)
+{
+    struct mvm_json j;
+    any_json(&j);
+    uint8_t byte;
+    size_t used;
+    enum mvm_json_token token = mvm_json_push(&j, &byte, 1, &used);
+    prove(mvm_json_invariant(&j), "push keeps the invariant");
+    prove(used <= 1, "push takes no more than there is");
+    prove(token != MVM_JSON_PARTIAL || used == 1, "push without a token takes all");
+    prove(token >= MVM_JSON_ERROR && token <= MVM_JSON_NULL, "push returns a token");
+    prove((token == MVM_JSON_ERROR) == (j.state == FAILED), "an error is final");
+    possible(true, "the end");
+}
+
+/* A run of a string's bytes, of any length: the one step that takes several bytes at a time. */
+size_t run_of(const uint8_t *bytes, size_t len)
+{
+    prove(CAN_READ(bytes, len), "the run lies within the input");
+    size_t run = any_size();
+    assume(run <= len);
+    return run;
+}
+
+void json_run(void)
+{
+    struct mvm_json j;
+    any_json(&j);
+    assume(j.state == STRING);
+    size_t len = any_len();
+    assume(len > 0);
+    const uint8_t *bytes = any_memory(len);
+    struct input in = {bytes, bytes + len};
+    take_string(&j, &in);
+    prove(mvm_json_invariant(&j), "a run keeps the invariant");
+    prove(in.at >= bytes && in.at <= in.end, "a run stays within the input");
+    possible(true, "the end");
+}
+
+void json_finish(void)
+{
+    struct mvm_json j;
+    any_json(&j);
+    enum mvm_json_token token = mvm_json_finish(&j);
+    prove(mvm_json_invariant(&j), "finish keeps the invariant");
+    prove(token == MVM_JSON_PARTIAL || token == MVM_JSON_NUMBER || token == MVM_JSON_ERROR,
+          "finish returns what the header says");
+    possible(true, "the end");
+}
+
+void json_keep(void)
+{
+    struct mvm_json j;
+    any_json(&j);
+    assume(!mvm_json_in_string(&j));
+    size_t cap = any_len();
+    if (any_bool()) {
+        mvm_json_keep(&j, any_memory(cap), cap);
+    } else {
+        mvm_json_drop(&j);
+    }
+    prove(mvm_json_invariant(&j), "keep and drop keep the invariant");
+    possible(true, "the end");
+}
