@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { CHILDREN = 512, ARGS = 64, FILE_CAP = 32 << 20, PATHS = 16, AGENT_ENDS_MS = 8000 };
+enum { CHILDREN = 512, ARGS = 64, FILE_CAP = 32 << 20, PATHS = 256, AGENT_ENDS_MS = 8000 };
 
 const char *e2e_test = "";
 
@@ -19,6 +19,8 @@ static char dir[64];
 static char programs[E2E_PATH_CAP];
 static pid_t children[CHILDREN];
 static int children_len;
+static char paths[PATHS][E2E_PATH_CAP];
+static int paths_len;
 static volatile sig_atomic_t overdue;
 
 /* ---- time ---- */
@@ -102,7 +104,7 @@ int e2e_set_up(void **state)
     e2e_test = *state;
     overdue = 0;
     alarm(E2E_TEST_SECS);
-    children_len = 0;
+    children_len = paths_len = 0;
     strcpy(dir, "/tmp/mvm-e2e-XXXXXX");
     assert_non_null(mkdtemp(dir));
     setenv("MVM_E2E", dir, 1); /* handed down to every process, which is known by it */
@@ -160,18 +162,23 @@ int e2e_tear_down(void **state)
 
 /* ---- files ---- */
 
+/* The same path is the same string, so that asking for it again and again takes no room. */
 const char *e2e_path(const char *format, ...)
 {
-    static char paths[PATHS][E2E_PATH_CAP];
-    static unsigned next;
-    char *path = paths[next++ % PATHS];
-    size_t len = (size_t)snprintf(path, E2E_PATH_CAP, "%s/", dir);
+    char path[E2E_PATH_CAP];
+    size_t len = (size_t)snprintf(path, sizeof path, "%s/", dir);
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(path + len, E2E_PATH_CAP - len, format, args);
+    int n = vsnprintf(path + len, sizeof path - len, format, args);
     va_end(args);
-    assert_true(n >= 0 && len + (size_t)n < E2E_PATH_CAP);
-    return path;
+    assert_true(n >= 0 && len + (size_t)n < sizeof path);
+    int i = 0;
+    while (i < paths_len && strcmp(paths[i], path) != 0) {
+        i++;
+    }
+    assert_true(i < PATHS);
+    paths_len = i == paths_len ? i + 1 : paths_len;
+    return strcpy(paths[i], path);
 }
 
 void e2e_make_dir(const char *path)

@@ -74,7 +74,7 @@ bool e2e_until(bool (*ready)(const char *about), const char *about, int ms);
 
 /* ---- files ---- */
 
-/* NAME in the test's directory, made as printf does; good for the next 16 calls. */
+/* NAME in the test's directory, made as printf does; good until the test's end. */
 const char *e2e_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void e2e_make_dir(const char *path);
 void e2e_write(const char *path, const void *bytes, size_t len);
