@@ -434,7 +434,7 @@ static void in_its_place_it_builds_and_the_disk_is_whole_while_it_still_runs(voi
         e2e_await_line(c, "the flake");
         e2e_await_line(c, "cannot write");
         assert_string_equal(e2e_assert_ok(c, E2E_PATIENCE_MS), "/nix/store/built");
-        look_at_disk(image, i == 0 ? "seen" : "seen again");
+        look_at_disk(image, i == 0 ? "seen" : "seen-again");
         assert_true(poll_once());
     }
     assert_true(checksum(e2e_path("in.img")) == input); /* the input disk is the host's */
