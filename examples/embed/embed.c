@@ -1,0 +1,89 @@
+/*
+ * The library in a program of one's own: a builder that serves one connection on its standard input
+ * and output. Give it a socket, a serial line or a pipe:
+ *     socat UNIX-LISTEN:/tmp/builder.sock EXEC:build/examples/embed
+ * An agent for several clients is this with more of the same; an init adds its own children.
+ */
+#include "mvm_posix.h"
+#include "mvm_service.h"
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+/* All the memory there is. */
+static struct mvm_posix posix;
+static struct mvm_executor executor;
+static struct mvm_service service;
+static struct mvm_client clients[1];
+static uint8_t in[4096];
+static uint8_t out[16384];
+static char fields[MVM_REQUEST_FIELDS_CAP];
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Waits for whatever can go on: the client, the build's pipes and its end, or the next deadline. */
+static void wait_for_events(short client_in, short client_out)
+{
+    bool out_wanted = mvm_executor_wants(&executor, MVM_STDOUT);
+    bool err_wanted = mvm_executor_wants(&executor, MVM_STDERR);
+    bool exit_wanted = mvm_executor_wants_exit(&executor);
+    struct pollfd fds[] = {
+        {client_in != 0 ? STDIN_FILENO : -1, client_in, 0},
+        {client_out != 0 ? STDOUT_FILENO : -1, client_out, 0},
+        {out_wanted ? mvm_posix_output_fd(&posix, MVM_STDOUT) : -1, POLLIN, 0},
+        {err_wanted ? mvm_posix_output_fd(&posix, MVM_STDERR) : -1, POLLIN, 0},
+        {exit_wanted ? mvm_posix_exit_fd(&posix) : -1, POLLIN, 0},
+    };
+    uint64_t now = now_ms();
+    uint64_t at = mvm_service_deadline(&service);
+    int ms = at == UINT64_MAX ? -1 : at <= now ? 0 : at - now < 1000 ? (int)(at - now) : 1000;
+    poll(fds, sizeof fds / sizeof fds[0], ms);
+}
+
+int main(void)
+{
+    struct mvm_executor_config job = {.out_dir = "/build-out", .out_device = "/dev/vdb"};
+    struct mvm_session_memory memory = {in, sizeof in, out, sizeof out, fields, sizeof fields};
+
+    signal(SIGPIPE, SIG_IGN);
+    mvm_posix_init(&posix, &(struct mvm_posix_config){.subreaper = true});
+    mvm_executor_init(&executor, &mvm_posix_port, &posix, &job);
+    mvm_service_init(&service, &executor, &(struct mvm_service_config){.heartbeat_ms = 10000}, clients, 1);
+    struct mvm_client *client = mvm_service_attach(&service, &memory, now_ms());
+    struct mvm_session *s = &client->session;
+
+    while (!mvm_service_done(&service, client)) {
+        size_t room, len;
+        bool more = mvm_service_step(&service, now_ms());
+        uint8_t *place = mvm_session_room(s, &room);
+        const uint8_t *bytes = mvm_session_bytes(s, &len);
+        if (!more) {
+            wait_for_events(place != NULL ? POLLIN : 0, bytes != NULL ? POLLOUT : 0);
+        }
+        struct pollfd ready = {STDIN_FILENO, POLLIN, 0};
+        if (place != NULL && poll(&ready, 1, 0) > 0) {
+            ssize_t n = read(STDIN_FILENO, place, room);
+            if (n > 0) {
+                mvm_session_received(s, (size_t)n);
+            } else {
+                mvm_session_peer_ended(s);
+            }
+        }
+        if (bytes != NULL) {
+            ssize_t n = write(STDOUT_FILENO, bytes, len);
+            if (n < 0) {
+                mvm_service_detach(&service, client); /* gone: its build is cancelled */
+                break;
+            }
+            mvm_session_sent(s, (size_t)n);
+        }
+    }
+    mvm_posix_fini(&posix); /* ends a build that still runs */
+    return 0;
+}

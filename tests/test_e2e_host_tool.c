@@ -1,0 +1,382 @@
+/* mvm-builder as a person or a script uses it, against the real agent. */
+#define _GNU_SOURCE
+#include "support.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+enum { STATUS_OK, STATUS_ERR, STATUS_USAGE, STATUS_NO_CONNECTION, STATUS_INTERRUPTED = 130 };
+
+#define CLEAR "\r\033[K"
+
+static char unix_address[E2E_PATH_CAP + 16];
+
+/* An agent whose builds do as the stand-in's body says, and how to reach it. */
+static pid_t start(const char *body)
+{
+    e2e_write_nix(body);
+    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("a.sock"));
+    return E2E_AGENT("a");
+}
+
+static int exit_status(const struct e2e_result *r)
+{
+    if (!WIFEXITED(r->status)) {
+        fail_msg("ended by signal %d, stderr: %s", WTERMSIG(r->status), r->err);
+    }
+    return WEXITSTATUS(r->status);
+}
+
+/* ---- exit statuses ---- */
+
+static void a_build_that_is_ok_prints_its_path_and_ends_with_0(void **state)
+{
+    char body[512], expected[E2E_PATH_CAP + 1];
+    (void)state;
+    const char *store = e2e_store_image("kernel", "rootfs");
+    snprintf(body, sizeof body, "echo to stderr >&2; sleep 0.1; echo %s", store);
+    start(body);
+    const struct e2e_result *r = E2E_TOOL(unix_address, "build", "flake", "attr");
+    assert_int_equal(exit_status(r), STATUS_OK);
+    snprintf(expected, sizeof expected, "%s\n", store);
+    assert_string_equal(r->out, expected);
+    assert_memory_equal(r->err, "to stderr\n", 10);
+    assert_null(strchr(r->err, '\r')); /* no status line in a pipe */
+    assert_null(strchr(r->err, '\033'));
+    e2e_assert_file(e2e_path("a.out/vmlinux"), "kernel");
+}
+
+static void an_err_is_on_stderr_and_ends_with_1(void **state)
+{
+    (void)state;
+    start("echo why; exit 7");
+    const struct e2e_result *r = E2E_TOOL(unix_address, "build", "flake", "attr");
+    assert_int_equal(exit_status(r), STATUS_ERR);
+    assert_int_equal(r->out_len, 0);
+    assert_memory_equal(r->err, "why\n", 4);
+    assert_non_null(strstr(r->err, "nix build failed (exit status: 7): "));
+}
+
+static void a_mistake_ends_with_2_and_says_what(void **state)
+{
+    static const struct {
+        const char *words[6];
+        const char *says;
+    } cases[] = {
+        {{"ping"}, "--to"},
+        {{"--to", "unix:/x"}, "command"},
+        {{"--to", "unix:/x", "frobnicate"}, "frobnicate"},
+        {{"--to", "unix:/x", "build"}, "flake"},
+        {{"--to", "unix:/x", "build", "f"}, "attribute"},
+        {{"--to", "unix:/x", "build", "f", "a", "b"}, "attribute"},
+        {{"--to", "http://x", "ping"}, "http://x"},
+        {{"--to", "uds:/x", "ping"}, "uds:/x"},
+        {{"--to", "vsock:3", "ping"}, "vsock:3"},
+        {{"--to", "unix:/x", "wait", "--for", "x"}, "x"},
+        {{"--to", "unix:/x", "--nonsense", "ping"}, "nonsense"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *argv[8] = {e2e_program("mvm-builder")};
+        memcpy(argv + 1, cases[i].words, sizeof cases[i].words);
+        const struct e2e_result *r = e2e_run(argv, NULL, E2E_PATIENCE_MS);
+        assert_int_equal(exit_status(r), STATUS_USAGE);
+        assert_non_null(strstr(r->err, cases[i].says));
+        assert_int_equal(r->out_len, 0);
+    }
+}
+
+static void no_connection_ends_with_3_and_says_why(void **state)
+{
+    static const char *const commands[] = {"ping", "build"};
+    (void)state;
+    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("nobody.sock"));
+    for (size_t i = 0; i < 2; i++) {
+        const char *const more[] = {commands[i], i == 1 ? "f" : NULL, "a", NULL};
+        const struct e2e_result *r = e2e_tool(unix_address, more);
+        assert_int_equal(exit_status(r), STATUS_NO_CONNECTION);
+        assert_non_null(strstr(r->err, "nobody.sock"));
+        assert_non_null(strstr(r->err, "No such file"));
+    }
+}
+
+/* Starts the tool with both its outputs in files; its pid. */
+static pid_t start_tool(const char *const words[])
+{
+    const char *argv[12] = {e2e_program("mvm-builder"), "--to", unix_address};
+    for (int i = 0; words[i] != NULL; i++) {
+        argv[i + 3] = words[i];
+    }
+    const char *out = e2e_path("tool.out"), *err = e2e_path("tool.err");
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        dup2(open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
+        dup2(open(err, O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    return pid;
+}
+
+#define START_TOOL(...) start_tool((const char *const[]){__VA_ARGS__, NULL})
+
+static bool says_begin(const char *path)
+{
+    return e2e_exists(path) && strstr(e2e_read(path).bytes, "begin\n") != NULL;
+}
+
+static void an_agent_that_goes_in_mid_build_ends_it_with_3(void **state)
+{
+    (void)state;
+    pid_t agent = start("echo begin; sleep 60");
+    pid_t tool = START_TOOL("build", "flake", "attr");
+    assert_true(e2e_until(says_begin, e2e_path("tool.err"), E2E_PATIENCE_MS));
+    e2e_end(agent, SIGKILL);
+    assert_int_equal(WEXITSTATUS(e2e_wait(tool, E2E_PATIENCE_MS)), STATUS_NO_CONNECTION);
+    assert_non_null(strstr(e2e_read(e2e_path("tool.err")).bytes, "lost before the answer"));
+}
+
+static void ctrl_c_ends_with_130_and_the_agent_cancels(void **state)
+{
+    (void)state;
+    start("export MARK=tool-interrupted; echo begin; sleep 60");
+    pid_t tool = START_TOOL("build", "flake", "attr");
+    assert_true(e2e_until(says_begin, e2e_path("tool.err"), E2E_PATIENCE_MS));
+    assert_true(e2e_count_processes("MARK=tool-interrupted") > 0);
+    assert_int_equal(WEXITSTATUS(e2e_end(tool, SIGINT)), STATUS_INTERRUPTED);
+    e2e_await_log("a", "build failed: build cancelled");
+    e2e_assert_none_left("MARK=tool-interrupted", 0);
+    assert_int_equal(e2e_read(e2e_path("tool.out")).len, 0);
+}
+
+static void a_time_out_is_the_tool_s_to_give(void **state)
+{
+    (void)state;
+    start("sleep 60");
+    const struct e2e_result *r = E2E_TOOL(unix_address, "build", "flake", "attr", "--timeout", "1");
+    assert_int_equal(exit_status(r), STATUS_ERR);
+    assert_non_null(strstr(r->err, "nix build timed out after 1 s: "));
+}
+
+/* ---- ping and wait ---- */
+
+static void a_ping_says_pong(void **state)
+{
+    (void)state;
+    start("exit 3");
+    const struct e2e_result *r = E2E_TOOL(unix_address, "ping");
+    assert_int_equal(exit_status(r), STATUS_OK);
+    assert_memory_equal(r->out, "Pong", 4);
+}
+
+static void wait_ends_when_the_agent_is_there(void **state)
+{
+    (void)state;
+    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("a.sock"));
+    pid_t tool = START_TOOL("wait", "--for", "30");
+    e2e_sleep_ms(700);
+    assert_int_equal(waitpid(tool, NULL, WNOHANG), 0);
+    start("exit 3");
+    assert_int_equal(WEXITSTATUS(e2e_wait(tool, E2E_PATIENCE_MS)), STATUS_OK);
+}
+
+static void wait_gives_up_after_the_time_it_was_given(void **state)
+{
+    (void)state;
+    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("nobody.sock"));
+    uint64_t since = e2e_now_ms();
+    assert_int_equal(exit_status(E2E_TOOL(unix_address, "wait", "--for", "1")),
+                     STATUS_NO_CONNECTION);
+    assert_in_range(e2e_now_ms() - since, 1000, 1000 + E2E_PATIENCE_MS / 2);
+}
+
+/* ---- what it prints ---- */
+
+static void json_prints_the_frames_as_they_came(void **state)
+{
+    (void)state;
+    start("printf 'a\\033\\377\\n'; exit 3");
+    const struct e2e_result *r = E2E_TOOL(unix_address, "--json", "build", "flake", "attr");
+    assert_int_equal(exit_status(r), STATUS_ERR);
+    assert_int_equal(r->err_len, 0);
+    assert_int_equal(strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Err\":", 33), 0);
+    assert_int_equal(r->out[r->out_len - 1], '\n');
+    r = E2E_TOOL(unix_address, "--json", "ping");
+    assert_int_equal(exit_status(r), STATUS_OK);
+    assert_string_equal(r->out, E2E_PONG "\n");
+}
+
+static void empty_log_lines_are_not_shown(void **state)
+{
+    (void)state;
+    start("echo one; sleep 2.5; exit 3");
+    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("b.sock"));
+    E2E_AGENT("b", "--heartbeat", "1");
+    const struct e2e_result *r = E2E_TOOL(unix_address, "build", "flake", "attr");
+    assert_memory_equal(r->err, "one\nmvm-builder: nix build failed", 33);
+}
+
+static void a_flood_is_passed_on_whole(void **state)
+{
+    (void)state;
+    start("seq 100000; exit 3");
+    const struct e2e_result *r = E2E_TOOL(unix_address, "build", "flake", "attr");
+    char *at = (char *)r->err;
+    for (int i = 1; i <= 100000; i++) {
+        assert_int_equal(strtol(at, &at, 10), i);
+        assert_int_equal(*at++, '\n');
+    }
+    assert_non_null(strstr(at, "nix build failed (exit status: 3): "));
+}
+
+static void words_with_quotes_and_beyond_ascii_arrive_as_given(void **state)
+{
+    (void)state;
+    start("printf '%s\\n' \"$installable\"; exit 3");
+    const struct e2e_result *r =
+        E2E_TOOL(unix_address, "build", "path:/\xc3\xa4 \"b\"\\c", "x.\"y z\".$(w)");
+    const char *expected = "path:/\xc3\xa4 \"b\"\\c#x.\"y z\".$(w)\n";
+    assert_memory_equal(r->err, expected, strlen(expected));
+}
+
+/* ---- a terminal ---- */
+
+static void on_a_terminal_there_is_a_status_line_that_leaves_no_trace(void **state)
+{
+    (void)state;
+    char seen[8192];
+    size_t len = 0;
+    ssize_t n;
+    start("echo one; sleep 1.5; echo two; exit 3");
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_int_equal(grantpt(master), 0);
+    assert_int_equal(unlockpt(master), 0);
+    const char *argv[] = {e2e_program("mvm-builder"), "--to", unix_address, "build", "f", "a", NULL};
+    pid_t tool = e2e_fork();
+    if (tool == 0) {
+        int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+        dup2(slave, STDERR_FILENO);
+        close(slave);
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    e2e_wait(tool, E2E_PATIENCE_MS);
+    while (len < sizeof seen - 1 && (n = read(master, seen + len, sizeof seen - 1 - len)) > 0) {
+        len += (size_t)n;
+    }
+    close(master);
+    seen[len] = '\0';
+    const char *first = strstr(seen, CLEAR "building 0:00");
+    assert_non_null(first);
+    const char *second = strstr(first, CLEAR "building 0:01");
+    assert_non_null(second);
+    const char *two = strstr(second, CLEAR "two\r\n"); /* lines are not mixed up with it */
+    assert_non_null(two);
+    const char *last = strrchr(seen, '\033');
+    assert_non_null(strstr(last, "nix build failed")); /* wiped before the last words */
+    assert_null(strstr(last, "building"));
+}
+
+/* ---- other ways to reach an agent ---- */
+
+static void hybrid_vsock_is_reached_through_its_handshake(void **state)
+{
+    (void)state;
+    start("echo one; exit 3");
+    e2e_start_relay("vsock", "a");
+    char address[E2E_PATH_CAP + 32];
+    snprintf(address, sizeof address, "uds:%s:21470", e2e_path("vsock.sock"));
+    assert_int_equal(exit_status(E2E_TOOL(address, "ping")), STATUS_OK);
+    const struct e2e_result *r = E2E_TOOL(address, "build", "flake", "attr");
+    assert_int_equal(exit_status(r), STATUS_ERR);
+    assert_memory_equal(r->err, "one\n", 4);
+    snprintf(address, sizeof address, "uds:%s:21471", e2e_path("vsock.sock"));
+    assert_int_equal(exit_status(E2E_TOOL(address, "ping")), STATUS_NO_CONNECTION);
+}
+
+static void ctrl_c_through_hybrid_vsock_cancels_too(void **state)
+{
+    (void)state;
+    start("export MARK=tool-hybrid; echo begin; sleep 60");
+    e2e_start_relay("vsock", "a");
+    snprintf(unix_address, sizeof unix_address, "uds:%s:21470", e2e_path("vsock.sock"));
+    pid_t tool = START_TOOL("build", "flake", "attr");
+    assert_true(e2e_until(says_begin, e2e_path("tool.err"), E2E_PATIENCE_MS));
+    assert_int_equal(WEXITSTATUS(e2e_end(tool, SIGINT)), STATUS_INTERRUPTED);
+    e2e_assert_none_left("MARK=tool-hybrid", E2E_PATIENCE_MS);
+}
+
+/* Two ptys with their masters joined: a cable. */
+static pid_t join(char names[2][64])
+{
+    int masters[2];
+    for (int i = 0; i < 2; i++) {
+        masters[i] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        assert_int_equal(grantpt(masters[i]), 0);
+        assert_int_equal(unlockpt(masters[i]), 0);
+        snprintf(names[i], 64, "serial:%s", ptsname(masters[i]));
+        int slave = open(names[i] + 7, O_RDWR | O_NOCTTY); /* held open, and raw from the start */
+        struct termios t;
+        tcgetattr(slave, &t);
+        cfmakeraw(&t);
+        tcsetattr(slave, TCSANOW, &t);
+    }
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        for (int i = 0; i < 2; i++) {
+            if (i == 1 || fork() == 0) {
+                char bytes[4096];
+                ssize_t n;
+                prctl_dies_with_parent();
+                while ((n = read(masters[i], bytes, sizeof bytes)) > 0 &&
+                       write(masters[1 - i], bytes, (size_t)n) == n) {
+                }
+                _exit(0);
+            }
+        }
+    }
+    close(masters[0]);
+    close(masters[1]);
+    return pid;
+}
+
+static void a_serial_line_carries_a_build(void **state)
+{
+    (void)state;
+    char names[2][64];
+    e2e_write_nix("seq 1000; exit 3");
+    join(names);
+    E2E_AGENT("a", "--listen", names[0]);
+    e2e_await_log("a", "listening on serial:");
+    assert_int_equal(exit_status(E2E_TOOL(names[1], "ping")), STATUS_OK);
+    const struct e2e_result *r = E2E_TOOL(names[1], "build", "flake", "attr");
+    assert_int_equal(exit_status(r), STATUS_ERR);
+    assert_memory_equal(r->err, "1\n2\n3\n", 6);
+    assert_non_null(strstr(r->err, "\n1000\nmvm-builder: nix build failed"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(a_build_that_is_ok_prints_its_path_and_ends_with_0),
+        E2E_TEST(an_err_is_on_stderr_and_ends_with_1),
+        E2E_TEST(a_mistake_ends_with_2_and_says_what),
+        E2E_TEST(no_connection_ends_with_3_and_says_why),
+        E2E_TEST(an_agent_that_goes_in_mid_build_ends_it_with_3),
+        E2E_TEST(ctrl_c_ends_with_130_and_the_agent_cancels),
+        E2E_TEST(a_time_out_is_the_tool_s_to_give),
+        E2E_TEST(a_ping_says_pong),
+        E2E_TEST(wait_ends_when_the_agent_is_there),
+        E2E_TEST(wait_gives_up_after_the_time_it_was_given),
+        E2E_TEST(json_prints_the_frames_as_they_came),
+        E2E_TEST(empty_log_lines_are_not_shown),
+        E2E_TEST(a_flood_is_passed_on_whole),
+        E2E_TEST(words_with_quotes_and_beyond_ascii_arrive_as_given),
+        E2E_TEST(on_a_terminal_there_is_a_status_line_that_leaves_no_trace),
+        E2E_TEST(hybrid_vsock_is_reached_through_its_handshake),
+        E2E_TEST(ctrl_c_through_hybrid_vsock_cancels_too),
+        E2E_TEST(a_serial_line_carries_a_build),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
