@@ -275,7 +275,7 @@ static void builds_of_one_client_are_answered_in_order(void **state)
     E2E_AGENT("a");
     struct e2e_conn *c = e2e_dial("a");
     for (int i = 1; i <= 5; i++) {
-        char attr[8];
+        char attr[16];
         snprintf(attr, sizeof attr, "b%d", i);
         e2e_say_build(c, "flake", attr, "");
     }

@@ -225,8 +225,7 @@ static void nix_s_own_lines_pass_untouched(void **state)
         "       last 10 log lines:",
         "       > make: *** [Makefile:3: all] Error 1",
         "       For full logs, run 'nix log /nix/store/abc-x.drv'.",
-        "error: flake 'path:/build-in' does not provide attribute 'packages.x86_64-linux.a', "
-        "'legacyPackages.x86_64-linux.a' or 'a'",
+        "error: flake 'path:/build-in' does not provide attribute 'packages.x86_64-linux.a'",
         "error: writing to file: No space left on device",
         "error: hash mismatch in fixed-output derivation '/nix/store/abc-src.drv':",
         "         specified: sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
