@@ -1,5 +1,7 @@
 /* mvm-builder as a person or a script uses it, against the real agent. */
 #define _GNU_SOURCE
+#include <signal.h>
+#include <sys/prctl.h>
 #include "support.h"
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -328,7 +330,7 @@ static pid_t join(char names[2][64])
             if (i == 1 || fork() == 0) {
                 char bytes[4096];
                 ssize_t n;
-                prctl_dies_with_parent();
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
                 while ((n = read(masters[i], bytes, sizeof bytes)) > 0 &&
                        write(masters[1 - i], bytes, (size_t)n) == n) {
                 }
