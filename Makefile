@@ -3,124 +3,188 @@ CROSS_COMPILE ?=
 ifeq ($(origin CC),default)
 CC := $(CROSS_COMPILE)gcc
 endif
-AR      ?= $(CROSS_COMPILE)ar
+ifeq ($(origin AR),default)
+AR := $(CROSS_COMPILE)ar
+endif
 PREFIX  ?= /usr/local
 BUILD   ?= build
 CFLAGS  ?= -O2 -g
+# nanopb, the same for whoever includes its headers.
+NANOPB_FLAGS := -DPB_NO_ERRMSG
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
-ALL_CFLAGS = -std=c11 $(WARN) -MMD -MP $(CFLAGS) $(EXTRA_CFLAGS)
+ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) $(EXTRA_CFLAGS)
+VERSION  = $(shell sed -n 's/^.define MVM_VERSION "\(.*\)"/\1/p' include/mvm_version.h)
 
 # A module sees its own headers and those of the modules it may use, and no others.
 SEES_text       := include
 SEES_codec      := $(SEES_text) text
 SEES_executor   := $(SEES_text) text
-SEES_session    := $(SEES_codec) codec executor
+SEES_codec/proto := $(SEES_codec) codec
+SEES_session    := $(SEES_codec) codec codec/proto executor
 SEES_port/posix := $(SEES_text) text executor
 SEES_port/sim   := $(SEES_text) text executor
 SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
-SEES_tests      := $(SEES_agent) agent host port/sim tests
-SEES_tests/vectors := $(SEES_codec) codec
+SEES_tests      := $(SEES_agent) codec/proto port/sim
 
-LIBRARY := text codec executor session port/posix
+LIBRARY := text codec codec/proto executor session port/posix
 MODULES := $(LIBRARY) port/sim agent host tests
 
-sources  = $(wildcard $(addsuffix /*.c,$(1)))
-objects  = $(patsubst %.c,$(BUILD)/%.o,$(call sources,$(1)))
-link     = $(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(1)
+# The protobuf wire wants nanopb, Debian's or a checkout of it; PROTOBUF=no does without both.
+PROTOBUF   ?= yes
+NANOPB_DIR ?= build/cache/nanopb
+ifeq ($(PROTOBUF),yes)
+LEFT_OUT  := codec/proto/absent.c
+GENERATED := $(addprefix $(BUILD)/codec/proto/,mvm.pb.o pb_common.o pb_decode.o pb_encode.o)
+else
+LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c
+GENERATED :=
+endif
+
+sources = $(filter-out $(LEFT_OUT),$(foreach m,$(1),$(wildcard $(m)/*.c)))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(call sources,$(1)))
+
+# `make V=1` shows the commands.
+ifeq ($(V),1)
+say = @:
+run :=
+else
+say = @echo '  $(1)'
+run := @
+endif
+
+.DELETE_ON_ERROR:
 
 .PHONY: all
 all: $(BUILD)/libmvm-guest.a $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder ## build library, agent and host tool
 
+# ---- compiling ----
+
+# Changes when compiler or flags do, so that what other flags made is made again.
+.PHONY: force
+$(BUILD)/flags: force
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' >$@
+
 define module
-$(BUILD)/$(1)/%.o: $(1)/%.c
+$(BUILD)/$(1)/%.o: $(1)/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(addprefix -I,$(1) $$(SEES_$(1))) -c -o $$@ $$<
+	$$(call say,CC   $$@)
+	$$(run)$$(CC) $$(ALL_CFLAGS) $$(ALSO_FLAGS) -MMD -MP $$(addprefix -I,$(1) $$(SEES_$(1)) $$(SEES_ALSO)) -c -o $$@ $$<
 endef
 $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 
-$(BUILD)/libmvm-guest.a: $(call objects,$(LIBRARY))
-	rm -f $@ && $(AR) rcs $@ $^
+# ---- the protobuf wire ----
+
+build/cache/nanopb/pb.h:
+	@scripts/need nanopb
+	scripts/nanopb $(@D)
+
+$(BUILD)/codec/proto/mvm.pb.h $(BUILD)/codec/proto/mvm.pb.c &: codec/proto/mvm.proto codec/proto/mvm.options \
+		| $(NANOPB_DIR)/pb.h
+	@mkdir -p $(@D)
+	$(call say,GEN  $@)
+	$(run)$(or $(wildcard $(NANOPB_DIR)/generator/nanopb_generator),nanopb_generator.py) -q -Q '#include "%s"' \
+	    -D $(@D) -I codec/proto mvm.proto
+
+ifeq ($(PROTOBUF),yes)
+$(call objects,codec/proto): SEES_ALSO := $(BUILD)/codec/proto $(NANOPB_DIR)
+$(call objects,codec/proto): ALSO_FLAGS := $(NANOPB_FLAGS)
+$(call objects,codec/proto): $(BUILD)/codec/proto/mvm.pb.h
+endif
+
+# Other people's code, with their warnings; without allocation, and without texts nobody would see.
+$(BUILD)/codec/proto/pb_%.o: $(BUILD)/codec/proto/mvm.pb.h $(BUILD)/flags
+	$(call say,CC   $@)
+	$(run)$(CC) -std=c11 $(CFLAGS) $(EXTRA_CFLAGS) $(NANOPB_FLAGS) -w -I$(NANOPB_DIR) -c -o $@ $(NANOPB_DIR)/pb_$*.c
+$(BUILD)/codec/proto/mvm.pb.o: $(BUILD)/codec/proto/mvm.pb.c $(BUILD)/flags
+	$(call say,CC   $@)
+	$(run)$(CC) -std=c11 $(CFLAGS) $(EXTRA_CFLAGS) $(NANOPB_FLAGS) -w -I$(NANOPB_DIR) -I$(@D) -c -o $@ $<
+
+$(BUILD)/libmvm-guest.a: $(call objects,$(LIBRARY)) $(GENERATED)
+	$(call say,AR   $@)
+	$(run)rm -f $@ && $(AR) rcs $@ $^
+
+link = $(run)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 $(BUILD)/mvm-builder-agent: $(call objects,agent) $(BUILD)/libmvm-guest.a
-	$(call link)
+	$(call say,LINK $@)
+	$(link)
 
 $(BUILD)/mvm-builder: $(call objects,host) $(BUILD)/libmvm-guest.a
-	$(call link)
+	$(call say,LINK $@)
+	$(link)
 
-# ---- the jobs people come for ---------------------------------------------------------------
+# ---- tests ----
 
-.PHONY: demo
-demo: needs-demo ## build a real flake with the installed nix, through agent and host tool
+# Each tests/test_*.c is a program. Those of agent and host also see and link that program's inner
+# parts; support*.c and the simulated port go with all.
+TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+SUPPORT := $(call objects,port/sim) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support*.c)) $(BUILD)/libmvm-guest.a
+but_main = $(filter-out %/main.o,$(call objects,$(1)))
+
+$(BUILD)/tests/test_agent_%.o: SEES_ALSO := agent
+$(BUILD)/tests/test_host_%.o: SEES_ALSO := host
+
+$(BUILD)/tests/test_agent_%: $(BUILD)/tests/test_agent_%.o $(call but_main,agent) $(SUPPORT)
+	$(call say,LINK $@)
+	$(link) -lcmocka
+
+$(BUILD)/tests/test_host_%: $(BUILD)/tests/test_host_%.o $(call but_main,host) $(SUPPORT)
+	$(call say,LINK $@)
+	$(link) -lcmocka
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT)
+	$(call say,LINK $@)
+	$(link) -lcmocka
+
+$(BUILD)/tests/vectors: tests/vectors/vectors.c $(BUILD)/libmvm-guest.a $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(run)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(SEES_tests)) $(LDFLAGS) -o $@ $< $(filter %.a,$^)
+
+.PHONY: tests tests/vectors
+tests: all $(TESTS) $(BUILD)/tests/vectors ## build the test programs
+tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded frames
+
+.SECONDARY:
+
+# ---- for people ----
+
+.PHONY: demo check lint format install clean help
+demo: ## build a real flake with the installed nix, through agent and host tool
+	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) scripts/demo
 
-.PHONY: check
-check: needs-check ## build everything, with gcc and clang, and pass every test
+check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
+	@scripts/need gcc libc6-dev binutils clang valgrind libcmocka-dev nix-bin busybox-static \
+	    e2fsprogs squashfs-tools mount procps socat
 	@BUILD=$(BUILD) scripts/check
 
-.PHONY: needs-build needs-demo needs-check
-needs-build:
-	@scripts/need gcc=gcc libc6-dev=/usr/include/stdio.h binutils=ar
-needs-demo: needs-build
-	@scripts/need nix-bin=nix busybox-static=busybox e2fsprogs=e2fsck dpkg=dpkg-deb
-needs-check: needs-demo
-	@scripts/need clang=clang libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.asan-x86_64.a \
-	    libcmocka-dev=/usr/include/cmocka.h valgrind=valgrind socat=socat squashfs-tools=mksquashfs procps=pgrep
-
-# ---- tests ----------------------------------------------------------------------------------
-
-# Every tests/test_*.c is a program; the other files of tests/ are what they share.
-TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
-SHARED  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
-
-.PHONY: tests
-tests: all $(addprefix $(BUILD)/tests/,$(TESTS)) tests/vectors ## build the test programs
-.PRECIOUS: $(BUILD)/tests/%.o
-
-$(BUILD)/tests/test_agent_%: $(BUILD)/tests/test_agent_%.o $(filter-out %/main.o,$(call objects,agent)) \
-		$(SHARED) $(call objects,port/sim) $(BUILD)/libmvm-guest.a
-	$(call link,-lcmocka)
-
-$(BUILD)/tests/test_host_%: $(BUILD)/tests/test_host_%.o $(filter-out %/main.o,$(call objects,host)) \
-		$(SHARED) $(call objects,port/sim) $(BUILD)/libmvm-guest.a
-	$(call link,-lcmocka)
-
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SHARED) $(call objects,port/sim) $(BUILD)/libmvm-guest.a
-	$(call link,-lcmocka)
-
-.PHONY: tests/vectors
-tests/vectors: $(BUILD)/tests/vectors ## build build/tests/vectors, which replays recorded verdicts
-$(BUILD)/tests/vectors: tests/vectors/vectors.c $(BUILD)/libmvm-guest.a
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(addprefix -I,$(SEES_tests/vectors)) $(LDFLAGS) -o $@ $^
-
-# ---- the rest -------------------------------------------------------------------------------
-
-.PHONY: install
-install: all ## install programs, library and headers below DESTDIR PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/mvm-guest
-	install $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(BUILD)/libmvm-guest.a $(DESTDIR)$(PREFIX)/lib
-	install -m 644 $(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))) $(DESTDIR)$(PREFIX)/include/mvm-guest
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$$(sed -n 's/.*MVM_VERSION "\(.*\)"/\1/p' include/mvm_version.h)|" \
-	    mvm-guest.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/mvm-guest.pc
-
-SOURCES = $(shell git ls-files '*.c' '*.h')
-
-.PHONY: format lint clean help
-format: ## lay the sources out as .clang-format says
-	@scripts/need clang-format=clang-format
-	clang-format -i $(SOURCES)
-
 lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
-	@scripts/need clang-format=clang-format cppcheck=cppcheck clang-tidy=clang-tidy
+	@scripts/need clang-format cppcheck clang-tidy
 	@scripts/lint
+
+format: ## format every C file
+	@scripts/need clang-format
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+INCLUDES := $(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY)))
+
+install: all ## install programs, library, headers and pkg-config file under DESTDIR/PREFIX
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/mvm-guest)
+	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(BUILD)/libmvm-guest.a $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(INCLUDES) $(DESTDIR)$(PREFIX)/include/mvm-guest
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' mvm-guest.pc.in \
+	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/mvm-guest.pc
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
-help: ## this list
-	@sed -n 's/^\([a-z/-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
+help: ## list the targets
+	@sed -n 's/^\([a-z/]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, BUILD, PREFIX, DESTDIR are honoured; V=1 shows commands.'
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(wildcard $(patsubst %.o,%.d,$(call objects,$(MODULES))))
