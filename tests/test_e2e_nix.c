@@ -113,7 +113,7 @@ static void a_build_gives_log_on_stderr_path_on_stdout_and_artifacts(void **stat
     assert_non_null(strstr(e2e_read(e2e_path("a.out/build.log")).bytes, "> to stderr\n"));
     assert_false(e2e_exists(e2e_path("flake/flake.lock")));
     char first[256] = "";
-    strncpy(first, r->out, sizeof first - 1);
+    snprintf(first, sizeof first - 1, "%.200s", r->out);
     r = E2E_TOOL(address, "build", flake, attribute("ok")); /* is there already */
     assert_image(r);
     assert_string_equal(r->out, first);
