@@ -108,7 +108,11 @@ static enum mvm_executor_event answer(struct mvm_executor *x)
 
 static uint64_t heartbeat_at(const struct mvm_executor *x)
 {
-    uint32_t every = x->config->heartbeat_ms;
+    uint64_t every = x->config->heartbeat_ms;
+    /* A host's read time-out is often the build's own: some frame must come well within it. */
+    if (x->timeout_secs != 0 && x->timeout_secs < every / 500) {
+        every = x->timeout_secs * 500;
+    }
     return every == 0 ? UINT64_MAX : x->logged_ms + every;
 }
 
