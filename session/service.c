@@ -186,18 +186,10 @@ static void take_build(struct mvm_service *v, struct mvm_client *c, const struct
 static void take_message(struct mvm_service *v, struct mvm_client *c)
 {
     static const struct mvm_message pong = {.kind = MVM_PONG};
-    switch (c->session.message.kind) {
-    case MVM_BUILD:
+    if (c->session.message.kind == MVM_BUILD) {
         take_build(v, c, &c->session.message.build);
-        break;
-    case MVM_PING:
+    } else { /* PING: the decoder of requests knows no other */
         mvm_session_send(&c->session, &pong);
-        break;
-    case MVM_OK: /* the decoder of requests knows no responses */
-    case MVM_ERR:
-    case MVM_LOG:
-    case MVM_PONG:
-        break;
     }
 }
 
@@ -217,16 +209,13 @@ static void take_frames(struct mvm_service *v, struct mvm_client *c)
         c->active_ms = v->now_ms;
     }
     for (;;) {
-        switch (mvm_session_next(&c->session)) {
-        case MVM_SESSION_MESSAGE:
+        enum mvm_session_event event = mvm_session_next(&c->session);
+        if (event == MVM_SESSION_MESSAGE) {
             take_message(v, c);
-            break;
-        case MVM_SESSION_BAD_FRAME:
+        } else if (event == MVM_SESSION_BAD_FRAME) {
             refuse_frame(c);
-            break;
-        case MVM_SESSION_NOTHING:
-        case MVM_SESSION_ENDED:
-            return;
+        } else {
+            return; /* NOTHING, ENDED */
         }
         c->active_ms = v->now_ms;
     }
@@ -300,7 +289,8 @@ static bool build(struct mvm_service *v)
 {
     struct mvm_client *c = v->queue[0].client;
     for (int lines = 0; lines < MVM_SERVICE_LINES; lines++) {
-        switch (mvm_executor_step(v->executor, v->now_ms)) {
+        enum mvm_executor_event event = mvm_executor_step(v->executor, v->now_ms);
+        switch (event) { /* COVERAGE: each event has its case; a branch for none is never taken */
         case MVM_EXECUTOR_WAIT:
             return false;
         case MVM_EXECUTOR_AGAIN:
@@ -354,7 +344,7 @@ static bool answer(struct mvm_service *v)
 
 static bool drive(struct mvm_service *v)
 {
-    switch (v->state) {
+    switch (v->state) { /* COVERAGE: each state has its case; a branch for none is never taken */
     case MVM_SERVICE_IDLE:
         return begin_build(v);
     case MVM_SERVICE_BUILDING:
@@ -365,7 +355,7 @@ static bool drive(struct mvm_service *v)
     case MVM_SERVICE_ANSWER_LENT:
         return answer(v);
     }
-    return false;
+    return false; /* COVERAGE: each state has returned */
 }
 
 /* ---- a client that holds everybody up ---- */

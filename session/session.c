@@ -121,7 +121,8 @@ void mvm_session_send(struct mvm_session *s, const struct mvm_message *m)
     fill(s);
 }
 
+/* The encoder has nothing then: fill gives an empty buffer whatever is left. */
 bool mvm_session_flushed(const struct mvm_session *s)
 {
-    return s->send_start == s->send_end && mvm_encoder_idle(&s->encoder);
+    return s->send_start == s->send_end;
 }

@@ -216,6 +216,25 @@ static int role_breed(int argc, char **argv)
     return stay();
 }
 
+/* Starts children as fast as it can, each of which starts one of its own; none ignores SIGTERM. */
+static int role_sow(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    for (int i = 0; i < 1000; i++) {
+        if (fork() == 0) {
+            setsid();
+            usleep(500);
+            fork();
+            return stay();
+        }
+        if (i == 20) {
+            say(1, "ready\n");
+        }
+    }
+    return stay();
+}
+
 /* Goes into a cgroup two levels below the build's, which is in the directory `argv[2]`. */
 static int role_subgroup(int argc, char **argv)
 {
@@ -260,6 +279,7 @@ static const struct {
     {"orphan", role_orphan},
     {"chain", role_chain},
     {"breed", role_breed},
+    {"sow", role_sow},
 };
 
 /* ---- helpers ---- */
@@ -594,6 +614,18 @@ static void sigterm_reaches_the_first_process(void **state)
     mvm_posix_fini(&posix);
 }
 
+/* A child born while the signal goes round gets it too. */
+static void one_sigterm_reaches_all_of_a_tree_that_grows(void **state)
+{
+    spawn_in(*state, "sow", NULL);
+    await_ready(1);
+    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), 0);
+    await_remaining(0);
+    assert_pipes_end();
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
 static void a_tree_of_sessions_is_counted_and_killed_whole(void **state)
 {
     spawn_in(*state, "tree", NULL);
@@ -874,6 +906,7 @@ int main(int argc, char **argv)
         ALONE(the_end_of_the_pipes_is_not_the_exit),
         IN_EACH_MODE(a_hidden_grandchild_is_found_and_only_sigkill_ends_it),
         IN_EACH_MODE(sigterm_reaches_the_first_process),
+        IN_EACH_MODE(one_sigterm_reaches_all_of_a_tree_that_grows),
         IN_EACH_MODE(a_tree_of_sessions_is_counted_and_killed_whole),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_cgroup),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_freezing),

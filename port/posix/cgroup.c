@@ -247,14 +247,15 @@ bool mvm_posix_cgroup_kill(struct mvm_posix *p)
 }
 
 /* Freezing takes a moment; who forks before it is done is frozen too, but not yet seen. */
-void mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen)
+bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen)
 {
     if (write_file(p, "cgroup.freeze", frozen ? "1" : "0") != 0) {
-        return;
+        return false;
     }
     for (int i = 0; i < FREEZE_ROUNDS && frozen && !event(p, "frozen 1", false); i++) {
         poll(NULL, 0, FREEZE_ROUND_MS);
     }
+    return true;
 }
 
 /* The first directory in a cgroup's, into name: the cgroups below it. */

@@ -96,8 +96,8 @@ bool mvm_posix_cgroup_populated(const struct mvm_posix *p);
 /* SIGKILL to all in it, at once. False: this kernel cannot. */
 bool mvm_posix_cgroup_kill(struct mvm_posix *p);
 
-/* Stops all in it, or lets them go on; nothing where the kernel cannot (before 5.2). */
-void mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen);
+/* Stops all in it, or lets them go on. False: this kernel cannot (before 5.2). */
+bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen);
 
 /* Removes it, with those made below it. */
 void mvm_posix_cgroup_remove(struct mvm_posix *p);

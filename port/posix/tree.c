@@ -299,19 +299,27 @@ static void stop_all(const struct mvm_posix *p)
     }
 }
 
-static int kill_all(struct mvm_posix *p)
+/* Nobody forks from here to let_go: a child born behind a scan's back would miss the signal. */
+static void hold(struct mvm_posix *p)
 {
-    if (p->cgroup < 0) {
-        stop_all(p);
-        return send_to_all(p, SIGKILL);
-    }
     mvm_posix_adopt(p);
-    if (mvm_posix_cgroup_kill(p)) {
-        return 0;
+    if (p->cgroup < 0 || !mvm_posix_cgroup_freeze(p, true)) {
+        stop_all(p);
     }
-    mvm_posix_cgroup_freeze(p, true);
-    int err = send_to_all(p, SIGKILL);
-    mvm_posix_cgroup_freeze(p, false);
+}
+
+static void let_go(struct mvm_posix *p)
+{
+    if (p->cgroup < 0 || !mvm_posix_cgroup_freeze(p, false)) {
+        send_to_all(p, SIGCONT);
+    }
+}
+
+static int send_at_once(struct mvm_posix *p, int sig)
+{
+    hold(p);
+    int err = send_to_all(p, sig);
+    let_go(p);
     return err;
 }
 
@@ -321,7 +329,13 @@ int mvm_posix_signal_build(void *ctx, enum mvm_signal signal)
     if (p->pid == 0) {
         return 0;
     }
-    int err = signal == MVM_SIGNAL_KILL ? kill_all(p) : send_to_all(p, SIGTERM);
+    if (signal == MVM_SIGNAL_KILL && p->cgroup >= 0) {
+        mvm_posix_adopt(p);
+        if (mvm_posix_cgroup_kill(p)) {
+            return 0;
+        }
+    }
+    int err = send_at_once(p, signal == MVM_SIGNAL_KILL ? SIGKILL : SIGTERM);
     return err == 0 ? 0 : mvm_posix_fail(p, "kill", err);
 }
 
@@ -359,7 +373,7 @@ int mvm_posix_remaining(void *ctx)
 
 void mvm_posix_adopt(struct mvm_posix *p)
 {
-    bool moved = true;
+    bool moved = p->cgroup >= 0;
     for (int i = 0; i < ADOPT_ROUNDS && moved; i++) {
         struct scan s;
         moved = false;
