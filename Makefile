@@ -22,10 +22,11 @@ SEES_port/posix := $(SEES_text) text executor
 SEES_port/sim   := $(SEES_text) text executor
 SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
+SEES_examples/embed := $(SEES_agent)
 SEES_tests      := $(SEES_agent) port/sim
 
 LIBRARY := text codec executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host tests
+MODULES := $(LIBRARY) port/sim agent host examples/embed tests
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(foreach m,$(1),$(wildcard $(m)/*.c)))
 
@@ -73,6 +74,13 @@ $(BUILD)/mvm-builder: $(call objects,host) $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
 
+$(BUILD)/examples/embed/embed: $(BUILD)/examples/embed/embed.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
+.PHONY: examples
+examples: $(BUILD)/examples/embed/embed ## build the embedding examples
+
 # ---- tests ----
 
 # Each tests/test_*.c is a program. Those of agent and host also see and link that program's inner
@@ -102,14 +110,14 @@ $(BUILD)/tests/vectors: tests/vectors/vectors.c $(BUILD)/libmvm-guest.a $(BUILD)
 	$(run)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(SEES_tests)) $(LDFLAGS) -o $@ $< $(filter %.a,$^)
 
 .PHONY: tests tests/vectors
-tests: all $(TESTS) $(BUILD)/tests/vectors ## build the test programs
+tests: all examples $(TESTS) $(BUILD)/tests/vectors ## build the test programs
 tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded frames
 
 .SECONDARY:
 
 # ---- for people ----
 
-.PHONY: demo check lint format install clean help
+.PHONY: demo check cross coverage lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs
 	@$(MAKE) --no-print-directory all
@@ -117,8 +125,17 @@ demo: ## build a real flake with the installed nix, through agent and host tool
 
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
 	@scripts/need gcc libc6-dev binutils clang valgrind libcmocka-dev nix-bin busybox-static \
-	    e2fsprogs squashfs-tools mount procps socat
+	    e2fsprogs squashfs-tools btrfs-progs mount procps socat
 	@BUILD=$(BUILD) scripts/check
+
+cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, emulated; sizes
+	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
+	    libc6-dev-s390x-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+	@BUILD=$(BUILD) scripts/cross
+
+coverage: ## lines and branches that the unit tests reach, by file
+	@scripts/need gcc libc6-dev libcmocka-dev
+	@BUILD=$(BUILD) scripts/coverage
 
 lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
 	@scripts/need clang-format cppcheck clang-tidy

@@ -65,7 +65,9 @@ struct mvm_executor_config {
     const struct mvm_nix_option *nix_options; /* --option NAME VALUE for nix */
     size_t nix_options_len;                   /* up to MVM_NIX_OPTIONS_MAX */
     uint64_t timeout_secs; /* for requests that name none; 0: MVM_TIMEOUT_DEFAULT_SECS */
-    uint32_t heartbeat_ms; /* silence before an empty Log line; 0: no heartbeat */
+    /* Silence before an empty Log line; 0: no heartbeat. Half the build's time-out where that is
+     * less: a host's read time-out is often the same, and it must hear something within it. */
+    uint32_t heartbeat_ms;
 };
 
 /* A build to do; borrowed for the length of start alone. */

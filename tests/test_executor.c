@@ -819,6 +819,28 @@ static void silence_is_broken_by_empty_lines(void **state)
     assert_holds("/build-out/build.log", "");
 }
 
+/* A host whose read time-out is the build's own hears twice within it. */
+static void a_short_time_out_has_its_heartbeats_closer(void **state)
+{
+    (void)state;
+    config.heartbeat_ms = 10000;
+    sim.build.err = NULL;
+    sim.build.out = NULL;
+    sim.build.run_ms = 4500;
+    start_with("path:/f", "a", true, 5);
+    finish();
+    assert_string_equal(log_text, "\n"); /* at 2500 ms */
+
+    setup(state);
+    config.heartbeat_ms = 10000;
+    sim.build.err = NULL;
+    sim.build.out = NULL;
+    sim.build.run_ms = 9000;
+    start_with("path:/f", "a", true, 20); /* its half is the heartbeat: as without */
+    finish();
+    assert_string_equal(log_text, "");
+}
+
 static void a_cancelled_job_ends_cleanly_whenever_it_comes(void **state)
 {
     bool done = false;
@@ -1020,6 +1042,7 @@ int main(void)
         T(one_that_survives_sigkill_is_said_and_left),
         T(a_line_nobody_takes_does_not_stop_the_clock),
         T(silence_is_broken_by_empty_lines),
+        T(a_short_time_out_has_its_heartbeats_closer),
         T(a_cancelled_job_ends_cleanly_whenever_it_comes),
         T(lines_lose_their_ends_and_nothing_else),
         T(a_line_at_the_limit_is_one_and_a_longer_one_is_cut_between_characters),

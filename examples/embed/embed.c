@@ -1,9 +1,11 @@
 /*
  * The library in a program of one's own: a builder that serves one connection on its standard input
  * and output. Give it a socket, a serial line or a pipe:
- *     socat UNIX-LISTEN:/tmp/builder.sock EXEC:build/examples/embed
+ *     socat UNIX-LISTEN:/tmp/builder.sock EXEC:"build/examples/embed/embed /tmp/out"
+ * builds into /tmp/out; without the argument it mounts /dev/vdb as /build-out, as the agent does.
  * An agent for several clients is this with more of the same; an init adds its own children.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "mvm_posix.h"
 #include "mvm_service.h"
 #include <poll.h>
@@ -46,11 +48,14 @@ static void wait_for_events(short client_in, short client_out)
     poll(fds, sizeof fds / sizeof fds[0], ms);
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
     struct mvm_executor_config job = {.out_dir = "/build-out", .out_device = "/dev/vdb"};
     struct mvm_session_memory memory = {in, sizeof in, out, sizeof out, fields, sizeof fields};
 
+    if (argc > 1) {
+        job = (struct mvm_executor_config){.out_dir = argv[1]};
+    }
     signal(SIGPIPE, SIG_IGN);
     mvm_posix_init(&posix, &(struct mvm_posix_config){.subreaper = true});
     mvm_executor_init(&executor, &mvm_posix_port, &posix, &job);
@@ -58,9 +63,12 @@ int main(void)
     struct mvm_client *client = mvm_service_attach(&service, &memory, now_ms());
     struct mvm_session *s = &client->session;
 
-    while (!mvm_service_done(&service, client)) {
+    for (;;) {
         size_t room, len;
         bool more = mvm_service_step(&service, now_ms());
+        if (mvm_service_done(&service, client)) { /* asked between the step and the wait */
+            break;
+        }
         uint8_t *place = mvm_session_room(s, &room);
         const uint8_t *bytes = mvm_session_bytes(s, &len);
         if (!more) {

@@ -1,0 +1,229 @@
+/* Connecting: the handshake of hybrid vsock against whatever the other side may say, and patience. */
+#define _GNU_SOURCE
+#include "connect.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct mvm_waiter waiter;
+static char why_text[256];
+static struct mvm_writer why;
+
+static uint64_t soon(void)
+{
+    return mvm_clock_ms() + 2000;
+}
+
+static int reset(void **state)
+{
+    (void)state;
+    memset(why_text, 0, sizeof why_text);
+    mvm_writer_init(&why, why_text, sizeof why_text - 1);
+    return 0;
+}
+
+/* ---- the handshake ---- */
+
+/* Our end of a pair whose other end has said `answer`, and has closed then where it `hangs_up`. */
+static int peer_saying(const char *answer, bool hangs_up, int *other)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(write(fds[1], answer, strlen(answer)), (ssize_t)strlen(answer));
+    if (hangs_up) {
+        shutdown(fds[1], SHUT_WR);
+    }
+    *other = fds[1];
+    return fds[0];
+}
+
+static bool shake(const char *answer, bool hangs_up, char *asked, char *left)
+{
+    int other;
+    int fd = peer_saying(answer, hangs_up, &other);
+    uint64_t patience_ms = hangs_up ? 2000 : 100;
+    reset(NULL);
+    bool ok = mvm_hybrid_handshake(fd, 21470, &waiter, mvm_clock_ms() + patience_ms, &why);
+    ssize_t n = read(other, asked, 63);
+    asked[n > 0 ? n : 0] = '\0';
+    n = read(fd, left, 63);
+    left[n > 0 ? n : 0] = '\0';
+    close(fd);
+    close(other);
+    return ok;
+}
+
+static void an_ok_line_is_read_and_not_a_byte_more(void **state)
+{
+    static const char *const lines[] = {"OK 1073741824\n", "OK 0\n", "OK 4294967295\n"};
+    char text[64], asked[64], left[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        snprintf(text, sizeof text, "%s\"Pong\"\n", lines[i]);
+        assert_true(shake(text, true, asked, left));
+        assert_string_equal(asked, "CONNECT 21470\n");
+        assert_string_equal(left, "\"Pong\"\n");
+    }
+}
+
+static void any_other_answer_is_told(void **state)
+{
+    static const char no_ok[] = "the answer to CONNECT is no OK line";
+    static const char silent[] = "closed without a word: nobody listens on that port in the guest";
+    static const struct {
+        const char *answer;
+        const char *why;
+    } cases[] = {
+        {"\n", no_ok},
+        {"OK\n", no_ok},
+        {"OK \n", no_ok},
+        {"OK 12\r\n", no_ok},
+        {"OK -1\n", no_ok},
+        {"OK 4294967296\n", no_ok},
+        {"ok 12\n", no_ok},
+        {"ERR 12\n", no_ok},
+        {"OK 00000000000000000000000000001\n", no_ok}, /* one past what an OK line may be */
+        {"\"Pong\"\n", no_ok},
+        {"", silent},
+        {"OK 12", silent},
+    };
+    char asked[64], left[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (shake(cases[i].answer, true, asked, left)) {
+            fail_msg("taken for an OK line: %s", cases[i].answer);
+        }
+        assert_string_equal(why_text, cases[i].why);
+    }
+    assert_true(shake("OK 0000000000000000000000000001\n", true, asked, left)); /* at the limit */
+}
+
+static void a_monitor_that_says_nothing_is_waited_for_so_long(void **state)
+{
+    char asked[64], left[64];
+    (void)state;
+    uint64_t since = mvm_clock_ms();
+    assert_false(shake("OK 1", false, asked, left));
+    assert_string_equal(why_text, "no answer in time");
+    assert_in_range(mvm_clock_ms() - since, 100, 1900);
+}
+
+static void a_signal_ends_the_waiting(void **state)
+{
+    struct mvm_waiter w = waiter;
+    int other;
+    int fd = peer_saying("", false, &other);
+    (void)state;
+    raise(SIGTERM);
+    assert_false(mvm_hybrid_handshake(fd, 1, &w, soon(), &why));
+    assert_string_equal(why_text, "interrupted");
+    assert_int_equal(w.signal, SIGTERM);
+    close(fd);
+    close(other);
+}
+
+/* ---- connections ---- */
+
+static char dir[] = "/tmp/mvm-connect-XXXXXX";
+
+static const char *address(const char *kind, const char *name)
+{
+    static char text[128];
+    snprintf(text, sizeof text, "%s:%s/%s", kind, dir, name);
+    return text;
+}
+
+static bool opened(struct mvm_connection *c, const char *text, uint64_t until_ms)
+{
+    struct mvm_peer p;
+    assert_null(mvm_peer_parse(&p, text));
+    return mvm_connection_open(c, &p, &waiter, until_ms, &why);
+}
+
+static int listen_at(const char *text, int backlog)
+{
+    struct mvm_peer p;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    assert_null(mvm_peer_parse(&p, text));
+    strcpy(name.sun_path, p.path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+static void what_cannot_be_reached_is_told_with_the_call(void **state)
+{
+    struct mvm_connection c;
+    (void)state;
+    assert_false(opened(&c, address("unix", "none"), soon()));
+    assert_string_equal(why_text, "connect: No such file or directory");
+    mvm_connection_close(&c);
+    reset(NULL);
+    close(listen_at(address("unix", "stale"), 1));
+    assert_false(opened(&c, address("unix", "stale"), soon()));
+    assert_string_equal(why_text, "connect: Connection refused");
+    mvm_connection_close(&c);
+    reset(NULL);
+    assert_false(opened(&c, address("serial", "none"), soon()));
+    assert_string_equal(why_text, "open: No such file or directory");
+    mvm_connection_close(&c);
+    mvm_connection_close(&c); /* harmless */
+}
+
+static void a_full_backlog_is_tried_again_until_the_time_is_over(void **state)
+{
+    struct mvm_connection c[3];
+    int fd = listen_at(address("unix", "full"), 0);
+    (void)state;
+    assert_true(opened(&c[0], address("unix", "full"), soon()));
+    assert_false(opened(&c[1], address("unix", "full"), mvm_clock_ms() + 100));
+    assert_string_equal(why_text, "connect: Resource temporarily unavailable");
+    close(accept(fd, NULL, NULL));
+    assert_true(opened(&c[2], address("unix", "full"), soon()));
+    for (int i = 0; i < 3; i++) {
+        mvm_connection_close(&c[i]);
+    }
+    close(fd);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    return mvm_waiter_open(&waiter) && mkdtemp(dir) != NULL ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    static const char *const names[] = {"stale", "full"};
+    char path[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    return rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(an_ok_line_is_read_and_not_a_byte_more, reset),
+        cmocka_unit_test_setup(any_other_answer_is_told, reset),
+        cmocka_unit_test_setup(a_monitor_that_says_nothing_is_waited_for_so_long, reset),
+        cmocka_unit_test_setup(what_cannot_be_reached_is_told_with_the_call, reset),
+        cmocka_unit_test_setup(a_full_backlog_is_tried_again_until_the_time_is_over, reset),
+        cmocka_unit_test_setup(a_signal_ends_the_waiting, reset), /* the last: it stays */
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
