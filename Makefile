@@ -9,6 +9,9 @@ endif
 PREFIX  ?= /usr/local
 BUILD   ?= build
 CFLAGS  ?= -O2 -g
+# The protobuf wire wants nanopb, Debian's or a checkout of it; PROTOBUF=no does without both.
+PROTOBUF   ?= yes
+NANOPB_DIR ?= build/cache/nanopb
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) $(EXTRA_CFLAGS)
 VERSION  = $(shell sed -n 's/^.define MVM_VERSION "\(.*\)"/\1/p' include/mvm_version.h)
@@ -17,7 +20,8 @@ VERSION  = $(shell sed -n 's/^.define MVM_VERSION "\(.*\)"/\1/p' include/mvm_ver
 SEES_text       := include
 SEES_codec      := $(SEES_text) text
 SEES_executor   := $(SEES_text) text
-SEES_session    := $(SEES_codec) codec executor
+SEES_codec/proto := $(SEES_codec) codec
+SEES_session    := $(SEES_codec) codec codec/proto executor
 SEES_port/posix := $(SEES_text) text executor
 SEES_port/sim   := $(SEES_text) text executor
 SEES_agent      := $(SEES_session) session port/posix
@@ -25,10 +29,19 @@ SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_tests      := $(SEES_agent) port/sim
 
-LIBRARY := text codec executor session port/posix
+LIBRARY := text codec codec/proto executor session port/posix
 MODULES := $(LIBRARY) port/sim agent host examples/embed tests
 
-objects = $(patsubst %.c,$(BUILD)/%.o,$(foreach m,$(1),$(wildcard $(m)/*.c)))
+ifeq ($(PROTOBUF),yes)
+LEFT_OUT  := codec/proto/absent.c
+GENERATED := $(addprefix $(BUILD)/codec/proto/,mvm.pb.o pb_common.o pb_decode.o pb_encode.o)
+else
+LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c tests/test_proto.c
+GENERATED :=
+endif
+
+sources = $(filter-out $(LEFT_OUT),$(foreach m,$(1),$(wildcard $(m)/*.c)))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(call sources,$(1)))
 
 # `make V=1` shows the commands.
 ifeq ($(V),1)
@@ -50,17 +63,49 @@ all: $(BUILD)/libmvm-guest.a $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder ## 
 .PHONY: force
 $(BUILD)/flags: force
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' >$@
+	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PROTOBUF)' | cmp -s - $@ || \
+	    echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PROTOBUF)' >$@
 
 define module
 $(BUILD)/$(1)/%.o: $(1)/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	$$(call say,CC   $$@)
-	$$(run)$$(CC) $$(ALL_CFLAGS) -MMD -MP $$(addprefix -I,$(1) $$(SEES_$(1)) $$(SEES_ALSO)) -c -o $$@ $$<
+	$$(run)$$(CC) $$(ALL_CFLAGS) $$(ALSO_FLAGS) -MMD -MP $$(addprefix -I,$(1) $$(SEES_$(1)) $$(SEES_ALSO)) -c -o $$@ $$<
 endef
 $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 
-$(BUILD)/libmvm-guest.a: $(call objects,$(LIBRARY))
+# ---- the protobuf wire ----
+
+build/cache/nanopb/pb.h:
+	@scripts/need nanopb
+	scripts/nanopb $(@D)
+
+$(BUILD)/codec/proto/mvm.pb.h $(BUILD)/codec/proto/mvm.pb.c &: codec/proto/mvm.proto codec/proto/mvm.options \
+		| $(NANOPB_DIR)/pb.h
+	@mkdir -p $(@D)
+	$(call say,GEN  $@)
+	$(run)$(or $(wildcard $(NANOPB_DIR)/generator/nanopb_generator),nanopb_generator.py) -q -Q '#include "%s"' \
+	    -D $(@D) -I codec/proto mvm.proto
+
+# nanopb, the same for whoever includes its headers: no texts nobody would see.
+NANOPB_FLAGS := -DPB_NO_ERRMSG
+
+ifeq ($(PROTOBUF),yes)
+$(call objects,codec/proto): SEES_ALSO := $(BUILD)/codec/proto $(NANOPB_DIR)
+$(call objects,codec/proto): ALSO_FLAGS := $(NANOPB_FLAGS)
+$(call objects,codec/proto): $(BUILD)/codec/proto/mvm.pb.h
+endif
+
+# Other people's code, with their warnings.
+theirs = $(run)$(CC) -std=c11 $(CFLAGS) $(EXTRA_CFLAGS) $(NANOPB_FLAGS) -w -I$(NANOPB_DIR) -I$(@D) -c -o $@
+$(BUILD)/codec/proto/pb_%.o: $(BUILD)/codec/proto/mvm.pb.h $(BUILD)/flags
+	$(call say,CC   $@)
+	$(theirs) $(NANOPB_DIR)/pb_$*.c
+$(BUILD)/codec/proto/mvm.pb.o: $(BUILD)/codec/proto/mvm.pb.c $(BUILD)/flags
+	$(call say,CC   $@)
+	$(theirs) $<
+
+$(BUILD)/libmvm-guest.a: $(call objects,$(LIBRARY)) $(GENERATED)
 	$(call say,AR   $@)
 	$(run)rm -f $@ && $(AR) rcs $@ $^
 
@@ -85,7 +130,7 @@ examples: $(BUILD)/examples/embed/embed ## build the embedding examples
 
 # Each tests/test_*.c is a program. Those of agent and host also see and link that program's inner
 # parts; support*.c and the simulated port go with all.
-TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+TESTS   := $(patsubst %.c,$(BUILD)/%,$(filter-out $(LEFT_OUT),$(wildcard tests/test_*.c)))
 SUPPORT := $(call objects,port/sim) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support*.c)) $(BUILD)/libmvm-guest.a
 but_main = $(filter-out %/main.o,$(call objects,$(1)))
 
@@ -119,13 +164,13 @@ tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded 
 
 .PHONY: demo check cross coverage lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
-	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs
+	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) scripts/demo
 
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
 	@scripts/need gcc libc6-dev binutils clang valgrind libcmocka-dev nix-bin busybox-static \
-	    e2fsprogs squashfs-tools btrfs-progs mount procps socat
+	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler
 	@BUILD=$(BUILD) scripts/check
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, emulated; sizes
@@ -134,7 +179,7 @@ cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, e
 	@BUILD=$(BUILD) scripts/cross
 
 coverage: ## lines and branches that the unit tests reach, by file
-	@scripts/need gcc libc6-dev libcmocka-dev
+	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler
 	@BUILD=$(BUILD) scripts/coverage
 
 lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
@@ -160,6 +205,6 @@ clean: ## remove everything that was built
 
 help: ## list the targets
 	@sed -n 's/^\([a-z/]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
-	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, BUILD, PREFIX, DESTDIR are honoured; V=1 shows commands.'
+	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, DESTDIR are honoured; V=1 shows commands.'
 
 -include $(wildcard $(patsubst %.o,%.d,$(call objects,$(MODULES))))

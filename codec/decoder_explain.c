@@ -19,20 +19,31 @@ static const struct phrase phrases[] = {
     [MVM_DECODER_EXTRA_ELEMENT] = {"more elements than fields", ""},
     [MVM_DECODER_FIELD_TOO_LONG] = {"", " too long"},
     [MVM_DECODER_FRAME_TOO_LONG] = {"frame too long", ""},
+    [MVM_DECODER_NO_PREFIX] = {"not a length-prefixed message", ""},
+    [MVM_DECODER_COMPRESSED] = {"compressed message", ""},
+    [MVM_DECODER_NOT_PROTOBUF] = {"malformed protobuf message", ""},
+    [MVM_DECODER_NOT_UTF8] = {"invalid UTF-8 in ", ""},
+    [MVM_DECODER_CUT_SHORT] = {"unexpected end", ""},
 };
+
+void mvm_decoder_error_explain(enum mvm_decoder_error error, enum mvm_json_error json_error,
+                               const char *field, uint32_t at, struct mvm_writer *w)
+{
+    mvm_writer_add(w, "parse error: ");
+    if (error == MVM_DECODER_JSON) {
+        mvm_writer_add(w, mvm_json_error_text(json_error));
+    } else if (error == MVM_DECODER_WRONG_TYPE && field == NULL) {
+        mvm_writer_add(w, "a variant's fields are neither an object nor an array");
+    } else {
+        mvm_writer_add(w, phrases[error].before);
+        mvm_writer_add(w, field != NULL ? field : "");
+        mvm_writer_add(w, phrases[error].behind);
+    }
+    mvm_writer_add(w, " at byte ");
+    mvm_writer_add_u64(w, at);
+}
 
 void mvm_decoder_explain(const struct mvm_decoder *d, struct mvm_writer *w)
 {
-    mvm_writer_add(w, "parse error: ");
-    if (d->error == MVM_DECODER_JSON) {
-        mvm_writer_add(w, mvm_json_error_text(d->json_error));
-    } else if (d->error == MVM_DECODER_WRONG_TYPE && d->field == NULL) {
-        mvm_writer_add(w, "a variant's fields are neither an object nor an array");
-    } else {
-        mvm_writer_add(w, phrases[d->error].before);
-        mvm_writer_add(w, d->field != NULL ? d->field : "");
-        mvm_writer_add(w, phrases[d->error].behind);
-    }
-    mvm_writer_add(w, " at byte ");
-    mvm_writer_add_u64(w, d->error_at);
+    mvm_decoder_error_explain(d->error, d->json_error, d->field, d->error_at, w);
 }

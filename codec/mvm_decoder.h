@@ -51,11 +51,17 @@ enum mvm_decoder_error {
     MVM_DECODER_EXTRA_ELEMENT,   /* an array longer than the variant has fields */
     MVM_DECODER_FIELD_TOO_LONG,  /* `field` is over its limit, or over the field buffer */
     MVM_DECODER_FRAME_TOO_LONG,  /* MVM_REQUEST_FRAME_MAX, MVM_RESPONSE_FRAME_MAX */
+    /* the protobuf wire alone, see mvm_proto.h */
+    MVM_DECODER_NO_PREFIX,    /* a frame that begins with neither 00 nor 01; its line is skipped */
+    MVM_DECODER_COMPRESSED,   /* the flag says so; no compression was agreed on */
+    MVM_DECODER_NOT_PROTOBUF, /* malformed, or a field of another wire type than the schema's */
+    MVM_DECODER_NOT_UTF8,     /* in the string `field` */
+    MVM_DECODER_CUT_SHORT,    /* the stream ended inside the frame */
 };
 
 /* What a field buffer must hold for no field to be refused below its limit. The fields of a
  * request share it; a response has one, and its limit is the buffer. */
-#define MVM_REQUEST_FIELDS_CAP  (MVM_FLAKE_REF_MAX + MVM_ATTR_MAX)
+#define MVM_REQUEST_FIELDS_CAP  (MVM_FLAKE_REF_MAX + MVM_ATTR_MAX + MVM_PROTO_SLACK)
 #define MVM_RESPONSE_FIELDS_CAP (3 * MVM_LOG_LINE_MAX) /* each bad byte of a line as U+FFFD */
 
 /* The longest name that a message knows, "timeout_secs". */
@@ -97,5 +103,9 @@ enum mvm_decoder_status mvm_decoder_finish(struct mvm_decoder *d);
  * what, which field, and at which byte. It fits 160 bytes.
  */
 void mvm_decoder_explain(const struct mvm_decoder *d, struct mvm_writer *w);
+
+/* The same from the parts, for the other wire's decoder. `field` may be NULL. */
+void mvm_decoder_error_explain(enum mvm_decoder_error error, enum mvm_json_error json_error,
+                               const char *field, uint32_t at, struct mvm_writer *w);
 
 #endif

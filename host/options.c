@@ -26,7 +26,8 @@ const char mvm_host_help[] =
     "                    stdout\n"
     "    --timeout SECONDS\n"
     "                    give up after so long; 0: never [the agent's default]\n"
-    "  --json            print the frames as they come to stdout, and no log or store path\n"
+    "  --json            print the frames as JSON lines to stdout, and no log or store path\n"
+    "  --wire json|proto how to speak to the agent [json]\n"
     "  --version         print the version\n"
     "  --help            print this\n"
     "\n"
@@ -35,13 +36,14 @@ const char mvm_host_help[] =
     "answer · 130 after Ctrl-C: the connection is closed, which cancels the build.\n";
 
 /* Options by number, above every character. */
-enum { TO = 256, FOR, TIMEOUT, JSON, VERSION, HELP };
+enum { TO = 256, FOR, TIMEOUT, JSON, WIRE, VERSION, HELP };
 
 static const struct option names[] = {
     {"to", required_argument, NULL, TO},
     {"for", required_argument, NULL, FOR},
     {"json", no_argument, NULL, JSON},
     {"timeout", required_argument, NULL, TIMEOUT},
+    {"wire", required_argument, NULL, WIRE},
     {"version", no_argument, NULL, VERSION},
     {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0},
@@ -67,6 +69,20 @@ static bool take_to(struct mvm_host_options *o, const char *text)
     return wrong == NULL || mistake(wrong, text);
 }
 
+static bool take_wire(struct mvm_host_options *o, const char *text)
+{
+    if (strcmp(text, "json") == 0) {
+        o->wire = MVM_WIRE_JSON;
+    } else if (strcmp(text, "proto") != 0) {
+        return mistake("the wire is json or proto", text);
+    } else if (!mvm_proto_present) {
+        return mistake("this build has no protobuf wire", text);
+    } else {
+        o->wire = MVM_WIRE_PROTO;
+    }
+    return true;
+}
+
 static bool take_option(struct mvm_host_options *o, struct given *given, int option,
                         const char *value)
 {
@@ -84,6 +100,8 @@ static bool take_option(struct mvm_host_options *o, struct given *given, int opt
     case JSON:
         o->json = true;
         return true;
+    case WIRE:
+        return take_wire(o, value);
     case HELP:
         o->command = MVM_HOST_HELP;
         return true;
@@ -95,7 +113,7 @@ static bool take_option(struct mvm_host_options *o, struct given *given, int opt
     }
 }
 
-/* The JSON wire carries text: other bytes would reach the agent changed. */
+/* Both wires carry text here: other bytes would reach the agent changed. */
 static bool is_utf8(const char *text)
 {
     struct mvm_utf8 state = {0};
@@ -150,6 +168,7 @@ bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
     struct given given = {0};
     memset(o, 0, sizeof *o);
     o->for_secs = MVM_WAIT_FOR_SECS;
+    o->wire = MVM_WIRE_JSON;
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (!take_option(o, &given, option, optarg)) {
             return false;
@@ -161,5 +180,10 @@ bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
     if (!take_command(o, &given, argc - optind, argv + optind)) {
         return false;
     }
-    return o->address != NULL || mistake("give the agent's address: --to ADDRESS", "");
+    if (o->address == NULL) {
+        return mistake("give the agent's address: --to ADDRESS", "");
+    }
+    /* Lengths cannot be found again after a host that went in mid-frame; lines can. */
+    return o->peer.kind != MVM_PEER_SERIAL || o->wire == MVM_WIRE_JSON ||
+           mistake("a serial line carries --wire json alone", o->address);
 }

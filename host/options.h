@@ -3,6 +3,7 @@
 #define MVM_HOST_OPTIONS_H
 
 #include "address.h"
+#include "mvm_session.h"
 
 enum mvm_host_command {
     MVM_HOST_PING,
@@ -25,6 +26,7 @@ struct mvm_host_options {
     uint64_t timeout_secs; /* BUILD, where has_timeout; 0: no limit */
     uint64_t for_secs;     /* WAIT */
     bool json;
+    enum mvm_wire wire; /* JSON or PROTO */
 };
 
 /* False: a mistake, which has been told on stderr. */

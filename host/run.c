@@ -67,7 +67,7 @@ static bool receive(struct mvm_run *r)
     }
     ssize_t n = read(r->connection.fd, room, cap);
     if (n > 0) {
-        if (r->options->json) {
+        if (r->options->json && r->options->wire == MVM_WIRE_JSON) {
             mvm_sink_add(&r->out, (struct mvm_text){(const char *)room, (size_t)n});
         }
         mvm_session_received(&r->session, (size_t)n);
@@ -120,11 +120,28 @@ static enum arrival move_bytes(struct mvm_run *r, uint64_t until_ms)
     return ARRIVED;
 }
 
+/* With --json, what came in other words than JSON. */
+static void show_as_json(struct mvm_run *r)
+{
+    uint8_t part[512];
+    struct mvm_encoder e;
+    if (!r->options->json || r->options->wire == MVM_WIRE_JSON) {
+        return;
+    }
+    mvm_encoder_init(&e);
+    mvm_encoder_start(&e, &r->session.message);
+    while (!mvm_encoder_idle(&e)) {
+        size_t n = mvm_encoder_pull(&e, part, sizeof part);
+        mvm_sink_add(&r->out, (struct mvm_text){(const char *)part, n});
+    }
+}
+
 static enum arrival next_message(struct mvm_run *r, uint64_t until_ms)
 {
     for (;;) {
         switch (mvm_session_next(&r->session)) {
         case MVM_SESSION_MESSAGE:
+            show_as_json(r);
             return ARRIVED;
         case MVM_SESSION_BAD_FRAME:
             tell_bad_frame(r);
@@ -156,6 +173,7 @@ static bool open_connection(struct mvm_run *r, uint64_t until_ms)
     struct mvm_writer why;
     mvm_writer_init(&why, r->why_text, sizeof r->why_text);
     mvm_session_init(&r->session, MVM_RESPONSES, &memory);
+    mvm_session_speak(&r->session, r->options->wire);
     mvm_sink_flush(&r->err);
     bool open = mvm_connection_open(&r->connection, &r->options->peer, &r->waiter, until_ms, &why);
     mvm_writer_finish(&why);

@@ -33,6 +33,12 @@
 #define MVM_RESPONSE_FRAME_MAX (16u << 20)
 #endif
 
+/* Bytes that a protobuf request may take besides its two texts: tags, lengths, the time-out, and
+ * fields this version does not know. Past it: the frame is refused, skipped as it streams by. */
+#ifndef MVM_PROTO_SLACK
+#define MVM_PROTO_SLACK 256
+#endif
+
 /* Levels of nesting inside the value of an unknown field. Takes one bit of decoder state each.
  * Past it: the frame is refused, "nested too deep". */
 #ifndef MVM_NESTING_MAX

@@ -19,6 +19,7 @@
 
 #include "mvm_decoder.h"
 #include "mvm_encoder.h"
+#include "mvm_proto.h"
 
 /* The caller's memory. `fields`: see mvm_decoder.h, MVM_REQUEST_FIELDS_CAP and
  * MVM_RESPONSE_FIELDS_CAP. */
@@ -38,12 +39,27 @@ enum mvm_session_event {
     MVM_SESSION_ENDED,       /* the peer's half has ended and every frame of it has been taken */
 };
 
-/* Read `message` and `sent`; the rest is the session's own. */
+/* How a connection's frames are written down. Its first byte tells; a session answers in kind, and
+ * a frame of the other wire later on is a bad frame. */
+enum mvm_wire {
+    MVM_WIRE_OPEN, /* nothing has come yet; JSON for what goes out before */
+    MVM_WIRE_JSON,
+    MVM_WIRE_PROTO,
+};
+
+/* Read `message`, `sent` and `wire`; the rest is the session's own. */
 struct mvm_session {
     struct mvm_message message; /* after MESSAGE */
     uint64_t sent;              /* bytes handed to the transport since init */
-    struct mvm_decoder decoder;
-    struct mvm_encoder encoder;
+    enum mvm_wire wire;
+    union {
+        struct mvm_decoder json_decoder;
+        struct mvm_proto_decoder proto_decoder;
+    };
+    union {
+        struct mvm_encoder json_encoder;
+        struct mvm_proto_encoder proto_encoder;
+    };
     struct mvm_session_memory memory;
     size_t receive_start; /* received bytes not yet decoded: [start, end) */
     size_t receive_end;
@@ -57,6 +73,10 @@ struct mvm_session {
 /* `direction`: which messages come in. An agent's session takes MVM_REQUESTS. */
 void mvm_session_init(struct mvm_session *s, enum mvm_direction direction,
                       const struct mvm_session_memory *memory);
+
+/* Chooses the wire for a side that speaks first, right after init: MVM_WIRE_JSON or, in a build
+ * that has it (mvm_proto_present), MVM_WIRE_PROTO. */
+void mvm_session_speak(struct mvm_session *s, enum mvm_wire wire);
 
 /* ---- transport side ---- */
 

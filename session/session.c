@@ -1,6 +1,58 @@
-/* One connection: received bytes through the decoder, messages through the encoder. */
+/* One connection: received bytes through its wire's decoder, messages through its encoder. */
 #include "mvm_session.h"
 #include <string.h>
+
+/* ---- the two wires ---- */
+
+static void begin_decoding(struct mvm_session *s)
+{
+    const struct mvm_session_memory *m = &s->memory;
+    if (s->wire == MVM_WIRE_PROTO) {
+        mvm_proto_decoder_init(&s->proto_decoder, s->direction, m->fields, m->fields_cap);
+    } else {
+        mvm_decoder_init(&s->json_decoder, s->direction, m->fields, m->fields_cap);
+    }
+}
+
+static void begin_wire(struct mvm_session *s, enum mvm_wire wire)
+{
+    s->wire = wire;
+    begin_decoding(s);
+    if (wire == MVM_WIRE_PROTO) {
+        s->proto_encoder = (struct mvm_proto_encoder){.len = 0};
+    } else {
+        mvm_encoder_init(&s->json_encoder);
+    }
+}
+
+static enum mvm_decoder_status decode(struct mvm_session *s, const uint8_t *bytes, size_t len,
+                                      size_t *used)
+{
+    if (s->wire == MVM_WIRE_OPEN) {
+        begin_wire(s, mvm_proto_begins(bytes[0]) ? MVM_WIRE_PROTO : MVM_WIRE_JSON);
+    }
+    return s->wire == MVM_WIRE_PROTO ? mvm_proto_decoder_push(&s->proto_decoder, bytes, len, used)
+                                     : mvm_decoder_push(&s->json_decoder, bytes, len, used);
+}
+
+static enum mvm_decoder_status end_decoding(struct mvm_session *s)
+{
+    return s->wire == MVM_WIRE_PROTO ? mvm_proto_decoder_finish(&s->proto_decoder)
+                                     : mvm_decoder_finish(&s->json_decoder);
+}
+
+static const struct mvm_message *decoded(const struct mvm_session *s)
+{
+    return s->wire == MVM_WIRE_PROTO ? &s->proto_decoder.message : &s->json_decoder.message;
+}
+
+static size_t encode(struct mvm_session *s, uint8_t *out, size_t cap)
+{
+    return s->wire == MVM_WIRE_PROTO ? mvm_proto_encoder_pull(&s->proto_encoder, out, cap)
+                                     : mvm_encoder_pull(&s->json_encoder, out, cap);
+}
+
+/* ---- life ---- */
 
 void mvm_session_init(struct mvm_session *s, enum mvm_direction direction,
                       const struct mvm_session_memory *memory)
@@ -8,8 +60,12 @@ void mvm_session_init(struct mvm_session *s, enum mvm_direction direction,
     memset(s, 0, sizeof *s);
     s->memory = *memory;
     s->direction = direction;
-    mvm_decoder_init(&s->decoder, direction, memory->fields, memory->fields_cap);
-    mvm_encoder_init(&s->encoder);
+    begin_wire(s, MVM_WIRE_OPEN);
+}
+
+void mvm_session_speak(struct mvm_session *s, enum mvm_wire wire)
+{
+    begin_wire(s, wire);
 }
 
 /* ---- transport side ---- */
@@ -37,8 +93,13 @@ void mvm_session_peer_ended(struct mvm_session *s)
 
 void mvm_session_peer_changed(struct mvm_session *s)
 {
-    if (s->receive_start == s->receive_end) {
-        mvm_decoder_init(&s->decoder, s->direction, s->memory.fields, s->memory.fields_cap);
+    if (s->receive_start < s->receive_end) {
+        return;
+    }
+    if (mvm_session_can_send(s)) {
+        begin_wire(s, MVM_WIRE_OPEN);
+    } else {
+        begin_decoding(s);
     }
 }
 
@@ -50,8 +111,7 @@ const uint8_t *mvm_session_bytes(const struct mvm_session *s, size_t *len)
 
 static void fill(struct mvm_session *s)
 {
-    s->send_end += mvm_encoder_pull(&s->encoder, s->memory.send + s->send_end,
-                                    s->memory.send_cap - s->send_end);
+    s->send_end += encode(s, s->memory.send + s->send_end, s->memory.send_cap - s->send_end);
 }
 
 void mvm_session_sent(struct mvm_session *s, size_t len)
@@ -71,7 +131,7 @@ static enum mvm_session_event event_of(struct mvm_session *s, enum mvm_decoder_s
     if (status == MVM_DECODER_BAD_FRAME) {
         return MVM_SESSION_BAD_FRAME;
     }
-    s->message = s->decoder.message;
+    s->message = *decoded(s);
     return MVM_SESSION_MESSAGE;
 }
 
@@ -82,9 +142,8 @@ enum mvm_session_event mvm_session_next(struct mvm_session *s)
     }
     while (s->receive_start < s->receive_end) {
         size_t used;
-        enum mvm_decoder_status status =
-            mvm_decoder_push(&s->decoder, s->memory.receive + s->receive_start,
-                             s->receive_end - s->receive_start, &used);
+        enum mvm_decoder_status status = decode(s, s->memory.receive + s->receive_start,
+                                                s->receive_end - s->receive_start, &used);
         s->receive_start += used;
         if (status != MVM_DECODER_PARTIAL) {
             return event_of(s, status);
@@ -92,7 +151,7 @@ enum mvm_session_event mvm_session_next(struct mvm_session *s)
     }
     if (s->peer_ended && !s->finished) {
         s->finished = true;
-        enum mvm_decoder_status status = mvm_decoder_finish(&s->decoder);
+        enum mvm_decoder_status status = end_decoding(s);
         if (status != MVM_DECODER_PARTIAL) {
             return event_of(s, status);
         }
@@ -102,7 +161,12 @@ enum mvm_session_event mvm_session_next(struct mvm_session *s)
 
 void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w)
 {
-    mvm_decoder_explain(&s->decoder, w);
+    if (s->wire == MVM_WIRE_PROTO) {
+        const struct mvm_proto_decoder *d = &s->proto_decoder;
+        mvm_decoder_error_explain(d->error, MVM_JSON_FINE, d->field, d->error_at, w);
+    } else {
+        mvm_decoder_explain(&s->json_decoder, w);
+    }
 }
 
 bool mvm_session_ended(const struct mvm_session *s)
@@ -112,12 +176,17 @@ bool mvm_session_ended(const struct mvm_session *s)
 
 bool mvm_session_can_send(const struct mvm_session *s)
 {
-    return mvm_encoder_idle(&s->encoder);
+    return s->wire == MVM_WIRE_PROTO ? mvm_proto_encoder_idle(&s->proto_encoder)
+                                     : mvm_encoder_idle(&s->json_encoder);
 }
 
 void mvm_session_send(struct mvm_session *s, const struct mvm_message *m)
 {
-    mvm_encoder_start(&s->encoder, m);
+    if (s->wire == MVM_WIRE_PROTO) {
+        mvm_proto_encoder_start(&s->proto_encoder, m);
+    } else {
+        mvm_encoder_start(&s->json_encoder, m);
+    }
     fill(s);
 }
 

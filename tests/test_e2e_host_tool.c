@@ -77,6 +77,8 @@ static void a_mistake_ends_with_2_and_says_what(void **state)
         {{"--to", "vsock:3", "ping"}, "vsock:3"},
         {{"--to", "unix:/x", "wait", "--for", "x"}, "x"},
         {{"--to", "unix:/x", "--nonsense", "ping"}, "nonsense"},
+        {{"--to", "unix:/x", "--wire", "xml", "ping"}, "json or proto"},
+        {{"--to", "serial:/x", "--wire", "proto", "ping"}, "serial"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -205,6 +207,22 @@ static void json_prints_the_frames_as_they_came(void **state)
     assert_int_equal(strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Err\":", 33), 0);
     assert_int_equal(r->out[r->out_len - 1], '\n');
     r = E2E_TOOL(unix_address, "--json", "ping");
+    assert_int_equal(exit_status(r), STATUS_OK);
+    assert_string_equal(r->out, E2E_PONG "\n");
+}
+
+static void over_the_protobuf_wire_it_is_the_same_and_lines_cross_unharmed(void **state)
+{
+    (void)state;
+    start("printf 'a\\033\\377\\n'; seq 20000; exit 3");
+    const struct e2e_result *r = E2E_TOOL(unix_address, "--wire", "proto", "build", "flake", "attr");
+    assert_int_equal(exit_status(r), STATUS_ERR);
+    assert_memory_equal(r->err, "a\033\377\n1\n2\n", 8); /* a byte that is no UTF-8, too */
+    assert_non_null(strstr(r->err, "\n20000\nmvm-builder: nix build failed (exit status: 3): "));
+    r = E2E_TOOL(unix_address, "--wire=proto", "--json", "build", "flake", "attr");
+    assert_int_equal(strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Log\":", 33), 0);
+    assert_non_null(strstr(r->out, "\n{\"Err\":{\"message\":\"nix build failed"));
+    r = E2E_TOOL(unix_address, "--wire=proto", "--json", "ping");
     assert_int_equal(exit_status(r), STATUS_OK);
     assert_string_equal(r->out, E2E_PONG "\n");
 }
@@ -372,6 +390,7 @@ int main(void)
         E2E_TEST(wait_ends_when_the_agent_is_there),
         E2E_TEST(wait_gives_up_after_the_time_it_was_given),
         E2E_TEST(json_prints_the_frames_as_they_came),
+        E2E_TEST(over_the_protobuf_wire_it_is_the_same_and_lines_cross_unharmed),
         E2E_TEST(empty_log_lines_are_not_shown),
         E2E_TEST(a_flood_is_passed_on_whole),
         E2E_TEST(words_with_quotes_and_beyond_ascii_arrive_as_given),

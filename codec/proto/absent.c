@@ -1,0 +1,48 @@
+/* A build without nanopb (make PROTOBUF=no): the wire is not there, and sessions never choose it.
+ */
+#include "mvm_proto.h"
+
+const bool mvm_proto_present = false;
+
+void mvm_proto_decoder_init(struct mvm_proto_decoder *d, enum mvm_direction direction, char *fields,
+                            size_t cap)
+{
+    (void)direction;
+    (void)fields;
+    (void)cap;
+    *d = (struct mvm_proto_decoder){0};
+}
+
+enum mvm_decoder_status mvm_proto_decoder_push(struct mvm_proto_decoder *d, const uint8_t *bytes,
+                                               size_t len, size_t *used)
+{
+    (void)d;
+    (void)bytes;
+    *used = len;
+    return MVM_DECODER_PARTIAL;
+}
+
+enum mvm_decoder_status mvm_proto_decoder_finish(struct mvm_proto_decoder *d)
+{
+    (void)d;
+    return MVM_DECODER_PARTIAL;
+}
+
+void mvm_proto_encoder_start(struct mvm_proto_encoder *e, const struct mvm_message *m)
+{
+    (void)m;
+    e->len = 0;
+}
+
+size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t cap)
+{
+    (void)e;
+    (void)out;
+    (void)cap;
+    return 0;
+}
+
+bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e)
+{
+    return e->len == 0;
+}

@@ -1,0 +1,175 @@
+/*
+ * Messages → length-prefixed protobuf. nanopb writes the whole frame each time, into a stream that
+ * lets through only the part that the room is for: what was written already is counted, what comes
+ * later stops it. So nothing is buffered and any room will do; a frame is some ten writes to such a
+ * stream, most of one or two bytes.
+ */
+#include "mvm.pb.h"
+#include "mvm_proto.h"
+#include "mvm_utf8.h"
+#include <pb_encode.h>
+#include <string.h>
+
+/* The part [from, to) of a frame, wanted at `out`. */
+struct window {
+    uint8_t *out;
+    size_t at; /* position in the frame */
+    size_t from;
+    size_t to;
+};
+
+static bool write_window(pb_ostream_t *stream, const pb_byte_t *bytes, size_t len)
+{
+    struct window *w = stream->state;
+    size_t begin = w->at > w->from ? w->at : w->from;
+    size_t end = w->at + len < w->to ? w->at + len : w->to;
+    if (begin < end) {
+        memcpy(w->out + (begin - w->from), bytes + (begin - w->at), end - begin);
+    }
+    w->at += len;
+    return w->at < w->to; /* false ends the encoding: the room is full */
+}
+
+/* ---- texts ---------------------------------------------------------------------------------- */
+
+/* The next stretch of a text as it goes out: well-formed characters, or one U+FFFD for a maximal
+ * subpart of what is no UTF-8. A protobuf string must be sound; peers refuse the message else. */
+static struct mvm_text next_stretch(struct mvm_text *left)
+{
+    size_t sound = 0;
+    while (sound < left->len) {
+        int n = mvm_utf8_next((const uint8_t *)left->bytes + sound, left->len - sound);
+        if (n > 0) {
+            sound += (size_t)n;
+            continue;
+        }
+        if (sound > 0) {
+            break;
+        }
+        size_t bad = n < 0 ? (size_t)-n : left->len;
+        left->bytes += bad;
+        left->len -= bad;
+        return (struct mvm_text){"\xef\xbf\xbd", 3};
+    }
+    struct mvm_text stretch = {left->bytes, sound};
+    left->bytes += sound;
+    left->len -= sound;
+    return stretch;
+}
+
+static bool write_string(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+    const struct mvm_text *text = *arg;
+    struct mvm_text left = *text;
+    uint64_t len = 0;
+    while (left.len > 0) {
+        len += next_stretch(&left).len;
+    }
+    if (!pb_encode_tag_for_field(stream, field) || !pb_encode_varint(stream, len)) {
+        return false;
+    }
+    left = *text;
+    while (left.len > 0) {
+        struct mvm_text stretch = next_stretch(&left);
+        if (!pb_write(stream, (const pb_byte_t *)stretch.bytes, stretch.len)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool write_bytes(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+    const struct mvm_text *text = *arg;
+    return pb_encode_tag_for_field(stream, field) &&
+           pb_encode_string(stream, (const pb_byte_t *)text->bytes, text->len);
+}
+
+/* proto3 leaves an empty text out. */
+static pb_callback_t writes(const struct mvm_text *text,
+                            bool (*write)(pb_ostream_t *, const pb_field_t *, void *const *))
+{
+    union {
+        const struct mvm_text *text;
+        void *arg;
+    } borrowed = {text}; /* nanopb's arguments are not const; write_* only read */
+    return (pb_callback_t){.funcs.encode = text->len > 0 ? write : NULL, .arg = borrowed.arg};
+}
+
+/* ---- messages ------------------------------------------------------------------------------- */
+
+static bool encode_request(pb_ostream_t *stream, const struct mvm_message *m)
+{
+    mvm_guest_v1_Request request = mvm_guest_v1_Request_init_zero;
+    request.which_kind = mvm_guest_v1_Request_ping_tag;
+    if (m->kind == MVM_BUILD) {
+        request.which_kind = mvm_guest_v1_Request_build_tag;
+        request.kind.build.flake_ref = writes(&m->build.flake_ref, write_string);
+        request.kind.build.attr = writes(&m->build.attr, write_string);
+        request.kind.build.has_timeout_secs = m->build.has_timeout;
+        request.kind.build.timeout_secs = m->build.timeout_secs;
+    }
+    return pb_encode(stream, mvm_guest_v1_Request_fields, &request);
+}
+
+static bool encode_response(pb_ostream_t *stream, const struct mvm_message *m)
+{
+    mvm_guest_v1_Response response = mvm_guest_v1_Response_init_zero;
+    if (m->kind == MVM_OK) {
+        response.which_kind = mvm_guest_v1_Response_ok_tag;
+        response.kind.ok.out_path = writes(&m->text, write_string);
+    } else if (m->kind == MVM_ERR) {
+        response.which_kind = mvm_guest_v1_Response_err_tag;
+        response.kind.err.message = writes(&m->text, write_string);
+    } else if (m->kind == MVM_LOG) {
+        response.which_kind = mvm_guest_v1_Response_log_tag;
+        response.kind.log.line = writes(&m->text, write_bytes);
+    } else {
+        response.which_kind = mvm_guest_v1_Response_pong_tag;
+    }
+    return pb_encode(stream, mvm_guest_v1_Response_fields, &response);
+}
+
+static bool encode(pb_ostream_t *stream, const struct mvm_message *m)
+{
+    bool request = m->kind == MVM_BUILD || m->kind == MVM_PING;
+    return request ? encode_request(stream, m) : encode_response(stream, m);
+}
+
+/* ---- frames --------------------------------------------------------------------------------- */
+
+void mvm_proto_encoder_start(struct mvm_proto_encoder *e, const struct mvm_message *m)
+{
+    pb_ostream_t sizing = PB_OSTREAM_SIZING;
+    e->message = *m;
+    encode(&sizing, m);
+    e->done = 0;
+    e->len = MVM_PROTO_PREFIX + (uint32_t)sizing.bytes_written;
+}
+
+bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e)
+{
+    return e->len == 0;
+}
+
+size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t cap)
+{
+    uint32_t left = e->len - e->done;
+    uint32_t n = cap < left ? (uint32_t)cap : left;
+    if (n == 0) {
+        return 0;
+    }
+    struct window w = {out, 0, e->done, (size_t)e->done + n};
+    pb_ostream_t stream = {.callback = write_window, .state = &w, .max_size = SIZE_MAX};
+    uint32_t len = e->len - MVM_PROTO_PREFIX;
+    const pb_byte_t prefix[MVM_PROTO_PREFIX] = {0, (pb_byte_t)(len >> 24), (pb_byte_t)(len >> 16),
+                                                (pb_byte_t)(len >> 8), (pb_byte_t)len};
+    if (write_window(&stream, prefix, sizeof prefix)) {
+        encode(&stream, &e->message); /* ends early when the room is full */
+    }
+    e->done += n;
+    if (e->done == e->len) {
+        e->done = e->len = 0;
+    }
+    return n;
+}

@@ -1,0 +1,69 @@
+/*
+ * The protobuf wire: gRPC's length-prefixed message (a byte 00, the length as u32 big-endian, the
+ * message of mvm.proto), by nanopb. Binary-safe: a Log line crosses with any bytes.
+ *
+ * The decoder gathers one message in the caller's field buffer and hands it out as pointers into
+ * it; a length over the buffer is an error for that frame alone, whose bytes are skipped as they
+ * stream by. Standard protobuf rules hold: unknown fields are skipped, of a field that stands
+ * twice the last value counts, an absent text is empty. The encoder needs no buffer: it writes
+ * whatever part of the frame the room is for.
+ *
+ * Same use and same statuses as mvm_decoder.h and mvm_encoder.h. No heap, no recursion over the
+ * two levels of the schema.
+ */
+#ifndef MVM_PROTO_H
+#define MVM_PROTO_H
+
+#include "mvm_decoder.h"
+#include "mvm_message.h"
+
+/* Whether this build has nanopb (make PROTOBUF=no leaves it out). Without it sessions take every
+ * connection for JSON lines, and nothing below does anything. */
+extern const bool mvm_proto_present;
+
+/* Bytes in front of a message: the compressed flag, always 0, and its length. */
+enum { MVM_PROTO_PREFIX = 5 };
+
+struct mvm_proto_decoder {
+    struct mvm_message message; /* after MESSAGE; texts in the field buffer until the next push */
+    enum mvm_decoder_error error;
+    const char *field;
+    uint32_t error_at; /* byte in the frame, prefix included */
+    /* the decoder's own */
+    uint8_t *frame;
+    uint32_t cap;
+    uint32_t len;  /* of the message, from the prefix */
+    uint32_t have; /* bytes of prefix or message that have come */
+    uint8_t direction;
+    uint8_t state;
+    bool compressed;
+};
+
+/* `fields[0 … cap-1]` holds one message: no longer one is taken. */
+void mvm_proto_decoder_init(struct mvm_proto_decoder *d, enum mvm_direction direction, char *fields,
+                            size_t cap);
+enum mvm_decoder_status mvm_proto_decoder_push(struct mvm_proto_decoder *d, const uint8_t *bytes,
+                                               size_t len, size_t *used);
+
+/* The stream has ended; inside a frame that is a BAD_FRAME. */
+enum mvm_decoder_status mvm_proto_decoder_finish(struct mvm_proto_decoder *d);
+
+struct mvm_proto_encoder {
+    struct mvm_message message;
+    uint32_t len;  /* of the whole frame; 0: idle */
+    uint32_t done; /* bytes of it that were written */
+};
+
+/* The texts of `m`, below 4 GiB together, are borrowed until the encoder is idle. */
+void mvm_proto_encoder_start(struct mvm_proto_encoder *e, const struct mvm_message *m);
+size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t cap);
+bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e);
+
+/* Whether a connection's first byte begins this wire: no JSON text begins with 00, nor with the 01
+ * of a compressed message, which is refused as such. */
+static inline bool mvm_proto_begins(uint8_t byte)
+{
+    return mvm_proto_present && byte <= 1;
+}
+
+#endif

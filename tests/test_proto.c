@@ -1,0 +1,481 @@
+/* The protobuf wire: frames in any cut and any room, limits, bad frames, and protoc as the judge.
+ */
+#define _GNU_SOURCE
+#include "mvm_proto.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char fields[MVM_REQUEST_FIELDS_CAP];
+static uint8_t wire[1 << 17];
+static struct mvm_proto_decoder decoder;
+
+static struct mvm_text text(const char *s)
+{
+    return mvm_text_from(s);
+}
+
+/* One of each, with the texts that matter: absent, empty, long, not ASCII, any bytes. */
+static const struct mvm_message samples[] = {
+    {.kind = MVM_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}},
+    {.kind = MVM_BUILD, .build = {{"path:/x?dir=\xc3\xa9", 14}, {"", 0}, false, 0}},
+    {.kind = MVM_BUILD, .build = {{".", 1}, {"x", 1}, true, UINT64_MAX}},
+    {.kind = MVM_BUILD, .build = {{".", 1}, {"x", 1}, true, 0}},
+    {.kind = MVM_PING},
+    {.kind = MVM_OK, .text = {"/nix/store/x", 12}},
+    {.kind = MVM_ERR, .text = {"no", 2}},
+    {.kind = MVM_LOG, .text = {"a\0\xff\x1b[0m", 7}},
+    {.kind = MVM_LOG, .text = {"", 0}},
+    {.kind = MVM_PONG},
+};
+
+enum { SAMPLES = sizeof samples / sizeof samples[0] };
+
+static enum mvm_direction direction_of(const struct mvm_message *m)
+{
+    return m->kind == MVM_BUILD || m->kind == MVM_PING ? MVM_REQUESTS : MVM_RESPONSES;
+}
+
+static size_t encode(const struct mvm_message *m, uint8_t *out, size_t room)
+{
+    struct mvm_proto_encoder e;
+    size_t at = 0;
+    mvm_proto_encoder_start(&e, m);
+    while (!mvm_proto_encoder_idle(&e)) {
+        size_t n = mvm_proto_encoder_pull(&e, out + at, room);
+        assert_in_range(n, 1, room);
+        at += n;
+    }
+    return at;
+}
+
+static void begin(enum mvm_direction direction)
+{
+    mvm_proto_decoder_init(&decoder, direction, fields, sizeof fields);
+}
+
+/* Pushes all of it, `step` bytes at a time; returns the last thing said, and counts all. */
+static enum mvm_decoder_status push(const uint8_t *bytes, size_t len, size_t step, int *said)
+{
+    enum mvm_decoder_status last = MVM_DECODER_PARTIAL;
+    *said = 0;
+    while (len > 0) {
+        size_t used = 0;
+        size_t n = step < len ? step : len;
+        enum mvm_decoder_status status = mvm_proto_decoder_push(&decoder, bytes, n, &used);
+        assert_in_range(used, 1, n);
+        if (status != MVM_DECODER_PARTIAL) {
+            last = status;
+            ++*said;
+        }
+        bytes += used;
+        len -= used;
+    }
+    return last;
+}
+
+static enum mvm_decoder_status push_once(const uint8_t *bytes, size_t len)
+{
+    int said;
+    enum mvm_decoder_status status = push(bytes, len, len, &said);
+    assert_int_equal(said, 1);
+    return status;
+}
+
+static void assert_text(struct mvm_text got, struct mvm_text want)
+{
+    assert_int_equal(got.len, want.len);
+    if (want.len > 0) {
+        assert_memory_equal(got.bytes, want.bytes, want.len);
+    }
+}
+
+static void assert_message(const struct mvm_message *got, const struct mvm_message *want)
+{
+    assert_int_equal(got->kind, want->kind);
+    if (want->kind == MVM_BUILD) {
+        assert_text(got->build.flake_ref, want->build.flake_ref);
+        assert_text(got->build.attr, want->build.attr);
+        assert_int_equal(got->build.has_timeout, want->build.has_timeout);
+        assert_true(got->build.timeout_secs == want->build.timeout_secs);
+    } else {
+        assert_text(got->text, want->text);
+    }
+}
+
+static void assert_goes_on(void)
+{
+    static const uint8_t ping[] = {0, 0, 0, 0, 2, 0x12, 0};
+    static const uint8_t pong[] = {0, 0, 0, 0, 2, 0x22, 0};
+    bool requests = decoder.direction == MVM_REQUESTS;
+    assert_int_equal(push_once(requests ? ping : pong, sizeof ping), MVM_DECODER_MESSAGE);
+    assert_int_equal(decoder.message.kind, requests ? MVM_PING : MVM_PONG);
+}
+
+/* A frame around a message's bytes. */
+static size_t frame(const uint8_t *message, size_t len, uint8_t flag)
+{
+    const uint8_t prefix[] = {flag, (uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
+                              (uint8_t)len};
+    memcpy(wire, prefix, sizeof prefix);
+    memcpy(wire + sizeof prefix, message, len);
+    return sizeof prefix + len;
+}
+
+/* ---- what goes right ---- */
+
+static void every_message_survives_any_cut_and_any_room(void **state)
+{
+    static uint8_t whole[256];
+    (void)state;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        size_t len = encode(&samples[i], whole, sizeof whole);
+        for (size_t room = 1; room <= len; room++) {
+            int said;
+            assert_int_equal(encode(&samples[i], wire, room), len);
+            assert_memory_equal(wire, whole, len);
+            begin(direction_of(&samples[i]));
+            assert_int_equal(push(wire, len, room, &said), MVM_DECODER_MESSAGE);
+            assert_int_equal(said, 1);
+            assert_message(&decoder.message, &samples[i]);
+        }
+    }
+}
+
+static void text_that_is_no_utf8_goes_out_sound_but_for_log_lines(void **state)
+{
+    (void)state;
+    struct mvm_message m = {.kind = MVM_ERR, .text = {"a\xffz\xe2\x82", 5}};
+    begin(MVM_RESPONSES);
+    assert_int_equal(push_once(wire, encode(&m, wire, 3)), MVM_DECODER_MESSAGE);
+    assert_text(decoder.message.text, text("a\xef\xbf\xbdz\xef\xbf\xbd"));
+}
+
+static void unknown_fields_are_skipped(void **state)
+{
+    /* varint 15 · fixed64 14 · bytes 13 · fixed32 12, around and inside a Build */
+    static const uint8_t message[] = {0x78, 0x05, 0x71, 1,    2, 3,    4, 5,    6, 7,
+                                      8,    0x0a, 12,   0x6a, 2, 0xff, 0, 0x0a, 1, '.',
+                                      0x12, 1,    'x',  0x78, 1, 0x65, 1, 2,    3, 4};
+    (void)state;
+    begin(MVM_REQUESTS);
+    assert_int_equal(push_once(wire, frame(message, sizeof message, 0)), MVM_DECODER_MESSAGE);
+    assert_text(decoder.message.build.flake_ref, text("."));
+    assert_text(decoder.message.build.attr, text("x"));
+}
+
+static void of_a_field_that_stands_twice_the_last_value_counts(void **state)
+{
+    static const uint8_t message[] = {0x0a, 6, 0x12, 1, 'x', 0x0a, 1, 'a',
+                                      0x0a, 5, 0x0a, 1, 'b', 0x18, 9};
+    (void)state;
+    begin(MVM_REQUESTS);
+    assert_int_equal(push_once(wire, frame(message, sizeof message, 0)), MVM_DECODER_MESSAGE);
+    assert_text(decoder.message.build.flake_ref, text("b"));
+    assert_text(decoder.message.build.attr, text("x"));
+    assert_true(decoder.message.build.has_timeout);
+    assert_int_equal(decoder.message.build.timeout_secs, 9);
+}
+
+static void of_two_kinds_the_last_one_counts_alone(void **state)
+{
+    static const uint8_t message[] = {0x0a, 3, 0x0a, 1, 'a', 0x12, 0};
+    (void)state;
+    begin(MVM_RESPONSES); /* Ok, then Err without a text */
+    assert_int_equal(push_once(wire, frame(message, sizeof message, 0)), MVM_DECODER_MESSAGE);
+    assert_int_equal(decoder.message.kind, MVM_ERR);
+    assert_int_equal(decoder.message.text.len, 0);
+}
+
+/* ---- what goes wrong ---- */
+
+struct bad {
+    const char *name;
+    uint8_t message[16];
+    size_t len;
+    uint8_t flag;
+    enum mvm_decoder_error error;
+};
+
+static const struct bad bad_frames[] = {
+    {"an empty message", {0}, 0, 0, MVM_DECODER_UNKNOWN_VARIANT},
+    {"only an unknown field", {0x78, 1}, 2, 0, MVM_DECODER_UNKNOWN_VARIANT},
+    {"compressed", {0x12, 0}, 2, 1, MVM_DECODER_COMPRESSED},
+    {"compressed and empty", {0}, 0, 1, MVM_DECODER_COMPRESSED},
+    {"a text as a varint", {0x0a, 2, 0x08, 1}, 4, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a text as a fixed32", {0x0a, 5, 0x0d, 1, 2, 3, 4}, 7, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a time-out as a text", {0x0a, 3, 0x1a, 1, 'x'}, 5, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a Build as a varint", {0x08, 1}, 2, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a varint of eleven bytes",
+     {0x0a, 12, 0x18, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1},
+     14,
+     0,
+     MVM_DECODER_NOT_PROTOBUF},
+    {"a group", {0x0b, 0x0c}, 2, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"field number 0", {0x02, 0}, 2, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a length past the end", {0x0a, 9, 0x0a, 1, 'x'}, 5, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a text past its message", {0x0a, 3, 0x0a, 9, 'x'}, 5, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"flake_ref that is no UTF-8", {0x0a, 3, 0x0a, 1, 0xff}, 5, 0, MVM_DECODER_NOT_UTF8},
+    {"attr that is no UTF-8", {0x0a, 3, 0x12, 1, 0xc3}, 5, 0, MVM_DECODER_NOT_UTF8},
+};
+
+static void a_bad_frame_is_refused_alone(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad_frames / sizeof bad_frames[0]; i++) {
+        const struct bad *b = &bad_frames[i];
+        size_t len = frame(b->message, b->len, b->flag);
+        for (size_t step = 1; step <= len; step++) {
+            int said;
+            begin(MVM_REQUESTS);
+            enum mvm_decoder_status status = push(wire, len, step, &said);
+            if (status != MVM_DECODER_BAD_FRAME || said != 1 || decoder.error != b->error) {
+                fail_msg("%s: said %d, status %d, error %d", b->name, said, (int)status,
+                         (int)decoder.error);
+            }
+            assert_goes_on();
+        }
+    }
+}
+
+static void responses_with_strings_that_are_no_utf8_are_refused(void **state)
+{
+    static const uint8_t ok[] = {0x0a, 3, 0x0a, 1, 0xff};
+    static const uint8_t err[] = {0x12, 3, 0x0a, 1, 0xff};
+    (void)state;
+    begin(MVM_RESPONSES);
+    assert_int_equal(push_once(wire, frame(ok, sizeof ok, 0)), MVM_DECODER_BAD_FRAME);
+    assert_string_equal(decoder.field, "out_path");
+    assert_int_equal(push_once(wire, frame(err, sizeof err, 0)), MVM_DECODER_BAD_FRAME);
+    assert_string_equal(decoder.field, "message");
+    assert_goes_on();
+}
+
+static void a_frame_cut_short_by_the_end_is_refused(void **state)
+{
+    (void)state;
+    size_t len = encode(&samples[0], wire, sizeof wire);
+    for (size_t cut = 0; cut < len; cut++) {
+        int said;
+        begin(MVM_REQUESTS);
+        push(wire, cut, len, &said);
+        assert_int_equal(said, 0);
+        enum mvm_decoder_status status = mvm_proto_decoder_finish(&decoder);
+        assert_int_equal(status, cut == 0 ? MVM_DECODER_PARTIAL : MVM_DECODER_BAD_FRAME);
+        if (cut > 0) {
+            assert_int_equal(decoder.error, MVM_DECODER_CUT_SHORT);
+            assert_int_equal(decoder.error_at, cut);
+        }
+        assert_goes_on();
+    }
+}
+
+static void a_flipped_bit_in_a_message_hurts_no_later_frame(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        size_t len = encode(&samples[i], wire, sizeof wire);
+        for (size_t bit = 8 * MVM_PROTO_PREFIX; bit < 8 * len; bit++) {
+            int said;
+            wire[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            begin(direction_of(&samples[i]));
+            push(wire, len, len, &said);
+            assert_int_equal(said, 1);
+            assert_goes_on();
+            wire[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+    }
+}
+
+static void lines_on_this_wire_are_refused_one_by_one(void **state)
+{
+    static const char lines[] = "\"Ping\"\n{\"x\":1}\n\n";
+    int said;
+    (void)state;
+    begin(MVM_REQUESTS);
+    assert_int_equal(push((const uint8_t *)lines, sizeof lines - 1, 1, &said),
+                     MVM_DECODER_BAD_FRAME);
+    assert_int_equal(said, 3);
+    assert_int_equal(decoder.error, MVM_DECODER_NO_PREFIX);
+    assert_goes_on();
+    assert_int_equal(push((const uint8_t *)lines, 3, 3, &said), MVM_DECODER_BAD_FRAME);
+    assert_int_equal(mvm_proto_decoder_finish(&decoder), MVM_DECODER_PARTIAL);
+    assert_goes_on();
+}
+
+/* ---- limits ---- */
+
+static size_t build_of(size_t flake_ref_len, size_t attr_len)
+{
+    static char ref[MVM_FLAKE_REF_MAX + 1];
+    static char attr[MVM_ATTR_MAX + 1];
+    memset(ref, 'r', sizeof ref);
+    memset(attr, 'a', sizeof attr);
+    struct mvm_message m = {.kind = MVM_BUILD,
+                            .build = {{ref, flake_ref_len}, {attr, attr_len}, true, UINT64_MAX}};
+    return encode(&m, wire, sizeof wire);
+}
+
+static void fields_at_their_limits_are_taken_and_one_more_byte_is_not(void **state)
+{
+    (void)state;
+    begin(MVM_REQUESTS);
+    assert_int_equal(push_once(wire, build_of(MVM_FLAKE_REF_MAX, MVM_ATTR_MAX)),
+                     MVM_DECODER_MESSAGE);
+    assert_int_equal(push_once(wire, build_of(MVM_FLAKE_REF_MAX + 1, 1)), MVM_DECODER_BAD_FRAME);
+    assert_int_equal(decoder.error, MVM_DECODER_FIELD_TOO_LONG);
+    assert_string_equal(decoder.field, "flake_ref");
+    assert_int_equal(push_once(wire, build_of(1, MVM_ATTR_MAX + 1)), MVM_DECODER_BAD_FRAME);
+    assert_int_equal(decoder.error, MVM_DECODER_FIELD_TOO_LONG);
+    assert_string_equal(decoder.field, "attr");
+    assert_goes_on();
+}
+
+static void a_message_as_long_as_the_buffer_is_taken_and_one_byte_more_is_skipped(void **state)
+{
+    static uint8_t message[MVM_REQUEST_FIELDS_CAP + 1];
+    (void)state;
+    for (size_t over = 0; over <= 1; over++) {
+        /* a Ping, and an unknown field that fills the rest */
+        size_t len = MVM_REQUEST_FIELDS_CAP + over;
+        size_t rest = len - 2 - 3;
+        memset(message, 0, sizeof message);
+        message[0] = 0x12;
+        message[2] = 0x6a;
+        message[3] = (uint8_t)(0x80 | (rest & 0x7f));
+        message[4] = (uint8_t)(rest >> 7);
+        begin(MVM_REQUESTS);
+        assert_int_equal(push_once(wire, frame(message, len, 0)),
+                         over == 0 ? MVM_DECODER_MESSAGE : MVM_DECODER_BAD_FRAME);
+        if (over > 0) {
+            assert_int_equal(decoder.error, MVM_DECODER_FRAME_TOO_LONG);
+        }
+        assert_goes_on();
+    }
+}
+
+static void a_huge_length_is_refused_at_once_and_skipped_without_a_buffer(void **state)
+{
+    static const uint8_t prefixes[][5] = {{0, 0x80, 0, 0, 0}, {0, 0xff, 0xff, 0xff, 0xff}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        int said;
+        begin(MVM_REQUESTS);
+        assert_int_equal(push_once(prefixes[i], 5), MVM_DECODER_BAD_FRAME);
+        assert_int_equal(decoder.error, MVM_DECODER_FRAME_TOO_LONG);
+        uint64_t left = i == 0 ? 0x80000000u : 0xffffffffu;
+        while (left > 0) {
+            size_t n = left < sizeof wire ? (size_t)left : sizeof wire;
+            push(wire, n, n, &said);
+            assert_int_equal(said, 0);
+            left -= n;
+        }
+        assert_goes_on();
+    }
+}
+
+/* ---- Google's own implementation as the judge ---- */
+
+static void run_protoc(const char *mode, const char *type, const char *from, const char *to)
+{
+    char command[512];
+    snprintf(command, sizeof command, "protoc --%s=mvm.guest.v1.%s -Icodec/proto mvm.proto <%s >%s",
+             mode, type, from, to);
+    assert_int_equal(system(command), 0);
+}
+
+static size_t read_file(const char *path, void *buf, size_t cap)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(buf, 1, cap, f);
+    fclose(f);
+    return n;
+}
+
+static void write_file(const char *path, const void *bytes, size_t len)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, len, f), len);
+    fclose(f);
+}
+
+struct judged {
+    const char *words; /* protoc's text form */
+    struct mvm_message message;
+};
+
+static const struct judged judged[] = {
+    {"build {\n  flake_ref: \"/build-in\"\n  attr: \"a.b\"\n  timeout_secs: 1800\n}\n",
+     {.kind = MVM_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}}},
+    {"build {\n  flake_ref: \"\\303\\251\"\n}\n",
+     {.kind = MVM_BUILD, .build = {{"\xc3\xa9", 2}, {"", 0}, false, 0}}},
+    {"build {\n  timeout_secs: 0\n}\n", {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, true, 0}}},
+    {"build {\n}\n", {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, false, 0}}},
+    {"ping {\n}\n", {.kind = MVM_PING}},
+    {"ok {\n  out_path: \"/nix/store/x\"\n}\n", {.kind = MVM_OK, .text = {"/nix/store/x", 12}}},
+    {"err {\n  message: \"no\"\n}\n", {.kind = MVM_ERR, .text = {"no", 2}}},
+    {"log {\n  line: \"a\\000\\377\\033\"\n}\n", {.kind = MVM_LOG, .text = {"a\0\xff\x1b", 4}}},
+    {"log {\n}\n", {.kind = MVM_LOG, .text = {"", 0}}},
+    {"pong {\n}\n", {.kind = MVM_PONG}},
+};
+
+static void protoc_reads_what_we_write_and_we_read_what_it_writes(void **state)
+{
+    char dir[] = "/tmp/mvm-proto.XXXXXX";
+    char a[64];
+    char b[64];
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(a, sizeof a, "%s/a", dir);
+    snprintf(b, sizeof b, "%s/b", dir);
+    for (size_t i = 0; i < sizeof judged / sizeof judged[0]; i++) {
+        const struct judged *j = &judged[i];
+        const char *type = direction_of(&j->message) == MVM_REQUESTS ? "Request" : "Response";
+        static char words[1024];
+        static uint8_t bytes[1024];
+
+        size_t len = encode(&j->message, wire, sizeof wire);
+        write_file(a, wire + MVM_PROTO_PREFIX, len - MVM_PROTO_PREFIX);
+        run_protoc("decode", type, a, b);
+        words[read_file(b, words, sizeof words - 1)] = '\0';
+        assert_string_equal(words, j->words);
+
+        write_file(a, j->words, strlen(j->words));
+        run_protoc("encode", type, a, b);
+        size_t n = read_file(b, bytes, sizeof bytes);
+        begin(direction_of(&j->message));
+        assert_int_equal(push_once(wire, frame(bytes, n, 0)), MVM_DECODER_MESSAGE);
+        assert_message(&decoder.message, &j->message);
+    }
+    unlink(a);
+    unlink(b);
+    rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_message_survives_any_cut_and_any_room),
+        cmocka_unit_test(text_that_is_no_utf8_goes_out_sound_but_for_log_lines),
+        cmocka_unit_test(unknown_fields_are_skipped),
+        cmocka_unit_test(of_a_field_that_stands_twice_the_last_value_counts),
+        cmocka_unit_test(of_two_kinds_the_last_one_counts_alone),
+        cmocka_unit_test(a_bad_frame_is_refused_alone),
+        cmocka_unit_test(responses_with_strings_that_are_no_utf8_are_refused),
+        cmocka_unit_test(a_frame_cut_short_by_the_end_is_refused),
+        cmocka_unit_test(a_flipped_bit_in_a_message_hurts_no_later_frame),
+        cmocka_unit_test(lines_on_this_wire_are_refused_one_by_one),
+        cmocka_unit_test(fields_at_their_limits_are_taken_and_one_more_byte_is_not),
+        cmocka_unit_test(a_message_as_long_as_the_buffer_is_taken_and_one_byte_more_is_skipped),
+        cmocka_unit_test(a_huge_length_is_refused_at_once_and_skipped_without_a_buffer),
+        cmocka_unit_test(protoc_reads_what_we_write_and_we_read_what_it_writes),
+    };
+    return cmocka_run_group_tests_name("the protobuf wire", tests, NULL, NULL);
+}
