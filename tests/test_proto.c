@@ -1,13 +1,9 @@
-/* The protobuf wire: frames in any cut and any room, limits, bad frames, and protoc as the judge.
- */
-#define _GNU_SOURCE
+/* The protobuf wire: frames in any cut and any room, limits, bad frames. */
 #include "mvm_proto.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -379,86 +375,6 @@ static void a_huge_length_is_refused_at_once_and_skipped_without_a_buffer(void *
     }
 }
 
-/* ---- Google's own implementation as the judge ---- */
-
-static void run_protoc(const char *mode, const char *type, const char *from, const char *to)
-{
-    char command[512];
-    snprintf(command, sizeof command, "protoc --%s=mvm.guest.v1.%s -Icodec/proto mvm.proto <%s >%s",
-             mode, type, from, to);
-    assert_int_equal(system(command), 0);
-}
-
-static size_t read_file(const char *path, void *buf, size_t cap)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    size_t n = fread(buf, 1, cap, f);
-    fclose(f);
-    return n;
-}
-
-static void write_file(const char *path, const void *bytes, size_t len)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, len, f), len);
-    fclose(f);
-}
-
-struct judged {
-    const char *words; /* protoc's text form */
-    struct mvm_message message;
-};
-
-static const struct judged judged[] = {
-    {"build {\n  flake_ref: \"/build-in\"\n  attr: \"a.b\"\n  timeout_secs: 1800\n}\n",
-     {.kind = MVM_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}}},
-    {"build {\n  flake_ref: \"\\303\\251\"\n}\n",
-     {.kind = MVM_BUILD, .build = {{"\xc3\xa9", 2}, {"", 0}, false, 0}}},
-    {"build {\n  timeout_secs: 0\n}\n", {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, true, 0}}},
-    {"build {\n}\n", {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, false, 0}}},
-    {"ping {\n}\n", {.kind = MVM_PING}},
-    {"ok {\n  out_path: \"/nix/store/x\"\n}\n", {.kind = MVM_OK, .text = {"/nix/store/x", 12}}},
-    {"err {\n  message: \"no\"\n}\n", {.kind = MVM_ERR, .text = {"no", 2}}},
-    {"log {\n  line: \"a\\000\\377\\033\"\n}\n", {.kind = MVM_LOG, .text = {"a\0\xff\x1b", 4}}},
-    {"log {\n}\n", {.kind = MVM_LOG, .text = {"", 0}}},
-    {"pong {\n}\n", {.kind = MVM_PONG}},
-};
-
-static void protoc_reads_what_we_write_and_we_read_what_it_writes(void **state)
-{
-    char dir[] = "/tmp/mvm-proto.XXXXXX";
-    char a[64];
-    char b[64];
-    (void)state;
-    assert_non_null(mkdtemp(dir));
-    snprintf(a, sizeof a, "%s/a", dir);
-    snprintf(b, sizeof b, "%s/b", dir);
-    for (size_t i = 0; i < sizeof judged / sizeof judged[0]; i++) {
-        const struct judged *j = &judged[i];
-        const char *type = direction_of(&j->message) == MVM_REQUESTS ? "Request" : "Response";
-        static char words[1024];
-        static uint8_t bytes[1024];
-
-        size_t len = encode(&j->message, wire, sizeof wire);
-        write_file(a, wire + MVM_PROTO_PREFIX, len - MVM_PROTO_PREFIX);
-        run_protoc("decode", type, a, b);
-        words[read_file(b, words, sizeof words - 1)] = '\0';
-        assert_string_equal(words, j->words);
-
-        write_file(a, j->words, strlen(j->words));
-        run_protoc("encode", type, a, b);
-        size_t n = read_file(b, bytes, sizeof bytes);
-        begin(direction_of(&j->message));
-        assert_int_equal(push_once(wire, frame(bytes, n, 0)), MVM_DECODER_MESSAGE);
-        assert_message(&decoder.message, &j->message);
-    }
-    unlink(a);
-    unlink(b);
-    rmdir(dir);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,7 +391,6 @@ int main(void)
         cmocka_unit_test(fields_at_their_limits_are_taken_and_one_more_byte_is_not),
         cmocka_unit_test(a_message_as_long_as_the_buffer_is_taken_and_one_byte_more_is_skipped),
         cmocka_unit_test(a_huge_length_is_refused_at_once_and_skipped_without_a_buffer),
-        cmocka_unit_test(protoc_reads_what_we_write_and_we_read_what_it_writes),
     };
     return cmocka_run_group_tests_name("the protobuf wire", tests, NULL, NULL);
 }
