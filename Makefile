@@ -183,8 +183,9 @@ coverage: ## lines and branches that the unit tests reach, by file
 	@BUILD=$(BUILD) scripts/coverage
 
 lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
-	@scripts/need clang-format cppcheck clang-tidy
-	@scripts/lint
+	@scripts/need clang-format cppcheck clang-tidy nanopb
+	@$(MAKE) --no-print-directory $(BUILD)/libmvm-guest.a >/dev/null
+	@BUILD=$(BUILD) scripts/lint
 
 format: ## format every C file
 	@scripts/need clang-format

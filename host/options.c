@@ -39,14 +39,10 @@ const char mvm_host_help[] =
 enum { TO = 256, FOR, TIMEOUT, JSON, WIRE, VERSION, HELP };
 
 static const struct option names[] = {
-    {"to", required_argument, NULL, TO},
-    {"for", required_argument, NULL, FOR},
-    {"json", no_argument, NULL, JSON},
-    {"timeout", required_argument, NULL, TIMEOUT},
-    {"wire", required_argument, NULL, WIRE},
-    {"version", no_argument, NULL, VERSION},
-    {"help", no_argument, NULL, HELP},
-    {NULL, 0, NULL, 0},
+    {"to", required_argument, NULL, TO},     {"for", required_argument, NULL, FOR},
+    {"json", no_argument, NULL, JSON},       {"timeout", required_argument, NULL, TIMEOUT},
+    {"wire", required_argument, NULL, WIRE}, {"version", no_argument, NULL, VERSION},
+    {"help", no_argument, NULL, HELP},       {NULL, 0, NULL, 0},
 };
 
 static bool mistake(const char *what, const char *about)

@@ -1,6 +1,7 @@
 /*
- * Unknown things, for harnesses: a variable without a value is any value to CBMC, a function without a
- * body returns any. What holds pointers is given memory of any size, and its invariant is assumed.
+ * Unknown things, for harnesses: a variable without a value is any value to CBMC, a function
+ * without a body returns any. What holds pointers is given memory of any size, and its invariant is
+ * assumed.
  */
 #ifndef MVM_ANY_H
 #define MVM_ANY_H
@@ -11,8 +12,8 @@
 #define assume(condition)         __CPROVER_assume(condition)
 #define prove(condition, meaning) __CPROVER_assert(condition, meaning)
 
-/* What a harness must be able to come to, or its assumptions are too many. Looked at in a run of its
- * own, where each of these must "fail". */
+/* What a harness must be able to come to, or its assumptions are too many. Looked at in a run of
+ * its own, where each of these must "fail". */
 #ifdef LOOK_FOR_POSSIBLE
 #define possible(condition, meaning) __CPROVER_assert(!(condition), "possible: " meaning)
 #else

@@ -1,8 +1,8 @@
 /*
- * What is always true of a parser, a decoder, an encoder, a writer, between two calls: predicates in
- * plain C. Each harness takes any state for which one holds, makes one step with any input, and has it
- * hold again. They are strong enough for that, and no stronger than needed: they say what memory
- * safety leans on.
+ * What is always true of a parser, a decoder, an encoder, a writer, between two calls: predicates
+ * in plain C. Each harness takes any state for which one holds, makes one step with any input, and
+ * has it hold again. They are strong enough for that, and no stronger than needed: they say what
+ * memory safety leans on.
  *
  * A state's number stands here under a name with its machine's prefix, as two machines both have a
  * START; the harness that includes a machine's .c asserts that the numbers are the same.
@@ -234,7 +234,8 @@ static inline bool mvm_decoder_owns(const struct mvm_decoder *d, const struct mv
 static inline bool mvm_decoder_message_invariant(const struct mvm_decoder *d)
 {
     const struct mvm_message *m = &d->message;
-    if (d->direction == MVM_REQUESTS ? m->kind > MVM_PING : m->kind < MVM_OK || m->kind > MVM_PONG) {
+    if (d->direction == MVM_REQUESTS ? m->kind > MVM_PING
+                                     : m->kind < MVM_OK || m->kind > MVM_PONG) {
         return false;
     }
     if (m->kind == MVM_BUILD) {
@@ -374,12 +375,12 @@ static inline bool mvm_message_invariant(const struct mvm_message *m)
 /* The message that a step belongs to. */
 static inline enum mvm_kind mvm_encoder_kind(const struct mvm_encoder *e)
 {
-    return e->step < ENCODER_PING   ? MVM_BUILD
+    return e->step < ENCODER_PING    ? MVM_BUILD
            : e->step == ENCODER_PING ? MVM_PING
-           : e->step < ENCODER_ERR  ? MVM_OK
-           : e->step < ENCODER_LOG  ? MVM_ERR
-           : e->step < ENCODER_PONG ? MVM_LOG
-                                    : MVM_PONG;
+           : e->step < ENCODER_ERR   ? MVM_OK
+           : e->step < ENCODER_LOG   ? MVM_ERR
+           : e->step < ENCODER_PONG  ? MVM_LOG
+                                     : MVM_PONG;
 }
 
 /* Bytes of the text that the step ends with; 0 where it has none. */

@@ -2,7 +2,8 @@
 #include "../text/json.c"
 #include "any.h"
 
-#define SAME(number) _Static_assert((int)JSON_##number == (int)number, "json.c numbers its states so")
+#define SAME(number)                                                                               \
+    _Static_assert((int)JSON_##number == (int)number, "json.c numbers its states so")
 SAME(START);
 SAME(VALUE);
 SAME(FIRST_VALUE);

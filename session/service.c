@@ -108,6 +108,7 @@ struct mvm_client *mvm_service_attach(struct mvm_service *v,
 void mvm_service_detach(struct mvm_service *v, struct mvm_client *c)
 {
     size_t waiting = v->state == MVM_SERVICE_IDLE ? 0 : 1;
+    c->attached = false;
     if (current_client(v) == c) {
         v->queue[0].client = NULL;
         if (v->state == MVM_SERVICE_LINE_LENT) {
@@ -128,7 +129,6 @@ void mvm_service_detach(struct mvm_service *v, struct mvm_client *c)
             remove_ticket(v, i);
         }
     }
-    c->attached = false;
     while (v->clients_used > 0 && !v->clients[v->clients_used - 1].attached) {
         v->clients_used--;
     }

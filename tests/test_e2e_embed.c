@@ -25,7 +25,8 @@ static void it_builds_and_stages(void **state)
     (void)state;
     snprintf(script, sizeof script, "echo building >&2; echo %s", store_path);
     e2e_write_nix(script);
-    const struct e2e_result *r = embed("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"}}\n" E2E_PING);
+    const struct e2e_result *r =
+        embed("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"}}\n" E2E_PING);
     snprintf(answer, sizeof answer, "{\"Ok\":{\"out_path\":\"%s\"}}\n", store_path);
     assert_non_null(strstr(r->out, "{\"Log\":{\"line\":\"building\"}}\n"));
     assert_non_null(strstr(r->out, E2E_PONG "\n"));

@@ -1,9 +1,9 @@
 /* mvm-builder as a person or a script uses it, against the real agent. */
 #define _GNU_SOURCE
-#include <signal.h>
-#include <sys/prctl.h>
 #include "support.h"
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -204,7 +204,8 @@ static void json_prints_the_frames_as_they_came(void **state)
     const struct e2e_result *r = E2E_TOOL(unix_address, "--json", "build", "flake", "attr");
     assert_int_equal(exit_status(r), STATUS_ERR);
     assert_int_equal(r->err_len, 0);
-    assert_int_equal(strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Err\":", 33), 0);
+    assert_int_equal(
+        strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Err\":", 33), 0);
     assert_int_equal(r->out[r->out_len - 1], '\n');
     r = E2E_TOOL(unix_address, "--json", "ping");
     assert_int_equal(exit_status(r), STATUS_OK);
@@ -215,12 +216,14 @@ static void over_the_protobuf_wire_it_is_the_same_and_lines_cross_unharmed(void 
 {
     (void)state;
     start("printf 'a\\033\\377\\n'; seq 20000; exit 3");
-    const struct e2e_result *r = E2E_TOOL(unix_address, "--wire", "proto", "build", "flake", "attr");
+    const struct e2e_result *r =
+        E2E_TOOL(unix_address, "--wire", "proto", "build", "flake", "attr");
     assert_int_equal(exit_status(r), STATUS_ERR);
     assert_memory_equal(r->err, "a\033\377\n1\n2\n", 8); /* a byte that is no UTF-8, too */
     assert_non_null(strstr(r->err, "\n20000\nmvm-builder: nix build failed (exit status: 3): "));
     r = E2E_TOOL(unix_address, "--wire=proto", "--json", "build", "flake", "attr");
-    assert_int_equal(strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Log\":", 33), 0);
+    assert_int_equal(
+        strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Log\":", 33), 0);
     assert_non_null(strstr(r->out, "\n{\"Err\":{\"message\":\"nix build failed"));
     r = E2E_TOOL(unix_address, "--wire=proto", "--json", "ping");
     assert_int_equal(exit_status(r), STATUS_OK);
@@ -272,7 +275,8 @@ static void on_a_terminal_there_is_a_status_line_that_leaves_no_trace(void **sta
     int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_int_equal(grantpt(master), 0);
     assert_int_equal(unlockpt(master), 0);
-    const char *argv[] = {e2e_program("mvm-builder"), "--to", unix_address, "build", "f", "a", NULL};
+    const char *argv[] = {
+        e2e_program("mvm-builder"), "--to", unix_address, "build", "f", "a", NULL};
     pid_t tool = e2e_fork();
     if (tool == 0) {
         int slave = open(ptsname(master), O_RDWR | O_NOCTTY);

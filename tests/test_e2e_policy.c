@@ -125,9 +125,9 @@ static void peers_may_be_allowed_by_name(void **state)
 static void help_and_version_go_to_stdout(void **state)
 {
     static const char *const options[] = {
-        "--listen",     "--out-dir", "--out-dev",   "--in-dir", "--in-dev",    "--nix",
-        "--nix-option", "--timeout", "--heartbeat", "--policy", "--allow-cid", "--keep-building",
-        "--version",    "--help",
+        "--listen",    "--out-dir",       "--out-dev", "--in-dir",    "--in-dev",
+        "--nix",       "--nix-option",    "--timeout", "--heartbeat", "--policy",
+        "--allow-cid", "--keep-building", "--version", "--help",
     };
     (void)state;
     const struct e2e_result *r = agent("--help", NULL);

@@ -26,11 +26,13 @@ static void a_build_by_socat_is_answered(void **state)
     (void)state;
     e2e_write_nix("echo one; sleep 0.3; echo two; exit 3");
     E2E_AGENT("a");
-    const struct e2e_result *r = socat("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"}}\n" E2E_PING);
+    const struct e2e_result *r =
+        socat("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"}}\n" E2E_PING);
     assert_int_equal(r->status, 0);
     assert_non_null(strstr(r->out, "{\"Log\":{\"line\":\"one\"}}\n"));
     assert_non_null(strstr(r->out, E2E_PONG "\n"));
-    assert_non_null(strstr(r->out, "{\"Log\":{\"line\":\"two\"}}\n{\"Err\":{\"message\":\"nix build failed"));
+    assert_non_null(
+        strstr(r->out, "{\"Log\":{\"line\":\"two\"}}\n{\"Err\":{\"message\":\"nix build failed"));
 }
 
 int main(void)

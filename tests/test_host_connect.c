@@ -1,4 +1,5 @@
-/* Connecting: the handshake of hybrid vsock against whatever the other side may say, and patience. */
+/* Connecting: the handshake of hybrid vsock against whatever the other side may say, and patience.
+ */
 #define _GNU_SOURCE
 #include "connect.h"
 #include <errno.h>

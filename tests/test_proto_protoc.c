@@ -30,9 +30,8 @@ static size_t protoc(const char *mode, enum mvm_direction direction, const void 
     assert_non_null(f);
     assert_int_equal(fwrite(in, 1, in_len, f), in_len);
     fclose(f);
-    snprintf(command, sizeof command,
-             "protoc --%s=mvm.guest.v1.%s -Icodec/proto mvm.proto <%s >%s", mode,
-             direction == MVM_REQUESTS ? "Request" : "Response", from, to);
+    snprintf(command, sizeof command, "protoc --%s=mvm.guest.v1.%s -Icodec/proto mvm.proto <%s >%s",
+             mode, direction == MVM_REQUESTS ? "Request" : "Response", from, to);
     if (system(command) != 0) {
         fail_msg("protoc failed (package protobuf-compiler): %s", command);
     }
@@ -102,22 +101,28 @@ static const struct {
     const char *words; /* protoc's text form */
     struct mvm_message message;
 } judged[] = {
-    {REQUEST, "build {\n  flake_ref: \"/build-in\"\n  attr: \"a.b\"\n  timeout_secs: 1800\n}\n",
+    {REQUEST,
+     "build {\n  flake_ref: \"/build-in\"\n  attr: \"a.b\"\n  timeout_secs: 1800\n}\n",
      {.kind = MVM_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}}},
-    {REQUEST, "build {\n  flake_ref: \"\\303\\251\"\n}\n",
+    {REQUEST,
+     "build {\n  flake_ref: \"\\303\\251\"\n}\n",
      {.kind = MVM_BUILD, .build = {{"\xc3\xa9", 2}, {"", 0}, false, 0}}},
-    {REQUEST, "build {\n  timeout_secs: 0\n}\n",
+    {REQUEST,
+     "build {\n  timeout_secs: 0\n}\n",
      {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, true, 0}}},
-    {REQUEST, "build {\n  timeout_secs: 18446744073709551615\n}\n",
+    {REQUEST,
+     "build {\n  timeout_secs: 18446744073709551615\n}\n",
      {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, true, UINT64_MAX}}},
     {REQUEST, "build {\n}\n", {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, false, 0}}},
     {REQUEST, "ping {\n}\n", {.kind = MVM_PING}},
-    {RESPONSE, "ok {\n  out_path: \"/nix/store/x\"\n}\n",
+    {RESPONSE,
+     "ok {\n  out_path: \"/nix/store/x\"\n}\n",
      {.kind = MVM_OK, .text = {"/nix/store/x", 12}}},
     {RESPONSE, "ok {\n}\n", {.kind = MVM_OK, .text = {"", 0}}},
     {RESPONSE, "err {\n  message: \"no\"\n}\n", {.kind = MVM_ERR, .text = {"no", 2}}},
     {RESPONSE, "err {\n}\n", {.kind = MVM_ERR, .text = {"", 0}}},
-    {RESPONSE, "log {\n  line: \"a\\000\\377\\033\"\n}\n",
+    {RESPONSE,
+     "log {\n  line: \"a\\000\\377\\033\"\n}\n",
      {.kind = MVM_LOG, .text = {"a\0\xff\x1b", 4}}},
     {RESPONSE, "log {\n}\n", {.kind = MVM_LOG, .text = {"", 0}}},
     {RESPONSE, "pong {\n}\n", {.kind = MVM_PONG}},
@@ -140,7 +145,8 @@ static void protoc_reads_what_we_write(void **state)
     (void)state;
     for (size_t i = 0; i < JUDGED; i++) {
         size_t n = encode(&judged[i].message, frame);
-        protoc("decode", judged[i].direction, frame + MVM_PROTO_PREFIX, n - MVM_PROTO_PREFIX, words);
+        protoc("decode", judged[i].direction, frame + MVM_PROTO_PREFIX, n - MVM_PROTO_PREFIX,
+               words);
         assert_string_equal(words, judged[i].words);
     }
 }
@@ -190,26 +196,28 @@ static void by_hand_both_understand_the_same(void **state)
         size_t len;
     } cases[] = {
 #define CASE(direction, bytes) {direction, bytes, sizeof(bytes) - 1}
-        CASE(REQUEST, "\x0a\x06\x12\1a\x0a\1f"),             /* out of order */
-        CASE(REQUEST, "\x0a\x06\x0a\1f\x0a\1g"),             /* a string twice */
-        CASE(REQUEST, "\x0a\4\x18\1\x18\2"),                 /* a number twice */
-        CASE(REQUEST, "\x0a\5\x0a\1f\x0a\0"),                /* … the second one empty */
-        CASE(REQUEST, "\x0a\3\x0a\1f\x0a\3\x12\1a"),         /* a message twice: merged */
-        CASE(REQUEST, "\x0a\3\x0a\1f\x12\0"),                /* two kinds: the last */
-        CASE(REQUEST, "\x12\0\x0a\3\x0a\1f"),                /* … */
-        CASE(REQUEST, "\x0a\3\x0a\1f\x12\0\x0a\3\x12\1a"),   /* … the first is forgotten */
-        CASE(REQUEST, "\x1a\3xyz\x12\0"),                    /* unknown: bytes */
-        CASE(REQUEST, "\x20\x96\1\x12\0\x29" "12345678\x35" "1234"), /* varint, 64 and 32 bits */
-        CASE(REQUEST, "\x0a\x09\x0a\1f\x98\x06\7\x12\1a"),   /* an unknown number within */
-        CASE(REQUEST, "\x12\3\x08\x96\1"),                   /* an unknown field in a Ping */
+        CASE(REQUEST, "\x0a\x06\x12\1a\x0a\1f"),           /* out of order */
+        CASE(REQUEST, "\x0a\x06\x0a\1f\x0a\1g"),           /* a string twice */
+        CASE(REQUEST, "\x0a\4\x18\1\x18\2"),               /* a number twice */
+        CASE(REQUEST, "\x0a\5\x0a\1f\x0a\0"),              /* … the second one empty */
+        CASE(REQUEST, "\x0a\3\x0a\1f\x0a\3\x12\1a"),       /* a message twice: merged */
+        CASE(REQUEST, "\x0a\3\x0a\1f\x12\0"),              /* two kinds: the last */
+        CASE(REQUEST, "\x12\0\x0a\3\x0a\1f"),              /* … */
+        CASE(REQUEST, "\x0a\3\x0a\1f\x12\0\x0a\3\x12\1a"), /* … the first is forgotten */
+        CASE(REQUEST, "\x1a\3xyz\x12\0"),                  /* unknown: bytes */
+        CASE(REQUEST, "\x20\x96\1\x12\0\x29"
+                      "12345678\x35"
+                      "1234"),                             /* varint, 64 and 32 bits */
+        CASE(REQUEST, "\x0a\x09\x0a\1f\x98\x06\7\x12\1a"), /* an unknown number within */
+        CASE(REQUEST, "\x12\3\x08\x96\1"),                 /* an unknown field in a Ping */
         CASE(REQUEST, "\x0a\x0d\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\x0a"
-                      "\0"), /* the largest number, of ten bytes */
-        CASE(REQUEST, "\x8a\x80\0\3\x0a\1f"),                /* a tag in more bytes than it needs */
-        CASE(REQUEST, "\x0a\x83\0\x0a\1f"),                  /* a length, likewise */
-        CASE(RESPONSE, "\x1a\4\x0a\2\xff\0"),                /* any bytes in a line */
-        CASE(RESPONSE, "\x1a\3\x0a\1x\x0a\3\x0a\1y"),        /* two kinds: the last */
-        CASE(RESPONSE, "\x1a\x06\x0a\1x\x0a\1y"),            /* a line twice */
-        CASE(RESPONSE, "\x22\0\x2a\1z"),                     /* unknown behind a Pong */
+                      "\0"),                          /* the largest number, of ten bytes */
+        CASE(REQUEST, "\x8a\x80\0\3\x0a\1f"),         /* a tag in more bytes than it needs */
+        CASE(REQUEST, "\x0a\x83\0\x0a\1f"),           /* a length, likewise */
+        CASE(RESPONSE, "\x1a\4\x0a\2\xff\0"),         /* any bytes in a line */
+        CASE(RESPONSE, "\x1a\3\x0a\1x\x0a\3\x0a\1y"), /* two kinds: the last */
+        CASE(RESPONSE, "\x1a\x06\x0a\1x\x0a\1y"),     /* a line twice */
+        CASE(RESPONSE, "\x22\0\x2a\1z"),              /* unknown behind a Pong */
 #undef CASE
     };
     (void)state;

@@ -23,7 +23,7 @@ void mvm_proto_decoder_init(struct mvm_proto_decoder *d, enum mvm_direction dire
     memset(d, 0, sizeof *d);
     d->direction = (uint8_t)direction;
     d->frame = (uint8_t *)fields;
-    d->cap = cap < UINT32_MAX ? (uint32_t)cap : UINT32_MAX;
+    d->cap = cap;
 }
 
 static enum mvm_decoder_status refuse(struct mvm_proto_decoder *d, enum mvm_decoder_error error,
@@ -52,11 +52,11 @@ static bool sound_utf8(struct mvm_text text)
     return true;
 }
 
-/* Where a text goes, and between which bounds it must lie. */
+/* Where a text goes, and the message it must lie in. */
 struct slot {
     struct mvm_text text;
-    const uint8_t *begin;
-    const uint8_t *end;
+    const uint8_t *message;
+    size_t message_len;
 };
 
 /* The message being taken apart: its kind's tag, 0 for none, and its texts. */
@@ -67,13 +67,13 @@ struct parts {
 };
 
 /* A text stays where it is: nanopb's stream over a buffer has its bytes at `state`. A field of
- * another wire type comes as a copy on nanopb's stack, outside the bounds. */
+ * another wire type comes as a copy on nanopb's stack, outside of the message. */
 static bool keep_text(pb_istream_t *stream, const pb_field_t *field, void **arg)
 {
     struct slot *slot = *arg;
     const uint8_t *at = stream->state;
     (void)field;
-    if (at < slot->begin || at > slot->end) {
+    if ((uintptr_t)at - (uintptr_t)slot->message > slot->message_len) {
         return false;
     }
     slot->text = (struct mvm_text){(const char *)at, stream->bytes_left};
@@ -184,8 +184,8 @@ static enum mvm_decoder_status check_texts(struct mvm_proto_decoder *d)
 
 static enum mvm_decoder_status take_message(struct mvm_proto_decoder *d)
 {
-    const uint8_t *end = d->frame + d->len;
-    struct parts parts = {0, {{NULL, 0}, d->frame, end}, {{NULL, 0}, d->frame, end}};
+    const struct slot empty = {{NULL, 0}, d->frame, d->len};
+    struct parts parts = {0, empty, empty};
     pb_istream_t stream = pb_istream_from_buffer(d->frame, d->len);
     bool sound = d->direction == MVM_REQUESTS ? decode_request(&stream, &parts, &d->message)
                                               : decode_response(&stream, &parts, &d->message);

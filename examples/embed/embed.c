@@ -59,7 +59,8 @@ int main(int argc, char *argv[])
     signal(SIGPIPE, SIG_IGN);
     mvm_posix_init(&posix, &(struct mvm_posix_config){.subreaper = true});
     mvm_executor_init(&executor, &mvm_posix_port, &posix, &job);
-    mvm_service_init(&service, &executor, &(struct mvm_service_config){.heartbeat_ms = 10000}, clients, 1);
+    mvm_service_init(&service, &executor, &(struct mvm_service_config){.heartbeat_ms = 10000},
+                     clients, 1);
     struct mvm_client *client = mvm_service_attach(&service, &memory, now_ms());
     struct mvm_session *s = &client->session;
 

@@ -29,7 +29,7 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
         n++;
     }
     s->argv[n] = NULL;
-    s->running = strcmp(argv[1], "--version") == 0 ? &s->version : &s->build;
+    s->running = n > 1 && strcmp(argv[1], "--version") == 0 ? &s->version : &s->build;
     s->spawned++;
     s->started_ms = s->now_ms;
     s->ended_ms = UINT64_MAX;
