@@ -27,10 +27,11 @@ SEES_port/sim   := $(SEES_text) text executor
 SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
+SEES_fuzz       := $(SEES_session) session port/sim
 SEES_tests      := $(SEES_agent) port/sim
 
 LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed tests
+MODULES := $(LIBRARY) port/sim agent host examples/embed fuzz tests
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -158,18 +159,39 @@ $(BUILD)/tests/vectors: tests/vectors/vectors.c $(BUILD)/libmvm-guest.a $(BUILD)
 tests: all examples $(TESTS) $(BUILD)/tests/vectors ## build the test programs
 tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded frames
 
+# ---- fuzzing ----
+
+# Each fuzz/fuzz_*.c is a target. LIB_FUZZING_ENGINE links it to an engine, as OSS-Fuzz sets it; without
+# one it is a program that replays files.
+OUT     ?= $(BUILD)/fuzz
+FUZZERS := $(patsubst fuzz/%.c,$(OUT)/%,$(wildcard fuzz/fuzz_*.c))
+FUZZ_SUPPORT := $(call objects,port/sim) $(BUILD)/fuzz/json_frames.o $(BUILD)/libmvm-guest.a
+
+$(OUT)/fuzz_%: $(BUILD)/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(if $(LIB_FUZZING_ENGINE),,$(BUILD)/fuzz/standalone.o)
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(run)$(if $(LIB_FUZZING_ENGINE),$(CXX) $(CXXFLAGS),$(CC)) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ \
+	    $(filter %.o,$^) $(filter %.a,$^) $(LIB_FUZZING_ENGINE)
+
+$(BUILD)/fuzz/seeds: $(BUILD)/fuzz/seeds.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, OUT as OSS-Fuzz has them
+
 .SECONDARY:
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage lint format install clean help
+.PHONY: demo check cross coverage fuzz lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) scripts/demo
 
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
-	@scripts/need gcc libc6-dev binutils clang valgrind libcmocka-dev nix-bin busybox-static \
+	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
 	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler
 	@BUILD=$(BUILD) scripts/check
 
@@ -181,6 +203,11 @@ cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, e
 coverage: ## lines and branches that the unit tests reach, by file
 	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler
 	@BUILD=$(BUILD) scripts/coverage
+
+FUZZ_SECONDS ?= 60
+fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
+	@scripts/need clang libclang-rt-14-dev binutils nanopb
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
 
 lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
 	@scripts/need clang-format cppcheck clang-tidy nanopb

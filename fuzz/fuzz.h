@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                          \
     } while (0)
 
-/* Small numbers drawn from a seed: where to cut, how much room to give. */
+/* Small numbers (up to 16 bits) drawn from a seed: where to cut, how much room to give. */
 struct fuzz_dice {
     uint32_t state;
 };
@@ -26,7 +26,7 @@ struct fuzz_dice {
 static inline uint32_t fuzz_throw(struct fuzz_dice *dice, uint32_t sides)
 {
     dice->state = dice->state * 1664525u + 1013904223u;
-    return (dice->state >> 8) % sides;
+    return (dice->state >> 16) % sides;
 }
 
 /* The seed stands in the first four bytes of an input; `*data` and `*size` are moved past it. */

@@ -1,0 +1,62 @@
+/*
+ * Writes the seeds that fuzzing starts from: one file for each message and wire, behind the four
+ * bytes that the targets throw dice with. seeds FOLDER
+ */
+#include "mvm_encoder.h"
+#include "mvm_proto.h"
+#include <stdio.h>
+#include <string.h>
+
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+
+static const struct mvm_message messages[] = {
+    {.kind = MVM_BUILD, .build = {TEXT("/build-in"), TEXT("packages.x86_64-linux.a"), true, 1800}},
+    {.kind = MVM_BUILD, .build = {TEXT("path:/\xc3\xa9 \"q\""), TEXT("a"), false, 0}},
+    {.kind = MVM_PING},
+    {.kind = MVM_OK, .text = TEXT("/nix/store/0123-x")},
+    {.kind = MVM_ERR, .text = TEXT("nix build failed (exit status: 1)")},
+    {.kind = MVM_LOG, .text = TEXT("a\x1b[1mb\xff\tc\\\"\xf0\x9f\x98\x80")},
+    {.kind = MVM_LOG, .text = TEXT("")},
+    {.kind = MVM_PONG},
+};
+
+enum { MESSAGES = sizeof messages / sizeof messages[0], CAP = 512 };
+
+static bool write_seed(const char *folder, const char *name, size_t i, uint8_t dice,
+                       const uint8_t *frame, size_t len)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s-%zu-%u", folder, name, i, dice);
+    FILE *f = fopen(path, "wb");
+    if (f == NULL) {
+        perror(path);
+        return false;
+    }
+    const uint8_t start[] = {0, 0, 0, dice};
+    bool written =
+        fwrite(start, 1, sizeof start, f) == sizeof start && fwrite(frame, 1, len, f) == len;
+    return fclose(f) == 0 && written;
+}
+
+int main(int argc, char **argv)
+{
+    uint8_t frame[CAP];
+    bool ok = argc == 2;
+    for (size_t i = 0; ok && i < MESSAGES; i++) {
+        struct mvm_encoder json;
+        struct mvm_proto_encoder protobuf;
+        mvm_encoder_init(&json);
+        mvm_encoder_start(&json, &messages[i]);
+        size_t json_len = mvm_encoder_pull(&json, frame, CAP);
+        ok = write_seed(argv[1], "json", i, (uint8_t)i, frame, json_len);
+        mvm_proto_encoder_start(&protobuf, &messages[i]);
+        size_t protobuf_len = mvm_proto_encoder_pull(&protobuf, frame, CAP);
+        for (uint8_t dice = 0; ok && dice < 2; dice++) { /* either direction */
+            ok = write_seed(argv[1], "protobuf", i, dice, frame, protobuf_len);
+        }
+    }
+    return ok ? 0 : 1;
+}
