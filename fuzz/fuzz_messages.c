@@ -55,7 +55,7 @@ static size_t to_json(const struct mvm_message *m, struct fuzz_dice *dice)
     mvm_encoder_init(&e);
     mvm_encoder_start(&e, m);
     while (!mvm_encoder_idle(&e)) {
-        size_t n = mvm_encoder_pull(&e, frame + len, 1 + fuzz_throw(dice, 40));
+        size_t n = mvm_encoder_pull(&e, frame + len, fuzz_step(dice));
         FUZZ_CHECK(n > 0);
         len += n;
     }
@@ -68,7 +68,7 @@ static size_t to_protobuf(const struct mvm_message *m, struct fuzz_dice *dice)
     size_t len = 0;
     mvm_proto_encoder_start(&e, m);
     while (!mvm_proto_encoder_idle(&e)) {
-        size_t n = mvm_proto_encoder_pull(&e, frame + len, 1 + fuzz_throw(dice, 40));
+        size_t n = mvm_proto_encoder_pull(&e, frame + len, fuzz_step(dice));
         FUZZ_CHECK(n > 0);
         len += n;
     }
@@ -83,7 +83,7 @@ static struct mvm_message from_json(size_t len, enum mvm_direction direction, ch
     size_t used;
     mvm_decoder_init(&d, direction, fields, FIELDS_CAP);
     for (size_t at = 0; at < len; at += used) {
-        size_t n = 1 + fuzz_throw(dice, 40);
+        size_t n = fuzz_step(dice);
         FUZZ_CHECK(status == MVM_DECODER_PARTIAL);
         status = mvm_decoder_push(&d, frame + at, n < len - at ? n : len - at, &used);
     }
@@ -99,7 +99,7 @@ static struct mvm_message from_protobuf(size_t len, enum mvm_direction direction
     size_t used;
     mvm_proto_decoder_init(&d, direction, fields, FIELDS_CAP);
     for (size_t at = 0; at < len; at += used) {
-        size_t n = 1 + fuzz_throw(dice, 40);
+        size_t n = fuzz_step(dice);
         FUZZ_CHECK(status == MVM_DECODER_PARTIAL);
         status = mvm_proto_decoder_push(&d, frame + at, n < len - at ? n : len - at, &used);
     }

@@ -30,7 +30,7 @@ static size_t encode(const struct mvm_message *m, uint8_t *out, size_t cap, stru
     size_t len = 0;
     mvm_proto_encoder_start(&e, m);
     while (!mvm_proto_encoder_idle(&e)) {
-        size_t room = dice == NULL ? cap - len : 1 + fuzz_throw(dice, 40);
+        size_t room = dice == NULL ? cap - len : fuzz_step(dice);
         FUZZ_CHECK(len < cap);
         room = room < cap - len ? room : cap - len;
         size_t n = mvm_proto_encoder_pull(&e, out + len, room);
@@ -83,7 +83,7 @@ static void decode(struct transcript *t, enum mvm_direction direction, char *pla
     t->len = 0;
     while (size > 0) {
         size_t used = size + 1;
-        size_t len = dice == NULL ? size : fuzz_throw(dice, 12);
+        size_t len = dice == NULL ? size : fuzz_step(dice) - 1;
         len = len < size ? len : size;
         enum mvm_decoder_status status = mvm_proto_decoder_push(&d, data, len, &used);
         FUZZ_CHECK(used <= len && (used > 0 || len == 0));

@@ -30,7 +30,7 @@ static struct peer cut;
 
 static size_t some(struct peer *p, size_t max)
 {
-    size_t n = p->careful ? 1 + fuzz_throw(&p->dice, 12) : max;
+    size_t n = p->careful ? fuzz_step(&p->dice) : max;
     return n < max ? n : max;
 }
 

@@ -20,7 +20,7 @@ static void note_message(struct transcript *t, const struct mvm_message *m, stru
     mvm_encoder_init(&e);
     mvm_encoder_start(&e, m);
     while (!mvm_encoder_idle(&e) && t->len < TRANSCRIPT_CAP) {
-        size_t room = dice == NULL ? TRANSCRIPT_CAP : 1 + fuzz_throw(dice, 9);
+        size_t room = dice == NULL ? TRANSCRIPT_CAP : fuzz_step(dice);
         room = room < TRANSCRIPT_CAP - t->len ? room : TRANSCRIPT_CAP - t->len;
         size_t n = mvm_encoder_pull(&e, t->bytes + t->len, room);
         FUZZ_CHECK(n > 0 && n <= room);
@@ -54,7 +54,7 @@ static void decode(struct transcript *t, enum mvm_direction direction, char *pla
     t->len = 0;
     while (size > 0) {
         size_t used = size + 1;
-        size_t len = dice == NULL ? size : fuzz_throw(dice, 12);
+        size_t len = dice == NULL ? size : fuzz_step(dice) - 1;
         len = len < size ? len : size;
         enum mvm_decoder_status status = mvm_decoder_push(&d, data, len, &used);
         FUZZ_CHECK(used <= len && (used > 0 || len == 0));

@@ -1,7 +1,7 @@
 /*
- * The two of <string.h> that the solver has not, or has in too much detail. What they may touch is
+ * Those of <string.h> that the solver has not, or has in too much detail. What they may touch is
  * checked. What memcpy leaves behind is anything: no harness leans on the bytes copied, and unknown
- * ones are a superset of the real ones. So are memchr's answers: it may overlook a byte.
+ * ones are a superset of the real ones. So are memchr's answers, it may overlook a byte, and memcmp's.
  */
 #include "any.h"
 #include <string.h>
@@ -23,4 +23,11 @@ void *memchr(const void *bytes, int byte, size_t len)
         return NULL;
     }
     return (unsigned char *)bytes + at;
+}
+
+int memcmp(const void *a, const void *b, size_t len)
+{
+    int any;
+    prove(CAN_READ(a, len) && CAN_READ(b, len), "memcmp reads what is there");
+    return any;
 }

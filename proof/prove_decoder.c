@@ -1,0 +1,109 @@
+/*
+ * codec/decoder.c: from any state, by any byte, to a state as good. The parser inside is the real one.
+ */
+#include "../codec/decoder.c"
+#include "any.h"
+
+#define SAME(number)                                                                               \
+    _Static_assert((int)DECODER_##number == (int)number, "decoder.c numbers its states so")
+SAME(START);
+SAME(VARIANT);
+SAME(NOTHING);
+SAME(FIELDS);
+SAME(NAME);
+SAME(VALUE);
+SAME(IGNORED);
+SAME(ELEMENT);
+SAME(CLOSE);
+SAME(END);
+SAME(SKIPPED);
+_Static_assert((int)TIMEOUT_FIELD == (int)TIMEOUT_SECS, "decoder.c numbers its fields so");
+
+/* A text that has come lies in the field buffer, one that has not is nowhere. */
+static void own(const struct mvm_decoder *d, struct mvm_text *text)
+{
+    size_t at = any_size();
+    assume(at <= d->fields_len);
+    text->bytes = any_bool() ? NULL : d->fields + at;
+}
+
+/* Any state that the invariant allows, with a field buffer of any size. */
+static void any_decoder(struct mvm_decoder *d)
+{
+    uint32_t cap;
+    size_t len = cap;
+    d->fields = any_memory(len);
+    d->fields_cap = cap;
+    assume(d->fields_len <= d->fields_cap);
+    d->json.place = any_bool() ? NULL : any_bool() ? d->name : d->fields + d->fields_len;
+    if (mvm_json_in_string(&d->json) && d->json.place != NULL) {
+        d->json.text.bytes = d->json.place;
+    }
+    if (d->message.kind == MVM_BUILD) {
+        own(d, &d->message.build.flake_ref);
+        own(d, &d->message.build.attr);
+    } else {
+        own(d, &d->message.text);
+    }
+    assume(mvm_decoder_invariant(d));
+}
+
+static bool is_status(enum mvm_decoder_status status)
+{
+    return status == MVM_DECODER_PARTIAL || status == MVM_DECODER_MESSAGE ||
+           status == MVM_DECODER_BAD_FRAME;
+}
+
+/* What a caller may read after a MESSAGE. */
+static bool readable(const struct mvm_decoder *d)
+{
+    const struct mvm_message *m = &d->message;
+    if (m->kind == MVM_BUILD) {
+        return mvm_text_invariant(&m->build.flake_ref) && mvm_text_invariant(&m->build.attr);
+    }
+    return !mvm_decoder_has_fields(d) || mvm_text_invariant(&m->text);
+}
+
+void decoder_init(void)
+{
+    struct mvm_decoder d;
+    size_t cap = any_len();
+    mvm_decoder_init(&d, any_bool() ? MVM_REQUESTS : MVM_RESPONSES, any_memory(cap), cap);
+    prove(mvm_decoder_invariant(&d), "init establishes the invariant");
+    possible(true, "the end");
+}
+
+void decoder_push(void)
+{
+    struct mvm_decoder d;
+    any_decoder(&d);
+    uint8_t byte;
+    size_t used;
+    enum mvm_decoder_status status = mvm_decoder_push(&d, &byte, 1, &used);
+    prove(mvm_decoder_invariant(&d), "push keeps the invariant");
+    prove(is_status(status), "push returns a status");
+    prove(used <= 1, "push takes no more than there is");
+    prove(status != MVM_DECODER_PARTIAL || used == 1, "push without a frame takes all");
+    if (status == MVM_DECODER_MESSAGE) {
+        prove(readable(&d), "a message's texts lie in the field buffer");
+        possible(d.message.kind == MVM_BUILD, "a Build");
+        possible(d.message.kind == MVM_LOG, "a Log");
+    }
+    possible(status == MVM_DECODER_MESSAGE, "a message");
+    possible(status == MVM_DECODER_BAD_FRAME, "a refusal");
+    possible(status == MVM_DECODER_PARTIAL, "neither yet");
+}
+
+void decoder_finish(void)
+{
+    struct mvm_decoder d;
+    any_decoder(&d);
+    enum mvm_decoder_status status = mvm_decoder_finish(&d);
+    prove(mvm_decoder_invariant(&d), "finish keeps the invariant");
+    prove(is_status(status), "finish returns a status");
+    if (status == MVM_DECODER_MESSAGE) {
+        prove(readable(&d), "a message's texts lie in the field buffer");
+    }
+    possible(status == MVM_DECODER_MESSAGE, "a message");
+    possible(status == MVM_DECODER_BAD_FRAME, "a refusal");
+}
