@@ -184,7 +184,7 @@ fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, O
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage fuzz lint format install clean help
+.PHONY: demo check cross coverage prove fuzz lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -203,6 +203,15 @@ cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, e
 coverage: ## lines and branches that the unit tests reach, by file
 	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler
 	@BUILD=$(BUILD) scripts/coverage
+
+# CBMC 6: Debian has it from trixie on; CBMC_DIR names a folder with another.
+CBMC_DIR ?= build/cache/cbmc
+build/cache/cbmc/cbmc:
+	@scripts/cbmc $(@D)
+
+prove: $(CBMC_DIR)/cbmc ## prove decoder and encoder free of undefined behaviour, see proof/README.md
+	@scripts/need gcc libc6-dev
+	@BUILD=$(BUILD) scripts/prove $(CBMC_DIR)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores

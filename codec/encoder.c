@@ -136,21 +136,27 @@ static bool put_piece(struct mvm_encoder *e, struct room *room)
     return e->piece_at == e->piece_len;
 }
 
+/* A run of plain bytes goes out, or a character into the piece. */
+static void put_part(struct mvm_encoder *e, struct mvm_text text, struct room *room)
+{
+    size_t len = text.len - e->text_at;
+    const uint8_t *bytes = (const uint8_t *)text.bytes + e->text_at;
+    size_t run = mvm_plain_run(bytes, len < room->left ? len : room->left);
+    if (run > 0) {
+        e->text_at += put(room, bytes, run);
+    } else {
+        e->text_at += make_character(e, bytes, len);
+    }
+}
+
 /* True: the text is done. */
 static bool put_text(struct mvm_encoder *e, struct mvm_text text, struct room *room)
 {
     while (put_piece(e, room)) {
-        size_t len = text.len - e->text_at;
-        if (len == 0 || room->left == 0) {
-            return len == 0;
+        if (e->text_at == text.len || room->left == 0) {
+            return e->text_at == text.len;
         }
-        const uint8_t *bytes = (const uint8_t *)text.bytes + e->text_at;
-        size_t run = mvm_plain_run(bytes, len < room->left ? len : room->left);
-        if (run > 0) {
-            e->text_at += put(room, bytes, run);
-        } else {
-            e->text_at += make_character(e, bytes, len);
-        }
+        put_part(e, text, room);
     }
     return false;
 }

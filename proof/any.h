@@ -48,6 +48,17 @@ static inline size_t any_len(void)
     return len;
 }
 
+/* Whether bytes that lie in the object of `array` lie in its `cap` bytes. */
+static inline bool lies_in(const void *bytes, size_t len, const void *array, size_t cap)
+{
+    const char *from = bytes;
+    const char *start = array;
+    if (!__CPROVER_same_object(from, start)) {
+        return true;
+    }
+    return from >= start && (size_t)(from - start) <= cap && len <= cap - (size_t)(from - start);
+}
+
 static inline struct mvm_text any_text(void)
 {
     struct mvm_text text = {NULL, 0};

@@ -6,6 +6,7 @@
  *
  * A state's number stands here under a name with its machine's prefix, as two machines both have a
  * START; the harness that includes a machine's .c asserts that the numbers are the same.
+ * Enumerations are signed to CBMC, hence the casts.
  */
 #ifndef MVM_INVARIANT_H
 #define MVM_INVARIANT_H
@@ -142,8 +143,8 @@ static inline bool mvm_json_place_invariant(const struct mvm_json *j)
 /* All but the place. */
 static inline bool mvm_json_rest_invariant(const struct mvm_json *j)
 {
-    if (j->state > JSON_FAILED || j->error > MVM_JSON_ENDED || !mvm_is_bool(&j->overflow) ||
-        !mvm_is_bool(&j->is_u64)) {
+    if (j->state > JSON_FAILED || (unsigned)j->error > MVM_JSON_ENDED ||
+        !mvm_is_bool(&j->overflow) || !mvm_is_bool(&j->is_u64)) {
         return false;
     }
     if (j->state == JSON_FAILED) {
@@ -214,10 +215,8 @@ static inline bool mvm_decoder_keeps_field(const struct mvm_decoder *d)
     if (d->at == TIMEOUT_FIELD || d->at == mvm_decoder_end_field(d)) {
         return d->json.place == NULL;
     }
-    return d->json.place == NULL
-               ? d->json.state == JSON_NEXT /* never left so: expect_value sets it again */
-               : d->json.place == d->fields + d->fields_len &&
-                     d->json.place_cap <= d->fields_cap - d->fields_len;
+    return d->json.place == d->fields + d->fields_len &&
+           d->json.place_cap <= d->fields_cap - d->fields_len;
 }
 
 /* A field's text: not come yet, or in the part of the field buffer that is filled. */
@@ -316,7 +315,7 @@ static inline bool mvm_decoder_invariant(const struct mvm_decoder *d)
 {
     if (d->direction > MVM_RESPONSES || d->state > DECODER_SKIPPED || d->fields == NULL ||
         !CAN_WRITE(d->fields, d->fields_cap) || d->fields_len > d->fields_cap ||
-        d->message.kind > MVM_PONG || d->error > MVM_DECODER_FRAME_TOO_LONG) {
+        (unsigned)d->message.kind > MVM_PONG || (unsigned)d->error > MVM_DECODER_CUT_SHORT) {
         return false;
     }
     if (d->state == DECODER_SKIPPED) {

@@ -1,5 +1,6 @@
 /*
- * codec/decoder.c: from any state, by any byte, to a state as good. The parser inside is the real one.
+ * codec/decoder.c: from any state, by any byte, to a state as good. The parser inside is the real
+ * one.
  */
 #include "../codec/decoder.c"
 #include "any.h"
@@ -19,6 +20,13 @@ SAME(END);
 SAME(SKIPPED);
 _Static_assert((int)TIMEOUT_FIELD == (int)TIMEOUT_SECS, "decoder.c numbers its fields so");
 
+static struct mvm_decoder decoder;
+
+bool copy_stays_in_place(const void *to, size_t len)
+{
+    return lies_in(to, len, decoder.name, sizeof decoder.name);
+}
+
 /* A text that has come lies in the field buffer, one that has not is nowhere. */
 static void own(const struct mvm_decoder *d, struct mvm_text *text)
 {
@@ -30,6 +38,7 @@ static void own(const struct mvm_decoder *d, struct mvm_text *text)
 /* Any state that the invariant allows, with a field buffer of any size. */
 static void any_decoder(struct mvm_decoder *d)
 {
+    __CPROVER_havoc_object(d);
     uint32_t cap;
     size_t len = cap;
     d->fields = any_memory(len);
@@ -64,30 +73,37 @@ static bool readable(const struct mvm_decoder *d)
     return !mvm_decoder_has_fields(d) || mvm_text_invariant(&m->text);
 }
 
+/* A run of a string's plain bytes: json_run proves what is made of one of any length. */
+size_t run_of(const uint8_t *bytes, size_t len)
+{
+    prove(CAN_READ(bytes, len), "the run lies within the input");
+    size_t run = any_size();
+    assume(run <= len);
+    return run;
+}
+
 void decoder_init(void)
 {
-    struct mvm_decoder d;
     size_t cap = any_len();
-    mvm_decoder_init(&d, any_bool() ? MVM_REQUESTS : MVM_RESPONSES, any_memory(cap), cap);
-    prove(mvm_decoder_invariant(&d), "init establishes the invariant");
+    mvm_decoder_init(&decoder, any_bool() ? MVM_REQUESTS : MVM_RESPONSES, any_memory(cap), cap);
+    prove(mvm_decoder_invariant(&decoder), "init establishes the invariant");
     possible(true, "the end");
 }
 
 void decoder_push(void)
 {
-    struct mvm_decoder d;
-    any_decoder(&d);
+    any_decoder(&decoder);
     uint8_t byte;
     size_t used;
-    enum mvm_decoder_status status = mvm_decoder_push(&d, &byte, 1, &used);
-    prove(mvm_decoder_invariant(&d), "push keeps the invariant");
+    enum mvm_decoder_status status = mvm_decoder_push(&decoder, &byte, 1, &used);
+    prove(mvm_decoder_invariant(&decoder), "push keeps the invariant");
     prove(is_status(status), "push returns a status");
     prove(used <= 1, "push takes no more than there is");
     prove(status != MVM_DECODER_PARTIAL || used == 1, "push without a frame takes all");
     if (status == MVM_DECODER_MESSAGE) {
-        prove(readable(&d), "a message's texts lie in the field buffer");
-        possible(d.message.kind == MVM_BUILD, "a Build");
-        possible(d.message.kind == MVM_LOG, "a Log");
+        prove(readable(&decoder), "a message's texts lie in the field buffer");
+        possible(decoder.message.kind == MVM_BUILD, "a Build");
+        possible(decoder.message.kind == MVM_LOG, "a Log");
     }
     possible(status == MVM_DECODER_MESSAGE, "a message");
     possible(status == MVM_DECODER_BAD_FRAME, "a refusal");
@@ -96,13 +112,12 @@ void decoder_push(void)
 
 void decoder_finish(void)
 {
-    struct mvm_decoder d;
-    any_decoder(&d);
-    enum mvm_decoder_status status = mvm_decoder_finish(&d);
-    prove(mvm_decoder_invariant(&d), "finish keeps the invariant");
+    any_decoder(&decoder);
+    enum mvm_decoder_status status = mvm_decoder_finish(&decoder);
+    prove(mvm_decoder_invariant(&decoder), "finish keeps the invariant");
     prove(is_status(status), "finish returns a status");
     if (status == MVM_DECODER_MESSAGE) {
-        prove(readable(&d), "a message's texts lie in the field buffer");
+        prove(readable(&decoder), "a message's texts lie in the field buffer");
     }
     possible(status == MVM_DECODER_MESSAGE, "a message");
     possible(status == MVM_DECODER_BAD_FRAME, "a refusal");

@@ -1,7 +1,7 @@
 /*
- * codec/encoder.c: from any state, into any room, one step at a time. mvm_encoder_pull is a loop over
- * put_step, and put_step one over the characters of a text: each is taken from any state for which the
- * invariant holds, once.
+ * codec/encoder.c: from any state, into any room. mvm_encoder_pull is a loop over put_step and
+ * begin_step, put_text one over put_piece and put_part: each of these is taken once, from any state
+ * for which the invariant holds, and has it hold again.
  */
 #include "../codec/encoder.c"
 #include "any.h"
@@ -21,25 +21,30 @@ size_t mvm_encoder_literal_len(const struct mvm_encoder *e)
     return steps[e->step].len;
 }
 
+static struct mvm_encoder encoder;
+
+/* Into the piece, or into the room, which is an object of its own. */
+bool copy_stays_in_place(const void *to, size_t len)
+{
+    return lies_in(to, len, encoder.piece, sizeof encoder.piece);
+}
+
 static void any_message(struct mvm_message *m)
 {
-    struct mvm_message any;
-    if (any.kind == MVM_BUILD) {
-        any.build.flake_ref = any_text();
-        any.build.attr = any_text();
+    if (m->kind == MVM_BUILD) {
+        m->build.flake_ref = any_text();
+        m->build.attr = any_text();
     } else {
-        any.text = any_text();
+        m->text = any_text();
     }
-    *m = any;
     assume(mvm_message_invariant(m));
 }
 
-static void any_encoder(struct mvm_encoder *e)
+static void any_encoder(void)
 {
-    struct mvm_encoder any;
-    any_message(&any.message);
-    assume(mvm_encoder_invariant(&any));
-    *e = any;
+    __CPROVER_havoc_object(&encoder);
+    any_message(&encoder.message);
+    assume(mvm_encoder_invariant(&encoder));
 }
 
 static struct room any_room(void)
@@ -48,25 +53,29 @@ static struct room any_room(void)
     return (struct room){any_memory(len), len};
 }
 
+static bool stays_within(const struct room *room, const struct room *was)
+{
+    return room->left <= was->left && room->at == was->at + (was->left - room->left);
+}
+
 void encoder_init(void)
 {
-    struct mvm_encoder e;
-    mvm_encoder_init(&e);
-    prove(mvm_encoder_invariant(&e), "init establishes the invariant");
-    prove(mvm_encoder_idle(&e), "a fresh encoder is idle");
+    mvm_encoder_init(&encoder);
+    prove(mvm_encoder_invariant(&encoder), "init establishes the invariant");
+    prove(mvm_encoder_idle(&encoder), "a fresh encoder is idle");
     possible(true, "the end");
 }
 
 void encoder_start(void)
 {
-    struct mvm_encoder e;
     struct mvm_message m;
-    any_encoder(&e);
-    assume(mvm_encoder_idle(&e));
+    any_encoder();
+    assume(mvm_encoder_idle(&encoder));
+    __CPROVER_havoc_object(&m);
     any_message(&m);
-    mvm_encoder_start(&e, &m);
-    prove(mvm_encoder_invariant(&e), "start keeps the invariant");
-    prove(!mvm_encoder_idle(&e), "a started encoder is not idle");
+    mvm_encoder_start(&encoder, &m);
+    prove(mvm_encoder_invariant(&encoder), "start keeps the invariant");
+    prove(!mvm_encoder_idle(&encoder), "a started encoder is not idle");
     possible(true, "the end");
 }
 
@@ -79,39 +88,77 @@ size_t run_of(const uint8_t *bytes, size_t len)
     return run;
 }
 
-/* One turn of put_text's loop: a run, or a character made into the piece. */
-void encoder_character(void)
+/* The piece drips into the room; its loop ends within the piece. */
+void encoder_piece(void)
 {
-    struct mvm_encoder e;
-    any_encoder(&e);
-    struct mvm_text text = e.message.text;
-    assume(mvm_encoder_text_len(&e) > 0 && e.message.kind != MVM_BUILD);
-    assume(e.piece_at == e.piece_len && e.text_at < text.len);
-    const uint8_t *bytes = (const uint8_t *)text.bytes + e.text_at;
-    size_t taken = make_character(&e, bytes, text.len - e.text_at);
-    e.text_at += taken;
-    prove(taken > 0, "a character is at least one byte");
-    prove(mvm_encoder_invariant(&e), "a character keeps the invariant");
-    possible(taken == 4, "a character of four bytes");
+    any_encoder();
+    struct room room = any_room();
+    const struct room was = room;
+    bool done = put_piece(&encoder, &room);
+    prove(mvm_encoder_invariant(&encoder), "a piece keeps the invariant");
+    prove(stays_within(&room, &was), "a piece stays within the room");
+    prove(done || room.left == 0, "a piece that is not done has filled the room");
+    possible(done, "a piece that is done");
+    possible(!done, "a piece that is not");
 }
 
-/* One step, cut off after two turns of each of its loops: the third begins in a state that
- * encoder_step begins in, too. */
+/* One turn of put_text's loop, at what the loop has seen to: there is text, and room. */
+void encoder_part(void)
+{
+    any_encoder();
+    struct room room = any_room();
+    const struct room was = room;
+    struct mvm_text text = encoder.message.text;
+    assume(encoder.step == OK || encoder.step == ERR || encoder.step == LOG);
+    assume(encoder.piece_at == encoder.piece_len && encoder.text_at < text.len && room.left > 0);
+    const size_t text_at = encoder.text_at;
+    put_part(&encoder, text, &room);
+    prove(mvm_encoder_invariant(&encoder), "a part keeps the invariant");
+    prove(stays_within(&room, &was), "a part stays within the room");
+    prove(encoder.text_at > text_at, "a part makes progress");
+    possible(room.left < was.left, "a run");
+    possible(encoder.piece_len == 4, "a character of four bytes");
+}
+
+/* What put_text's loop does, by encoder_piece and encoder_part: anything that keeps the invariant.
+ */
+bool text_of(struct mvm_encoder *e, struct mvm_text text, struct room *room)
+{
+    prove(mvm_text_invariant(&text), "the text is there");
+    prove(e->text_at <= text.len && mvm_encoder_text_len(e) == text.len, "it is the step's own");
+    size_t written = any_size();
+    uint8_t piece_at;
+    uint8_t piece_len;
+    size_t text_at = any_size();
+    assume(written <= room->left && piece_at <= piece_len && piece_len <= MVM_ENCODER_PIECE_CAP);
+    assume(text_at <= text.len);
+    room->at += written;
+    room->left -= written;
+    e->piece_at = piece_at;
+    e->piece_len = piece_len;
+    e->text_at = text_at;
+    bool done = any_bool();
+    assume(!done || (piece_at == piece_len && text_at == text.len));
+    assume(done || room->left == 0);
+    return done;
+}
+
+/* One step of any message: its literal, then its text or number. */
 void encoder_step(void)
 {
-    struct mvm_encoder e;
-    any_encoder(&e);
-    assume(!mvm_encoder_idle(&e));
+    any_encoder();
+    assume(!mvm_encoder_idle(&encoder));
     struct room room = any_room();
     const struct room was = room;
     assume(room.left > 0);
-    bool done = put_step(&e, &room);
-    prove(mvm_encoder_invariant(&e), "a step keeps the invariant");
-    prove(room.left <= was.left && room.at == was.at + (was.left - room.left),
-          "a step stays within the room");
+    bool done = put_step(&encoder, &room);
+    prove(mvm_encoder_invariant(&encoder), "a step keeps the invariant");
+    prove(stays_within(&room, &was), "a step stays within the room");
+    prove(done || room.left == 0, "a step that is not done has filled the room");
     if (done) {
-        prove(e.literal_at == steps[e.step].len && e.piece_at == e.piece_len,
-              "a step that is done has written everything");
+        prove(encoder.literal_at == steps[encoder.step].len,
+              "a step that is done has no literal left");
+        prove(encoder.piece_at == encoder.piece_len, "a step that is done has no piece left");
     }
     possible(done, "a step that is done");
     possible(!done, "a step that is not");
@@ -120,11 +167,11 @@ void encoder_step(void)
 /* From one step to the next. */
 void encoder_next(void)
 {
-    struct mvm_encoder e;
-    any_encoder(&e);
-    assume(!mvm_encoder_idle(&e) && e.literal_at == steps[e.step].len && e.piece_at == e.piece_len);
-    begin_step(&e, steps[e.step].then == THEN_END ? IDLE : e.step + 1u);
-    prove(mvm_encoder_invariant(&e), "the next step keeps the invariant");
-    possible(mvm_encoder_idle(&e), "idle");
-    possible(!mvm_encoder_idle(&e), "more");
+    any_encoder();
+    assume(!mvm_encoder_idle(&encoder) && encoder.literal_at == steps[encoder.step].len &&
+           encoder.piece_at == encoder.piece_len);
+    begin_step(&encoder, steps[encoder.step].then == THEN_END ? IDLE : encoder.step + 1u);
+    prove(mvm_encoder_invariant(&encoder), "the next step keeps the invariant");
+    possible(mvm_encoder_idle(&encoder), "idle");
+    possible(!mvm_encoder_idle(&encoder), "more");
 }
