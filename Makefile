@@ -27,11 +27,12 @@ SEES_port/sim   := $(SEES_text) text executor
 SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
-SEES_fuzz       := $(SEES_session) session port/sim
+SEES_simulation := $(SEES_session) session port/sim
+SEES_fuzz       := $(SEES_simulation) simulation
 SEES_tests      := $(SEES_agent) port/sim
 
 LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed fuzz tests
+MODULES := $(LIBRARY) port/sim agent host examples/embed simulation fuzz tests
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -159,13 +160,20 @@ $(BUILD)/tests/vectors: tests/vectors/vectors.c $(BUILD)/libmvm-guest.a $(BUILD)
 tests: all examples $(TESTS) $(BUILD)/tests/vectors ## build the test programs
 tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded frames
 
+# ---- simulation ----
+
+$(BUILD)/simulate: $(call objects,simulation) $(call objects,port/sim) $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
 # ---- fuzzing ----
 
 # Each fuzz/fuzz_*.c is a target. LIB_FUZZING_ENGINE links it to an engine, as OSS-Fuzz sets it; without
 # one it is a program that replays files.
 OUT     ?= $(BUILD)/fuzz
 FUZZERS := $(patsubst fuzz/%.c,$(OUT)/%,$(wildcard fuzz/fuzz_*.c))
-FUZZ_SUPPORT := $(call objects,port/sim) $(BUILD)/fuzz/json_frames.o $(BUILD)/libmvm-guest.a
+FUZZ_SUPPORT := $(call objects,port/sim) $(call but_main,simulation) $(BUILD)/fuzz/json_frames.o \
+    $(BUILD)/libmvm-guest.a
 
 $(OUT)/fuzz_%: $(BUILD)/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(if $(LIB_FUZZING_ENGINE),,$(BUILD)/fuzz/standalone.o)
 	@mkdir -p $(@D)
@@ -184,7 +192,7 @@ fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, O
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage prove fuzz lint format install clean help
+.PHONY: demo check cross coverage prove simulate fuzz lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -212,6 +220,12 @@ build/cache/cbmc/cbmc:
 prove: $(CBMC_DIR)/cbmc ## prove decoder and encoder free of undefined behaviour, see proof/README.md
 	@scripts/need gcc libc6-dev
 	@BUILD=$(BUILD) scripts/prove $(CBMC_DIR)
+
+SEEDS ?= 100000
+simulate: ## run SEEDS random worlds with clients, faults and delays
+	@scripts/need gcc libc6-dev binutils nanopb
+	@$(MAKE) --no-print-directory $(BUILD)/simulate
+	@BUILD=$(BUILD) scripts/simulate $(SEEDS)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores

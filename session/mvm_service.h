@@ -83,6 +83,7 @@ struct mvm_service {
     size_t clients_cap;
     size_t clients_used; /* no attached one from here on */
     bool stopping;
+    bool detached;      /* somebody has been, since the last step: the next one may have work */
     uint64_t now_ms;    /* of the last step or attach */
     uint64_t ending_ms; /* when the running build was first seen ending; UINT64_MAX: not yet */
 };
@@ -97,7 +98,7 @@ void mvm_service_init(struct mvm_service *v, struct mvm_executor *executor,
 struct mvm_client *mvm_service_attach(struct mvm_service *v,
                                       const struct mvm_session_memory *memory, uint64_t now_ms);
 
-/* The connection is gone, both ways. Its queued builds are forgotten and its running one is
+/* The connection is gone, both ways. Call step again (the deadline says so, too). Its queued builds are forgotten and its running one is
  * cancelled, unless keep_building. The slot is free at once. */
 void mvm_service_detach(struct mvm_service *v, struct mvm_client *c);
 

@@ -13,7 +13,7 @@ void mvm_service_init(struct mvm_service *v, struct mvm_executor *executor,
     v->clients = clients;
     v->clients_cap = clients_cap;
     v->clients_used = 0;
-    v->stopping = false;
+    v->stopping = v->detached = false;
     v->now_ms = 0;
     v->ending_ms = UINT64_MAX;
 }
@@ -109,6 +109,7 @@ void mvm_service_detach(struct mvm_service *v, struct mvm_client *c)
 {
     size_t waiting = v->state == MVM_SERVICE_IDLE ? 0 : 1;
     c->attached = false;
+    v->detached = true;
     if (current_client(v) == c) {
         v->queue[0].client = NULL;
         if (v->state == MVM_SERVICE_LINE_LENT) {
@@ -396,6 +397,7 @@ static void watch_stall(struct mvm_service *v)
 bool mvm_service_step(struct mvm_service *v, uint64_t now_ms)
 {
     v->now_ms = now_ms;
+    v->detached = false;
     for (size_t i = 0; i < v->clients_used; i++) {
         if (v->clients[i].attached) {
             take_frames(v, &v->clients[i]);
@@ -413,7 +415,7 @@ uint64_t mvm_service_deadline(const struct mvm_service *v)
         return UINT64_MAX;
     }
     bool building = mvm_service_building(v);
-    if (!building && current_client(v) == NULL) {
+    if (v->detached || (!building && current_client(v) == NULL)) {
         return v->now_ms;
     }
     uint64_t at = sooner(stall_at(v), building ? mvm_executor_deadline(v->executor) : UINT64_MAX);

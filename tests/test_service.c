@@ -543,6 +543,26 @@ static void a_client_that_goes_with_a_line_half_sent_leaves_the_executor_sound(v
     assert_true(mvm_service_idle(&service));
 }
 
+/* Nothing else would wake the caller: the build has stood still for the client alone. */
+static void a_build_whose_client_goes_goes_on_at_once(void **state)
+{
+    (void)state;
+    static const struct act script[] = {{MVM_EXECUTOR_LOG, "a line longer than four bytes"},
+                                        {MVM_EXECUTOR_OK, "/nix/store/a"}};
+    for (int keep_building = 0; keep_building < 2; keep_building++) {
+        begin_with(keep_building != 0, 0);
+        fake.scripts[0] = script;
+        struct mvm_client *a = join_with(4, 0);
+        ask_build(a, "a");
+        run(0);
+        assert_true(mvm_service_deadline(&service) == UINT64_MAX);
+        mvm_service_detach(&service, a);
+        assert_true(mvm_service_deadline(&service) <= service.now_ms);
+        run(0);
+        assert_true(mvm_service_idle(&service));
+    }
+}
+
 static void a_client_that_goes_with_its_answer_half_sent_does_not_hold_up_the_next(void **state)
 {
     (void)state;
@@ -825,6 +845,7 @@ int main(void)
         cmocka_unit_test_setup(
             a_client_that_goes_with_its_answer_half_sent_does_not_hold_up_the_next, begin),
         cmocka_unit_test_setup(the_queued_builds_of_a_client_that_has_gone_are_forgotten, begin),
+        cmocka_unit_test_setup(a_build_whose_client_goes_goes_on_at_once, begin),
         cmocka_unit_test_setup(told_to_keep_building_it_goes_on_and_drops_the_lines, begin),
         cmocka_unit_test_setup(a_slot_is_free_as_soon_as_its_client_has_gone, begin),
         cmocka_unit_test_setup(a_new_client_in_an_old_slot_hears_nothing_of_the_old_ones_build,

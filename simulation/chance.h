@@ -1,0 +1,50 @@
+/*
+ * Where a simulation takes its chances from: a seed, so that a number repeats a run, or a fuzzer's
+ * bytes, so that it can search. With no bytes left, every chance is 0.
+ */
+#ifndef MVM_CHANCE_H
+#define MVM_CHANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct chance {
+    uint64_t state;
+    const uint8_t *bytes; /* NULL: by the seed */
+    size_t left;
+};
+
+static inline struct chance chance_by_seed(uint64_t seed)
+{
+    return (struct chance){seed, NULL, 0};
+}
+
+static inline struct chance chance_by_bytes(const uint8_t *bytes, size_t len)
+{
+    return (struct chance){0, bytes, len};
+}
+
+/* 0 … below - 1; `below` up to 65536. Seeds go through splitmix64, so that neighbours differ. */
+static inline uint32_t chance_below(struct chance *c, uint32_t below)
+{
+    if (c->bytes != NULL) {
+        uint32_t value = 0;
+        for (int i = below > 256 ? 2 : 1; i > 0 && c->left > 0; i--, c->left--) {
+            value = value << 8 | *c->bytes++;
+        }
+        return value % below;
+    }
+    uint64_t z = c->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (uint32_t)((z ^ z >> 31) >> 32) % below;
+}
+
+/* Once in `n` times. */
+static inline bool chance_one_in(struct chance *c, uint32_t n)
+{
+    return chance_below(c, n) == n - 1;
+}
+
+#endif

@@ -1,0 +1,410 @@
+#include "simulation.h"
+#include "mvm_sim.h"
+#include "peer.h"
+#include <string.h>
+
+enum {
+    PEERS = 4,
+    LINES_MAX = 60,
+    TURNS_MAX = 200000,
+};
+
+#define STORE "/nix/store/0123-image"
+
+static const struct artifact {
+    const char *source;
+    const char *name;
+    const char *old;
+    const char *new;
+} artifacts[] = {
+    {STORE "/kernel", "/build-out/vmlinux", "the old kernel", "a kernel, new"},
+    {STORE "/rootfs.ext4", "/build-out/rootfs.ext4", "the old root", "a root file system, new"},
+};
+
+enum { ARTIFACTS = sizeof artifacts / sizeof artifacts[0] };
+
+static struct world {
+    struct chance chance;
+    FILE *trace;
+    struct mvm_sim sim;
+    struct mvm_sim dark; /* the world after a power cut */
+    struct mvm_executor_config config;
+    struct mvm_executor executor;
+    struct mvm_service service;
+    struct mvm_client slots[PEERS];
+    struct peer peers[PEERS];
+    char lines_text[LINES_MAX * 10];
+    unsigned lines;
+    bool kind;        /* nothing in it goes wrong */
+    bool out_mounted; /* before */
+    bool in_mounted;
+    unsigned dark_turn; /* when the power is cut, in a copy */
+} w;
+
+static void tell(const char *what)
+{
+    if (w.trace != NULL) {
+        fprintf(w.trace, "%8llu ms  %s\n", (unsigned long long)w.sim.now_ms, what);
+    }
+}
+
+static void tell_answer(void)
+{
+    const struct mvm_message *m = &w.service.answer;
+    tell(m->kind == MVM_OK ? "a build ends: Ok" : "a build ends: Err");
+    if (w.trace != NULL) {
+        fprintf(w.trace, "             %.*s\n", (int)m->text.len, m->text.bytes);
+    }
+}
+
+static void tell_peers(void)
+{
+    for (int i = 0; i < PEERS && w.trace != NULL; i++) {
+        const struct peer *p = &w.peers[i];
+        fprintf(w.trace,
+                "client %d: %u pings %u pongs, %u builds %u oks %u errs, %u bad frames %u parse "
+                "errors%s%s\n",
+                i, p->pings, p->pongs, p->builds, p->oks, p->errs, p->bad_frames, p->parse_errors,
+                p->gone ? ", gone" : "", p->session.wire == MVM_WIRE_PROTO ? ", protobuf" : "");
+    }
+}
+
+/* ---- making a world ---- */
+
+static void make_lines(void)
+{
+    char *at = w.lines_text;
+    w.lines = chance_below(&w.chance, LINES_MAX);
+    for (unsigned i = 0; i < w.lines; i++) {
+        at += sprintf(at, "line %u\n", i);
+    }
+    *at = '\0';
+}
+
+static void make_build(void)
+{
+    struct mvm_sim_script *b = &w.sim.build;
+    static const uint64_t lengths[] = {0, 0, 300, 4000, 9000, 12000, UINT64_MAX};
+    memset(b, 0, sizeof *b);
+    make_lines();
+    b->err = w.lines_text;
+    b->out = STORE "\n";
+    if (w.kind) {
+        b->run_ms = chance_below(&w.chance, 5000);
+        return;
+    }
+    b->out = chance_one_in(&w.chance, 6) ? "no path\n" : STORE "\n";
+    b->run_ms = lengths[chance_below(&w.chance, sizeof lengths / sizeof lengths[0])];
+    b->exit.code = chance_one_in(&w.chance, 4) ? 1 : 0;
+    b->exit.signaled = b->exit.code != 0 && chance_one_in(&w.chance, 4);
+    b->ignores_term = chance_one_in(&w.chance, 4);
+    b->survives_kill = chance_one_in(&w.chance, 16);
+    b->leaves_child = chance_one_in(&w.chance, 6);
+    b->child_ignores_term = chance_one_in(&w.chance, 2);
+    b->stranger_holds_pipes = chance_one_in(&w.chance, 16);
+}
+
+static void make_disk(struct mvm_sim_disk *d)
+{
+    d->absent = chance_one_in(&w.chance, 6);
+    d->mounted = chance_one_in(&w.chance, 4);
+    if (!w.kind) {
+        d->broken = chance_one_in(&w.chance, 10);
+        d->busy = chance_one_in(&w.chance, 10);
+        d->read_only = chance_one_in(&w.chance, 10);
+    }
+}
+
+static void make_trouble(void)
+{
+    static const enum mvm_port_error errors[] = {MVM_PORT_FAILED, MVM_PORT_NOT_FOUND, MVM_PORT_BUSY,
+                                                 MVM_PORT_NOT_REGULAR};
+    w.sim.no_nix = chance_one_in(&w.chance, 20);
+    w.sim.dir_in_the_way = chance_one_in(&w.chance, 20);
+    if (chance_one_in(&w.chance, 6)) {
+        w.sim.capacity = 1 + chance_below(&w.chance, 200);
+    }
+    if (chance_one_in(&w.chance, 2)) {
+        w.sim.fail_at = 1 + chance_below(&w.chance, 300);
+        w.sim.fail_as = errors[chance_below(&w.chance, sizeof errors / sizeof errors[0])];
+    }
+}
+
+static void make_files(void)
+{
+    bool old_set = chance_one_in(&w.chance, 2);
+    for (int i = 0; i < ARTIFACTS; i++) {
+        if (w.kind || !chance_one_in(&w.chance, 8)) {
+            mvm_sim_put(&w.sim, artifacts[i].source, artifacts[i].new);
+        }
+        if (old_set) {
+            mvm_sim_put(&w.sim, artifacts[i].name, artifacts[i].old);
+        }
+    }
+}
+
+static void make_world(void)
+{
+    w.kind = chance_one_in(&w.chance, 3);
+    mvm_sim_init(&w.sim, "/build-out", "/build-in");
+    w.sim.now_ms = 1000;
+    w.sim.piece = chance_one_in(&w.chance, 2) ? 0 : 1 + chance_below(&w.chance, 40);
+    make_build();
+    make_disk(&w.sim.out);
+    make_disk(&w.sim.in);
+    if (!w.kind) {
+        make_trouble();
+    }
+    make_files();
+    w.out_mounted = w.sim.out.mounted;
+    w.in_mounted = w.sim.in.mounted;
+    w.dark_turn = chance_below(&w.chance, 2000);
+    w.config = (struct mvm_executor_config){
+        .out_dir = "/build-out",
+        .out_device = "/dev/vdb",
+        .in_dir = "/build-in",
+        .in_device = "/dev/vdc",
+        .heartbeat_ms = chance_one_in(&w.chance, 2) ? 1000 : 0,
+    };
+    mvm_executor_init(&w.executor, &mvm_sim_port, &w.sim, &w.config);
+    struct mvm_service_config service = {
+        .keep_building = chance_one_in(&w.chance, 4),
+        .heartbeat_ms = w.config.heartbeat_ms,
+    };
+    mvm_service_init(&w.service, &w.executor, &service, w.slots, PEERS);
+}
+
+/* ---- what must hold ---- */
+
+static bool holds(const struct mvm_sim_file *f, const char *text)
+{
+    return f->len == strlen(text) && memcmp(f->bytes, text, f->len) == 0;
+}
+
+static const char *check_whole(struct mvm_sim *sim)
+{
+    for (int i = 0; i < ARTIFACTS; i++) {
+        const struct mvm_sim_file *f = mvm_sim_file(sim, artifacts[i].name);
+        if (f != NULL && !holds(f, artifacts[i].old) && !holds(f, artifacts[i].new)) {
+            return "half a file under a final name";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_durable(void)
+{
+    for (int i = 0; i < ARTIFACTS; i++) {
+        const struct mvm_sim_file *f = mvm_sim_file(&w.sim, artifacts[i].name);
+        if (f == NULL || !holds(f, artifacts[i].new) || !f->durable || !f->named) {
+            return "Ok, and an artifact is not durable";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_dark(void)
+{
+    w.dark = w.sim;
+    mvm_sim_power_cut(&w.dark);
+    return check_whole(&w.dark);
+}
+
+/* A call that was made to fail may have been the one that removes or unmounts. */
+static const char *check_left_over(void)
+{
+    const char *left = mvm_sim_left_over(&w.sim);
+    bool is_file = left != NULL && left[0] == '/';
+    if (left != NULL && !(is_file && w.sim.failed)) {
+        return "something is left of a build";
+    }
+    if (!w.sim.failed && !w.sim.out.busy && w.sim.out.mounted != w.out_mounted) {
+        return "the output disk is left mounted";
+    }
+    if (!w.sim.failed && !w.sim.in.busy && w.sim.in.mounted != w.in_mounted) {
+        return "the input disk is left mounted";
+    }
+    return NULL;
+}
+
+/* Whether the running build's client takes what it is sent: others hold their own builds up. */
+static bool asked_politely(void)
+{
+    for (int i = 0; i < PEERS; i++) {
+        if (w.peers[i].client != NULL && w.peers[i].client == w.service.queue[0].client) {
+            return w.peers[i].polite;
+        }
+    }
+    return false;
+}
+
+/* A build of a sound request in a kind world has nothing to fail by. */
+static const char *check_answer(void)
+{
+    const struct mvm_message *answer = &w.service.answer;
+    if (answer->kind == MVM_OK) {
+        return check_durable();
+    }
+    if (w.kind && asked_politely() && !mvm_text_begins(answer->text, "invalid ")) {
+        return "a build failed that nothing was wrong with";
+    }
+    return NULL;
+}
+
+/* ---- time ---- */
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t build_ends_ms(void)
+{
+    const struct mvm_sim_script *running = w.sim.running;
+    if (running == NULL || running->run_ms == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    uint64_t at = w.sim.started_ms + running->run_ms;
+    return at > w.sim.now_ms ? at : UINT64_MAX;
+}
+
+static uint64_t next_ms(void)
+{
+    uint64_t at = sooner(mvm_service_deadline(&w.service), build_ends_ms());
+    for (int i = 0; i < PEERS; i++) {
+        at = sooner(at, peer_deadline(&w.peers[i], w.sim.now_ms));
+    }
+    return at;
+}
+
+/* ---- a turn ---- */
+
+static bool move_all(void)
+{
+    bool moved = false;
+    uint32_t lines =
+        w.sim.failed ? PEER_ANY_LINES : w.lines; /* the pipe may have been what failed */
+    for (int i = 0; i < PEERS; i++) {
+        moved = peer_act(&w.peers[i], &w.service, &w.chance, w.sim.now_ms) || moved;
+        moved = peer_move(&w.peers[i], &w.chance, w.sim.now_ms, lines) || moved;
+    }
+    return moved;
+}
+
+static void close_some(void)
+{
+    for (int i = 0; i < PEERS; i++) {
+        struct peer *p = &w.peers[i];
+        if (p->client != NULL && (p->client->stalled || mvm_service_done(&w.service, p->client))) {
+            tell(p->client->stalled ? "a client is closed that takes nothing" : "a client is done");
+            p->gone = p->client->stalled;
+            mvm_service_detach(&w.service, p->client);
+            p->client = NULL;
+        }
+    }
+}
+
+static const char *step(bool *more)
+{
+    enum mvm_service_state before = w.service.state;
+    *more = mvm_service_step(&w.service, w.sim.now_ms);
+    enum mvm_service_state now = w.service.state;
+    const char *wrong = check_whole(&w.sim);
+    if (wrong == NULL && now == MVM_SERVICE_ANSWERING && before != now) {
+        tell_answer();
+        wrong = check_answer();
+    }
+    return wrong;
+}
+
+/* Until nothing is left to happen. */
+static const char *live(void)
+{
+    for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
+        bool more;
+        const char *wrong = step(&more);
+        if (wrong == NULL && turn == w.dark_turn) {
+            wrong = check_dark();
+        }
+        if (wrong != NULL) {
+            return wrong;
+        }
+        bool moved = move_all();
+        close_some();
+        if (more || moved) {
+            continue;
+        }
+        uint64_t at = next_ms();
+        if (at == UINT64_MAX) {
+            return mvm_service_idle(&w.service) ? NULL : "a build waits for nothing";
+        }
+        w.sim.now_ms = at > w.sim.now_ms ? at : w.sim.now_ms + 1;
+    }
+    return "it comes to no end";
+}
+
+/* ---- the whole ---- */
+
+static const char *check_peers(void)
+{
+    const char *wrong = NULL;
+    for (int i = 0; i < PEERS && wrong == NULL; i++) {
+        wrong = peer_missing(&w.peers[i]);
+    }
+    return wrong;
+}
+
+/* The world mends itself, everybody goes, and somebody asks for a build. */
+static const char *one_more(void)
+{
+    struct peer *p = &w.peers[0];
+    for (int i = 0; i < PEERS; i++) {
+        if (w.peers[i].client != NULL) {
+            mvm_service_detach(&w.service, w.peers[i].client);
+            w.peers[i].client = NULL;
+        }
+    }
+    tell("the world is mended; one more build");
+    w.kind = true;
+    w.sim.fail_at = 0;
+    w.sim.failed = w.sim.no_nix = w.sim.dir_in_the_way = false;
+    w.sim.capacity = 0;
+    w.sim.out = (struct mvm_sim_disk){.mounted = w.sim.out.mounted};
+    w.sim.in = (struct mvm_sim_disk){.mounted = w.sim.in.mounted};
+    make_build();
+    for (int i = 0; i < ARTIFACTS; i++) {
+        mvm_sim_put(&w.sim, artifacts[i].source, artifacts[i].new);
+    }
+    if (!peer_connect(p, &w.service, &w.chance, w.sim.now_ms)) {
+        return "a fresh client finds no slot";
+    }
+    p->actions = 0;
+    p->polite = true;
+    peer_ask_build(p, mvm_text_from("path:/f"));
+    const char *wrong = live();
+    return wrong != NULL ? wrong : p->oks == 1 ? peer_missing(p) : "the next build does not work";
+}
+
+const char *simulate(struct chance chance, FILE *trace)
+{
+    w.chance = chance;
+    w.trace = trace;
+    make_world();
+    for (int i = 0; i < PEERS; i++) {
+        w.peers[i].client = NULL;
+        w.peers[i].gone = true;
+        w.peers[i].violation = NULL;
+        if (i == 0 || chance_one_in(&w.chance, 2)) {
+            peer_connect(&w.peers[i], &w.service, &w.chance, w.sim.now_ms);
+        }
+    }
+    const char *wrong = live();
+    tell_peers();
+    wrong = wrong != NULL ? wrong : check_peers();
+    wrong = wrong != NULL ? wrong : check_left_over();
+    wrong = wrong != NULL ? wrong : one_more();
+    if (trace != NULL) {
+        fprintf(trace, "the port's calls: %s\n", w.sim.trace);
+    }
+    return wrong;
+}
