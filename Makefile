@@ -29,7 +29,7 @@ SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_simulation := $(SEES_session) session port/sim
 SEES_fuzz       := $(SEES_simulation) simulation
-SEES_tests      := $(SEES_agent) port/sim
+SEES_tests      := $(SEES_agent) port/sim simulation
 
 LIBRARY := text codec codec/proto executor session port/posix
 MODULES := $(LIBRARY) port/sim agent host examples/embed simulation fuzz tests
@@ -130,11 +130,13 @@ examples: $(BUILD)/examples/embed/embed ## build the embedding examples
 
 # ---- tests ----
 
+but_main = $(filter-out %/main.o,$(call objects,$(1)))
+
 # Each tests/test_*.c is a program. Those of agent and host also see and link that program's inner
 # parts; support*.c and the simulated port go with all.
 TESTS   := $(patsubst %.c,$(BUILD)/%,$(filter-out $(LEFT_OUT),$(wildcard tests/test_*.c)))
-SUPPORT := $(call objects,port/sim) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support*.c)) $(BUILD)/libmvm-guest.a
-but_main = $(filter-out %/main.o,$(call objects,$(1)))
+SUPPORT := $(call objects,port/sim) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support*.c)) $(BUILD)/simulation.a \
+    $(BUILD)/libmvm-guest.a
 
 $(BUILD)/tests/test_agent_%.o: SEES_ALSO := agent
 $(BUILD)/tests/test_host_%.o: SEES_ALSO := host
@@ -162,7 +164,11 @@ tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded 
 
 # ---- simulation ----
 
-$(BUILD)/simulate: $(call objects,simulation) $(call objects,port/sim) $(BUILD)/libmvm-guest.a
+$(BUILD)/simulation.a: $(call but_main,simulation)
+	$(call say,AR   $@)
+	$(run)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/simulate: $(BUILD)/simulation/main.o $(call objects,port/sim) $(BUILD)/simulation.a $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
 
@@ -172,8 +178,7 @@ $(BUILD)/simulate: $(call objects,simulation) $(call objects,port/sim) $(BUILD)/
 # one it is a program that replays files.
 OUT     ?= $(BUILD)/fuzz
 FUZZERS := $(patsubst fuzz/%.c,$(OUT)/%,$(wildcard fuzz/fuzz_*.c))
-FUZZ_SUPPORT := $(call objects,port/sim) $(call but_main,simulation) $(BUILD)/fuzz/json_frames.o \
-    $(BUILD)/libmvm-guest.a
+FUZZ_SUPPORT := $(call objects,port/sim) $(BUILD)/fuzz/json_frames.o $(BUILD)/simulation.a $(BUILD)/libmvm-guest.a
 
 $(OUT)/fuzz_%: $(BUILD)/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(if $(LIB_FUZZING_ENGINE),,$(BUILD)/fuzz/standalone.o)
 	@mkdir -p $(@D)

@@ -8,6 +8,11 @@ static size_t some_buffer(struct chance *c)
     return chance_one_in(c, 2) ? PEER_BUFFER_MAX : 1 + chance_below(c, PEER_BUFFER_MAX);
 }
 
+static enum mvm_wire some_wire(struct chance *c)
+{
+    return mvm_proto_present && chance_one_in(c, 2) ? MVM_WIRE_PROTO : MVM_WIRE_JSON;
+}
+
 bool peer_connect(struct peer *p, struct mvm_service *v, struct chance *c, uint64_t now_ms)
 {
     struct mvm_session_memory theirs = {p->in[0],          some_buffer(c),
@@ -22,8 +27,7 @@ bool peer_connect(struct peer *p, struct mvm_service *v, struct chance *c, uint6
         return false;
     }
     mvm_session_init(&p->session, MVM_RESPONSES, &ours);
-    bool protobuf = mvm_proto_present && chance_one_in(c, 2);
-    mvm_session_speak(&p->session, protobuf ? MVM_WIRE_PROTO : MVM_WIRE_JSON);
+    mvm_session_speak(&p->session, some_wire(c));
     p->polite = chance_one_in(c, 3);
     p->actions = chance_below(c, 7);
     p->act_ms = now_ms + chance_below(c, 2000);
@@ -128,6 +132,10 @@ static void act_rudely(struct peer *p, struct mvm_service *v, struct chance *c, 
 
 bool peer_act(struct peer *p, struct mvm_service *v, struct chance *c, uint64_t now_ms)
 {
+    if (p->client != NULL && p->goes_ms != 0 && now_ms >= p->goes_ms) {
+        leave(p, v);
+        return true;
+    }
     if (p->client == NULL || p->actions == 0 || now_ms < p->act_ms || p->half_closed) {
         return false;
     }
@@ -152,6 +160,9 @@ uint64_t peer_deadline(const struct peer *p, uint64_t now_ms)
     }
     if (p->actions > 0 && !p->half_closed) {
         at = p->act_ms;
+    }
+    if (p->goes_ms != 0 && p->goes_ms < at) {
+        at = p->goes_ms;
     }
     return p->reads_ms > now_ms && p->reads_ms < at ? p->reads_ms : at;
 }

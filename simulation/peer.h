@@ -22,6 +22,7 @@ struct peer {
     unsigned actions;  /* left to do */
     uint64_t act_ms;   /* when the next one is due */
     uint64_t reads_ms; /* reads nothing before */
+    uint64_t goes_ms;  /* when it goes, whatever it waits for; 0: as chance has it */
 
     /* sent, and what came for it */
     unsigned pings, pongs;

@@ -385,26 +385,86 @@ static const char *one_more(void)
     return wrong != NULL ? wrong : p->oks == 1 ? peer_missing(p) : "the next build does not work";
 }
 
+static const char *live_and_check(void)
+{
+    const char *wrong = live();
+    tell_peers();
+    wrong = wrong != NULL ? wrong : check_peers();
+    wrong = wrong != NULL ? wrong : check_left_over();
+    return wrong;
+}
+
+static void tell_calls(void)
+{
+    if (w.trace != NULL) {
+        fprintf(w.trace, "the port's calls: %s\n", w.sim.trace);
+    }
+}
+
+static void forget_peers(void)
+{
+    for (int i = 0; i < PEERS; i++) {
+        w.peers[i].client = NULL;
+        w.peers[i].gone = true;
+        w.peers[i].violation = NULL;
+    }
+}
+
 const char *simulate(struct chance chance, FILE *trace)
 {
     w.chance = chance;
     w.trace = trace;
     make_world();
+    forget_peers();
     for (int i = 0; i < PEERS; i++) {
-        w.peers[i].client = NULL;
-        w.peers[i].gone = true;
-        w.peers[i].violation = NULL;
         if (i == 0 || chance_one_in(&w.chance, 2)) {
             peer_connect(&w.peers[i], &w.service, &w.chance, w.sim.now_ms);
         }
     }
-    const char *wrong = live();
-    tell_peers();
-    wrong = wrong != NULL ? wrong : check_peers();
-    wrong = wrong != NULL ? wrong : check_left_over();
+    const char *wrong = live_and_check();
     wrong = wrong != NULL ? wrong : one_more();
-    if (trace != NULL) {
-        fprintf(trace, "the port's calls: %s\n", w.sim.trace);
+    tell_calls();
+    return wrong;
+}
+
+/* ---- a life told in advance ---- */
+
+/* Drawn from no bytes, every chance is 0: a world where all goes well. */
+static void make_scenario(const struct scenario *s)
+{
+    make_world();
+    w.lines = 2;
+    strcpy(w.lines_text, "line 0\nline 1\n");
+    w.sim.build.run_ms = s->run_ms;
+    w.sim.build.exit.code = s->exit_code;
+    w.sim.build.ignores_term = s->ignores_term;
+    w.sim.build.leaves_child = s->leaves_child;
+    for (int i = 0; i < ARTIFACTS; i++) {
+        mvm_sim_put(&w.sim, artifacts[i].name, artifacts[i].old);
     }
+    forget_peers();
+    for (int i = 0; i < (s->queue ? 2 : 1); i++) {
+        struct peer *p = &w.peers[i];
+        peer_connect(p, &w.service, &w.chance, w.sim.now_ms);
+        p->polite = true;
+        p->goes_ms = i == 0 ? s->goes_ms : 0;
+        mvm_session_speak(&p->session, s->wire);
+        peer_ask_build(p, mvm_text_from(s->from_disk ? "/build-in" : "path:/f"));
+    }
+}
+
+const char *simulate_fault(const struct scenario *s, unsigned fail_at, enum mvm_port_error error,
+                           bool *reached, FILE *trace)
+{
+    static const uint8_t nothing;
+    w.chance = chance_by_bytes(&nothing, 0);
+    w.trace = trace;
+    make_scenario(s);
+    w.sim.fail_at = fail_at;
+    w.sim.fail_as = error;
+    const char *wrong = live_and_check();
+    *reached = w.sim.failed;
+    wrong = wrong != NULL ? wrong : one_more();
+    tell_calls();
     return wrong;
 }

@@ -17,10 +17,32 @@
 #define MVM_SIMULATION_H
 
 #include "chance.h"
+#include "mvm_port.h"
+#include "mvm_session.h"
 #include <stdio.h>
 
 /* Runs one. NULL: everything held; else what did not, a static text. `trace`: where to tell what
  * happens; NULL: nowhere. Not reentrant: its world is static. */
 const char *simulate(struct chance chance, FILE *trace);
+
+/* A life that is told in advance. Everything that is 0 goes well. */
+struct scenario {
+    const char *name;
+    enum mvm_wire wire;
+    uint64_t run_ms; /* of the build */
+    int exit_code;
+    bool ignores_term;
+    bool leaves_child;
+    uint64_t goes_ms; /* when the first client goes; 0: it stays */
+    bool queue;       /* a second client asks, too */
+    bool from_disk;   /* the flake is on the input disk */
+};
+
+/*
+ * Runs it with the `fail_at`-th call of the port (from 1) failing with `error`. What must hold is
+ * the same. `*reached`: whether there was such a call.
+ */
+const char *simulate_fault(const struct scenario *s, unsigned fail_at, enum mvm_port_error error,
+                           bool *reached, FILE *trace);
 
 #endif
