@@ -111,7 +111,7 @@ $(BUILD)/libmvm-guest.a: $(call objects,$(LIBRARY)) $(GENERATED)
 	$(call say,AR   $@)
 	$(run)rm -f $@ && $(AR) rcs $@ $^
 
-link = $(run)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
+link = $(run)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(LINK_ALSO) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 $(BUILD)/mvm-builder-agent: $(call objects,agent) $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
@@ -148,6 +148,8 @@ $(BUILD)/tests/test_agent_%: $(BUILD)/tests/test_agent_%.o $(call but_main,agent
 $(BUILD)/tests/test_host_%: $(BUILD)/tests/test_host_%.o $(call but_main,host) $(SUPPORT)
 	$(call say,LINK $@)
 	$(link) -lcmocka
+
+$(BUILD)/tests/test_executor_edges: LINK_ALSO := -Wl,--wrap=mvm_executor_enter
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT)
 	$(call say,LINK $@)

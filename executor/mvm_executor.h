@@ -27,9 +27,10 @@
  *   MOUNT_IN  mounted, or not asked for ─▶ NIX · failed ─▶ SYNC
  *   NIX       its version is known ─▶ RUN · not yet ─▶ PROBE · no nix, no build.log ─▶ LOGFILE
  *   PROBE     `nix --version` has ended ─▶ DRAIN · takes too long, cancel ─▶ KILL
- *   RUN       nix build has ended ─▶ DRAIN, or TERM where processes are left · time-out, cancel ─▶
- * TERM TERM      no process is left ─▶ DRAIN · the grace is over ─▶ KILL KILL      no process is
- * left ─▶ DRAIN DRAIN     both pipes have ended, every line is taken ─▶ PICK · after a probe ─▶ RUN
+ *   RUN       nix build has ended ─▶ DRAIN · time-out, cancel, processes are left ─▶ TERM
+ *   TERM      no process is left ─▶ DRAIN · the grace is over ─▶ KILL
+ *   KILL      no process is left ─▶ DRAIN
+ *   DRAIN     both pipes have ended, every line is taken ─▶ PICK · after a probe ─▶ RUN
  *   PICK      a store path ─▶ COPY · the build failed, or none ─▶ LOGFILE
  *   COPY      every artifact is whole and durable under a temporary name, or one failed ─▶ LOGFILE
  *   LOGFILE   build.log is durable under a temporary name ─▶ RENAME

@@ -1,0 +1,108 @@
+/*
+ * Every edge of docs/states.md is walked, and no other: the linker puts itself between the executor
+ * and its own mvm_executor_enter (--wrap), while builds live in every way the simulation knows.
+ */
+#include "mvm_executor.h"
+#include "simulation.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { STATES = MVM_DONE + 1, WORLDS = 3000, FAULTS = 200 };
+
+static const char *const names[STATES] = {
+    "IDLE",  "CHECK", "MOUNT_OUT", "MOUNT_IN", "NIX",    "PROBE", "RUN",     "TERM", "KILL",
+    "DRAIN", "PICK",  "COPY",      "LOGFILE",  "RENAME", "SYNC",  "UNMOUNT", "DONE",
+};
+
+static bool drawn[STATES][STATES];
+static bool walked[STATES][STATES];
+static enum mvm_executor_state last = MVM_IDLE;
+
+void __real_mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state);
+void __wrap_mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state);
+
+/* mvm_executor_start is in one file with mvm_executor_enter, so its call is not wrapped: it is seen
+ * at the next. */
+void __wrap_mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state)
+{
+    if (x->state == MVM_CHECK) {
+        walked[last][MVM_CHECK] = true;
+    }
+    walked[x->state][state] = true;
+    last = state;
+    __real_mvm_executor_enter(x, state);
+}
+
+static unsigned number_of(const char *name)
+{
+    for (unsigned i = 0; i < STATES; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return i;
+        }
+    }
+    fail_msg("docs/states.md draws a state %s", name);
+    return 0;
+}
+
+static int read_drawing(void **state)
+{
+    char line[256], from[32], to[32];
+    FILE *f = fopen("docs/states.md", "r");
+    (void)state;
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, " %31[A-Z_] --> %31[A-Z_] :", from, to) == 2) {
+            drawn[number_of(from)][number_of(to)] = true;
+        }
+    }
+    return fclose(f);
+}
+
+static void live(void)
+{
+    static const struct scenario scenarios[] = {
+        {.name = "one after the other", .wire = MVM_WIRE_JSON, .run_ms = 100, .queue = true},
+        {.name = "time-out", .wire = MVM_WIRE_JSON, .run_ms = UINT64_MAX},
+        {.name = "gone", .wire = MVM_WIRE_JSON, .run_ms = 5000, .goes_ms = 2500, .from_disk = true},
+    };
+    for (uint64_t seed = 1; seed <= WORLDS; seed++) {
+        last = MVM_IDLE;
+        assert_null(simulate(chance_by_seed(seed), NULL));
+    }
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
+        for (unsigned n = 1; n <= FAULTS; n++) {
+            bool reached;
+            last = MVM_IDLE;
+            assert_null(simulate_fault(&scenarios[i], n, MVM_PORT_FAILED, &reached, NULL));
+        }
+    }
+}
+
+static void every_edge_that_is_drawn_is_walked_and_no_other(void **state)
+{
+    unsigned wrong = 0;
+    (void)state;
+    live();
+    for (unsigned from = 0; from < STATES; from++) {
+        for (unsigned to = 0; to < STATES; to++) {
+            if (drawn[from][to] != walked[from][to]) {
+                print_error("%s --> %s is %s\n", names[from], names[to],
+                            drawn[from][to] ? "drawn and never walked" : "walked and not drawn");
+                wrong++;
+            }
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(every_edge_that_is_drawn_is_walked_and_no_other, read_drawing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
