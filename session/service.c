@@ -415,7 +415,7 @@ uint64_t mvm_service_deadline(const struct mvm_service *v)
         return UINT64_MAX;
     }
     bool building = mvm_service_building(v);
-    if (v->detached || (!building && current_client(v) == NULL)) {
+    if (v->detached) {
         return v->now_ms;
     }
     uint64_t at = sooner(stall_at(v), building ? mvm_executor_deadline(v->executor) : UINT64_MAX);
