@@ -155,6 +155,10 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT)
 	$(call say,LINK $@)
 	$(link) -lcmocka
 
+$(BUILD)/tests/soak: $(BUILD)/tests/soak.o $(SUPPORT)
+	$(call say,LINK $@)
+	$(link) -lcmocka
+
 $(BUILD)/tests/vectors: tests/vectors/vectors.c $(BUILD)/libmvm-guest.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,LINK $@)
@@ -199,7 +203,7 @@ fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, O
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage prove simulate fuzz lint format install clean help
+.PHONY: demo check cross coverage prove simulate soak fuzz lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -233,6 +237,11 @@ simulate: ## run SEEDS random worlds with clients, faults and delays
 	@scripts/need gcc libc6-dev binutils nanopb
 	@$(MAKE) --no-print-directory $(BUILD)/simulate
 	@BUILD=$(BUILD) scripts/simulate $(SEEDS)
+
+soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: some ten minutes
+	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev e2fsprogs mount
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/soak
+	MVM_BUILD=$(BUILD) $(BUILD)/tests/soak
 
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores

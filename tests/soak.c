@@ -1,0 +1,265 @@
+/*
+ * Long hauls, too long for every check (make soak): a thousand cancels, a thousand kills in the
+ * middle of staging, ten thousand connections, gigabytes of log. MVM_SOAK_PERCENT does less of
+ * each.
+ */
+#define _GNU_SOURCE
+#include "support.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+static unsigned seed = 1;
+
+static int random_below(int n)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (int)(seed >> 8) % n;
+}
+
+static int times(int all)
+{
+    const char *percent = getenv("MVM_SOAK_PERCENT");
+    int n = percent != NULL ? all * atoi(percent) / 100 : all;
+    return n > 0 ? n : 1;
+}
+
+static int count_open(pid_t pid)
+{
+    char path[64];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    while (readdir(dir) != NULL) {
+        n++;
+    }
+    closedir(dir);
+    return n;
+}
+
+/* ---- cancels ---- */
+
+static void cancels_at_any_moment_leave_nothing(void **state)
+{
+    const int cancels = times(1000);
+    char mark[32];
+    (void)state;
+    snprintf(mark, sizeof mark, "soak%d", (int)getpid());
+    e2e_write_nix("export MARK=\"$attr\"; echo begin\n"
+                  "while :; do (setsid sh -c 'sleep 9 & sleep 9' &); sleep 9 & done");
+    pid_t agent = E2E_AGENT("a");
+    e2e_ping(e2e_dial("a"), E2E_PATIENCE_MS);
+    int open_before = count_open(agent);
+    for (int i = 0; i < cancels; i++) {
+        struct e2e_conn *c = e2e_dial("a");
+        e2e_say_build(c, "f", mark, "");
+        if (random_below(2) == 0) {
+            e2e_await_line(c, "begin");
+        }
+        e2e_sleep_ms(random_below(30));
+        e2e_close(c);
+        e2e_assert_none_left(mark, E2E_PATIENCE_MS);
+    }
+    e2e_sleep_ms(100);
+    assert_int_equal(e2e_count_zombies(agent), 0);
+    assert_int_equal(count_open(agent), open_before);
+    e2e_write_nix("exit 3");
+    struct e2e_conn *c = e2e_dial("a");
+    e2e_say_build(c, "f", "a", "");
+    e2e_assert_err(c, "nix build failed (exit status: 3): ", E2E_PATIENCE_MS);
+    print_message("%d cancels\n", cancels);
+}
+
+/* ---- kills ---- */
+
+enum { IMAGE_BYTES = 3000001 };
+
+static const char *make_image_of(char letter)
+{
+    static char bytes[IMAGE_BYTES + 1];
+    memset(bytes, letter, IMAGE_BYTES);
+    return e2e_store_image(bytes, bytes);
+}
+
+/* Absent, or all of one letter and as long as it was. */
+static char letter_of(const char *path)
+{
+    if (!e2e_exists(path)) {
+        return '-';
+    }
+    struct mvm_text file = e2e_read(path);
+    if (file.len != IMAGE_BYTES || memcmp(file.bytes, file.bytes + 1, IMAGE_BYTES - 1) != 0) {
+        fail_msg("%s is half a file: %zu bytes", path, file.len);
+    }
+    return file.bytes[0];
+}
+
+static void a_kill_in_mid_staging_leaves_whole_files(void **state)
+{
+    static const char *const names[] = {"vmlinux", "rootfs.ext4"};
+    const int kills = times(1000);
+    int seen[128] = {0};
+    char script[512];
+    (void)state;
+    e2e_need_disks();
+    const char *dir = e2e_mount(e2e_loop(e2e_make_image("disk", 32768, NULL), false), "out", false);
+    const char *images[] = {make_image_of('a'), make_image_of('b')};
+    for (int i = 0; i < kills; i++) {
+        snprintf(script, sizeof script, "echo %s", images[i % 2]);
+        e2e_write_nix(script);
+        pid_t agent = E2E_AGENT("a", "--out-dir", dir);
+        struct e2e_conn *c = e2e_dial("a");
+        e2e_say_build(c, "f", "a", "");
+        e2e_sleep_ms(random_below(60));
+        e2e_end(agent, SIGKILL);
+        e2e_close(c);
+        for (int n = 0; n < 2; n++) {
+            char path[E2E_PATH_CAP];
+            snprintf(path, sizeof path, "%s/%s", dir, names[n]);
+            seen[(int)letter_of(path)]++;
+        }
+    }
+    print_message("%d kills; files: %d absent, %d of one build, %d of the other\n", kills,
+                  seen['-'], seen['a'], seen['b']);
+    assert_true(kills < 100 || (seen['a'] > 0 && seen['b'] > 0));
+}
+
+/* ---- connections ---- */
+
+static void connections_in_a_row_leave_nothing(void **state)
+{
+    const int many = times(10000);
+    (void)state;
+    e2e_write_nix("exit 3");
+    pid_t agent = E2E_AGENT("a");
+    e2e_ping(e2e_dial("a"), E2E_PATIENCE_MS);
+    int open_before = count_open(agent);
+    long kib_before = e2e_status_kib(agent, "RssAnon");
+    for (int i = 0; i < many; i++) {
+        struct e2e_conn *c = e2e_dial("a");
+        e2e_ping(c, E2E_PATIENCE_MS);
+        e2e_close(c);
+    }
+    e2e_sleep_ms(100);
+    assert_int_equal(count_open(agent), open_before);
+    assert_true(e2e_status_kib(agent, "RssAnon") <= kib_before + 64);
+    print_message("%d connections in a row\n", many);
+}
+
+static void a_thousand_at_once_are_all_served(void **state)
+{
+    enum { AT_ONCE = 1000 };
+    static struct pollfd fds[AT_ONCE];
+    int served = 0;
+    (void)state;
+    e2e_write_nix("exit 3");
+    pid_t agent = E2E_AGENT("a");
+    for (int i = 0; i < AT_ONCE; i++) {
+        fds[i] = (struct pollfd){e2e_try_connect(e2e_path("a.sock")), POLLIN, 0};
+        assert_true(fds[i].fd >= 0);
+        assert_int_equal(write(fds[i].fd, E2E_PING, strlen(E2E_PING)), (ssize_t)strlen(E2E_PING));
+    }
+    uint64_t until = e2e_now_ms() + 60000;
+    while (served < AT_ONCE) {
+        assert_true(e2e_now_ms() < until);
+        poll(fds, AT_ONCE, 100);
+        for (int i = 0; i < AT_ONCE; i++) {
+            char pong[sizeof E2E_PONG];
+            if (fds[i].fd >= 0 && (fds[i].revents & POLLIN) != 0) {
+                assert_int_equal(read(fds[i].fd, pong, sizeof pong), (ssize_t)strlen(E2E_PONG) + 1);
+                assert_memory_equal(pong, E2E_PONG "\n", strlen(E2E_PONG) + 1);
+                close(fds[i].fd);
+                fds[i].fd = -1;
+                served++;
+            }
+        }
+    }
+    e2e_sleep_ms(100);
+    e2e_ping(e2e_dial("a"), E2E_PATIENCE_MS);
+    assert_int_equal(e2e_count_zombies(agent), 0);
+}
+
+/* ---- log ---- */
+
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+enum { PINGS_MAX = 100000 };
+static int ping_ms[PINGS_MAX];
+static size_t pings;
+
+static void ping_now(struct e2e_conn *c)
+{
+    if (pings < PINGS_MAX) {
+        ping_ms[pings++] = e2e_ping(c, E2E_PATIENCE_MS);
+    }
+}
+
+/* Reads numbered lines from *next on, up to `bytes` of them or the end. */
+static bool read_lines(struct e2e_conn *c, unsigned long *next, unsigned long last, long bytes)
+{
+    while (bytes > 0 && *next <= last) {
+        struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
+        assert_int_equal(f.kind, MVM_LOG);
+        if (f.text.len > 0) {
+            assert_true(strtoul(f.text.bytes, NULL, 10) == *next);
+            ++*next;
+            bytes -= (long)f.text.len;
+        }
+    }
+    return *next <= last;
+}
+
+static void gigabytes_of_log_reach_a_slow_reader_and_memory_stays(void **state)
+{
+    const unsigned long last = (unsigned long)times(8192) * 1048576 / 100; /* lines of 100 bytes */
+    unsigned long next = 1;
+    char script[128];
+    (void)state;
+    snprintf(script, sizeof script, "exec seq -f '%%099.0f' 1 %lu", last);
+    e2e_write_nix(script);
+    pid_t agent = E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a"), *other = e2e_dial("a");
+    e2e_say_build(c, "f", "a", ",\"timeout_secs\":0");
+    read_lines(c, &next, last, 1 << 20);
+    long kib_before = e2e_status_kib(agent, "RssAnon");
+    for (int second = 0; second < 20; second++) { /* 1 MiB a second */
+        uint64_t until = e2e_now_ms() + 1000;
+        read_lines(c, &next, last, 1 << 20);
+        while (e2e_now_ms() < until) {
+            ping_now(other);
+            e2e_sleep_ms(10);
+        }
+    }
+    for (int i = 0; i < 300; i++) { /* nothing, for three seconds */
+        ping_now(other);
+        e2e_sleep_ms(10);
+    }
+    while (read_lines(c, &next, last, 8 << 20)) { /* as fast as it can */
+        ping_now(other);
+    }
+    e2e_assert_err(c, "nix build produced no store path", E2E_PATIENCE_MS);
+    assert_true(next == last + 1);
+    assert_true(e2e_status_kib(agent, "RssAnon") <= kib_before + 64);
+    qsort(ping_ms, pings, sizeof ping_ms[0], by_number);
+    print_message("%lu lines, %zu pings: 99 of 100 within %d ms, all within %d ms; anonymous memory %ld KiB\n",
+                  last, pings, ping_ms[pings * 99 / 100], ping_ms[pings - 1], kib_before);
+    assert_true(ping_ms[pings * 99 / 100] <= 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(cancels_at_any_moment_leave_nothing),
+        E2E_TEST(a_kill_in_mid_staging_leaves_whole_files),
+        E2E_TEST(connections_in_a_row_leave_nothing),
+        E2E_TEST(a_thousand_at_once_are_all_served),
+        E2E_TEST(gigabytes_of_log_reach_a_slow_reader_and_memory_stays),
+    };
+    setenv("MVM_TEST_SECS", "7200", 0);
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
