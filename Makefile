@@ -203,7 +203,7 @@ fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, O
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage prove simulate soak fuzz lint format install clean help
+.PHONY: demo check cross coverage prove simulate faults soak fuzz lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -237,6 +237,11 @@ simulate: ## run SEEDS random worlds with clients, faults and delays
 	@scripts/need gcc libc6-dev binutils nanopb
 	@$(MAKE) --no-print-directory $(BUILD)/simulate
 	@BUILD=$(BUILD) scripts/simulate $(SEEDS)
+
+faults: ## each system call of the agent fails once, by strace
+	@scripts/need gcc libc6-dev binutils nanopb strace procps
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) scripts/faults
 
 soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: some ten minutes
 	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev e2fsprogs mount
