@@ -180,18 +180,15 @@ static int write_file(const struct mvm_posix *p, const char *name, const char *t
     return err;
 }
 
-int mvm_posix_cgroup_enter(struct mvm_posix *p, pid_t pid)
+int mvm_posix_cgroup_enter(const struct mvm_posix *p, pid_t pid)
 {
     char text[24];
     struct mvm_writer w;
     mvm_writer_init(&w, text, sizeof text);
     mvm_writer_add_u64(&w, (uint64_t)pid);
+    mvm_writer_finish(&w);
     int err = write_file(p, "cgroup.procs", text);
-    if (err == 0 || err == ESRCH) {
-        return 0;
-    }
-    mvm_posix_fail(p, "cgroup.procs", err);
-    return MVM_PORT_FAILED;
+    return err == ESRCH ? 0 : err;
 }
 
 /* Whether a path of cgroups has the build's among its names. A zombie of a cgroup that was removed

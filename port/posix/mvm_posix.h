@@ -1,7 +1,6 @@
 /*
- * The port for Linux: posix_spawn(3), pidfds, mount(2), copies in the kernel. It implements
- * executor/mvm_port.h and calls no allocator itself; what libc takes for posix_spawn's file
- * actions is given back before spawn returns. It wants /proc.
+ * The port for Linux: vfork(2) and execve(2), pidfds, mount(2), copies in the kernel. It implements
+ * executor/mvm_port.h and has no heap, nor makes libc use one. It wants /proc.
  *
  * Life: init → (the executor uses it) → fini, which ends a build that still runs. One struct of
  * the caller's holds everything; one build at a time, from one thread.

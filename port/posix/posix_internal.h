@@ -80,11 +80,26 @@ void mvm_posix_adopt(struct mvm_posix *p);
 
 /* ---- cgroup.c ---- */
 
+/* The child's ends of its streams. */
+struct mvm_posix_ends {
+    int in;
+    int out[MVM_STREAMS];
+};
+
+/* Starts argv[0] with p->env as the leader of a session, with these as 0, 1 and 2 and nothing else,
+ * in p's cgroup if there is one. 0, and p->pid is set; or an errno. `*cgroup_err`: why it is not in
+ * there. */
+int mvm_posix_start(struct mvm_posix *p, const char *const argv[], const struct mvm_posix_ends *e,
+                    int *cgroup_err);
+
+/* Waits for a child's end. */
+void mvm_posix_collect(pid_t pid);
+
 /* Makes a cgroup for the next build, or none where config allows that. Negative: the reason. */
 int mvm_posix_cgroup_make(struct mvm_posix *p);
 
-/* Moves a process in; one that has ended already is no error. */
-int mvm_posix_cgroup_enter(struct mvm_posix *p, pid_t pid);
+/* Moves a process in, 0: this one; one that has ended already is no error. 0 or an errno. */
+int mvm_posix_cgroup_enter(const struct mvm_posix *p, pid_t pid);
 
 /* Whether a process, given by its directory in /proc, is in the build's cgroup or below it; no
  * where there is none. */

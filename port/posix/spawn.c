@@ -1,20 +1,12 @@
 /*
- * The build's first process, from its start to its last byte: posix_spawn(3) with an argument
- * vector, two pipes, a pidfd.
- *
- * The process enters its cgroup by our hand when spawn has returned and its program has begun; the
- * kernel may take tens of milliseconds for it. What it forks after that is born inside. What it
- * forked before is found as its descendant, by its session or, with `subreaper`, as an orphan, and
- * moved as well. So only without `subreaper` something can stay outside: a process that made a
- * session of its own and was orphaned, all in the program's first milliseconds. nix does no such
- * thing.
+ * The build's first process, from its start to its last byte: an argument vector, two pipes, a
+ * pidfd.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,18 +18,6 @@ enum { PIPE_SIZE = 256 * 1024 };
 
 /* musl 1.2.3 and the older glibc lack the name. */
 enum { ID_PIDFD = 3 };
-
-#ifdef __GLIBC_PREREQ
-#define HAS_CLOSEFROM __GLIBC_PREREQ(2, 34)
-#else
-#define HAS_CLOSEFROM 0
-#endif
-
-/* The child's ends. */
-struct ends {
-    int in;
-    int out[MVM_STREAMS];
-};
 
 static void close_fd(int *fd)
 {
@@ -61,7 +41,7 @@ static int make_pipe(int *ours, int *theirs)
 
 /* In the order in which the child moves them to 0, 1 and 2: numbers are given from below, so where
  * this process has closed its own, none of these is overwritten before it was moved. */
-static int open_ends(struct mvm_posix *p, struct ends *e)
+static int open_ends(struct mvm_posix *p, struct mvm_posix_ends *e)
 {
     e->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (e->in < 0) {
@@ -77,87 +57,10 @@ static int open_ends(struct mvm_posix *p, struct ends *e)
     return 0;
 }
 
-/* ---- what the child does before its program ---- */
-
-/* Where libc has no closefrom: closes what this process holds without close-on-exec. */
-static int close_inheritable(posix_spawn_file_actions_t *actions)
+void mvm_posix_collect(pid_t pid)
 {
-    struct mvm_posix_directory d;
-    const char *name;
-    int err = 0;
-    if (!mvm_posix_directory_open(&d, AT_FDCWD, "/proc/self/fd")) {
-        return errno;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
     }
-    while (err == 0 && (name = mvm_posix_directory_next(&d)) != NULL) {
-        int fd = (int)mvm_posix_number(mvm_text_from(name));
-        int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
-        if (flags >= 0 && (flags & FD_CLOEXEC) == 0) {
-            err = posix_spawn_file_actions_addclose(actions, fd);
-        }
-    }
-    mvm_posix_directory_close(&d);
-    return err;
-}
-
-static int close_others(posix_spawn_file_actions_t *actions)
-{
-#if HAS_CLOSEFROM
-    (void)close_inheritable;
-    return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-#else
-    return close_inheritable(actions);
-#endif
-}
-
-static int add_actions(posix_spawn_file_actions_t *actions, const struct ends *e)
-{
-    int err = posix_spawn_file_actions_adddup2(actions, e->in, STDIN_FILENO);
-    if (err == 0) {
-        err = posix_spawn_file_actions_adddup2(actions, e->out[MVM_STDOUT], STDOUT_FILENO);
-    }
-    if (err == 0) {
-        err = posix_spawn_file_actions_adddup2(actions, e->out[MVM_STDERR], STDERR_FILENO);
-    }
-    return err == 0 ? close_others(actions) : err;
-}
-
-static int set_attributes(posix_spawnattr_t *attr)
-{
-    sigset_t all;
-    sigset_t none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    int err = posix_spawnattr_setsigdefault(attr, &all);
-    if (err == 0) {
-        err = posix_spawnattr_setsigmask(attr, &none);
-    }
-    short flags = POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
-    return err == 0 ? posix_spawnattr_setflags(attr, flags) : err;
-}
-
-/* 0 or an errno. */
-static int start(struct mvm_posix *p, const char *const argv[], const struct ends *e)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    int err = posix_spawn_file_actions_init(&actions);
-    if (err != 0) {
-        return err;
-    }
-    err = posix_spawnattr_init(&attr);
-    if (err == 0) {
-        pid_t pid;
-        err = set_attributes(&attr);
-        err = err == 0 ? add_actions(&actions, e) : err;
-        if (err == 0) {
-            err = posix_spawn(&pid, argv[0], &actions, &attr, (char *const *)argv,
-                              (char *const *)p->env);
-        }
-        p->pid = err == 0 ? pid : 0;
-        posix_spawnattr_destroy(&attr);
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    return err;
 }
 
 /* ---- the port's calls ---- */
@@ -172,39 +75,38 @@ static void forget(struct mvm_posix *p)
     p->exited = false;
 }
 
-/* A cgroup that does not take the process is given up, unless it was asked for by name. */
-static int enter_cgroup(struct mvm_posix *p)
+/* Ends a process that has just begun, where it may not run as it is. */
+static void end_at_once(pid_t pid)
 {
-    if (p->cgroup < 0) {
-        return 0;
-    }
-    int r = mvm_posix_cgroup_enter(p, p->pid);
-    if (r == 0) {
-        mvm_posix_adopt(p);
-        return 0;
-    }
+    kill(-pid, SIGKILL);
+    mvm_posix_collect(pid);
+}
+
+/* A cgroup that does not take the process is given up, unless it was asked for by name. */
+static int without_cgroup(struct mvm_posix *p, int err)
+{
     mvm_posix_cgroup_remove(p);
     if (p->config.cgroup == NULL) {
         return 0;
     }
-    kill(-p->pid, SIGKILL);
-    waitpid(p->pid, NULL, 0);
-    return r;
+    end_at_once(p->pid);
+    return mvm_posix_fail(p, "cgroup.procs", err);
 }
 
-static int launch(struct mvm_posix *p, const char *const argv[], struct ends *e)
+static int launch(struct mvm_posix *p, const char *const argv[], struct mvm_posix_ends *e)
 {
+    int cgroup_err;
     int r = open_ends(p, e);
     if (r < 0 || (r = mvm_posix_environment(p)) < 0 || (r = mvm_posix_cgroup_make(p)) < 0) {
         return r;
     }
     p->since = mvm_posix_ticks();
-    int err = start(p, argv, e);
+    int err = mvm_posix_start(p, argv, e, &cgroup_err);
     if (err != 0) {
         return mvm_posix_fail(p, "spawn", err);
     }
     p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
-    return enter_cgroup(p);
+    return cgroup_err != 0 ? without_cgroup(p, cgroup_err) : 0;
 }
 
 int mvm_posix_spawn(void *ctx, const char *const argv[])
@@ -213,7 +115,7 @@ int mvm_posix_spawn(void *ctx, const char *const argv[])
     if (p->pid != 0) {
         return mvm_posix_fail_text(p, "spawn", "a build is running");
     }
-    struct ends e = {-1, {-1, -1}};
+    struct mvm_posix_ends e = {-1, {-1, -1}};
     int r = launch(p, argv, &e);
     close_fd(&e.in);
     close_fd(&e.out[MVM_STDOUT]);
