@@ -29,9 +29,10 @@ SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_fuzz       := $(SEES_session) session port/sim
 SEES_tests      := $(SEES_agent) port/sim
+SEES_bench      := $(SEES_session)
 
 LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed fuzz tests
+MODULES := $(LIBRARY) port/sim agent host examples/embed fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -179,6 +180,12 @@ $(BUILD)/fuzz/seeds: $(BUILD)/fuzz/seeds.o $(BUILD)/libmvm-guest.a
 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, OUT as OSS-Fuzz has them
+
+# ---- measuring ----
+
+$(BUILD)/bench/codec: $(BUILD)/bench/codec.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
 
 .SECONDARY:
 
