@@ -187,11 +187,43 @@ $(BUILD)/bench/codec: $(BUILD)/bench/codec.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
 
+# Peers, with the same optimisation as ours; Rust's by cargo's release profile.
+PEERS := cjson jansson rapidjson simdjson
+$(BUILD)/bench/cjson: LDLIBS := -lcjson
+$(BUILD)/bench/jansson: LDLIBS := -ljansson
+$(BUILD)/bench/simdjson: LDLIBS := -lsimdjson
+PEER_FLAGS := -std=c++17 -O2 -g -Wall -Wextra
+
+$(addprefix $(BUILD)/bench/,$(PEERS)): $(BUILD)/bench/%: bench/peers/%.cc bench/peers/works.h bench/bench.h
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(run)$(CXX) $(PEER_FLAGS) -o $@ $< $(LDLIBS)
+
+# Our schema, with texts inside the messages.
+$(BUILD)/bench/nanopb: bench/peers/nanopb.cc bench/peers/nanopb.options codec/proto/mvm.proto bench/bench.h \
+		| $(BUILD)/codec/proto/mvm.pb.h
+	@mkdir -p $@.pb
+	$(call say,LINK $@)
+	$(run)cp codec/proto/mvm.proto $@.pb/ && cp bench/peers/nanopb.options $@.pb/mvm.options
+	$(run)$(or $(wildcard $(NANOPB_DIR)/generator/nanopb_generator),nanopb_generator.py) -q -Q '#include "%s"' \
+	    -D $@.pb -I $@.pb mvm.proto
+	$(run)cd $@.pb && $(CC) -O2 -g -w $(NANOPB_FLAGS) -I. -I$(abspath $(NANOPB_DIR)) -c mvm.pb.c \
+	    $(addprefix $(abspath $(NANOPB_DIR))/,pb_common.c pb_decode.c pb_encode.c)
+	$(run)$(CXX) $(PEER_FLAGS) $(NANOPB_FLAGS) -I$@.pb -I$(NANOPB_DIR) -o $@ $< $@.pb/*.o
+
+$(BUILD)/bench/cargo/release/bench-%: bench/peers/%/src/main.rs bench/peers/%/Cargo.toml bench/peers/Cargo.toml
+	$(call say,CARGO $@)
+	$(run)cd bench/peers && cargo build --quiet --offline --release -p bench-$* --target-dir $(abspath $(BUILD))/bench/cargo
+	@touch $@
+
+.PHONY: bench-programs
+bench-programs: $(addprefix $(BUILD)/bench/,codec nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent) all
+
 .SECONDARY:
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage prove fuzz lint format install clean help
+.PHONY: demo check cross coverage prove fuzz bench lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -224,6 +256,12 @@ FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
 	@scripts/need clang libclang-rt-14-dev binutils nanopb
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
+
+bench: ## measure against what else people would use; writes docs/benchmarks
+	@scripts/need gcc libc6-dev binutils g++ cargo librust-serde-json-dev librust-serde-derive-dev libcjson-dev \
+	    libjansson-dev rapidjson-dev libsimdjson-dev nanopb
+	@$(MAKE) --no-print-directory bench-programs
+	@BUILD=$(BUILD) NANOPB_DIR=$(NANOPB_DIR) CC=$(CC) CXX=$(CXX) scripts/bench
 
 lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
 	@scripts/need clang-format cppcheck clang-tidy nanopb
