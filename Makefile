@@ -223,7 +223,7 @@ bench-programs: $(addprefix $(BUILD)/bench/,codec nanopb $(PEERS) cargo/release/
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage prove fuzz bench lint format install clean help
+.PHONY: demo check cross coverage prove fuzz bench bench-count bench-count-accept lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -263,6 +263,14 @@ bench: ## measure against what else people would use; writes docs/benchmarks
 	@$(MAKE) --no-print-directory bench-programs
 	@BUILD=$(BUILD) NANOPB_DIR=$(NANOPB_DIR) CC=$(CC) CXX=$(CXX) scripts/bench
 
+bench-count: ## count the codec's instructions; fails where they grew by more than 5 %
+	@scripts/need gcc libc6-dev binutils valgrind nanopb
+	@BUILD=$(BUILD) scripts/bench-count
+
+bench-count-accept: ## make the present counts the ones to compare with
+	@scripts/need gcc libc6-dev binutils valgrind nanopb
+	@BUILD=$(BUILD) scripts/bench-count --accept
+
 lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
 	@scripts/need clang-format cppcheck clang-tidy nanopb
 	@$(MAKE) --no-print-directory $(BUILD)/libmvm-guest.a >/dev/null
@@ -286,7 +294,7 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z/]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z/-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 27
 	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, DESTDIR are honoured; V=1 shows commands.'
 
 -include $(wildcard $(patsubst %.o,%.d,$(call objects,$(MODULES))))
