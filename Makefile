@@ -187,6 +187,19 @@ $(BUILD)/bench/codec: $(BUILD)/bench/codec.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
 
+$(BUILD)/bench/agent $(BUILD)/bench/nix: $(BUILD)/bench/%: $(BUILD)/bench/%.o
+	$(call say,LINK $@)
+	$(link)
+
+$(BUILD)/bench/echo: $(BUILD)/bench/echo.o
+	$(call say,LINK $@)
+	$(link) -static
+
+# The agent as it goes into a guest: of its own folder, static, stripped.
+$(BUILD)/bench/static-agent: force
+	$(run)$(MAKE) --no-print-directory BUILD=$(BUILD)/static LDFLAGS=-static $(BUILD)/static/mvm-builder-agent
+	$(run)cp $(BUILD)/static/mvm-builder-agent $@ && strip $@
+
 # Peers, with the same optimisation as ours; Rust's by cargo's release profile.
 PEERS := cjson jansson rapidjson simdjson
 $(BUILD)/bench/cjson: LDLIBS := -lcjson
@@ -217,7 +230,7 @@ $(BUILD)/bench/cargo/release/bench-%: bench/peers/%/src/main.rs bench/peers/%/Ca
 	@touch $@
 
 .PHONY: bench-programs
-bench-programs: $(addprefix $(BUILD)/bench/,codec nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent) all
+bench-programs: $(addprefix $(BUILD)/bench/,codec agent nix echo static-agent nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent)
 
 .SECONDARY:
 
