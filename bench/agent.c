@@ -3,11 +3,14 @@
  *     agent NAME start TIMES PROGRAM ARG…       from exec to the first Pong
  *     agent NAME pump LINES PROGRAM ARG…        a build that prints, whose log is read
  *     agent NAME calls LINES PROGRAM ARG…       the same under strace: system calls
+ *     agent NAME pings TIMES PROGRAM ARG…       Ping to Pong, when nothing else is to be done
+ *     agent NAME busy-pings TIMES PROGRAM ARG…  the same, 1 ms apart, while a build prints
  * The program finds a listening socket at descriptor 3. Prints `NAME WHAT NUMBER` lines.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LISTENER = 3, STARTS_MAX = 1000 };
+enum { LISTENER = 3, TIMES_MAX = 20000 };
 
 static void fail(const char *what)
 {
@@ -169,10 +172,15 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double took[TIMES_MAX]; /* µs */
+
+static void sort_took(long times)
+{
+    qsort(took, (size_t)times, sizeof *took, by_size);
+}
+
 static void measure_start(const char *name, int listener, long times, char **argv)
 {
-    static double took[STARTS_MAX];
-    times = times < STARTS_MAX ? times : STARTS_MAX;
     for (long i = 0; i < times; i++) {
         int fd = dial();
         double begin = now_us();
@@ -182,7 +190,7 @@ static void measure_start(const char *name, int listener, long times, char **arg
         stop(pid);
         close(fd);
     }
-    qsort(took, (size_t)times, sizeof *took, by_size);
+    sort_took(times);
     printf("%s start-us %.0f\n", name, took[times / 2]);
 }
 
@@ -238,21 +246,80 @@ static void measure_calls(const char *name, int listener, long lines, char **arg
     printf("%s calls %.4f\n", name, total / (double)lines);
 }
 
+/* Of the pings' times the median and the 99th percentile; `pause_us` between two. */
+static void measure_pings(const char *name, const char *what, long times, useconds_t pause_us)
+{
+    int fd = dial();
+    ping(fd);
+    for (long i = 0; i < times; i++) {
+        double begin = now_us();
+        ping(fd);
+        took[i] = now_us() - begin;
+        if (pause_us > 0) {
+            usleep(pause_us);
+        }
+    }
+    sort_took(times);
+    printf("%s %s-median-us %.1f\n", name, what, took[times / 2]);
+    printf("%s %s-99th-us %.1f\n", name, what, took[times * 99 / 100]);
+}
+
+static void measure_idle_pings(const char *name, int listener, long times, char **argv)
+{
+    pid_t pid = start(listener, argv);
+    measure_pings(name, "ping", times, 0);
+    stop(pid);
+}
+
+static void measure_busy_pings(const char *name, int listener, long times, char **argv)
+{
+    const long endless = 1000000000;
+    pid_t pid = start(listener, argv);
+    int fd = dial();
+    ping(fd);
+    pid_t reader = fork();
+    if (reader == 0) {
+        build(fd, endless);
+        fprintf(stderr, "agent: the build ended before the pings\n");
+        _exit(1);
+    }
+    usleep(50000);
+    measure_pings(name, "busy-ping", times, 1000);
+    if (waitpid(reader, NULL, WNOHANG) != 0) {
+        fail("the build's reader");
+    }
+    stop(reader);
+    stop(pid);
+}
+
 int main(int argc, char **argv)
 {
+    static const struct {
+        const char *what;
+        void (*measure)(const char *name, int listener, long number, char **argv);
+    } modes[] = {{"start", measure_start},
+                 {"pump", measure_pump},
+                 {"calls", measure_calls},
+                 {"pings", measure_idle_pings},
+                 {"busy-pings", measure_busy_pings}};
     if (argc < 5) {
-        fputs("agent NAME start|pump|calls NUMBER PROGRAM ARG…\n", stderr);
+        fputs("agent NAME start|pump|calls|pings|busy-pings NUMBER PROGRAM ARG…\n", stderr);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
     int listener = listen_anywhere();
     long number = strtol(argv[3], NULL, 10);
-    if (strcmp(argv[2], "start") == 0) {
-        measure_start(argv[1], listener, number, argv + 4);
-    } else if (strcmp(argv[2], "pump") == 0) {
-        measure_pump(argv[1], listener, number, argv + 4);
-    } else {
-        measure_calls(argv[1], listener, number, argv + 4);
+    bool timed = strcmp(argv[2], "pump") != 0 && strcmp(argv[2], "calls") != 0;
+    if (number < 1 || (timed && number > TIMES_MAX)) {
+        fputs("agent: NUMBER is out of range\n", stderr);
+        return 2;
     }
-    return 0;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (strcmp(argv[2], modes[i].what) == 0) {
+            modes[i].measure(argv[1], listener, number, argv + 4);
+            return 0;
+        }
+    }
+    fputs("agent: no such mode\n", stderr);
+    return 2;
 }
