@@ -30,9 +30,10 @@ SEES_examples/embed := $(SEES_agent)
 SEES_simulation := $(SEES_session) session port/sim
 SEES_fuzz       := $(SEES_simulation) simulation
 SEES_tests      := $(SEES_agent) port/sim simulation
+SEES_bench      := $(SEES_session)
 
 LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed simulation fuzz tests
+MODULES := $(LIBRARY) port/sim agent host examples/embed simulation fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -199,11 +200,64 @@ $(BUILD)/fuzz/seeds: $(BUILD)/fuzz/seeds.o $(BUILD)/libmvm-guest.a
 .PHONY: fuzzers
 fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, OUT as OSS-Fuzz has them
 
+# ---- measuring ----
+
+$(BUILD)/bench/codec: $(BUILD)/bench/codec.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
+$(BUILD)/bench/agent $(BUILD)/bench/nix: $(BUILD)/bench/%: $(BUILD)/bench/%.o
+	$(call say,LINK $@)
+	$(link)
+
+$(BUILD)/bench/echo: bench/echo.c
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(run)musl-gcc -std=c11 $(WARN) -O2 -static -s -o $@ $<
+
+# The agent as it goes into a guest, in a folder of its own: static, by musl, stripped.
+STATIC_FLAGS := CC=musl-gcc CFLAGS=-O2 EXTRA_CFLAGS='-ffunction-sections -fdata-sections' LDFLAGS='-static -Wl,--gc-sections'
+$(BUILD)/bench/static-agent: force
+	$(run)$(MAKE) --no-print-directory BUILD=$(BUILD)/static $(STATIC_FLAGS) $(BUILD)/static/mvm-builder-agent
+	$(run)cp $(BUILD)/static/mvm-builder-agent $@ && strip $@
+
+# Peers, with the same optimisation as ours; Rust's by cargo's release profile.
+PEERS := cjson jansson rapidjson simdjson
+$(BUILD)/bench/cjson: LDLIBS := -lcjson
+$(BUILD)/bench/jansson: LDLIBS := -ljansson
+$(BUILD)/bench/simdjson: LDLIBS := -lsimdjson
+PEER_FLAGS := -std=c++17 -O2 -g -Wall -Wextra
+
+$(addprefix $(BUILD)/bench/,$(PEERS)): $(BUILD)/bench/%: bench/peers/%.cc bench/peers/works.h bench/bench.h
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(run)$(CXX) $(PEER_FLAGS) -o $@ $< $(LDLIBS)
+
+# Our schema, with texts inside the messages.
+$(BUILD)/bench/nanopb: bench/peers/nanopb.cc bench/peers/nanopb.options codec/proto/mvm.proto bench/bench.h \
+		| $(BUILD)/codec/proto/mvm.pb.h
+	@mkdir -p $@.pb
+	$(call say,LINK $@)
+	$(run)cp codec/proto/mvm.proto $@.pb/ && cp bench/peers/nanopb.options $@.pb/mvm.options
+	$(run)$(or $(wildcard $(NANOPB_DIR)/generator/nanopb_generator),nanopb_generator.py) -q -Q '#include "%s"' \
+	    -D $@.pb -I $@.pb mvm.proto
+	$(run)cd $@.pb && $(CC) -O2 -g -w $(NANOPB_FLAGS) -I. -I$(abspath $(NANOPB_DIR)) -c mvm.pb.c \
+	    $(addprefix $(abspath $(NANOPB_DIR))/,pb_common.c pb_decode.c pb_encode.c)
+	$(run)$(CXX) $(PEER_FLAGS) $(NANOPB_FLAGS) -I$@.pb -I$(NANOPB_DIR) -o $@ $< $@.pb/*.o
+
+$(BUILD)/bench/cargo/release/bench-%: bench/peers/%/src/main.rs bench/peers/%/Cargo.toml bench/peers/Cargo.toml
+	$(call say,CARGO $@)
+	$(run)cd bench/peers && cargo build --quiet --offline --release -p bench-$* --target-dir $(abspath $(BUILD))/bench/cargo
+	@touch $@
+
+.PHONY: bench-programs
+bench-programs: $(addprefix $(BUILD)/bench/,codec agent nix echo static-agent nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent)
+
 .SECONDARY:
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage prove simulate faults soak fuzz lint format install clean help
+.PHONY: demo check cross coverage prove simulate faults soak fuzz bench bench-count bench-count-accept lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -253,6 +307,20 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
 	@scripts/need clang libclang-rt-14-dev binutils nanopb
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
 
+bench: ## measure against what else people would use; writes docs/benchmarks
+	@scripts/need gcc libc6-dev binutils g++ cargo librust-serde-json-dev librust-serde-derive-dev libcjson-dev \
+	    libjansson-dev rapidjson-dev libsimdjson-dev nanopb musl-tools strace
+	@$(MAKE) --no-print-directory bench-programs
+	@BUILD=$(BUILD) NANOPB_DIR=$(NANOPB_DIR) CC=$(CC) CXX=$(CXX) scripts/bench
+
+bench-count: ## count the codec's instructions; fails where they grew by more than 5 %
+	@scripts/need gcc libc6-dev binutils valgrind nanopb
+	@BUILD=$(BUILD) scripts/bench-count
+
+bench-count-accept: ## make the present counts the ones to compare with
+	@scripts/need gcc libc6-dev binutils valgrind nanopb
+	@BUILD=$(BUILD) scripts/bench-count --accept
+
 lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
 	@scripts/need clang-format cppcheck clang-tidy nanopb
 	@$(MAKE) --no-print-directory $(BUILD)/libmvm-guest.a >/dev/null
@@ -276,7 +344,7 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z/]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z/-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 27
 	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, DESTDIR are honoured; V=1 shows commands.'
 
 -include $(wildcard $(patsubst %.o,%.d,$(call objects,$(MODULES))))

@@ -1,0 +1,44 @@
+// simdjson on the same frames, by its fastest interface; it only decodes. The frames have the
+// padding that it wants, which elsewhere would cost a copy.
+#define WORKS_DECODE_ONLY
+#include "../bench.h"
+#include <simdjson.h>
+
+static bench_bytes build_frame, text[BENCH_LOGS], frame[BENCH_LOGS];
+static char line[2 * BENCH_CAP];
+static simdjson::ondemand::parser parser;
+
+static auto iterate(const bench_bytes &from)
+{
+    static_assert(BENCH_PADDING >= simdjson::SIMDJSON_PADDING, "frames need more padding");
+    return parser.iterate(
+        simdjson::padded_string_view((const char *)from.bytes, from.len, sizeof from.bytes));
+}
+
+static void decode_build(int, long n)
+{
+    for (long i = 0; i < n; i++) {
+        auto document = iterate(build_frame);
+        simdjson::ondemand::object build = document["Build"];
+        std::string_view flake_ref = build["flake_ref"];
+        std::string_view attr = build["attr"];
+        uint64_t timeout_secs = build["timeout_secs"];
+        bench_sink = bench_sink + flake_ref.size() + attr.size() + timeout_secs;
+    }
+}
+
+static void decode_log(int which, long n)
+{
+    for (long i = 0; i < n; i++) {
+        auto document = iterate(frame[which]);
+        std::string_view value = document["Log"]["line"];
+        bench_keep(line, value.data(), value.size(), n);
+    }
+}
+
+#include "works.h"
+
+int main(int argc, char **argv)
+{
+    return works_run("simdjson", argc, argv);
+}
