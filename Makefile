@@ -124,6 +124,17 @@ $(BUILD)/examples/embed/embed: $(BUILD)/examples/embed/embed.o $(BUILD)/libmvm-g
 	$(call say,LINK $@)
 	$(link)
 
+# musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
+MUSL_GCC ?= musl-gcc
+STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
+    CFLAGS='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables' \
+    LDFLAGS='-static -s -Wl,--gc-sections'
+
+.PHONY: static
+static: ## build the agent as one small static program, BUILD/static/mvm-builder-agent, with musl
+	@scripts/need gcc libc6-dev binutils musl-tools
+	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent
+
 .PHONY: examples
 examples: $(BUILD)/examples/embed/embed ## build the embedding examples
 
