@@ -119,9 +119,9 @@ void mvm_power_end(enum mvm_power how)
         const char *name;
         int command;
     } ways[] = {
-        [MVM_POWER_OFF] = {"power off", RB_POWER_OFF},
-        [MVM_POWER_REBOOT] = {"reboot", RB_AUTOBOOT},
-        [MVM_POWER_HALT] = {"halt", RB_HALT_SYSTEM},
+        [MVM_POWER_OFF] = {"power off", (int)RB_POWER_OFF},
+        [MVM_POWER_REBOOT] = {"reboot", (int)RB_AUTOBOOT},
+        [MVM_POWER_HALT] = {"halt", (int)RB_HALT_SYSTEM},
     };
     nap(LINGER_MS);
     signal_all(SIGTERM);
