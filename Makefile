@@ -195,7 +195,7 @@ fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, O
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage prove fuzz lint format install clean help
+.PHONY: demo check check-vm cross coverage prove fuzz lint format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -205,6 +205,12 @@ check: ## build with gcc and clang, run every test, plain, sanitized and under v
 	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
 	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler
 	@BUILD=$(BUILD) scripts/check
+
+check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent $(BUILD)/static/mvm-builder
+	@BUILD=$(BUILD) scripts/check-vm
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, emulated; sizes
 	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
