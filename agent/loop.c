@@ -491,6 +491,9 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
         mvm_log("cannot start: ", strerror(errno), NULL);
         return 1;
     }
+    if (options->posix.status_is_handed) {
+        collect_children(a); /* of those that ended before the signal was watched */
+    }
     bool more = true;
     tend_listeners(a);
     while (!finished(a)) {
