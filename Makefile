@@ -126,6 +126,17 @@ $(BUILD)/examples/embed/embed: $(BUILD)/examples/embed/embed.o $(BUILD)/libmvm-g
 	$(call say,LINK $@)
 	$(link)
 
+# musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
+MUSL_GCC ?= musl-gcc
+STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
+    CFLAGS='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables' \
+    LDFLAGS='-static -s -Wl,--gc-sections'
+
+.PHONY: static
+static: ## build the agent as one small static program, BUILD/static/mvm-builder-agent, with musl
+	@scripts/need gcc libc6-dev binutils musl-tools
+	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent
+
 .PHONY: examples
 examples: $(BUILD)/examples/embed/embed ## build the embedding examples
 
@@ -257,7 +268,8 @@ bench-programs: $(addprefix $(BUILD)/bench/,codec agent nix echo static-agent na
 
 # ---- for people ----
 
-.PHONY: demo check cross coverage prove simulate faults soak fuzz bench bench-count bench-count-accept lint format install clean help
+.PHONY: demo check check-vm cross coverage prove simulate faults soak fuzz bench bench-count bench-count-accept lint
+.PHONY: format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
@@ -267,6 +279,12 @@ check: ## build with gcc and clang, run every test, plain, sanitized and under v
 	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
 	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler
 	@BUILD=$(BUILD) scripts/check
+
+check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent $(BUILD)/static/mvm-builder
+	@BUILD=$(BUILD) scripts/check-vm
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, emulated; sizes
 	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "listen.h"
 #include "log.h"
+#include "virtio_port.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -138,6 +139,14 @@ static int make_raw(int fd)
 
 static int open_serial(const char *device)
 {
+    char path[MVM_VIRTIO_PORT_CAP];
+    if (strchr(device, '/') == NULL) {
+        if (!mvm_virtio_port_find(device, path)) {
+            errno = ENODEV;
+            return -1;
+        }
+        device = path;
+    }
     int fd = open(device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     return fd < 0 || make_raw(fd) == 0 ? fd : fail_closing(fd);
 }

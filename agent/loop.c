@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -283,6 +284,9 @@ static bool open_signals(struct mvm_agent *a)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    if (a->options->posix.status_is_handed) {
+        sigaddset(&set, SIGCHLD);
+    }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     sigprocmask(SIG_BLOCK, &set, NULL);
@@ -290,17 +294,34 @@ static bool open_signals(struct mvm_agent *a)
     return a->signals >= 0 && watch(a, a->signals, EPOLLIN, SOURCE_SIGNAL);
 }
 
+/* Every child, the build's and whatever came to process 1. */
+static void collect_children(struct mvm_agent *a)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        mvm_posix_child_exited(&a->posix, pid, status);
+    }
+}
+
+static void stop(struct mvm_agent *a, const char *why)
+{
+    mvm_log("stopping: ", why, NULL);
+    mvm_service_stop(&a->service);
+    a->stop_ms = UINT64_MAX;
+}
+
 static void take_signals(struct mvm_agent *a)
 {
     struct signalfd_siginfo info;
     while (read(a->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (a->stop_ms != 0) {
+        if (info.ssi_signo == SIGCHLD) {
+            collect_children(a);
+        } else if (a->stop_ms != 0) {
             a->stop_now = true;
-            continue;
+        } else {
+            stop(a, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
         }
-        mvm_log("stopping: ", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", NULL);
-        mvm_service_stop(&a->service);
-        a->stop_ms = UINT64_MAX;
     }
 }
 
@@ -358,6 +379,9 @@ static bool step_service(struct mvm_agent *a)
         log_start(&a->service);
     } else if (was_building && !is_building) {
         log_end(&a->service);
+        if (a->options->exit_after_build && a->stop_ms == 0) {
+            stop(a, "the build has ended");
+        }
     }
     return more;
 }
@@ -388,7 +412,7 @@ static uint64_t deadline(const struct mvm_agent *a)
 {
     uint64_t at = mvm_service_deadline(&a->service);
     if (mvm_service_building(&a->service) && mvm_posix_exit_fd(&a->posix) < 0 &&
-        mvm_executor_wants_exit(&a->executor)) {
+        !a->options->posix.status_is_handed && mvm_executor_wants_exit(&a->executor)) {
         at = sooner(at, a->now_ms + MVM_KILL_POLL_MS); /* no pidfd in this kernel */
     }
     for (size_t i = 0; i < a->options->listen_len && a->stop_ms == 0; i++) {
@@ -466,6 +490,9 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
     if (!init(a, options)) {
         mvm_log("cannot start: ", strerror(errno), NULL);
         return 1;
+    }
+    if (options->posix.status_is_handed) {
+        collect_children(a); /* of those that ended before the signal was watched */
     }
     bool more = true;
     tend_listeners(a);

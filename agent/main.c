@@ -1,7 +1,9 @@
 /* mvm-builder-agent: options, then the loop. */
+#include "init.h"
 #include "log.h"
 #include "loop.h"
 #include "mvm_version.h"
+#include "power.h"
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -33,17 +35,31 @@ static int print_version(void)
     return 0;
 }
 
+static struct mvm_agent agent;
+static struct mvm_options options;
+
+/* Process 1 does not return: the kernel would panic. */
+static int run_as_init(int argc, char *const argv[])
+{
+    mvm_init_begin(&options, argc, argv);
+    fill_standard_streams();
+    int status = mvm_agent_run(&agent, &options);
+    mvm_power_end(options.end);
+    return status;
+}
+
 int main(int argc, char *argv[])
 {
-    static struct mvm_agent agent;
-    static struct mvm_options options;
     char text[512];
     struct mvm_writer why;
+    if (getpid() == 1) {
+        return run_as_init(argc, argv);
+    }
     fill_standard_streams();
     mvm_writer_init(&why, text, sizeof text);
     switch (mvm_options_parse(&options, argc, argv, &why)) {
     case MVM_OPTIONS_RUN:
-        return mvm_agent_run(&agent, &options);
+        return options.init ? run_as_init(argc, argv) : mvm_agent_run(&agent, &options);
     case MVM_OPTIONS_HELP:
         return print_help();
     case MVM_OPTIONS_VERSION:

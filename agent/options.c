@@ -196,13 +196,52 @@ static const char *set_allow_cid(struct mvm_options *o, const struct option *opt
     return sound ? NULL : "neither a CID nor any";
 }
 
-static const char *set_keep_building(struct mvm_options *o, const struct option *option,
-                                     char *const values[])
+static const char *set_flag(struct mvm_options *o, const struct option *option,
+                            char *const values[])
+{
+    (void)values;
+    *((char *)o + option->offset) = true;
+    return NULL;
+}
+
+static const char *add_module(struct mvm_options *o, const char *path, bool list)
+{
+    if (o->modules_len == MVM_MODULES_MAX) {
+        return "too many modules: list them in a file";
+    }
+    o->modules[o->modules_len++] = (struct mvm_module){path, list};
+    return check_path(path, MVM_PATH_MAX);
+}
+
+static const char *set_module(struct mvm_options *o, const struct option *option,
+                              char *const values[])
 {
     (void)option;
-    (void)values;
-    o->service.keep_building = true;
-    return NULL;
+    return add_module(o, values[0], false);
+}
+
+static const char *set_modules(struct mvm_options *o, const struct option *option,
+                               char *const values[])
+{
+    (void)option;
+    return add_module(o, values[0], true);
+}
+
+static const char *set_end(struct mvm_options *o, const struct option *option, char *const values[])
+{
+    static const char *const names[] = {
+        [MVM_POWER_OFF] = "poweroff",
+        [MVM_POWER_REBOOT] = "reboot",
+        [MVM_POWER_HALT] = "halt",
+    };
+    (void)option;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(values[0], names[i]) == 0) {
+            o->end = (enum mvm_power)i;
+            return NULL;
+        }
+    }
+    return "neither poweroff, reboot nor halt";
 }
 
 /* ---- the table ---- */
@@ -213,7 +252,8 @@ static const struct option options[] = {
     {"--listen", "ADDRESS", 1, set_listen, 0, 0,
      "where to take requests; may be given several times:\n"
      "vsock[:CID]:PORT, unix:PATH, fd:N (a listening socket, or\n"
-     "one connection), serial:DEVICE [vsock:21470]"},
+     "one connection), serial:DEVICE, serial:NAME of a\n"
+     "virtio-serial port [vsock:21470]"},
     {"--out-dir", "DIR", 1, set_path, MEMBER(executor.out_dir), 0,
      "where artifacts go [/build-out]"},
     {"--out-dev", "DEV|none", 1, set_device, MEMBER(executor.out_device), 0,
@@ -234,15 +274,26 @@ static const struct option options[] = {
      "may forbid builds; absent: they are allowed\n[/mnt/config/security-policy.json]"},
     {"--allow-cid", "CID|any", 1, set_allow_cid, 0, 0,
      "a vsock peer to serve besides the host; may be given\nseveral times"},
-    {"--keep-building", NULL, 0, set_keep_building, 0, 0,
+    {"--keep-building", NULL, 0, set_flag, MEMBER(service.keep_building), 0,
      "go on with a build whose client has gone"},
+    {"--exit-after-build", NULL, 0, set_flag, MEMBER(exit_after_build), 0,
+     "end once a build has been answered"},
+    {"--init", NULL, 0, set_flag, MEMBER(init), 0,
+     "be the machine's init; as process 1 it is anyway: takes\n"
+     "options from mvm.NAME=VALUE of the kernel's command line"},
+    {"--module", "FILE", 1, set_module, 0, 0,
+     "init: a kernel module to load; may be given several times"},
+    {"--modules", "FILE", 1, set_modules, 0, 0,
+     "init: a list of those, one on each line, in order"},
+    {"--end", "HOW", 1, set_end, 0, 0,
+     "init: how the machine ends: poweroff, reboot or halt\n[poweroff]"},
     {"--version", NULL, 0, NULL, 0, MVM_OPTIONS_VERSION, "print the version"},
     {"--help", NULL, 0, NULL, 0, MVM_OPTIONS_HELP, "print this"},
 };
 
 enum { OPTIONS_LEN = sizeof options / sizeof options[0], HELP_COLUMN = 26 };
 
-static void set_defaults(struct mvm_options *o)
+void mvm_options_begin(struct mvm_options *o)
 {
     memset(o, 0, sizeof *o);
     o->executor = (struct mvm_executor_config){
@@ -286,8 +337,7 @@ static enum mvm_options_wish mistake(struct mvm_writer *why, const char *name, c
     return MVM_OPTIONS_MISTAKE;
 }
 
-/* One option with its values, from argv[*at] on. */
-static enum mvm_options_wish parse_one(struct mvm_options *o, int argc, char *const argv[], int *at,
+enum mvm_options_wish mvm_options_take(struct mvm_options *o, int argc, char *const argv[], int *at,
                                        struct mvm_writer *why)
 {
     const char *attached = NULL;
@@ -315,19 +365,24 @@ static enum mvm_options_wish parse_one(struct mvm_options *o, int argc, char *co
     return what == NULL ? MVM_OPTIONS_RUN : mistake(why, option->name, values[0], what);
 }
 
+void mvm_options_end(struct mvm_options *o)
+{
+    if (o->listen_len == 0) {
+        read_address(&o->listen[o->listen_len++], "vsock:21470");
+    }
+}
+
 enum mvm_options_wish mvm_options_parse(struct mvm_options *o, int argc, char *const argv[],
                                         struct mvm_writer *why)
 {
-    set_defaults(o);
+    mvm_options_begin(o);
     for (int at = 1; at < argc; at++) {
-        enum mvm_options_wish wish = parse_one(o, argc, argv, &at, why);
+        enum mvm_options_wish wish = mvm_options_take(o, argc, argv, &at, why);
         if (wish != MVM_OPTIONS_RUN) {
             return wish;
         }
     }
-    if (o->listen_len == 0) {
-        read_address(&o->listen[o->listen_len++], "vsock:21470");
-    }
+    mvm_options_end(o);
     return MVM_OPTIONS_RUN;
 }
 

@@ -14,7 +14,7 @@ enum mvm_address_kind {
     MVM_ADDRESS_VSOCK,  /* vsock[:CID]:PORT */
     MVM_ADDRESS_UNIX,   /* unix:PATH */
     MVM_ADDRESS_FD,     /* fd:N */
-    MVM_ADDRESS_SERIAL, /* serial:DEVICE */
+    MVM_ADDRESS_SERIAL, /* serial:DEVICE; without a slash: a virtio-serial port's name */
 };
 
 struct mvm_address {
@@ -26,7 +26,19 @@ struct mvm_address {
     int fd;           /* FD */
 };
 
-enum { MVM_ALLOWED_CIDS_MAX = 16 };
+enum { MVM_ALLOWED_CIDS_MAX = 16, MVM_MODULES_MAX = 32 };
+
+enum mvm_power {
+    MVM_POWER_OFF,
+    MVM_POWER_REBOOT,
+    MVM_POWER_HALT,
+};
+
+/* A kernel module's file, or a file that lists such, a path on each line. */
+struct mvm_module {
+    const char *path;
+    bool list;
+};
 
 /* Everything the agent is told. It points into itself: do not copy it. */
 struct mvm_options {
@@ -39,6 +51,13 @@ struct mvm_options {
     struct mvm_executor_config executor;
     struct mvm_service_config service;
     struct mvm_posix_config posix;
+    bool exit_after_build; /* stop once a build has been answered */
+
+    /* ---- of a machine's first process alone ---- */
+    bool init;
+    struct mvm_module modules[MVM_MODULES_MAX]; /* in the order given */
+    size_t modules_len;
+    enum mvm_power end;
 };
 
 enum mvm_options_wish {
@@ -52,6 +71,14 @@ enum mvm_options_wish {
  * ends it. */
 enum mvm_options_wish mvm_options_parse(struct mvm_options *o, int argc, char *const argv[],
                                         struct mvm_writer *why);
+
+/* The same in steps, for who takes options from several places and goes on after a mistake: begin,
+ * then take for each of `*at` = 1 … argc-1 (it leaves `*at` at the last value it took), then end.
+ */
+void mvm_options_begin(struct mvm_options *o);
+enum mvm_options_wish mvm_options_take(struct mvm_options *o, int argc, char *const argv[], int *at,
+                                       struct mvm_writer *why);
+void mvm_options_end(struct mvm_options *o);
 
 /* Every option with its default, for people; under 4 KiB. */
 void mvm_options_help(struct mvm_writer *w);

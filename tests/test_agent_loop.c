@@ -289,6 +289,29 @@ static int bind_socket(bool listening)
     return fd;
 }
 
+static void told_so_it_ends_by_itself_once_a_build_is_answered(void **state)
+{
+    (void)state;
+    char address[128];
+    snprintf(address, sizeof address, "unix:%s", socket_path);
+    START("--exit-after-build", "--listen", address);
+    wait_for_log("listening on unix:");
+    int fd = dial();
+    assert_pong(fd);
+    say(fd, QUICK);
+    assert_non_null(strstr(hear(fd, NULL), "{\"Err\":"));
+    close(fd);
+    assert_int_equal(wait_for_exit(), 0);
+}
+
+static void a_virtio_port_that_is_not_there_is_said_by_its_name(void **state)
+{
+    (void)state;
+    START("--listen", "serial:org.mvm.none");
+    wait_for_log("cannot listen on serial:org.mvm.none: No such device; trying again every second");
+    assert_int_equal(stop(), 0);
+}
+
 static void a_stale_socket_is_replaced(void **state)
 {
     (void)state;
@@ -689,6 +712,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_socket_is_private_and_goes_with_the_agent),
+        TEST(told_so_it_ends_by_itself_once_a_build_is_answered),
+        TEST(a_virtio_port_that_is_not_there_is_said_by_its_name),
         TEST(a_stale_socket_is_replaced),
         TEST(a_socket_that_somebody_listens_on_is_waited_for_and_said_once),
         TEST(a_listener_too_busy_to_answer_keeps_its_socket),

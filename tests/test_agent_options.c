@@ -57,6 +57,30 @@ static void without_arguments_it_takes_the_known_agents_place(void **state)
     assert_true(options.posix.subreaper);
     assert_false(options.any_cid);
     assert_int_equal(options.allowed_cids_len, 0);
+    assert_false(options.init);
+    assert_false(options.exit_after_build);
+    assert_int_equal(options.modules_len, 0);
+    assert_int_equal(options.end, MVM_POWER_OFF);
+    assert_false(options.posix.status_is_handed);
+}
+
+/* As an init does, which must not stumble over a word that was meant for somebody else. */
+static void taken_one_by_one_options_go_on_after_a_mistake(void **state)
+{
+    (void)state;
+    char *const argv[] = {(char *)"init",      (char *)"splash", (char *)"--end=never",
+                          (char *)"--timeout", (char *)"9",      (char *)"--end=halt"};
+    int mistakes = 0;
+    mvm_options_begin(&options);
+    for (int at = 1; at < 6; at++) {
+        mvm_writer_init(&why, why_text, sizeof why_text);
+        mistakes += mvm_options_take(&options, 6, argv, &at, &why) == MVM_OPTIONS_MISTAKE;
+    }
+    mvm_options_end(&options);
+    assert_int_equal(mistakes, 2);
+    assert_int_equal(options.executor.timeout_secs, 9);
+    assert_int_equal(options.end, MVM_POWER_HALT);
+    assert_string_equal(options.listen[0].text, "vsock:21470");
 }
 
 static void each_kind_of_address_is_understood(void **state)
@@ -134,6 +158,27 @@ static void nix_options_are_pairs_and_keep_their_order(void **state)
     assert_string_equal(pairs[1].value, "false");
 }
 
+static void an_init_is_told_its_modules_in_order_and_how_to_end(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--init", "--module", "/a.ko", "--modules=/list", "--module=/b.ko",
+                           "--exit-after-build", "--end", "reboot"),
+                     MVM_OPTIONS_RUN);
+    assert_true(options.init);
+    assert_true(options.exit_after_build);
+    assert_int_equal(options.end, MVM_POWER_REBOOT);
+    assert_int_equal(options.modules_len, 3);
+    assert_string_equal(options.modules[0].path, "/a.ko");
+    assert_false(options.modules[0].list);
+    assert_string_equal(options.modules[1].path, "/list");
+    assert_true(options.modules[1].list);
+    assert_string_equal(options.modules[2].path, "/b.ko");
+    assert_int_equal(PARSE("--end=halt"), MVM_OPTIONS_RUN);
+    assert_int_equal(options.end, MVM_POWER_HALT);
+    assert_int_equal(PARSE("--end=reboot", "--end=poweroff"), MVM_OPTIONS_RUN);
+    assert_int_equal(options.end, MVM_POWER_OFF);
+}
+
 static void any_peer_can_be_allowed(void **state)
 {
     (void)state;
@@ -195,6 +240,10 @@ static void a_mistake_names_option_value_and_reason(void **state)
         {{"--out-dev="}, "--out-dev : no path"},
         {{"--nix="}, "--nix : no path"},
         {{"--policy="}, "--policy : no path"},
+        {{"--module="}, "--module : no path"},
+        {{"--modules="}, "--modules : no path"},
+        {{"--end=now"}, "--end now: neither poweroff, reboot nor halt"},
+        {{"--init=yes"}, "--init yes: takes no value"},
         {{"--in-dir="}, "--in-dir : no path"},
         {{"--in-dev="}, "--in-dev : no path"},
         {{"--nix-option=", "x"}, "--nix-option : no name"},
@@ -258,6 +307,7 @@ static void repeated_options_have_their_limits(void **state)
     (void)state;
     assert_at_most("--listen=vsock:1", MVM_LISTENERS_MAX, ": too many listeners");
     assert_at_most("--allow-cid=1", MVM_ALLOWED_CIDS_MAX, ": too many CIDs");
+    assert_at_most("--module=/m", MVM_MODULES_MAX, ": too many modules");
     const char *args[2 * MVM_NIX_OPTIONS_MAX + 3] = {0};
     for (int i = 0; i < MVM_NIX_OPTIONS_MAX; i++) {
         args[2 * i] = "--nix-option=n";
@@ -296,10 +346,25 @@ static void the_help_names_every_option_and_fits_its_buffer(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "--listen ADDRESS",    "--out-dir DIR", "--out-dev DEV|none",      "--in-dir DIR",
-        "--in-dev DEV|none",   "--nix PATH",    "--nix-option NAME VALUE", "--timeout SECONDS",
-        "--heartbeat SECONDS", "--policy FILE", "--allow-cid CID|any",     "--keep-building",
-        "--version",           "--help",
+        "--listen ADDRESS",
+        "--out-dir DIR",
+        "--out-dev DEV|none",
+        "--in-dir DIR",
+        "--in-dev DEV|none",
+        "--nix PATH",
+        "--nix-option NAME VALUE",
+        "--timeout SECONDS",
+        "--heartbeat SECONDS",
+        "--policy FILE",
+        "--allow-cid CID|any",
+        "--keep-building",
+        "--exit-after-build",
+        "--init",
+        "--module FILE",
+        "--modules FILE",
+        "--end HOW",
+        "--version",
+        "--help",
     };
     char text[4096];
     struct mvm_writer w;
@@ -315,10 +380,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_arguments_it_takes_the_known_agents_place),
+        cmocka_unit_test(taken_one_by_one_options_go_on_after_a_mistake),
         cmocka_unit_test(each_kind_of_address_is_understood),
         cmocka_unit_test(each_option_is_taken_with_a_space_or_an_equals_sign),
         cmocka_unit_test(none_means_no_device),
         cmocka_unit_test(nix_options_are_pairs_and_keep_their_order),
+        cmocka_unit_test(an_init_is_told_its_modules_in_order_and_how_to_end),
         cmocka_unit_test(any_peer_can_be_allowed),
         cmocka_unit_test(a_heartbeat_of_zero_is_none),
         cmocka_unit_test(a_timeout_of_zero_is_a_time_nobody_lives_to_see),

@@ -1,0 +1,128 @@
+#define _GNU_SOURCE
+#include "init.h"
+#include "cmdline.h"
+#include "init_mounts.h"
+#include "log.h"
+#include "modules.h"
+#include "posix_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { ENV_MAX = 64 };
+
+static void say(const char *what)
+{
+    mvm_log(what, ": ", strerror(errno));
+}
+
+/* A kernel without an initial console starts us with nothing open. */
+static void open_console(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)!open("/dev/console", O_RDWR | O_NOCTTY);
+        }
+    }
+}
+
+/* ---- options ---- */
+
+static void take_options(struct mvm_options *o, int argc, char *const argv[])
+{
+    for (int at = 1; at < argc; at++) {
+        char text[512];
+        struct mvm_writer why;
+        mvm_writer_init(&why, text, sizeof text);
+        if (mvm_options_take(o, argc, argv, &at, &why) == MVM_OPTIONS_MISTAKE) {
+            mvm_log(text, "; passed over", NULL);
+        }
+    }
+}
+
+static void take_cmdline(struct mvm_options *o)
+{
+    static char text[MVM_CMDLINE_CAP];
+    static char *argv[1 + MVM_CMDLINE_ARGS_MAX];
+    int argc;
+    if (!mvm_posix_read_small(AT_FDCWD, "/proc/cmdline", text, sizeof text)) {
+        mvm_log("cannot read /proc/cmdline", NULL, NULL);
+        return;
+    }
+    if (!mvm_cmdline_args(text, argv + 1, MVM_CMDLINE_ARGS_MAX, &argc)) {
+        mvm_log("too many options on the kernel's command line: the last are passed over", NULL,
+                NULL);
+    }
+    take_options(o, argc + 1, argv);
+}
+
+static void find_options(struct mvm_options *o, int argc, char *const argv[])
+{
+    mvm_options_begin(o);
+    take_options(o, argc, argv);
+    take_cmdline(o);
+    mvm_options_end(o);
+    o->init = true;
+    o->posix.status_is_handed = true; /* we collect every orphan, so the build's processes too */
+}
+
+/* ---- the rest ---- */
+
+static void set_path(void)
+{
+    static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"
+                         "/run/current-system/sw/bin";
+    static char *table[ENV_MAX + 2];
+    size_t len = 0;
+    if (mvm_posix_variable("PATH") != NULL) {
+        return;
+    }
+    table[len++] = path;
+    for (char **e = environ; e != NULL && *e != NULL && len <= ENV_MAX; e++) {
+        table[len++] = *e;
+    }
+    environ = table;
+}
+
+static void raise_loopback(void)
+{
+    struct ifreq r = {.ifr_name = "lo"};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool done = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0;
+    if (done) {
+        r.ifr_flags = (short)(r.ifr_flags | IFF_UP);
+        done = ioctl(fd, SIOCSIFFLAGS, &r) == 0;
+    }
+    if (!done) {
+        say("cannot raise the loopback interface");
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static void name_host(void)
+{
+    static const char name[] = "mvm-builder";
+    if (sethostname(name, sizeof name - 1) < 0) {
+        say("cannot set the host name");
+    }
+}
+
+void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
+{
+    mvm_init_mounts();
+    open_console();
+    mvm_init_mounts_say();
+    find_options(o, argc, argv);
+    set_path();
+    mvm_modules_load(o->modules, o->modules_len);
+    name_host();
+    raise_loopback();
+    reboot(RB_DISABLE_CAD); /* Ctrl-Alt-Del comes as SIGINT, and so ends the machine in order */
+}

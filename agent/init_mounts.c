@@ -1,0 +1,91 @@
+#define _GNU_SOURCE
+#include "init_mounts.h"
+#include "log.h"
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct place {
+    const char *dir;
+    const char *type;
+    unsigned long flags;
+    const char *data;
+};
+
+/* In this order: each stands on those before it. */
+static const struct place places[] = {
+    {"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+    {"/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+    {"/dev", "devtmpfs", MS_NOSUID, "mode=0755"},
+    {"/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666"},
+    {"/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
+    {"/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
+    {"/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
+    {"/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+};
+
+enum { PLACES_LEN = sizeof places / sizeof places[0] };
+
+static const struct {
+    const char *target;
+    const char *name;
+} links[] = {
+    {"/proc/self/fd", "/dev/fd"},
+    {"/proc/self/fd/0", "/dev/stdin"},
+    {"/proc/self/fd/1", "/dev/stdout"},
+    {"/proc/self/fd/2", "/dev/stderr"},
+};
+
+static int errors[PLACES_LEN]; /* what went wrong with each; 0: nothing */
+
+/* A mount point lies on another device than the directory it stands in. */
+static bool is_mounted(const char *dir)
+{
+    char parent[64];
+    struct mvm_writer w;
+    struct stat here, above;
+    mvm_writer_init(&w, parent, sizeof parent);
+    mvm_writer_add(&w, dir);
+    mvm_writer_add(&w, "/..");
+    return stat(dir, &here) == 0 && stat(parent, &above) == 0 && here.st_dev != above.st_dev;
+}
+
+static int mount_place(const struct place *p)
+{
+    /* A root file system that cannot be written may still have the directory. */
+    if (mkdir(p->dir, 0755) < 0 && errno != EEXIST && errno != EROFS) {
+        return errno;
+    }
+    if (is_mounted(p->dir)) {
+        return 0;
+    }
+    bool done = mount(p->type, p->dir, p->type, p->flags, p->data) == 0 || errno == EBUSY;
+    return done ? 0 : errno;
+}
+
+void mvm_init_mounts(void)
+{
+    for (size_t i = 0; i < PLACES_LEN; i++) {
+        errors[i] = mount_place(&places[i]);
+    }
+    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
+        (void)!symlink(links[i].target, links[i].name); /* there already, or /dev is not ours */
+    }
+}
+
+void mvm_init_mounts_say(void)
+{
+    for (size_t i = 0; i < PLACES_LEN; i++) {
+        if (errors[i] != 0) {
+            struct mvm_log_line line;
+            mvm_log_begin(&line, "cannot mount ");
+            mvm_writer_add(&line.w, places[i].dir);
+            mvm_writer_add(&line.w, ": ");
+            mvm_writer_add(&line.w, strerror(errors[i]));
+            mvm_log_end(&line);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+/* The file systems that every Linux program expects, and the links in /dev. */
+#ifndef MVM_INIT_MOUNTS_H
+#define MVM_INIT_MOUNTS_H
+
+/* Mounts what is not mounted yet. What cannot be is left out. */
+void mvm_init_mounts(void);
+
+/* Says what could not be mounted; apart from mvm_init_mounts, because before that there may be no
+ * console to say it on. */
+void mvm_init_mounts_say(void);
+
+#endif

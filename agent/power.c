@@ -1,0 +1,135 @@
+#define _GNU_SOURCE
+#include "power.h"
+#include "log.h"
+#include "posix_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LINGER_MS = 200, /* what was written last is still on its way out of a port */
+    GRACE_MS = 1000, /* from SIGTERM to SIGKILL, and from there on */
+    ROUND_MS = 10,
+};
+
+static void nap(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+/* Signals everybody and collects those that end, until nobody is left or the time is over. */
+static void signal_all(int sig)
+{
+    kill(-1, sig);
+    for (int ms = 0; ms < GRACE_MS; ms += ROUND_MS) {
+        pid_t pid;
+        do {
+            pid = waitpid(-1, NULL, WNOHANG);
+        } while (pid > 0);
+        if (pid < 0 && errno == ECHILD) {
+            return;
+        }
+        nap(ROUND_MS);
+    }
+}
+
+/* ---- disks ---- */
+
+/* Undoes \ooo, as which /proc/self/mounts shows blanks and backslashes. */
+static bool read_path(struct mvm_text field, char *path, size_t cap)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < field.len && len + 1 < cap; i++) {
+        char c = field.bytes[i];
+        if (c == '\\' && i + 3 < field.len) {
+            c = (char)((field.bytes[i + 1] - '0') << 6 | (field.bytes[i + 2] - '0') << 3 |
+                       (field.bytes[i + 3] - '0'));
+            i += 3;
+        }
+        path[len++] = c;
+    }
+    path[len] = '\0';
+    return len + 1 < cap;
+}
+
+static bool holds_data(struct mvm_text type)
+{
+    static const char *const without[] = {"rootfs", "proc",    "sysfs",  "devtmpfs",
+                                          "devpts", "cgroup2", "cgroup", "tmpfs"};
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        if (mvm_text_equal(type, without[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Counts the mounts that hold data, the root apart, in the order they were made. The path of number
+ * `n`, from 1 on, into `path`. */
+static size_t find_mount(size_t n, char *path, size_t cap)
+{
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    size_t count = 0;
+    if (!mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mounts")) {
+        return 0;
+    }
+    while (mvm_posix_lines_next(&l, &line)) {
+        mvm_posix_cut(&line, ' ');
+        struct mvm_text dir = mvm_posix_cut(&line, ' ');
+        if (holds_data(mvm_posix_cut(&line, ' ')) && !mvm_text_equal(dir, "/") && ++count == n &&
+            !read_path(dir, path, cap)) {
+            path[0] = '\0';
+        }
+    }
+    mvm_posix_lines_close(&l);
+    return count;
+}
+
+static void unmount_all(void)
+{
+    char path[MVM_PATH_MAX];
+    for (size_t n = find_mount(0, path, sizeof path); n > 0; n--) {
+        path[0] = '\0';
+        find_mount(n, path, sizeof path);
+        if (umount2(path, UMOUNT_NOFOLLOW) < 0) {
+            struct mvm_log_line line;
+            const char *why = strerror(errno);
+            mvm_log_begin(&line, "cannot unmount ");
+            mvm_writer_add(&line.w, path);
+            mvm_writer_add(&line.w, ": ");
+            mvm_writer_add(&line.w, why);
+            mvm_log_end(&line);
+        }
+    }
+    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL); /* a root in memory does not mind */
+}
+
+/* ---- power ---- */
+
+void mvm_power_end(enum mvm_power how)
+{
+    static const struct {
+        const char *name;
+        int command;
+    } ways[] = {
+        [MVM_POWER_OFF] = {"power off", (int)RB_POWER_OFF},
+        [MVM_POWER_REBOOT] = {"reboot", (int)RB_AUTOBOOT},
+        [MVM_POWER_HALT] = {"halt", (int)RB_HALT_SYSTEM},
+    };
+    nap(LINGER_MS);
+    signal_all(SIGTERM);
+    signal_all(SIGKILL);
+    sync();
+    unmount_all();
+    sync();
+    mvm_log("ending the machine: ", ways[how].name, NULL);
+    reboot(ways[how].command);
+    mvm_log("cannot end the machine: ", strerror(errno), NULL);
+}

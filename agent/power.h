@@ -1,0 +1,11 @@
+/* How a machine ends: processes, then disks, then power. */
+#ifndef MVM_POWER_H
+#define MVM_POWER_H
+
+#include "options.h"
+
+/* Ends every other process, syncs, unmounts what holds data, and asks the kernel. Takes some two
+ * seconds at most, besides the disks. Returns only where the kernel refuses. */
+void mvm_power_end(enum mvm_power how);
+
+#endif

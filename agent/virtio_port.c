@@ -1,0 +1,43 @@
+#define _GNU_SOURCE
+#include "virtio_port.h"
+#include "mvm_text.h"
+#include "posix_internal.h"
+#include <fcntl.h>
+#include <string.h>
+
+enum { NAME_CAP = 256 };
+
+/* Whether the port in directory `dir` of `class` is called `name`. Its file ends with a newline. */
+static bool is_called(int class, const char *dir, const char *name)
+{
+    char path[MVM_VIRTIO_PORT_CAP];
+    char text[NAME_CAP];
+    struct mvm_writer w;
+    mvm_writer_init(&w, path, sizeof path);
+    mvm_writer_add(&w, dir);
+    mvm_writer_add(&w, "/name");
+    if (w.cut || !mvm_posix_read_small(class, path, text, sizeof text)) {
+        return false;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    return strcmp(text, name) == 0;
+}
+
+bool mvm_virtio_port_find(const char *name, char path[MVM_VIRTIO_PORT_CAP])
+{
+    struct mvm_posix_directory d;
+    const char *entry;
+    bool found = false;
+    if (!mvm_posix_directory_open(&d, AT_FDCWD, "/sys/class/virtio-ports")) {
+        return false;
+    }
+    while (!found && (entry = mvm_posix_directory_next(&d)) != NULL) {
+        struct mvm_writer w;
+        mvm_writer_init(&w, path, MVM_VIRTIO_PORT_CAP);
+        mvm_writer_add(&w, "/dev/");
+        mvm_writer_add(&w, entry);
+        found = !w.cut && is_called(d.fd, entry, name);
+    }
+    mvm_posix_directory_close(&d);
+    return found;
+}
