@@ -129,13 +129,17 @@ $(BUILD)/examples/embed/embed: $(BUILD)/examples/embed/embed.o $(BUILD)/libmvm-g
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
-    CFLAGS='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables' \
-    LDFLAGS='-static -s -Wl,--gc-sections'
+    CFLAGS='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie' \
+    LDFLAGS='-static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none'
 
 .PHONY: static
 static: ## build the agent as one small static program, BUILD/static/mvm-builder-agent, with musl
 	@scripts/need gcc libc6-dev binutils musl-tools
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent
+
+.PHONY: static-programs
+static-programs:
+	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent $(BUILD)/static/mvm-builder
 
 .PHONY: examples
 examples: $(BUILD)/examples/embed/embed ## build the embedding examples
@@ -226,11 +230,10 @@ $(BUILD)/bench/echo: bench/echo.c
 	$(call say,LINK $@)
 	$(run)musl-gcc -std=c11 $(WARN) -O2 -static -s -o $@ $<
 
-# The agent as it goes into a guest, in a folder of its own: static, by musl, stripped.
-STATIC_FLAGS := CC=musl-gcc CFLAGS=-O2 EXTRA_CFLAGS='-ffunction-sections -fdata-sections' LDFLAGS='-static -Wl,--gc-sections'
+# The agent as it goes into a guest.
 $(BUILD)/bench/static-agent: force
-	$(run)$(MAKE) --no-print-directory BUILD=$(BUILD)/static $(STATIC_FLAGS) $(BUILD)/static/mvm-builder-agent
-	$(run)cp $(BUILD)/static/mvm-builder-agent $@ && strip $@
+	$(run)$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent
+	$(run)cp $(BUILD)/static/mvm-builder-agent $@
 
 # Peers, with the same optimisation as ours; Rust's by cargo's release profile.
 PEERS := cjson jansson rapidjson simdjson
@@ -277,13 +280,14 @@ demo: ## build a real flake with the installed nix, through agent and host tool
 
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
 	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
-	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler
+	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler \
+	    musl-tools qemu-system-x86
 	@BUILD=$(BUILD) scripts/check
 
 check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent $(BUILD)/static/mvm-builder
+	@$(MAKE) --no-print-directory static-programs
 	@BUILD=$(BUILD) scripts/check-vm
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, emulated; sizes
