@@ -27,11 +27,12 @@ SEES_port/sim   := $(SEES_text) text executor
 SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
+SEES_examples/init := $(SEES_agent)
 SEES_fuzz       := $(SEES_session) session port/sim
 SEES_tests      := $(SEES_agent) port/sim
 
 LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed fuzz tests
+MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init fuzz tests
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -124,6 +125,10 @@ $(BUILD)/examples/embed/embed: $(BUILD)/examples/embed/embed.o $(BUILD)/libmvm-g
 	$(call say,LINK $@)
 	$(link)
 
+$(BUILD)/examples/init/init: $(BUILD)/examples/init/init.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
@@ -136,7 +141,7 @@ static: ## build the agent as one small static program, BUILD/static/mvm-builder
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent
 
 .PHONY: examples
-examples: $(BUILD)/examples/embed/embed ## build the embedding examples
+examples: $(BUILD)/examples/embed/embed $(BUILD)/examples/init/init ## build the embedding examples
 
 # ---- tests ----
 
@@ -209,7 +214,7 @@ check: ## build with gcc and clang, run every test, plain, sanitized and under v
 check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent $(BUILD)/static/mvm-builder
+	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(addprefix $(BUILD)/static/,mvm-builder-agent mvm-builder examples/init/init)
 	@BUILD=$(BUILD) scripts/check-vm
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, emulated; sizes
