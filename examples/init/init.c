@@ -1,11 +1,13 @@
 /*
  * An init of one's own with the builder in it: process 1 of a machine, with children of its own, an
  * event loop of its own, and every child's status collected by itself. The library is told of the
- * one that is its build's (status_is_handed), and installs no handler. init LINE [PROGRAM] serves
- * builds on LINE (a virtio-serial port) and keeps PROGRAM running beside (which ought not to end
- * at once: it is started again without a pause). SIGTERM ends the machine.
- * It wants /proc and /dev; what it leaves out (modules, /sys, cgroups, a console) the agent's own
- * init mode does, see agent/init.c.
+ * one that is its build's (status_is_handed), and installs no handler.
+ *
+ *     init LINE [PROGRAM]
+ *
+ * serves builds on LINE, a virtio-serial port, and keeps PROGRAM running beside, without a pause
+ * between two runs. SIGTERM ends the machine. It wants /proc and /dev; what it leaves out (modules,
+ * /sys, cgroups, a console) the agent's own init mode does, see agent/init.c.
  */
 #define _GNU_SOURCE
 #include "mvm_posix.h"
