@@ -27,13 +27,14 @@ SEES_port/sim   := $(SEES_text) text executor
 SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
+SEES_examples/init := $(SEES_agent)
 SEES_simulation := $(SEES_session) session port/sim
 SEES_fuzz       := $(SEES_simulation) simulation
 SEES_tests      := $(SEES_agent) port/sim simulation
 SEES_bench      := $(SEES_session)
 
 LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed simulation fuzz tests bench
+MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init simulation fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -126,6 +127,10 @@ $(BUILD)/examples/embed/embed: $(BUILD)/examples/embed/embed.o $(BUILD)/libmvm-g
 	$(call say,LINK $@)
 	$(link)
 
+$(BUILD)/examples/init/init: $(BUILD)/examples/init/init.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
@@ -139,10 +144,10 @@ static: ## build the agent as one small static program, BUILD/static/mvm-builder
 
 .PHONY: static-programs
 static-programs:
-	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent $(BUILD)/static/mvm-builder
+	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(addprefix $(BUILD)/static/,mvm-builder-agent mvm-builder examples/init/init)
 
 .PHONY: examples
-examples: $(BUILD)/examples/embed/embed ## build the embedding examples
+examples: $(BUILD)/examples/embed/embed $(BUILD)/examples/init/init ## build the embedding examples
 
 # ---- tests ----
 
