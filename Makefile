@@ -276,7 +276,7 @@ bench-programs: $(addprefix $(BUILD)/bench/,codec agent nix echo static-agent na
 
 # ---- for people ----
 
-.PHONY: demo check check-vm cross coverage prove simulate faults soak fuzz bench bench-count bench-count-accept lint
+.PHONY: demo check check-vm power-cuts cross coverage prove simulate faults soak fuzz bench bench-count bench-count-accept lint
 .PHONY: format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
@@ -294,6 +294,11 @@ check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory static-programs
 	@BUILD=$(BUILD) scripts/check-vm
+
+power-cuts: ## kill the machine after Ok, 50 times, and in staging, 100 times: some fifteen minutes
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
+	@$(MAKE) --no-print-directory all static-programs
+	@BUILD=$(BUILD) scripts/power-cuts
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, emulated; sizes
 	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
