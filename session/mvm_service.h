@@ -98,8 +98,9 @@ void mvm_service_init(struct mvm_service *v, struct mvm_executor *executor,
 struct mvm_client *mvm_service_attach(struct mvm_service *v,
                                       const struct mvm_session_memory *memory, uint64_t now_ms);
 
-/* The connection is gone, both ways. Call step again (the deadline says so, too). Its queued builds are forgotten and its running one is
- * cancelled, unless keep_building. The slot is free at once. */
+/* The connection is gone, both ways. Call step again (the deadline says so, too). Its queued builds
+ * are forgotten and its running one is cancelled, unless keep_building. The slot is free at once.
+ */
 void mvm_service_detach(struct mvm_service *v, struct mvm_client *c);
 
 /*

@@ -116,7 +116,7 @@ static void act_rudely(struct peer *p, struct mvm_service *v, struct chance *c, 
         send_nonsense(p, c);
         break;
     case 1:
-        p->reads_ms = now_ms + chance_below(c, 100) * 1000u;
+        p->reads_ms = now_ms + 1000 * (uint64_t)chance_below(c, 100);
         break;
     case 2:
         p->half_closed = true;

@@ -247,7 +247,8 @@ static void gigabytes_of_log_reach_a_slow_reader_and_memory_stays(void **state)
     assert_true(next == last + 1);
     assert_true(e2e_status_kib(agent, "RssAnon") <= kib_before + 64);
     qsort(ping_ms, pings, sizeof ping_ms[0], by_number);
-    print_message("%lu lines, %zu pings: 99 of 100 within %d ms, all within %d ms; anonymous memory %ld KiB\n",
+    print_message("%lu lines, %zu pings: 99 of 100 within %d ms, all within %d ms; anonymous "
+                  "memory %ld KiB\n",
                   last, pings, ping_ms[pings * 99 / 100], ping_ms[pings - 1], kib_before);
     assert_true(ping_ms[pings * 99 / 100] <= 10);
 }

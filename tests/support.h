@@ -14,9 +14,10 @@
  *     }
  *     … E2E_TEST(a_ping_is_answered) … cmocka_run_group_tests(tests, e2e_begin, NULL);
  *
- * A test that takes longer than E2E_TEST_SECS (or MVM_TEST_SECS of the environment) is named and ended. Its end, good or bad, ends every
- * process it started and everything those left behind, and removes directory, disks, mounts and
- * store paths. MVM_BUILD names the directory with the programs ("build").
+ * A test that takes longer than E2E_TEST_SECS (or MVM_TEST_SECS of the environment) is named and
+ * ended. Its end, good or bad, ends every process it started and everything those left behind, and
+ * removes directory, disks, mounts and store paths. MVM_BUILD names the directory with the programs
+ * ("build").
  */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
