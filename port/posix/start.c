@@ -9,7 +9,7 @@
  * POSIX leaves open what a child of vfork may call besides exec and _exit; Linux does not
  * (vfork(2), CLONE_VFORK in clone(2)): the parent sleeps, the child has its memory, and uses the
  * stack below the frame that is waiting. So here it never returns into that frame, takes no lock,
- * touches nothing of the parent's, and no signal handler runs in it.
+ * changes nothing of the parent's but errno, and no signal handler runs in it.
  *
  * What goes wrong comes through a pipe that the program's start closes, not through the memory that
  * the two share: some emulators and checkers make a vfork a fork.
