@@ -163,7 +163,6 @@ static int role_flee(int argc, char **argv)
     (void)argc;
     (void)argv;
     signal(SIGTERM, SIG_IGN);
-    usleep(200 * 1000); /* a cgroup, if there is one, has been entered by now */
     say(1, "ready\n");
     for (;;) {
         if (fork() != 0) {
