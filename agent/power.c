@@ -41,21 +41,12 @@ static void signal_all(int sig)
 
 /* ---- disks ---- */
 
-/* Undoes \ooo, as which /proc/self/mounts shows blanks and backslashes. */
 static bool read_path(struct mvm_text field, char *path, size_t cap)
 {
-    size_t len = 0;
-    for (size_t i = 0; i < field.len && len + 1 < cap; i++) {
-        char c = field.bytes[i];
-        if (c == '\\' && i + 3 < field.len) {
-            c = (char)((field.bytes[i + 1] - '0') << 6 | (field.bytes[i + 2] - '0') << 3 |
-                       (field.bytes[i + 3] - '0'));
-            i += 3;
-        }
-        path[len++] = c;
-    }
-    path[len] = '\0';
-    return len + 1 < cap;
+    struct mvm_writer w;
+    mvm_writer_init(&w, path, cap);
+    mvm_posix_add_unescaped(&w, field);
+    return !w.cut;
 }
 
 static bool holds_data(struct mvm_text type)

@@ -37,20 +37,6 @@ static bool own_cgroup(char *path, size_t cap)
     return found;
 }
 
-/* Appends a path of mountinfo, where blanks and backslashes stand as \ooo. */
-static void add_unescaped(struct mvm_writer *w, struct mvm_text text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.bytes[i];
-        if (c == '\\' && i + 3 < text.len) {
-            c = (char)((text.bytes[i + 1] - '0') << 6 | (text.bytes[i + 2] - '0') << 3 |
-                       (text.bytes[i + 3] - '0'));
-            i += 3;
-        }
-        mvm_writer_add_text(w, (struct mvm_text){&c, 1});
-    }
-}
-
 /* Where a line of mountinfo is a cgroup2 mount that shows the cgroup `own`: its directory. */
 static bool directory_of(struct mvm_text line, const char *own, char *path, size_t cap)
 {
@@ -71,7 +57,7 @@ static bool directory_of(struct mvm_text line, const char *own, char *path, size
     }
     struct mvm_writer w;
     mvm_writer_init(&w, path, cap);
-    add_unescaped(&w, point);
+    mvm_posix_add_unescaped(&w, point);
     mvm_writer_add(&w, own + skip);
     return !w.cut;
 }

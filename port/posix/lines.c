@@ -114,3 +114,16 @@ uint64_t mvm_posix_number(struct mvm_text text)
     }
     return n;
 }
+
+void mvm_posix_add_unescaped(struct mvm_writer *w, struct mvm_text text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.bytes[i];
+        if (c == '\\' && i + 3 < text.len) {
+            c = (char)((text.bytes[i + 1] - '0') << 6 | (text.bytes[i + 2] - '0') << 3 |
+                       (text.bytes[i + 3] - '0'));
+            i += 3;
+        }
+        mvm_writer_add_text(w, (struct mvm_text){&c, 1});
+    }
+}

@@ -50,6 +50,9 @@ bool mvm_posix_read_small(int dir, const char *path, char *buf, size_t cap);
 /* Takes the text up to the next `separator` off the front of `*rest`, and the separator. */
 struct mvm_text mvm_posix_cut(struct mvm_text *rest, char separator);
 
+/* Appends a path of /proc/self/mounts or mountinfo, where blanks and backslashes stand as \ooo. */
+void mvm_posix_add_unescaped(struct mvm_writer *w, struct mvm_text text);
+
 /* Reads a decimal number at the front of a text; 0 where there is none. */
 uint64_t mvm_posix_number(struct mvm_text text);
 

@@ -302,7 +302,6 @@ static void stop_all(const struct mvm_posix *p)
 /* Nobody forks from here to let_go: a child born behind a scan's back would miss the signal. */
 static void hold(struct mvm_posix *p)
 {
-    mvm_posix_adopt(p);
     if (p->cgroup < 0 || !mvm_posix_cgroup_freeze(p, true)) {
         stop_all(p);
     }
@@ -329,11 +328,9 @@ int mvm_posix_signal_build(void *ctx, enum mvm_signal signal)
     if (p->pid == 0) {
         return 0;
     }
-    if (signal == MVM_SIGNAL_KILL && p->cgroup >= 0) {
-        mvm_posix_adopt(p);
-        if (mvm_posix_cgroup_kill(p)) {
-            return 0;
-        }
+    mvm_posix_adopt(p);
+    if (signal == MVM_SIGNAL_KILL && p->cgroup >= 0 && mvm_posix_cgroup_kill(p)) {
+        return 0;
     }
     int err = send_at_once(p, signal == MVM_SIGNAL_KILL ? SIGKILL : SIGTERM);
     return err == 0 ? 0 : mvm_posix_fail(p, "kill", err);
