@@ -2,6 +2,7 @@
  * The parser gives tokens; here a state says what each may be. Tables say which variants and
  * fields there are.
  */
+#include "frames.h"
 #include "mvm_decoder.h"
 #include <string.h>
 
@@ -368,6 +369,14 @@ enum mvm_decoder_status mvm_decoder_push(struct mvm_decoder *d, const uint8_t *b
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
     size_t at = 0;
     while (status == MVM_DECODER_PARTIAL && at < len) {
+        size_t whole = d->json.offset == 0 && d->state == START
+                           ? mvm_decoder_take_whole(d, bytes + at, len - at)
+                           : 0;
+        if (whole > 0) {
+            at += whole;
+            status = MVM_DECODER_MESSAGE;
+            break;
+        }
         const uint8_t *newline = memchr(bytes + at, '\n', len - at);
         size_t end = newline != NULL ? (size_t)(newline - bytes) : len;
         if (d->state != SKIPPED) {

@@ -1,53 +1,16 @@
 /*
  * A message is a list of steps: a literal, then what follows it. Inside a text, runs of plain
- * bytes are copied as they are; whatever else goes out is made in `piece` first, and drips from
- * there into the room there is.
+ * bytes are copied as they are; whatever else goes out is made where it goes or, where the room may
+ * not hold it, in `piece`, and drips from there.
  */
+#include "frames.h"
 #include "mvm_encoder.h"
+#include "mvm_escape.h"
 #include "mvm_plain.h"
 #include "mvm_utf8.h"
 #include <string.h>
 
-enum then {
-    THEN_END, /* nothing: the message is whole */
-    THEN_TEXT,
-    THEN_FLAKE_REF,
-    THEN_ATTR,
-    THEN_TIMEOUT,
-};
-
-struct step {
-    const char *literal;
-    uint8_t len;
-    uint8_t then;
-};
-
-enum { IDLE, BUILD, PING = BUILD + 4, OK, ERR = OK + 2, LOG = ERR + 2, PONG = LOG + 2 };
-
-#define STEP(literal, then)                                                                        \
-    {                                                                                              \
-        literal, sizeof(literal) - 1, then                                                         \
-    }
-
-static const struct step steps[] = {
-    [BUILD] = STEP("{\"Build\":{\"flake_ref\":\"", THEN_FLAKE_REF),
-    STEP("\",\"attr\":\"", THEN_ATTR),
-    STEP("\",\"timeout_secs\":", THEN_TIMEOUT),
-    STEP("}}\n", THEN_END),
-    [PING] = STEP("\"Ping\"\n", THEN_END),
-    [OK] = STEP("{\"Ok\":{\"out_path\":\"", THEN_TEXT),
-    STEP("\"}}\n", THEN_END),
-    [ERR] = STEP("{\"Err\":{\"message\":\"", THEN_TEXT),
-    STEP("\"}}\n", THEN_END),
-    [LOG] = STEP("{\"Log\":{\"line\":\"", THEN_TEXT),
-    STEP("\"}}\n", THEN_END),
-    [PONG] = STEP("\"Pong\"\n", THEN_END),
-};
-
-static const uint8_t first_steps[] = {
-    [MVM_BUILD] = BUILD, [MVM_PING] = PING, [MVM_OK] = OK,
-    [MVM_ERR] = ERR,     [MVM_LOG] = LOG,   [MVM_PONG] = PONG,
-};
+enum { IDLE };
 
 struct room {
     uint8_t *at;
@@ -64,24 +27,30 @@ bool mvm_encoder_idle(const struct mvm_encoder *e)
     return e->step == IDLE;
 }
 
-/* Copies what fits and says how much that was. */
-static size_t put(struct room *room, const void *bytes, size_t len)
+static void use_room(struct room *room, size_t n)
 {
-    len = len < room->left ? len : room->left;
-    memcpy(room->at, bytes, len);
-    room->at += len;
-    room->left -= len;
-    return len;
+    room->at += n;
+    room->left -= n;
+}
+
+/* Copies what fits of the step's literal. True: it is written. */
+static bool put_literal(struct mvm_encoder *e, const struct mvm_step *step, struct room *room)
+{
+    if (e->literal_at == 0 && room->left >= MVM_LITERAL_CAP) {
+        memcpy(room->at, step->literal, MVM_LITERAL_CAP); /* a fixed length is a few moves */
+        e->literal_at = step->len;
+        use_room(room, step->len);
+        return true;
+    }
+    size_t left = (size_t)(step->len - e->literal_at);
+    size_t len = left < room->left ? left : room->left;
+    memcpy(room->at, step->literal + e->literal_at, len);
+    e->literal_at = (uint8_t)(e->literal_at + len);
+    use_room(room, len);
+    return len == left;
 }
 
 /* ---- pieces --------------------------------------------------------------------------------- */
-
-static void make_piece(struct mvm_encoder *e, const void *bytes, size_t len)
-{
-    memcpy(e->piece, bytes, len);
-    e->piece_at = 0;
-    e->piece_len = (uint8_t)len;
-}
 
 static void make_number(struct mvm_encoder *e)
 {
@@ -90,38 +59,29 @@ static void make_number(struct mvm_encoder *e)
     if (e->message.build.has_timeout) {
         number = mvm_text_decimal(digits, e->message.build.timeout_secs);
     }
-    make_piece(e, number.bytes, number.len);
-}
-
-/* A quote, a backslash or a control character: the letter behind its backslash. */
-static void make_escape(struct mvm_encoder *e, uint8_t byte)
-{
-    static const char letters[] = "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu";
-    static const char digits[] = "0123456789abcdef";
-    e->piece[0] = '\\';
-    e->piece[1] = byte < ' ' ? (uint8_t)letters[byte] : byte;
-    e->piece[2] = '0';
-    e->piece[3] = '0';
-    e->piece[4] = (uint8_t)digits[byte >> 4];
-    e->piece[5] = (uint8_t)digits[byte & 15];
+    memcpy(e->piece, number.bytes, number.len);
     e->piece_at = 0;
-    e->piece_len = e->piece[1] == 'u' ? 6 : 2;
+    e->piece_len = (uint8_t)number.len;
 }
 
-/* What mvm_plain_run stopped at: a byte to escape, one that is ill formed, or a character that the
- * room's end cut in two. Returns how many bytes the piece stands for. */
-static size_t make_character(struct mvm_encoder *e, const uint8_t *bytes, size_t len)
+/* What a plain run stopped at: a byte to escape, one that is ill formed, or a character that the
+ * room's end cuts in two. Writes it, up to MVM_ESCAPE_CAP bytes, and says how many bytes it stands
+ * for.
+ */
+static size_t make_character(uint8_t *to, size_t *made, const uint8_t *bytes, size_t len)
 {
     if (*bytes < 0x80) {
-        make_escape(e, *bytes);
+        *made = mvm_escape(to, *bytes);
         return 1;
     }
     int character = mvm_utf8_next(bytes, len);
     if (character > 0) {
-        make_piece(e, bytes, (size_t)character);
+        *made = (size_t)character;
+        memcpy(to, bytes, (size_t)character);
         return (size_t)character;
     }
-    make_piece(e, "\xef\xbf\xbd", 3); /* U+FFFD */
+    *made = 3;
+    memcpy(to, "\xef\xbf\xbd", 3); /* U+FFFD */
     return character < 0 ? (size_t)-character : len;
 }
 
@@ -136,16 +96,34 @@ static bool put_piece(struct mvm_encoder *e, struct room *room)
     return e->piece_at == e->piece_len;
 }
 
-/* A run of plain bytes goes out, or a character into the piece. */
+/* What a plain run stopped at. Returns how many bytes of the text are done. */
+static size_t put_stop(struct mvm_encoder *e, const uint8_t *bytes, size_t len, struct room *room)
+{
+    size_t done;
+    size_t made = mvm_escape_copy(room->at, room->left, bytes, len, &done);
+    if (done > 0) {
+        use_room(room, made);
+    } else if (room->left >= MVM_ESCAPE_CAP) {
+        done = make_character(room->at, &made, bytes, len);
+        use_room(room, made);
+    } else {
+        done = make_character(e->piece, &made, bytes, len);
+        e->piece_at = 0;
+        e->piece_len = (uint8_t)made;
+    }
+    return done;
+}
+
+/* The text's next run, and what stopped it. There is text left, and room. */
 static void put_part(struct mvm_encoder *e, struct mvm_text text, struct room *room)
 {
-    size_t len = text.len - e->text_at;
     const uint8_t *bytes = (const uint8_t *)text.bytes + e->text_at;
-    size_t run = mvm_plain_run(bytes, len < room->left ? len : room->left);
-    if (run > 0) {
-        e->text_at += put(room, bytes, run);
-    } else {
-        e->text_at += make_character(e, bytes, len);
+    size_t left = text.len - e->text_at;
+    size_t run = mvm_plain_copy(room->at, bytes, left < room->left ? left : room->left);
+    use_room(room, run);
+    e->text_at += run;
+    if (run < left && room->left > 0) {
+        e->text_at += put_stop(e, bytes + run, left - run, room);
     }
 }
 
@@ -162,25 +140,21 @@ static bool put_text(struct mvm_encoder *e, struct mvm_text text, struct room *r
 }
 
 /* True: the step is done. */
-static bool put_step(struct mvm_encoder *e, struct room *room)
+static bool put_step(struct mvm_encoder *e, const struct mvm_step *step, struct room *room)
 {
-    const struct step *step = &steps[e->step];
-    size_t left = (size_t)(step->len - e->literal_at);
-    size_t len = put(room, step->literal + e->literal_at, left);
-    e->literal_at = (uint8_t)(e->literal_at + len);
-    if (len < left) {
-        return false;
+    enum mvm_then then = (enum mvm_then)step->then;
+    if (e->literal_at < step->len) {
+        if (!put_literal(e, step, room)) {
+            return false;
+        }
+        if (then == MVM_THEN_TIMEOUT) {
+            make_number(e);
+        }
     }
-    if (step->then == THEN_TEXT) {
-        return put_text(e, e->message.text, room);
+    if (then == MVM_THEN_END || then == MVM_THEN_TIMEOUT) {
+        return put_piece(e, room); /* the number, or none */
     }
-    if (step->then == THEN_FLAKE_REF) {
-        return put_text(e, e->message.build.flake_ref, room);
-    }
-    if (step->then == THEN_ATTR) {
-        return put_text(e, e->message.build.attr, room);
-    }
-    return put_piece(e, room); /* the number that begin_step has made, or none */
+    return put_text(e, *mvm_step_text(&e->message, then), room);
 }
 
 static void begin_step(struct mvm_encoder *e, unsigned step)
@@ -188,22 +162,31 @@ static void begin_step(struct mvm_encoder *e, unsigned step)
     e->step = (uint8_t)step;
     e->literal_at = 0;
     e->text_at = 0;
-    if (steps[step].then == THEN_TIMEOUT) {
-        make_number(e);
-    }
 }
 
 void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
 {
-    e->message = *m;
-    begin_step(e, first_steps[m->kind]);
+    e->message.kind = m->kind;
+    if (m->kind == MVM_BUILD) {
+        e->message.build = m->build;
+    } else {
+        /* member by member: a wide load of both waits for the stores that have just made them */
+        size_t len = m->text.len;
+        e->message.text.bytes = m->text.bytes;
+        e->message.text.len = len;
+    }
+    begin_step(e, mvm_first_steps[m->kind]);
 }
 
 size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap)
 {
     struct room room = {out, cap};
-    while (room.left > 0 && !mvm_encoder_idle(e) && put_step(e, &room)) {
-        begin_step(e, steps[e->step].then == THEN_END ? IDLE : e->step + 1u);
+    while (room.left > 0 && !mvm_encoder_idle(e)) {
+        const struct mvm_step *step = &mvm_steps[e->step];
+        if (!put_step(e, step, &room)) {
+            break;
+        }
+        begin_step(e, step->then == MVM_THEN_END ? IDLE : e->step + 1u);
     }
     return cap - room.left;
 }

@@ -1,5 +1,6 @@
-/* Both of text/plain*.c as a machine without vectors has them. */
+/* Those of text/ that have vectors, as a machine without them has them. */
 #undef __SSE2__
 #undef __ARM_NEON
 #include "../text/plain_portable.c"
+#include "../text/escape.c"
 #include "../text/plain.c"

@@ -4,6 +4,7 @@
  */
 #include "../codec/decoder.c"
 #include "any.h"
+#include "frames.h"
 
 #define SAME(number)                                                                               \
     _Static_assert((int)DECODER_##number == (int)number, "decoder.c numbers its states so")
@@ -74,9 +75,10 @@ static bool readable(const struct mvm_decoder *d)
 }
 
 /* A run of a string's plain bytes: json_run proves what is made of one of any length. */
-size_t run_of(const uint8_t *bytes, size_t len)
+size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
 {
-    prove(CAN_READ(bytes, len), "the run lies within the input");
+    prove(CAN_READ(from, len), "the run lies within the input");
+    prove(to == NULL || CAN_WRITE(to, len), "the run fits its place");
     size_t run = any_size();
     assume(run <= len);
     return run;
@@ -121,4 +123,21 @@ void decoder_finish(void)
     }
     possible(status == MVM_DECODER_MESSAGE, "a message");
     possible(status == MVM_DECODER_BAD_FRAME, "a refusal");
+}
+
+/* The short way, from between two frames, for input of any length. */
+void decoder_whole(void)
+{
+    any_decoder(&decoder);
+    assume(decoder.state == START && decoder.fields_len == 0);
+    size_t len = any_len();
+    size_t whole = mvm_decoder_take_whole(&decoder, any_memory(len), len);
+    prove(mvm_decoder_invariant(&decoder), "the short way keeps the invariant");
+    prove(whole <= len, "a frame lies within the input");
+    if (whole > 0) {
+        prove(readable(&decoder), "a message's texts lie in the field buffer");
+        possible(decoder.message.kind == MVM_BUILD, "a Build");
+        possible(decoder.message.kind == MVM_LOG, "a Log");
+    }
+    possible(whole == 0, "the long way");
 }

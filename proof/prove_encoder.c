@@ -4,10 +4,11 @@
  * for which the invariant holds, and has it hold again.
  */
 #include "../codec/encoder.c"
+#include "../codec/frames.c"
 #include "any.h"
 
 #define SAME(number)                                                                               \
-    _Static_assert((int)ENCODER_##number == (int)number, "encoder.c numbers its steps so")
+    _Static_assert((int)ENCODER_##number == (int)number, "frames.c numbers its steps so")
 SAME(IDLE);
 SAME(BUILD);
 SAME(PING);
@@ -18,7 +19,7 @@ SAME(PONG);
 
 size_t mvm_encoder_literal_len(const struct mvm_encoder *e)
 {
-    return steps[e->step].len;
+    return mvm_steps[e->step].len;
 }
 
 static struct mvm_encoder encoder;
@@ -79,10 +80,12 @@ void encoder_start(void)
     possible(true, "the end");
 }
 
-/* A run of plain bytes, of any length up to the room's. Its code is proven by itself, plain_run. */
-size_t run_of(const uint8_t *bytes, size_t len)
+/* A run of plain bytes, of any length up to the room's. Its code is proven by itself, plain_copy.
+ */
+size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
 {
-    prove(CAN_READ(bytes, len), "the run lies within the text");
+    prove(CAN_READ(from, len), "the run lies within the text");
+    prove(CAN_WRITE(to, len), "the run fits the room");
     size_t run = any_size();
     assume(run <= len);
     return run;
@@ -117,7 +120,8 @@ void encoder_part(void)
     prove(stays_within(&room, &was), "a part stays within the room");
     prove(encoder.text_at > text_at, "a part makes progress");
     possible(room.left < was.left, "a run");
-    possible(encoder.piece_len == 4, "a character of four bytes");
+    possible(encoder.piece_len == 4 && encoder.piece_at == 0, "a character of four bytes");
+    possible(was.left - room.left == MVM_ESCAPE_CAP, "an escape that goes straight into the room");
 }
 
 /* What put_text's loop does, by encoder_piece and encoder_part: anything that keeps the invariant.
@@ -151,12 +155,12 @@ void encoder_step(void)
     struct room room = any_room();
     const struct room was = room;
     assume(room.left > 0);
-    bool done = put_step(&encoder, &room);
+    bool done = put_step(&encoder, &mvm_steps[encoder.step], &room);
     prove(mvm_encoder_invariant(&encoder), "a step keeps the invariant");
     prove(stays_within(&room, &was), "a step stays within the room");
     prove(done || room.left == 0, "a step that is not done has filled the room");
     if (done) {
-        prove(encoder.literal_at == steps[encoder.step].len,
+        prove(encoder.literal_at == mvm_steps[encoder.step].len,
               "a step that is done has no literal left");
         prove(encoder.piece_at == encoder.piece_len, "a step that is done has no piece left");
     }
@@ -168,9 +172,9 @@ void encoder_step(void)
 void encoder_next(void)
 {
     any_encoder();
-    assume(!mvm_encoder_idle(&encoder) && encoder.literal_at == steps[encoder.step].len &&
+    assume(!mvm_encoder_idle(&encoder) && encoder.literal_at == mvm_steps[encoder.step].len &&
            encoder.piece_at == encoder.piece_len);
-    begin_step(&encoder, steps[encoder.step].then == THEN_END ? IDLE : encoder.step + 1u);
+    begin_step(&encoder, mvm_steps[encoder.step].then == MVM_THEN_END ? IDLE : encoder.step + 1u);
     prove(mvm_encoder_invariant(&encoder), "the next step keeps the invariant");
     possible(mvm_encoder_idle(&encoder), "idle");
     possible(!mvm_encoder_idle(&encoder), "more");

@@ -72,9 +72,10 @@ void json_push(void)
 }
 
 /* A run of a string's bytes, of any length: the one step that takes several bytes at a time. */
-size_t run_of(const uint8_t *bytes, size_t len)
+size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
 {
-    prove(CAN_READ(bytes, len), "the run lies within the input");
+    prove(CAN_READ(from, len), "the run lies within the input");
+    prove(to == NULL || CAN_WRITE(to, len), "the run fits its place");
     size_t run = any_size();
     assume(run <= len);
     return run;

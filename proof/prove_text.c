@@ -37,11 +37,11 @@ void utf8_next(void)
     possible(n == 0, "a character cut short");
 }
 
-void plain_run(void)
+void plain_copy(void)
 {
     size_t len = any_size();
     assume(len > 0 && len <= RUN_MAX);
-    size_t run = mvm_plain_run(any_memory(len), len);
+    size_t run = mvm_plain_copy(any_bool() ? NULL : any_memory(len), any_memory(len), len);
     prove(run <= len, "a run lies within the bytes");
     possible(run == RUN_MAX, "a run of everything");
     possible(run == 0, "no run");

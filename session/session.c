@@ -19,7 +19,7 @@ static void begin_wire(struct mvm_session *s, enum mvm_wire wire)
     s->wire = wire;
     begin_decoding(s);
     if (wire == MVM_WIRE_PROTO) {
-        s->proto_encoder = (struct mvm_proto_encoder){.len = 0};
+        s->proto_encoder = (struct mvm_proto_encoder){.busy = false};
     } else {
         mvm_encoder_init(&s->json_encoder);
     }

@@ -184,37 +184,93 @@ static void boundary_leaves_out_a_character_cut_short(void **state)
 
 /* ---- plain runs ----------------------------------------------------------------------------- */
 
+/* The run at the front of what is copied, by both versions; they agree, and copy the same. */
+static size_t run_of(const uint8_t *bytes, size_t len)
+{
+    size_t run = mvm_plain_copy_portable(NULL, bytes, len);
+    size_t (*const versions[])(uint8_t *, const uint8_t *, size_t) = {mvm_plain_copy,
+                                                                      mvm_plain_copy_portable};
+    for (size_t n = 0; n < 2; n++) {
+        uint8_t *to = guard_end(1, len);
+        assert_int_equal(versions[n](NULL, bytes, len), run);
+        assert_int_equal(versions[n](to, bytes, len), run);
+        assert_memory_equal(to, bytes, run);
+    }
+    return run;
+}
+
 static void each_byte_is_plain_or_stops_a_run(void **state)
 {
     (void)state;
     for (unsigned byte = 0; byte < 256; byte++) {
         bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-        uint8_t bytes[40];
+        uint8_t bytes[150];
         for (size_t at = 0; at < sizeof bytes; at++) {
             memset(bytes, 'a', sizeof bytes);
             bytes[at] = (uint8_t)byte;
-            size_t run = plain ? sizeof bytes : at;
-            assert_int_equal(mvm_plain_ascii(bytes, sizeof bytes), run);
-            assert_int_equal(mvm_plain_ascii_portable(bytes, sizeof bytes), run);
+            assert_int_equal(run_of(bytes, sizeof bytes), plain ? sizeof bytes : at);
         }
     }
 }
 
-static void the_fast_run_is_the_portable_one_at_every_length_and_place(void **state)
+/* A text of `len` bytes, of characters that take one to four. */
+static void write_characters(uint8_t *bytes, size_t len, uint64_t *seed)
+{
+    static const char *const characters[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x9a\x80"};
+    for (size_t at = 0; at < len;) {
+        size_t size = 1 + guard_random(seed, 4);
+        size = size <= len - at ? size : len - at;
+        memcpy(bytes + at, characters[size - 1], size);
+        at += size;
+    }
+}
+
+static void the_fast_run_is_the_portable_one_at_every_length_and_stop(void **state)
 {
     (void)state;
     uint64_t seed = 7;
-    for (size_t len = 0; len <= 70; len++) {
+    for (size_t len = 0; len <= 150; len++) {
         for (size_t stop = 0; stop <= len; stop++) {
             uint8_t *bytes = guard_end(0, len);
-            for (size_t at = 0; at < len; at++) {
-                bytes[at] = (uint8_t)('a' + guard_random(&seed, 26));
-            }
+            memset(bytes, 'a', len);
             if (stop < len) {
                 bytes[stop] = (uint8_t) "\"\\\n\x80"[guard_random(&seed, 4)];
             }
-            assert_int_equal(mvm_plain_ascii(bytes, len), stop);
-            assert_int_equal(mvm_plain_ascii_portable(bytes, len), stop);
+            assert_int_equal(run_of(bytes, len), stop);
+        }
+    }
+}
+
+static void the_fast_run_is_the_portable_one_whatever_byte_is_changed(void **state)
+{
+    (void)state;
+    uint64_t seed = 11;
+    for (size_t round = 0; round < 20000; round++) {
+        size_t len = guard_random(&seed, 90);
+        uint8_t *bytes = guard_end(0, len);
+        write_characters(bytes, len, &seed);
+        assert_int_equal(run_of(bytes, len), len);
+        if (len > 0) {
+            bytes[guard_random(&seed, (uint32_t)len)] = (uint8_t)guard_random(&seed, 256);
+            run_of(bytes, len);
+        }
+    }
+}
+
+/* Every pair of bytes decides somewhere whether what they begin is well formed. */
+static void the_fast_run_is_the_portable_one_for_every_beginning_of_a_character(void **state)
+{
+    (void)state;
+    for (unsigned pair = 0; pair < 65536; pair++) {
+        uint8_t bytes[40];
+        memset(bytes, 0x80, sizeof bytes);
+        memcpy(bytes, "0123456789abcde\xc3\xa9", 17);
+        bytes[17] = (uint8_t)(pair >> 8);
+        bytes[18] = (uint8_t)pair;
+        for (size_t third = 19; third < 22; third++) {
+            memset(bytes + third, 'z', sizeof bytes - third);
+            run_of(bytes, sizeof bytes);
+            bytes[third] = 0x80;
         }
     }
 }
@@ -236,10 +292,11 @@ static void a_run_goes_on_over_whole_characters(void **state)
         {"a\xf0\x9f\x9a", 1},
         {"\xc3\xa9\x80", 2},
         {"0123456789abcdef\xe2\x82\xac\xed\xa0\x80", 19},
+        {"0123456789abcdef\xe2\x82\xac: ni\xc3\xb1o \xf0\x9f\x9a\x80!\xed\xa0\x80 and more", 32},
     };
     for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
         size_t len = strlen(cases[n].bytes);
-        assert_int_equal(mvm_plain_run(guard_copy(0, cases[n].bytes, len), len), cases[n].run);
+        assert_int_equal(run_of(guard_copy(0, cases[n].bytes, len), len), cases[n].run);
     }
 }
 
@@ -252,7 +309,9 @@ int main(void)
         cmocka_unit_test(the_validator_agrees_with_next),
         cmocka_unit_test(boundary_leaves_out_a_character_cut_short),
         cmocka_unit_test(each_byte_is_plain_or_stops_a_run),
-        cmocka_unit_test(the_fast_run_is_the_portable_one_at_every_length_and_place),
+        cmocka_unit_test(the_fast_run_is_the_portable_one_at_every_length_and_stop),
+        cmocka_unit_test(the_fast_run_is_the_portable_one_whatever_byte_is_changed),
+        cmocka_unit_test(the_fast_run_is_the_portable_one_for_every_beginning_of_a_character),
         cmocka_unit_test(a_run_goes_on_over_whole_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,6 +210,24 @@ static void store(struct mvm_json *j, const uint8_t *bytes, size_t len)
     j->text.len += len;
 }
 
+/* Takes the plain bytes at the front of bytes[0 … len-1], and says how many they were. */
+static size_t store_run(struct mvm_json *j, const uint8_t *bytes, size_t len)
+{
+    if (j->place == NULL) {
+        return mvm_plain_copy(NULL, bytes, len);
+    }
+    size_t room = j->place_cap - j->text.len;
+    size_t cap = len < room ? len : room;
+    size_t run = mvm_plain_copy((uint8_t *)j->place + j->text.len, bytes, cap);
+    j->text.len += run;
+    if (len > room) { /* what does not fit may be plain, too */
+        size_t rest = mvm_plain_copy(NULL, bytes + run, len - run);
+        store(j, bytes + run, rest);
+        run += rest;
+    }
+    return run;
+}
+
 static void store_character(struct mvm_json *j, uint32_t code)
 {
     uint8_t bytes[4];
@@ -237,9 +255,7 @@ static enum mvm_json_token take_string(struct mvm_json *j, struct input *in)
 {
     size_t len = (size_t)(in->end - in->at);
     if (mvm_utf8_whole(&j->utf8)) {
-        len = mvm_plain_run(in->at, len);
-        store(j, in->at, len);
-        in->at += len;
+        in->at += store_run(j, in->at, len);
         if (in->at == in->end) {
             return MVM_JSON_PARTIAL;
         }

@@ -1,75 +1,142 @@
+#include "block.h"
 #include "mvm_plain.h"
 #include "mvm_utf8.h"
 #include <stdbool.h>
 
-/* A vector version is one function: of the sixteen bytes at `bytes`, how many at the front are
- * plain. Signed comparison puts the bytes from 0x80 on below the space, with the controls. */
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#define HAS_VECTOR 1
+#if defined(HAS_BLOCKS)
+enum { FOUR = 4 * BLOCK };
 
-static size_t plain_of_16(const uint8_t *bytes)
+static void put_block(uint8_t *to, block v)
 {
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(' '));
-    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
-    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
-    int stops = _mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
-    return (size_t)__builtin_ctz((unsigned)stops | 0x10000);
-}
-#elif defined(__ARM_NEON) && defined(__ORDER_LITTLE_ENDIAN__) &&                                   \
-    __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#include <arm_neon.h>
-#define HAS_VECTOR 1
-
-static size_t plain_of_16(const uint8_t *bytes)
-{
-    uint8x16_t v = vld1q_u8(bytes);
-    uint8x16_t low = vcltq_s8(vreinterpretq_s8_u8(v), vdupq_n_s8(' '));
-    uint8x16_t quote = vceqq_u8(v, vdupq_n_u8('"'));
-    uint8x16_t slash = vceqq_u8(v, vdupq_n_u8('\\'));
-    uint8x16_t stops = vorrq_u8(low, vorrq_u8(quote, slash));
-    uint8x8_t nibbles = vshrn_n_u16(vreinterpretq_u16_u8(stops), 4); /* four bits a byte */
-    uint64_t bits = vget_lane_u64(vreinterpret_u64_u8(nibbles), 0);
-    return bits == 0 ? 16 : (size_t)__builtin_ctzll(bits) / 4;
-}
-#endif
-
-#if defined(HAS_VECTOR)
-size_t mvm_plain_ascii(const uint8_t *bytes, size_t len)
-{
-    if (len < 16) {
-        return mvm_plain_ascii_portable(bytes, len);
+    if (to != NULL) {
+        block_store(to, v);
     }
+}
+
+static uint8_t *ahead(uint8_t *to, size_t n)
+{
+    return to != NULL ? to + n : NULL;
+}
+
+/* The first byte that was answered yes, or BLOCK. */
+static size_t first_of(answers v)
+{
+    uint64_t word = word_of(v);
+    return word == 0 ? BLOCK : (size_t)__builtin_ctzll(word) / ANSWER_BITS;
+}
+
+/* Four blocks at a time, while all is plain ASCII. */
+static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len)
+{
     size_t at = 0;
-    for (; len - at >= 16; at += 16) {
-        size_t plain = plain_of_16(bytes + at);
-        if (plain < 16) {
-            return at + plain;
+    for (; len - at >= FOUR; at += FOUR) {
+        const uint8_t *four = from + at;
+        block a = block_load(four), b = block_load(four + 16), c = block_load(four + 32),
+              d = block_load(four + 48);
+        if (to != NULL) {
+            block_store(to + at, a);
+            block_store(to + at + 16, b);
+            block_store(to + at + 32, c);
+            block_store(to + at + 48, d);
         }
-    }
-    at = len - 16; /* the end: the last sixteen, some of them known to be plain */
-    return at + plain_of_16(bytes + at);
-}
-#else
-size_t mvm_plain_ascii(const uint8_t *bytes, size_t len)
-{
-    return mvm_plain_ascii_portable(bytes, len);
-}
-#endif
-
-size_t mvm_plain_run(const uint8_t *bytes, size_t len)
-{
-    size_t at = mvm_plain_ascii(bytes, len);
-    while (at < len && bytes[at] >= 0x80) {
-        int character = mvm_utf8_next(bytes + at, len - at);
-        if (character <= 0) {
-            return at;
-        }
-        at += (size_t)character;
-        if (at < len && bytes[at] < 0x80) {
-            at += mvm_plain_ascii(bytes + at, len - at);
+        answers above = above_quote(a) & above_quote(b) & above_quote(c) & above_quote(d);
+        answers slash = is_backslash(a) | is_backslash(b) | is_backslash(c) | is_backslash(d);
+        if (word_of(~above | slash) != 0) {
+            break;
         }
     }
     return at;
 }
+
+/* Blocks of plain ASCII, and what is plain of the one that ends them; the last block reaches back
+ * over bytes that are known. Fewer than a block are left only where there were no more. */
+static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        at = len - at < BLOCK ? len - BLOCK : at;
+        block v = block_load(from + at);
+        put_block(ahead(to, at), v);
+        size_t plain = first_of(no_plain_ascii(v));
+        at += plain;
+        if (plain < BLOCK) {
+            return at;
+        }
+        at += copy_fours(ahead(to, at), from + at, len - at);
+    }
+    return at;
+}
+
+/*
+ * Bytes that are ill formed where they stand, given the bytes one, two and three places before
+ * each. A byte must be a continuation if and only if one of those leads a sequence that long; the
+ * second byte of some has narrower bounds; some bytes lead nothing (RFC 3629, section 4).
+ */
+static answers ill_formed(block v, block one, block two, block three)
+{
+    answers is_continuation = (answers)v < (int8_t)0xc0;
+    answers is_free = (answers)((one < 0xc0) & (two < 0xe0) & (three < 0xf0));
+    answers from_90 = (answers)v >= (int8_t)0x90; /* signed: of continuations, the rest is caught */
+    answers from_a0 = (answers)v >= (int8_t)0xa0;
+    answers bounds = (~from_a0 & (answers)(one == 0xe0)) | (from_a0 & (answers)(one == 0xed)) |
+                     (~from_90 & (answers)(one == 0xf0)) | (from_90 & (answers)(one == 0xf4));
+    answers leads_nothing = (answers)((v & 0xfe) == 0xc0) | (answers)(v >= 0xf5);
+    return (answers)(is_continuation == is_free) | bounds | leads_nothing;
+}
+
+/* Blocks of characters, until one is all ASCII, or holds a byte that is ill formed or stops a run.
+ * Begins and ends between characters; the three bytes before `from` are there to be looked at. */
+static size_t copy_characters(uint8_t *to, const uint8_t *from, size_t len)
+{
+    size_t at = 0;
+    bool mixed = true;
+    while (len - at >= BLOCK && mixed) {
+        const uint8_t *here = from + at;
+        block v = block_load(here);
+        answers ill =
+            ill_formed(v, block_load(here - 1), block_load(here - 2), block_load(here - 3));
+        answers beyond = beyond_ascii(v);
+        if (word_of(ill | (no_plain_ascii(v) & ~beyond)) != 0) {
+            break;
+        }
+        put_block(ahead(to, at), v);
+        mixed = word_of(beyond) != 0;
+        at += BLOCK;
+    }
+    return mvm_utf8_boundary(from, at);
+}
+
+/* A run that goes on beyond ASCII. `at` bytes of it are copied. Apart from the rest so that runs of
+ * plain ASCII do not pay for the registers it needs. */
+__attribute__((noinline)) static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len,
+                                                   size_t at)
+{
+    size_t n = 1;
+    while (len - at >= BLOCK && n > 0 && from[at] >= 0x80) {
+        if (at < 3) {
+            n = mvm_plain_copy_portable(ahead(to, at), from + at, 4);
+        } else {
+            n = copy_characters(ahead(to, at), from + at, len - at);
+        }
+        at += n;
+        if (len - at >= BLOCK) {
+            at += copy_ascii(ahead(to, at), from + at, len - at);
+        }
+    }
+    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+}
+
+size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
+{
+    if (len < BLOCK) {
+        return mvm_plain_copy_portable(to, from, len);
+    }
+    size_t at = copy_ascii(to, from, len);
+    return at == len || from[at] < 0x80 ? at : copy_mixed(to, from, len, at);
+}
+#else
+size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
+{
+    return mvm_plain_copy_portable(to, from, len);
+}
+#endif

@@ -31,7 +31,7 @@ enum mvm_decoder_status mvm_proto_decoder_finish(struct mvm_proto_decoder *d)
 void mvm_proto_encoder_start(struct mvm_proto_encoder *e, const struct mvm_message *m)
 {
     (void)m;
-    e->len = 0;
+    e->busy = false;
 }
 
 size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t cap)
@@ -44,5 +44,5 @@ size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t 
 
 bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e)
 {
-    return e->len == 0;
+    return !e->busy;
 }

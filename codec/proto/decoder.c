@@ -124,7 +124,7 @@ static bool decode_request(pb_istream_t *stream, struct parts *parts, struct mvm
 {
     mvm_guest_v1_Request request = mvm_guest_v1_Request_init_zero;
     request.cb_kind = (pb_callback_t){.funcs.decode = begin_request, .arg = parts};
-    if (!pb_decode(stream, mvm_guest_v1_Request_fields, &request)) {
+    if (!pb_decode_ex(stream, mvm_guest_v1_Request_fields, &request, PB_DECODE_NOINIT)) {
         return false;
     }
     m->kind = MVM_PING;
@@ -150,7 +150,7 @@ static bool decode_response(pb_istream_t *stream, struct parts *parts, struct mv
     };
     mvm_guest_v1_Response response = mvm_guest_v1_Response_init_zero;
     response.cb_kind = (pb_callback_t){.funcs.decode = begin_response, .arg = parts};
-    if (!pb_decode(stream, mvm_guest_v1_Response_fields, &response)) {
+    if (!pb_decode_ex(stream, mvm_guest_v1_Response_fields, &response, PB_DECODE_NOINIT)) {
         return false;
     }
     m->kind = kinds[response.which_kind];

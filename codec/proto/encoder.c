@@ -1,8 +1,8 @@
 /*
- * Messages → length-prefixed protobuf. nanopb writes the whole frame each time, into a stream that
- * lets through only the part that the room is for: what was written already is counted, what comes
- * later stops it. So nothing is buffered and any room will do; a frame is some ten writes to such a
- * stream, most of one or two bytes.
+ * Messages → length-prefixed protobuf. Where the room holds the frame, nanopb writes it there. Else
+ * it writes the whole frame each time, into a stream that lets through only the part that the room
+ * is for: what was written already is counted, what comes later stops it. So nothing is buffered
+ * and any room will do; a frame is some ten writes to such a stream, most of one or two bytes.
  */
 #include "mvm.pb.h"
 #include "mvm_proto.h"
@@ -140,36 +140,71 @@ static bool encode(pb_ostream_t *stream, const struct mvm_message *m)
 
 void mvm_proto_encoder_start(struct mvm_proto_encoder *e, const struct mvm_message *m)
 {
-    pb_ostream_t sizing = PB_OSTREAM_SIZING;
     e->message = *m;
-    encode(&sizing, m);
-    e->done = 0;
-    e->len = MVM_PROTO_PREFIX + (uint32_t)sizing.bytes_written;
+    e->busy = true;
+    e->done = e->len = 0;
 }
 
 bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e)
 {
-    return e->len == 0;
+    return !e->busy;
 }
 
-size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t cap)
+static void put_prefix(pb_byte_t prefix[MVM_PROTO_PREFIX], uint32_t len)
+{
+    prefix[0] = 0;
+    prefix[1] = (pb_byte_t)(len >> 24);
+    prefix[2] = (pb_byte_t)(len >> 16);
+    prefix[3] = (pb_byte_t)(len >> 8);
+    prefix[4] = (pb_byte_t)len;
+}
+
+/* The whole frame at once: its length, or 0 where the room does not hold it. */
+static size_t pull_whole(const struct mvm_message *m, uint8_t *out, size_t cap)
+{
+    if (cap < MVM_PROTO_PREFIX) {
+        return 0;
+    }
+    pb_ostream_t stream = pb_ostream_from_buffer(out + MVM_PROTO_PREFIX, cap - MVM_PROTO_PREFIX);
+    if (!encode(&stream, m)) {
+        return 0;
+    }
+    put_prefix(out, (uint32_t)stream.bytes_written);
+    return MVM_PROTO_PREFIX + stream.bytes_written;
+}
+
+/* The next part, as long as the room. */
+static size_t pull_part(struct mvm_proto_encoder *e, uint8_t *out, size_t cap)
 {
     uint32_t left = e->len - e->done;
     uint32_t n = cap < left ? (uint32_t)cap : left;
-    if (n == 0) {
-        return 0;
-    }
     struct window w = {out, 0, e->done, (size_t)e->done + n};
     pb_ostream_t stream = {.callback = write_window, .state = &w, .max_size = SIZE_MAX};
-    uint32_t len = e->len - MVM_PROTO_PREFIX;
-    const pb_byte_t prefix[MVM_PROTO_PREFIX] = {0, (pb_byte_t)(len >> 24), (pb_byte_t)(len >> 16),
-                                                (pb_byte_t)(len >> 8), (pb_byte_t)len};
+    pb_byte_t prefix[MVM_PROTO_PREFIX];
+    put_prefix(prefix, e->len - MVM_PROTO_PREFIX);
     if (write_window(&stream, prefix, sizeof prefix)) {
         encode(&stream, &e->message); /* ends early when the room is full */
     }
     e->done += n;
-    if (e->done == e->len) {
-        e->done = e->len = 0;
+    return n;
+}
+
+size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t cap)
+{
+    if (!e->busy || cap == 0) {
+        return 0;
     }
+    size_t n = e->len == 0 ? pull_whole(&e->message, out, cap) : 0;
+    if (n > 0) {
+        e->busy = false;
+        return n;
+    }
+    if (e->len == 0) {
+        pb_ostream_t sizing = PB_OSTREAM_SIZING;
+        encode(&sizing, &e->message);
+        e->len = MVM_PROTO_PREFIX + (uint32_t)sizing.bytes_written;
+    }
+    n = pull_part(e, out, cap);
+    e->busy = e->done < e->len;
     return n;
 }

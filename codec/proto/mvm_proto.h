@@ -50,8 +50,9 @@ enum mvm_decoder_status mvm_proto_decoder_finish(struct mvm_proto_decoder *d);
 
 struct mvm_proto_encoder {
     struct mvm_message message;
-    uint32_t len;  /* of the whole frame; 0: idle */
+    uint32_t len;  /* of the whole frame; 0: not measured, and nothing written */
     uint32_t done; /* bytes of it that were written */
+    bool busy;
 };
 
 /* The texts of `m`, below 4 GiB together, are borrowed until the encoder is idle. */

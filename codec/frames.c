@@ -1,0 +1,28 @@
+#include "frames.h"
+
+enum { BUILD = 1, PING = BUILD + 4, OK, ERR = OK + 2, LOG = ERR + 2, PONG = LOG + 2 };
+
+#define STEP(literal, then)                                                                        \
+    {                                                                                              \
+        literal, sizeof(literal) - 1, then                                                         \
+    }
+
+const struct mvm_step mvm_steps[] = {
+    [BUILD] = STEP("{\"Build\":{\"flake_ref\":\"", MVM_THEN_FLAKE_REF),
+    STEP("\",\"attr\":\"", MVM_THEN_ATTR),
+    STEP("\",\"timeout_secs\":", MVM_THEN_TIMEOUT),
+    STEP("}}\n", MVM_THEN_END),
+    [PING] = STEP("\"Ping\"\n", MVM_THEN_END),
+    [OK] = STEP("{\"Ok\":{\"out_path\":\"", MVM_THEN_TEXT),
+    STEP("\"}}\n", MVM_THEN_END),
+    [ERR] = STEP("{\"Err\":{\"message\":\"", MVM_THEN_TEXT),
+    STEP("\"}}\n", MVM_THEN_END),
+    [LOG] = STEP("{\"Log\":{\"line\":\"", MVM_THEN_TEXT),
+    STEP("\"}}\n", MVM_THEN_END),
+    [PONG] = STEP("\"Pong\"\n", MVM_THEN_END),
+};
+
+const uint8_t mvm_first_steps[] = {
+    [MVM_BUILD] = BUILD, [MVM_PING] = PING, [MVM_OK] = OK,
+    [MVM_ERR] = ERR,     [MVM_LOG] = LOG,   [MVM_PONG] = PONG,
+};
