@@ -778,7 +778,8 @@ static void one_that_survives_sigkill_is_said_and_left(void **state)
     sim.build.ignores_term = sim.build.survives_kill = true;
     start_with("f", "a", true, 1);
     finish();
-    assert_err("nix build timed out after 1 s: ");
+    assert_begins(answer, "nix build timed out after 1 s: ");
+    assert_string_equal(mvm_sim_left_over(&sim), "a process");
     assert_non_null(strstr(log_text, "mvm: processes of the build survive SIGKILL"));
 }
 
@@ -804,6 +805,27 @@ static void a_line_nobody_takes_does_not_stop_the_clock(void **state)
     assert_int_equal(x.state, MVM_KILL);
     finish();
     assert_err("nix build timed out after 1 s: ");
+}
+
+static void while_a_line_waits_those_who_were_killed_lose_no_time(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    sim.build.ignores_term = true;
+    start_with("f", "a", true, 1);
+    while (mvm_executor_step(&x, sim.now_ms) != MVM_EXECUTOR_LOG) {
+    }
+    sim.now_ms = 1000;
+    mvm_executor_step(&x, sim.now_ms);
+    sim.fail_at = sim.calls + 1; /* the first SIGKILL */
+    sim.now_ms += MVM_TERM_GRACE_MS;
+    mvm_executor_step(&x, sim.now_ms);
+    assert_int_equal(x.state, MVM_KILL);
+    assert_true(sim.failed);
+    sim.now_ms += 10 * MVM_KILL_PATIENCE_MS;
+    finish();
+    assert_err("nix build timed out after 1 s: ");
+    assert_null(strstr(log_text, "survive"));
 }
 
 static void silence_is_broken_by_empty_lines(void **state)
@@ -952,47 +974,58 @@ static void assert_whole(const char *path, const char *old, const char *new)
     }
 }
 
+static const struct life {
+    uint64_t run_ms;
+    int status;
+    bool ignores_term;
+} lives[] = {{0, 0, false}, {200, 1, false}, {UINT64_MAX, 0, false}, {UINT64_MAX, 0, true}};
+
+static void live_with_a_fault(const struct life *l, unsigned at, unsigned with)
+{
+    setup(NULL);
+    put_old_set();
+    sim.build.run_ms = l->run_ms;
+    sim.build.exit.code = l->status;
+    sim.build.ignores_term = l->ignores_term;
+    sim.fail_at = at;
+    sim.fail_with = with;
+    start_with("/build-in", "a", true, 2);
+    finish();
+    const char *left = mvm_sim_left_over(&sim);
+    assert_true(left == NULL || left[0] == '/'); /* a file that could not be removed */
+    assert_whole("/build-out/vmlinux", "old kernel", "new kernel");
+    assert_whole("/build-out/rootfs.ext4", "old rootfs", "new rootfs");
+    if (answered_ok) {
+        mvm_sim_power_cut(&sim);
+        assert_holds("/build-out/vmlinux", "new kernel");
+        assert_holds("/build-out/rootfs.ext4", "new rootfs");
+    }
+}
+
+/* A temporary file whose removal failed goes with the next job. */
+static void live_on(void)
+{
+    sim.fail_at = 0;
+    sim.build.run_ms = 0;
+    sim.build.exit.code = 0;
+    run();
+    assert_ok();
+    assert_holds("/build-out/vmlinux", "new kernel");
+}
+
 static void a_fault_at_any_call_leaves_whole_files_and_a_job_that_works(void **state)
 {
-    static const enum mvm_port_error errors[] = {MVM_PORT_FAILED, MVM_PORT_NOT_FOUND, MVM_PORT_BUSY,
-                                                 MVM_PORT_NOT_REGULAR};
-    static const struct {
-        uint64_t run_ms;
-        int status;
-        bool ignores_term;
-    } scenarios[] = {{0, 0, false}, {200, 1, false}, {UINT64_MAX, 0, false}, {UINT64_MAX, 0, true}};
-    for (size_t s = 0; s < sizeof scenarios / sizeof scenarios[0]; s++) {
-        for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++) {
-            bool failed = true;
-            for (unsigned n = 1; failed; n++) {
-                setup(state);
-                put_old_set();
-                sim.build.run_ms = scenarios[s].run_ms;
-                sim.build.exit.code = scenarios[s].status;
-                sim.build.ignores_term = scenarios[s].ignores_term;
-                sim.fail_at = n;
-                sim.fail_as = errors[e];
-                start_with("/build-in", "a", true, 2);
-                finish();
-                failed = sim.failed;
-                sim.fail_at = 0;
-                const char *left = mvm_sim_left_over(&sim);
-                assert_true(left == NULL || left[0] == '/'); /* a file that could not be removed */
-                assert_whole("/build-out/vmlinux", "old kernel", "new kernel");
-                assert_whole("/build-out/rootfs.ext4", "old rootfs", "new rootfs");
-                if (answered_ok) {
-                    mvm_sim_power_cut(&sim);
-                    assert_holds("/build-out/vmlinux", "new kernel");
-                    assert_holds("/build-out/rootfs.ext4", "new rootfs");
-                }
-                /* A temporary file whose removal failed goes with the next job. */
-                sim.build.run_ms = 0;
-                sim.build.exit.code = 0;
-                run();
-                assert_ok();
-                assert_holds("/build-out/vmlinux", "new kernel");
-            }
-        }
+    (void)state;
+    for (size_t i = 0; i < sizeof lives / sizeof lives[0]; i++) {
+        unsigned at = 1;
+        do {
+            unsigned with = 0;
+            do {
+                live_with_a_fault(&lives[i], at, with);
+                live_on();
+            } while (++with < sim.fail_kinds);
+            at++;
+        } while (sim.fail_kinds > 0);
     }
 }
 
@@ -1041,6 +1074,7 @@ int main(void)
         T(a_stranger_that_holds_the_pipe_is_waited_for_only_so_long),
         T(one_that_survives_sigkill_is_said_and_left),
         T(a_line_nobody_takes_does_not_stop_the_clock),
+        T(while_a_line_waits_those_who_were_killed_lose_no_time),
         T(silence_is_broken_by_empty_lines),
         T(a_short_time_out_has_its_heartbeats_closer),
         T(a_cancelled_job_ends_cleanly_whenever_it_comes),
