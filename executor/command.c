@@ -98,6 +98,7 @@ static bool spawn(struct mvm_executor *x)
 {
     mvm_executor_output_reset(x);
     x->exited = false;
+    x->look_ms = x->now_ms + MVM_KILL_POLL_MS;
     x->exit = (struct mvm_exit){false, 255};
     int r = x->port->spawn(x->ctx, x->argv);
     if (r >= 0) {

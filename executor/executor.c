@@ -127,19 +127,9 @@ static enum mvm_executor_event rest(struct mvm_executor *x, enum mvm_executor_ev
     return MVM_EXECUTOR_LOG;
 }
 
-/* While a line waits nobody looks whether those who were killed have gone: that is no time they
- * were given. */
-static void turn_clock(struct mvm_executor *x, uint64_t now_ms)
-{
-    if (x->state == MVM_KILL && x->pending != MVM_PENDING_NONE) {
-        x->phase_ms += now_ms - x->now_ms;
-    }
-    x->now_ms = now_ms;
-}
-
 enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_ms)
 {
-    turn_clock(x, now_ms);
+    x->now_ms = now_ms;
     for (;;) {
         mvm_executor_watch(x);
         if (x->pending != MVM_PENDING_NONE) {
@@ -164,7 +154,6 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
 
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
 {
-    turn_clock(x, now_ms);
     if (x->pending == MVM_PENDING_LINE) {
         mvm_executor_take_line(x);
     }
