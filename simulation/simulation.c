@@ -319,11 +319,18 @@ static void turn_clock(uint64_t at)
 
 /* ---- a turn ---- */
 
+/* How many lines a finished build's client has a right to. The pipe may have been what failed; and
+ * of one that cannot be ended nobody waits for the rest of a line. */
+static uint32_t lines_due(void)
+{
+    bool survives = w.sim.build.survives_kill && w.sim.late_ms > 0;
+    return w.sim.failed || survives ? PEER_ANY_LINES : w.lines;
+}
+
 static bool move_all(void)
 {
     bool moved = false;
-    uint32_t lines =
-        w.sim.failed ? PEER_ANY_LINES : w.lines; /* the pipe may have been what failed */
+    uint32_t lines = lines_due();
     for (int i = 0; i < PEERS; i++) {
         moved = peer_act(&w.peers[i], &w.service, &w.chance, w.sim.now_ms) || moved;
         moved = peer_move(&w.peers[i], &w.chance, w.sim.now_ms, lines) || moved;

@@ -58,10 +58,11 @@ static struct mvm_text unread(const struct mvm_sim *s, enum mvm_stream stream)
     const char *text = stream == MVM_STDOUT ? s->running->out : s->running->err;
     size_t repeats =
         stream == MVM_STDERR && s->running->err_repeats > 0 ? s->running->err_repeats : 1;
-    size_t len = text != NULL ? strlen(text) : 0;
-    if (stream == MVM_STDOUT && s->running->out_len > 0) {
-        len = s->running->out_len;
+    if (text == NULL) {
+        return mvm_text_from("");
     }
+    size_t told = stream == MVM_STDOUT ? s->running->out_len : 0;
+    size_t len = told > 0 ? told : strlen(text);
     if (len == 0 || s->given[stream] >= len * repeats) {
         return mvm_text_from("");
     }
