@@ -331,7 +331,8 @@ faults: ## each system call of the agent fails once, by strace
 
 soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: some ten minutes
 	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev e2fsprogs mount
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/soak
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/soak $(BUILD)/tests/test_posix_process
+	MVM_CANCELS=500 $(BUILD)/tests/test_posix_process 'cancels*'
 	MVM_BUILD=$(BUILD) $(BUILD)/tests/soak
 
 FUZZ_SECONDS ?= 60

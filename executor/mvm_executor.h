@@ -162,11 +162,13 @@ struct mvm_executor {
     /* time, on the caller's clock */
     uint64_t now_ms;
     uint64_t deadline_ms; /* of the build; UINT64_MAX: none */
-    uint64_t phase_ms;    /* when PROBE, TERM, KILL or DRAIN loses patience */
+    uint64_t phase_ms;    /* when PROBE, TERM or DRAIN loses patience, KILL a `look` */
+    uint64_t look_ms;     /* when the process is looked at though there is output */
     uint64_t wake_ms;     /* when the last WAIT wants a step */
     uint64_t logged_ms;   /* when the last line was taken */
     uint64_t timeout_secs;
     uint32_t drained; /* bytes read in DRAIN */
+    uint32_t looks;   /* left before KILL loses patience */
 
     /* the job */
     enum mvm_pending pending;

@@ -303,6 +303,7 @@ static void a_version_before_2_9_gets_json_and_others_print_out_paths(void **sta
         {"nix (Nix) 99999999999999999999.1\n", 0, false},
         {"hello\n", 0, false},
         {"2.\n", 0, false},
+        {"nix (Nix) 2-pre\n", 0, false},
         {"", 0, false},
         {"nix (Nix) 2.4\n", 1, false}, /* it failed: what it says is no version */
     };
@@ -348,6 +349,9 @@ static void the_path_is_read_out_of_json(void **state)
         {"[{\"outputs\":{\"out\":\"" STORE "\",\"dev\":\"/nix/store/dev\"}}]", STORE},
         {"[{\"outputs\":{\"image\":\"" STORE "\"}}]", STORE},
         {STORE "\n", STORE}, /* one that prints the path all the same */
+        {"[{\"a long name\":1,\"outputs\":{\"a longer name\":\"" STORE "\"}}]", STORE},
+        {"[{\"x\":{\"out\":\"/nix/store/y\"},\"outputs\":{\"out\":\"" STORE "\"}}]", STORE},
+        {"[{\"outputs\":{\"out\":{\"out\":\"" STORE "\"}}}]", "nix build produced no store path"},
         {"[{\"outputs\":{}}]", "nix build produced no store path"},
         {"[{\"outputs\":{\"out\":null}}]", "nix build produced no store path"},
         {"[{\"outputs\":{\"out\":\"/tmp/x\"}}]", "nix build produced no store path"},
@@ -360,6 +364,21 @@ static void the_path_is_read_out_of_json(void **state)
         sim.build.out = cases[i].out;
         run();
         assert_begins(answer, cases[i].answer);
+    }
+}
+
+static void a_path_in_json_at_its_limit_is_taken_and_one_byte_more_is_none(void **state)
+{
+    static char out[MVM_STORE_PATH_MAX + 64];
+    for (int over = 0; over <= 1; over++) {
+        setup(state);
+        sim.version.out = "nix (Nix) 2.8.0\n";
+        sprintf(out, "[{\"outputs\":{\"out\":\"/nix/store/%0*d\"}}]",
+                MVM_STORE_PATH_MAX - 12 + over, 7);
+        sim.build.out = out;
+        run();
+        assert_begins(answer, over == 0 ? "failed to copy artifacts: kernel: not found"
+                                        : "nix build produced no store path");
     }
 }
 
@@ -385,6 +404,23 @@ static void a_store_path_at_its_limit_is_taken_and_one_byte_more_is_none(void **
         assert_begins(answer, over == 0 ? "failed to copy artifacts: kernel: not found"
                                         : "nix build produced no store path");
     }
+}
+
+static void a_store_path_is_a_line_of_its_own_without_a_nul_byte(void **state)
+{
+    static const char nul[] = "/nix/store/a\0b\n";
+    static char line[MVM_LOG_LINE_MAX + 16];
+    (void)state;
+    sim.build.out = nul;
+    sim.build.out_len = sizeof nul - 1;
+    run();
+    assert_err("nix build produced no store path");
+    setup(state);
+    memset(line, 'l', MVM_LOG_LINE_MAX); /* what is over the limit comes as a line, and is none */
+    strcpy(line + MVM_LOG_LINE_MAX, "/nix/store/a\n");
+    sim.build.out = line;
+    run();
+    assert_begins(answer, "nix build produced no store path");
 }
 
 /* ---- refusals ---- */
@@ -440,6 +476,44 @@ static void texts_at_their_limits_are_taken_and_one_byte_more_is_refused(void **
     }
 }
 
+static void as_many_options_as_may_be_are_taken_and_one_more_is_refused(void **state)
+{
+    static struct mvm_nix_option options[MVM_NIX_OPTIONS_MAX + 1];
+    for (size_t over = 0; over <= 1; over++) {
+        setup(state);
+        for (size_t i = 0; i <= MVM_NIX_OPTIONS_MAX; i++) {
+            options[i] = (struct mvm_nix_option){"cores", "1"};
+        }
+        config.nix_options = options;
+        config.nix_options_len = MVM_NIX_OPTIONS_MAX + over;
+        run();
+        if (over == 0) {
+            assert_ok();
+            assert_string_equal(sim.argv[8 + 3 * MVM_NIX_OPTIONS_MAX], "--");
+        } else {
+            assert_err("invalid nix_options: there are too many");
+        }
+    }
+}
+
+/* The simulated disk takes no path of that length: how it says so tells that it was asked. */
+static void an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refused(void **state)
+{
+    static char dir[MVM_PATH_MAX];
+    size_t longest = MVM_PATH_MAX - sizeof "/.fc-base.json.mvm-tmp";
+    for (size_t over = 0; over <= 1; over++) {
+        setup(state);
+        memset(dir, 'd', longest + over);
+        dir[0] = '/';
+        config.out_dir = dir;
+        run();
+        assert_false(answered_ok);
+        assert_non_null(
+            strstr(answer, over == 0 ? "build.log: open: no inode" : "d: path too long"));
+        assert_int_equal(sim.calls == 1, over == 1); /* only the policy was looked for */
+    }
+}
+
 static void the_policy_file_decides(void **state)
 {
     static const char disabled[] = "build rejected: access.build is disabled by security policy";
@@ -460,6 +534,7 @@ static void the_policy_file_decides(void **state)
         {"{\"access\":{\"build\":\"true\"}}", disabled},
         {"{\"access\":{\"build\":[true]}}", disabled},
         {"{\"access\":{\"builds\":true}}", disabled},
+        {"{\"access\":{\"build and more\":true}}", disabled},
         {"{\"access\":true}", disabled},
         {"{\"access\":{},\"build\":true}", disabled},
         {"{\"accessories\":{\"build\":true}}", disabled},
@@ -500,6 +575,31 @@ static void a_policy_that_cannot_be_read_is_no_permission(void **state)
     mvm_sim_file(&sim, "/policy.json")->kind = MVM_SIM_OTHER;
     run();
     assert_err("build rejected: cannot read security policy /policy.json: open: not a regular");
+}
+
+static void a_policy_that_breaks_off_is_no_permission(void **state)
+{
+    (void)state;
+    mvm_sim_put(&sim, "/policy.json", "{\"access\":{\"build\":true}}");
+    sim.fail_at = 2; /* open_read, read */
+    run();
+    assert_err("build rejected: cannot read security policy /policy.json: made to fail");
+}
+
+static void a_policy_at_its_limit_is_taken_and_one_byte_more_is_no_permission(void **state)
+{
+    static const char text[] = "{\"access\":{\"build\":true}}";
+    for (size_t over = 0; over <= 1; over++) {
+        setup(state);
+        mvm_sim_put(&sim, "/policy.json", text);
+        mvm_sim_file(&sim, "/policy.json")->blanks = MVM_POLICY_MAX - strlen(text) + over;
+        run();
+        if (over == 0) {
+            assert_ok();
+        } else {
+            assert_err("build rejected: policy file too long: /policy.json");
+        }
+    }
 }
 
 static void without_a_policy_file_setting_none_is_read(void **state)
@@ -558,6 +658,16 @@ static void the_input_disk_is_mounted_for_its_flake_alone(void **state)
     assert_ok();
 }
 
+static void without_an_input_directory_no_flake_asks_for_one(void **state)
+{
+    (void)state;
+    config.in_dir = NULL;
+    start_with("/build-in", "a", false, 0);
+    finish();
+    assert_ok();
+    assert_null(strstr(sim.trace, "mount_ro"));
+}
+
 static void disks_that_fail_are_named(void **state)
 {
     (void)state;
@@ -589,6 +699,17 @@ static void a_disk_in_use_is_made_read_only_and_freed_by_the_next_job(void **sta
     run();
     assert_ok();
     assert_false(sim.out.mounted);
+}
+
+static void a_disk_that_was_left_read_only_may_be_freed_by_others(void **state)
+{
+    (void)state;
+    sim.out.busy = true;
+    run();
+    assert_ok();
+    sim.out = (struct mvm_sim_disk){0};
+    run();
+    assert_ok();
 }
 
 static void an_input_disk_in_use_is_said_and_harms_nothing(void **state)
@@ -638,6 +759,17 @@ static void words_of_the_command_are_quoted_for_a_shell(void **state)
     start_with("it's", "a;b", false, 0);
     finish();
     assert_non_null(strstr(answer, " -- 'it'\\''s#a;b'"));
+}
+
+static void options_are_quoted_too(void **state)
+{
+    static const struct mvm_nix_option options[] = {{"a", ""}, {"b", "#c"}};
+    (void)state;
+    config.nix_options = options;
+    config.nix_options_len = 2;
+    sim.build.exit.code = 1;
+    run();
+    assert_non_null(strstr(answer, " --option a '' --option b '#c' -- "));
 }
 
 static void no_nix_is_said(void **state)
@@ -777,8 +909,17 @@ static void one_that_survives_sigkill_is_said_and_left(void **state)
     sim.build.run_ms = UINT64_MAX;
     sim.build.ignores_term = sim.build.survives_kill = true;
     start_with("f", "a", true, 1);
+    while (x.state != MVM_KILL) {
+        assert_true(turn());
+    }
+    while (x.state != MVM_DRAIN || x.pending != MVM_PENDING_NONE) {
+        assert_true(turn());
+    }
+    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    assert_false(mvm_executor_wants_exit(&x));
     finish();
-    assert_err("nix build timed out after 1 s: ");
+    assert_begins(answer, "nix build timed out after 1 s: ");
+    assert_string_equal(mvm_sim_left_over(&sim), "a process");
     assert_non_null(strstr(log_text, "mvm: processes of the build survive SIGKILL"));
 }
 
@@ -804,6 +945,174 @@ static void a_line_nobody_takes_does_not_stop_the_clock(void **state)
     assert_int_equal(x.state, MVM_KILL);
     finish();
     assert_err("nix build timed out after 1 s: ");
+}
+
+/* Steps until `state`, taking lines, without turning the clock. */
+static void step_to(enum mvm_executor_state wanted)
+{
+    for (unsigned i = 0; x.state != wanted; i++) {
+        assert_in_range(i, 0, 1000);
+        if (mvm_executor_step(&x, sim.now_ms) == MVM_EXECUTOR_LOG) {
+            take_log();
+        }
+    }
+}
+
+static void an_idle_executor_waits_for_nothing(void **state)
+{
+    (void)state;
+    mvm_executor_cancel(&x);
+    assert_true(mvm_executor_idle(&x));
+    assert_int_equal(mvm_executor_step(&x, 5), MVM_EXECUTOR_WAIT);
+    assert_true(mvm_executor_deadline(&x) == UINT64_MAX);
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_exit(&x));
+    assert_int_equal(sim.calls, 0);
+}
+
+static void it_says_what_it_waits_for(void **state)
+{
+    (void)state;
+    sim.build.run_ms = 1000;
+    sim.build.leaves_child = sim.build.child_ignores_term = true;
+    start();
+    assert_false(mvm_executor_wants_exit(&x));
+    step_to(MVM_RUN);
+    assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_LOG); /* the path */
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_exit(&x));
+    take_log();
+    assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_WAIT);
+    assert_true(mvm_executor_wants(&x, MVM_STDOUT) && mvm_executor_wants(&x, MVM_STDERR));
+    assert_true(mvm_executor_wants_exit(&x));
+    sim.now_ms = 1000;
+    step_to(MVM_TERM); /* a child is left */
+    assert_false(mvm_executor_wants_exit(&x));
+    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    finish();
+    assert_ok();
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT));
+}
+
+static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
+{
+    (void)state;
+    sim.build.stranger_holds_pipes = true;
+    start();
+    step_to(MVM_DRAIN);
+    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    assert_false(mvm_executor_wants_exit(&x));
+    sim.now_ms += MVM_DRAIN_MS;
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* "a stranger …" */
+    mvm_executor_logged(&x, sim.now_ms);
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants(&x, MVM_STDERR));
+    finish();
+    assert_ok();
+}
+
+static void a_cancel_wants_a_step_at_once(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    start();
+    step_to(MVM_RUN);
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
+    assert_true(mvm_executor_deadline(&x) == 1800000);
+    mvm_executor_cancel(&x);
+    assert_true(mvm_executor_deadline(&x) == 0); /* with a line that nobody takes … */
+    take_log();
+    while (mvm_executor_step(&x, sim.now_ms) == MVM_EXECUTOR_LOG) {
+        take_log();
+    }
+    finish();
+    assert_err("build cancelled: ");
+    setup(state);
+    sim.build.run_ms = UINT64_MAX;
+    sim.build.out = sim.build.err = NULL;
+    start();
+    step_to(MVM_RUN);
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_WAIT);
+    mvm_executor_cancel(&x);
+    assert_true(mvm_executor_deadline(&x) == 0); /* … and without */
+    finish();
+    assert_err("build cancelled: ");
+}
+
+static void a_version_that_never_comes_can_be_cancelled_and_timed_out(void **state)
+{
+    for (int cancel = 0; cancel <= 1; cancel++) {
+        setup(state);
+        config.heartbeat_ms = 200;
+        sim.version.run_ms = UINT64_MAX;
+        start_with("f", "a", true, 3);
+        step_to(MVM_PROBE);
+        sim.now_ms = 1000;
+        assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* a heartbeat */
+        assert_true(mvm_executor_deadline(&x) == 3000);
+        if (cancel) {
+            mvm_executor_cancel(&x);
+        }
+        finish();
+        assert_err(cancel ? "build cancelled: /bin/nix --version"
+                          : "nix build timed out after 3 s: /bin/nix --version");
+    }
+}
+
+static void a_stranger_that_holds_the_versions_pipe_is_not_worth_a_word(void **state)
+{
+    (void)state;
+    sim.version.stranger_holds_pipes = true;
+    run();
+    assert_ok();
+    assert_null(strstr(log_text, "stranger"));
+}
+
+/* More than a pipe can hold comes after the build has ended: it is a stranger's, and without end.
+ */
+static void a_stranger_that_floods_the_pipe_is_read_only_so_long(void **state)
+{
+    static char line[4097];
+    memset(line, 'f', 4095);
+    line[4095] = '\n';
+    for (int cancel = 0; cancel <= 1; cancel++) {
+        setup(state);
+        sim.build.err = line;
+        sim.build.err_repeats = SIZE_MAX / sizeof line;
+        sim.build.stranger_holds_pipes = true;
+        sim.build.run_ms = cancel ? UINT64_MAX : 0;
+        sim.build.ignores_term = true;
+        start_with("f", "a", true, 0);
+        step_to(MVM_RUN);
+        if (cancel) {
+            mvm_executor_cancel(&x);
+        }
+        for (unsigned turns = 0; turn(); turns++) {
+            sim.now_ms += 10; /* a line every ten milliseconds is taken */
+            assert_in_range(turns, 0, 20000);
+        }
+        assert_err(cancel ? "build cancelled: "
+                          : "failed to copy artifacts: build.log: write: no space");
+        assert_in_range(log_lines, MVM_DRAIN_MAX / 4096, MVM_DRAIN_MAX / 4096 + 1000);
+    }
+}
+
+static void while_a_line_waits_those_who_were_killed_lose_no_time(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    sim.build.ignores_term = true;
+    start_with("f", "a", true, 1);
+    while (mvm_executor_step(&x, sim.now_ms) != MVM_EXECUTOR_LOG) {
+    }
+    sim.now_ms = 1000;
+    mvm_executor_step(&x, sim.now_ms);
+    sim.fail_at = sim.calls + 1; /* the first SIGKILL */
+    sim.now_ms += MVM_TERM_GRACE_MS;
+    mvm_executor_step(&x, sim.now_ms);
+    assert_int_equal(x.state, MVM_KILL);
+    assert_true(sim.failed);
+    sim.now_ms += 10 * MVM_KILL_PATIENCE_MS;
+    finish();
+    assert_err("nix build timed out after 1 s: ");
+    assert_null(strstr(log_text, "survive"));
 }
 
 static void silence_is_broken_by_empty_lines(void **state)
@@ -952,47 +1261,58 @@ static void assert_whole(const char *path, const char *old, const char *new)
     }
 }
 
+static const struct life {
+    uint64_t run_ms;
+    int status;
+    bool ignores_term;
+} lives[] = {{0, 0, false}, {200, 1, false}, {UINT64_MAX, 0, false}, {UINT64_MAX, 0, true}};
+
+static void live_with_a_fault(const struct life *l, unsigned at, unsigned with)
+{
+    setup(NULL);
+    put_old_set();
+    sim.build.run_ms = l->run_ms;
+    sim.build.exit.code = l->status;
+    sim.build.ignores_term = l->ignores_term;
+    sim.fail_at = at;
+    sim.fail_with = with;
+    start_with("/build-in", "a", true, 2);
+    finish();
+    const char *left = mvm_sim_left_over(&sim);
+    assert_true(left == NULL || left[0] == '/'); /* a file that could not be removed */
+    assert_whole("/build-out/vmlinux", "old kernel", "new kernel");
+    assert_whole("/build-out/rootfs.ext4", "old rootfs", "new rootfs");
+    if (answered_ok) {
+        mvm_sim_power_cut(&sim);
+        assert_holds("/build-out/vmlinux", "new kernel");
+        assert_holds("/build-out/rootfs.ext4", "new rootfs");
+    }
+}
+
+/* A temporary file whose removal failed goes with the next job. */
+static void live_on(void)
+{
+    sim.fail_at = 0;
+    sim.build.run_ms = 0;
+    sim.build.exit.code = 0;
+    run();
+    assert_ok();
+    assert_holds("/build-out/vmlinux", "new kernel");
+}
+
 static void a_fault_at_any_call_leaves_whole_files_and_a_job_that_works(void **state)
 {
-    static const enum mvm_port_error errors[] = {MVM_PORT_FAILED, MVM_PORT_NOT_FOUND, MVM_PORT_BUSY,
-                                                 MVM_PORT_NOT_REGULAR};
-    static const struct {
-        uint64_t run_ms;
-        int status;
-        bool ignores_term;
-    } scenarios[] = {{0, 0, false}, {200, 1, false}, {UINT64_MAX, 0, false}, {UINT64_MAX, 0, true}};
-    for (size_t s = 0; s < sizeof scenarios / sizeof scenarios[0]; s++) {
-        for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++) {
-            bool failed = true;
-            for (unsigned n = 1; failed; n++) {
-                setup(state);
-                put_old_set();
-                sim.build.run_ms = scenarios[s].run_ms;
-                sim.build.exit.code = scenarios[s].status;
-                sim.build.ignores_term = scenarios[s].ignores_term;
-                sim.fail_at = n;
-                sim.fail_as = errors[e];
-                start_with("/build-in", "a", true, 2);
-                finish();
-                failed = sim.failed;
-                sim.fail_at = 0;
-                const char *left = mvm_sim_left_over(&sim);
-                assert_true(left == NULL || left[0] == '/'); /* a file that could not be removed */
-                assert_whole("/build-out/vmlinux", "old kernel", "new kernel");
-                assert_whole("/build-out/rootfs.ext4", "old rootfs", "new rootfs");
-                if (answered_ok) {
-                    mvm_sim_power_cut(&sim);
-                    assert_holds("/build-out/vmlinux", "new kernel");
-                    assert_holds("/build-out/rootfs.ext4", "new rootfs");
-                }
-                /* A temporary file whose removal failed goes with the next job. */
-                sim.build.run_ms = 0;
-                sim.build.exit.code = 0;
-                run();
-                assert_ok();
-                assert_holds("/build-out/vmlinux", "new kernel");
-            }
-        }
+    (void)state;
+    for (size_t i = 0; i < sizeof lives / sizeof lives[0]; i++) {
+        unsigned at = 1;
+        do {
+            unsigned with = 0;
+            do {
+                live_with_a_fault(&lives[i], at, with);
+                live_on();
+            } while (++with < sim.fail_kinds);
+            at++;
+        } while (sim.fail_kinds > 0);
     }
 }
 
@@ -1011,24 +1331,33 @@ int main(void)
         T(the_version_is_asked_for_once),
         T(a_version_that_never_comes_is_given_up),
         T(the_path_is_read_out_of_json),
+        T(a_path_in_json_at_its_limit_is_taken_and_one_byte_more_is_none),
         T(the_last_line_that_begins_like_a_store_path_counts),
         T(a_store_path_at_its_limit_is_taken_and_one_byte_more_is_none),
+        T(a_store_path_is_a_line_of_its_own_without_a_nul_byte),
         T(unsound_requests_start_nothing),
         T(a_nul_byte_is_refused),
         T(texts_at_their_limits_are_taken_and_one_byte_more_is_refused),
+        T(as_many_options_as_may_be_are_taken_and_one_more_is_refused),
+        T(an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refused),
         T(the_policy_file_decides),
         T(a_policy_that_cannot_be_read_is_no_permission),
+        T(a_policy_that_breaks_off_is_no_permission),
+        T(a_policy_at_its_limit_is_taken_and_one_byte_more_is_no_permission),
         T(without_a_policy_file_setting_none_is_read),
         T(a_disk_that_was_mounted_is_only_synced),
         T(an_absent_disk_is_said_and_the_directory_used),
         T(without_an_output_device_nothing_is_mounted),
         T(the_input_disk_is_mounted_for_its_flake_alone),
+        T(without_an_input_directory_no_flake_asks_for_one),
         T(disks_that_fail_are_named),
         T(a_disk_in_use_is_made_read_only_and_freed_by_the_next_job),
+        T(a_disk_that_was_left_read_only_may_be_freed_by_others),
         T(an_input_disk_in_use_is_said_and_harms_nothing),
         T(a_read_only_output_disk_fails_before_the_build),
         T(a_failed_build_says_how_and_leaves_its_log),
         T(words_of_the_command_are_quoted_for_a_shell),
+        T(options_are_quoted_too),
         T(no_nix_is_said),
         T(no_store_path_is_said),
         T(missing_artifacts_are_named_and_the_old_set_stays),
@@ -1041,6 +1370,14 @@ int main(void)
         T(a_stranger_that_holds_the_pipe_is_waited_for_only_so_long),
         T(one_that_survives_sigkill_is_said_and_left),
         T(a_line_nobody_takes_does_not_stop_the_clock),
+        T(an_idle_executor_waits_for_nothing),
+        T(it_says_what_it_waits_for),
+        T(a_pipe_that_has_ended_is_wanted_no_more),
+        T(a_cancel_wants_a_step_at_once),
+        T(a_version_that_never_comes_can_be_cancelled_and_timed_out),
+        T(a_stranger_that_holds_the_versions_pipe_is_not_worth_a_word),
+        T(a_stranger_that_floods_the_pipe_is_read_only_so_long),
+        T(while_a_line_waits_those_who_were_killed_lose_no_time),
         T(silence_is_broken_by_empty_lines),
         T(a_short_time_out_has_its_heartbeats_closer),
         T(a_cancelled_job_ends_cleanly_whenever_it_comes),

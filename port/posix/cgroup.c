@@ -7,10 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+static const char prefix[] = "mvm-build-";
 
 enum { FREEZE_ROUNDS = 10, FREEZE_ROUND_MS = 1 };
 
@@ -92,7 +95,7 @@ static void make_name(struct mvm_posix *p)
     struct mvm_writer w;
     clock_gettime(CLOCK_REALTIME, &t);
     mvm_writer_init(&w, p->cgroup_name, sizeof p->cgroup_name);
-    mvm_writer_add(&w, "mvm-build-");
+    mvm_writer_add(&w, prefix);
     mvm_writer_add_u64(&w, (uint64_t)getpid());
     mvm_writer_add(&w, "-");
     mvm_writer_add_u64(&w, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
@@ -134,6 +137,24 @@ static bool make_below(struct mvm_posix *p)
     return is_cgroup(p);
 }
 
+/* A process that was ended by SIGKILL left its builds' cgroups behind: they go as soon as nobody is
+ * in them. Those of one that lives may be about to be entered. */
+static void remove_stale(int parent)
+{
+    struct mvm_posix_directory d;
+    const char *name;
+    mvm_posix_directory_open(&d, parent, ".");
+    while (d.fd >= 0 && (name = mvm_posix_directory_next(&d)) != NULL) {
+        if (mvm_text_begins(mvm_text_from(name), prefix)) {
+            pid_t maker = (pid_t)mvm_posix_number(mvm_text_from(name + sizeof prefix - 1));
+            if (maker > 0 && kill(maker, 0) < 0 && errno == ESRCH) {
+                unlinkat(parent, name, AT_REMOVEDIR);
+            }
+        }
+    }
+    mvm_posix_directory_close(&d);
+}
+
 int mvm_posix_cgroup_make(struct mvm_posix *p)
 {
     const char *chosen = p->config.cgroup;
@@ -143,6 +164,7 @@ int mvm_posix_cgroup_make(struct mvm_posix *p)
     p->cgroup_parent =
         chosen != NULL ? open(chosen, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : open_own_cgroup();
     if (p->cgroup_parent >= 0 && make_below(p)) {
+        remove_stale(p->cgroup_parent);
         return 0;
     }
     int err = errno;

@@ -11,9 +11,9 @@
  * becomes a subreaper when told so. Every descriptor it opens is close-on-exec.
  *
  * How nothing outlives a build: each runs in a cgroup (v2) of its own where one can be made, and
- * signals go to all in it. Where none can be made, descendants are found through /proc, and so are
- * processes of the session the build began in; with `subreaper` set also those whose parents have
- * gone.
+ * signals go to all in it; empty ones that a killed process left there go with the next build.
+ * Where none can be made, descendants are found through /proc, and so are processes of the session
+ * the build began in; with `subreaper` set also those whose parents have gone.
  */
 #ifndef MVM_POSIX_H
 #define MVM_POSIX_H
