@@ -286,7 +286,7 @@ demo: ## build a real flake with the installed nix, through agent and host tool
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
 	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
 	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler \
-	    musl-tools qemu-system-x86
+	    musl-tools qemu-system-x86 g++ pkgconf
 	@BUILD=$(BUILD) scripts/check
 
 check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
@@ -362,21 +362,72 @@ format: ## format every C file
 	@scripts/need clang-format
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-INCLUDES := $(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY)))
+# ---- installing ----
 
-install: all ## install programs, library, headers and pkg-config file under DESTDIR/PREFIX
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/mvm-guest)
-	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(BUILD)/libmvm-guest.a $(DESTDIR)$(PREFIX)/lib
-	install -m 644 $(INCLUDES) $(DESTDIR)$(PREFIX)/include/mvm-guest
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' mvm-guest.pc.in \
-	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/mvm-guest.pc
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+
+# The library as others link it, with the protobuf wire and without: the same headers and the same
+# names. Before 1.0 a minor release may change a struct, so it is part of the shared one's name.
+LIBRARIES  := $(if $(filter yes,$(PROTOBUF)),mvm-guest) mvm-guest-json
+SOVERSION   = $(shell echo $(VERSION) | sed -E 's/^(0\.[0-9]+|[1-9][0-9]*)\..*/\1/')
+OBJCOPY    ?= $(CROSS_COMPILE)objcopy
+
+$(BUILD)/library.so: $(call objects,$(LIBRARY)) $(GENERATED) packaging/libmvm-guest.map
+	$(call say,LINK $@)
+	$(run)$(CC) -shared $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -Wl,-soname,$(SONAME) -Wl,-z,defs \
+	    -Wl,--version-script=packaging/libmvm-guest.map -o $@ $(filter %.o,$^)
+
+# The static one keeps nanopb's names to itself: its user may have a nanopb of another making.
+$(BUILD)/library.a: $(BUILD)/proto.o $(call objects,$(filter-out codec/proto,$(LIBRARY)))
+	$(call say,AR   $@)
+	$(run)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/proto.o: $(call objects,codec/proto) $(GENERATED)
+	$(run)$(CC) -r -nostdlib -o $@ $^
+	$(run)$(OBJCOPY) --wildcard --localize-symbol='pb_*' --localize-symbol='mvm_guest_v1_*' $@
+
+.PHONY: libraries $(LIBRARIES)
+libraries: $(LIBRARIES)
+$(LIBRARIES):
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SONAME=lib$@.so.$(SOVERSION) EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' \
+	    PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/$@/library.a $(BUILD)/$@/library.so
+
+# All but what is for the library's own use.
+INCLUDES := $(filter-out %/mvm_plain.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
+MANUALS  := $(wildcard man/*.[1-9])
+
+# Puts a file of packaging/ where it belongs, its @NAMES@ filled in; a place below PREFIX is said to be so.
+below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' \
+    -e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' -e 's|@BINDIR@|$(BINDIR)|' -e 's|@VERSION@|$(VERSION)|'
+
+install: all libraries ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mvm-guest $(UNITDIR) $(BASHDIR))
+	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(BINDIR)
+	install -m 644 $(INCLUDES) $(DESTDIR)$(INCLUDEDIR)/mvm-guest
+	set -e; for lib in $(LIBRARIES); do \
+	    install -m 644 $(BUILD)/$$lib/library.a $(DESTDIR)$(LIBDIR)/lib$$lib.a; \
+	    install -m 644 $(BUILD)/$$lib/library.so $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION); \
+	    ln -sf lib$$lib.so.$(VERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(SOVERSION); \
+	    ln -sf lib$$lib.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so; \
+	    $(fill) -e "s|@NAME@|$$lib|" packaging/library.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/$$lib.pc; \
+	done
+	set -e; for page in $(MANUALS); do \
+	    install -m 644 -D -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page; \
+	done
+	$(fill) packaging/mvm-builder-agent.service.in >$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
+	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder
+	ln -sf mvm-builder $(DESTDIR)$(BASHDIR)/mvm-builder-agent
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z/-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 27
-	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, DESTDIR are honoured; V=1 shows commands.'
+	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, LIBDIR, DESTDIR are honoured; V=1 shows commands.'
 
 -include $(wildcard $(patsubst %.o,%.d,$(call objects,$(MODULES))))
