@@ -396,6 +396,10 @@ $(LIBRARIES):
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SONAME=lib$@.so.$(SOVERSION) EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' \
 	    PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/$@/library.a $(BUILD)/$@/library.so
 
+.PHONY: amalgamation
+amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mvm_guest.c, in BUILD/amalgamation
+	scripts/amalgamate $(BUILD)/amalgamation $(<D) $(NANOPB_DIR)
+
 # All but what is for the library's own use.
 INCLUDES := $(filter-out %/mvm_plain.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
 MANUALS  := $(wildcard man/*.[1-9])

@@ -5,18 +5,18 @@
 #include "mvm_decoder.h"
 #include <string.h>
 
-enum state {
-    START,   /* of a frame: the variant's name alone, or an object with one member */
-    VARIANT, /* the name of that member */
-    NOTHING, /* null, the value of a variant without fields */
-    FIELDS,  /* an object or an array, the value of one that has some */
-    NAME,    /* a field's name, or the end of the fields */
-    VALUE,   /* that field's value */
-    IGNORED, /* in an unknown field's value */
-    ELEMENT, /* the next field's value, or the end of the array */
-    CLOSE,   /* the end of the outer object */
-    END,     /* the message is whole: the parser lets nothing more through */
-    SKIPPED, /* refused: what is left of the frame is dropped */
+enum frame_state {
+    FRAME,       /* its start: the variant's name alone, or an object with one member */
+    VARIANT,     /* the name of that member */
+    NOTHING,     /* null, the value of a variant without fields */
+    FIELDS,      /* an object or an array, the value of one that has some */
+    NAME,        /* a field's name, or the end of the fields */
+    FIELD_VALUE, /* that field's value */
+    IGNORED,     /* in an unknown field's value */
+    ELEMENT,     /* the next field's value, or the end of the array */
+    CLOSE,       /* the end of the outer object */
+    END,         /* the message is whole: the parser lets nothing more through */
+    SKIPPED,     /* refused: what is left of the frame is dropped */
 };
 
 struct name {
@@ -79,7 +79,7 @@ static void begin_frame(struct mvm_decoder *d)
     d->field = NULL;
     d->fields_len = 0;
     d->seen = 0;
-    d->state = START;
+    d->state = FRAME;
 }
 
 void mvm_decoder_init(struct mvm_decoder *d, enum mvm_direction direction, char *fields_place,
@@ -94,7 +94,7 @@ void mvm_decoder_init(struct mvm_decoder *d, enum mvm_direction direction, char 
 
 /* ---- tokens --------------------------------------------------------------------------------- */
 
-static enum mvm_decoder_error go_on(struct mvm_decoder *d, enum state state)
+static enum mvm_decoder_error go_to(struct mvm_decoder *d, enum frame_state state)
 {
     d->state = (uint8_t)state;
     return MVM_DECODER_FINE;
@@ -103,11 +103,12 @@ static enum mvm_decoder_error go_on(struct mvm_decoder *d, enum state state)
 static enum mvm_decoder_error expect_name(struct mvm_decoder *d)
 {
     keep_name(d);
-    return go_on(d, NAME);
+    return go_to(d, NAME);
 }
 
 /* The value of field `at`, which may be one past an array's last. */
-static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at, enum state state)
+static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at,
+                                           enum frame_state state)
 {
     d->at = (uint8_t)at;
     if (at != TIMEOUT_SECS && at < fields_end(d)) {
@@ -115,7 +116,7 @@ static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at, e
         uint32_t max = fields[at].max;
         mvm_json_keep(&d->json, d->fields + d->fields_len, room < max ? room : max);
     }
-    return go_on(d, state);
+    return go_to(d, state);
 }
 
 /* Whether the key or string that has just come is `name`. */
@@ -143,7 +144,7 @@ static enum mvm_decoder_error take_message(struct mvm_decoder *d, enum mvm_json_
 {
     if (token == MVM_JSON_OBJECT) {
         keep_name(d);
-        return go_on(d, VARIANT);
+        return go_to(d, VARIANT);
     }
     if (token != MVM_JSON_STRING) {
         return MVM_DECODER_NOT_A_MESSAGE;
@@ -192,7 +193,7 @@ static enum mvm_decoder_error end_fields(struct mvm_decoder *d)
             return refuse_field(d, at, MVM_DECODER_MISSING_FIELD);
         }
     }
-    return go_on(d, CLOSE);
+    return go_to(d, CLOSE);
 }
 
 static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_token token)
@@ -208,9 +209,9 @@ static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_tok
             return refuse_field(d, at, MVM_DECODER_DUPLICATE_FIELD);
         }
         d->seen = (uint8_t)(d->seen | 1u << at);
-        return expect_value(d, at, VALUE);
+        return expect_value(d, at, FIELD_VALUE);
     }
-    return go_on(d, IGNORED);
+    return go_to(d, IGNORED);
 }
 
 static enum mvm_decoder_error take_timeout(struct mvm_decoder *d, enum mvm_json_token token)
@@ -259,7 +260,7 @@ static enum mvm_decoder_error take_element(struct mvm_decoder *d, enum mvm_json_
 {
     unsigned end = fields_end(d);
     if (token == MVM_JSON_ARRAY_END) {
-        return d->at < end ? refuse_field(d, d->at, MVM_DECODER_MISSING_FIELD) : go_on(d, CLOSE);
+        return d->at < end ? refuse_field(d, d->at, MVM_DECODER_MISSING_FIELD) : go_to(d, CLOSE);
     }
     if (d->at == end) {
         return MVM_DECODER_EXTRA_ELEMENT;
@@ -276,18 +277,18 @@ static enum mvm_decoder_error take_ignored(struct mvm_decoder *d)
 
 static enum mvm_decoder_error take_token(struct mvm_decoder *d, enum mvm_json_token token)
 {
-    switch ((enum state)d->state) {
-    case START:
+    switch ((enum frame_state)d->state) {
+    case FRAME:
         return take_message(d, token);
     case VARIANT:
         return take_member(d, token);
     case NOTHING:
-        return token == MVM_JSON_NULL ? go_on(d, CLOSE) : MVM_DECODER_NO_FIELDS;
+        return token == MVM_JSON_NULL ? go_to(d, CLOSE) : MVM_DECODER_NO_FIELDS;
     case FIELDS:
         return take_fields(d, token);
     case NAME:
         return take_name(d, token);
-    case VALUE:
+    case FIELD_VALUE:
         return take_member_value(d, token);
     case IGNORED:
         return take_ignored(d);
@@ -297,7 +298,7 @@ static enum mvm_decoder_error take_token(struct mvm_decoder *d, enum mvm_json_to
     case END: /* no token comes in these two */
     case SKIPPED:
     default:
-        return token == MVM_JSON_OBJECT_END ? go_on(d, END) : MVM_DECODER_NOT_A_MESSAGE;
+        return token == MVM_JSON_OBJECT_END ? go_to(d, END) : MVM_DECODER_NOT_A_MESSAGE;
     }
 }
 

@@ -26,7 +26,7 @@ static void take_key(struct mvm_nix_json *n)
     }
 }
 
-static void take_token(struct mvm_nix_json *n, enum mvm_json_token token)
+static void take_nix_token(struct mvm_nix_json *n, enum mvm_json_token token)
 {
     struct mvm_json *j = &n->json;
     if (token == MVM_JSON_KEY) {
@@ -48,7 +48,7 @@ void mvm_nix_json_push(struct mvm_nix_json *n, const uint8_t *bytes, size_t len)
         if (token == MVM_JSON_ERROR) {
             n->broken = true;
         } else if (token != MVM_JSON_PARTIAL) {
-            take_token(n, token);
+            take_nix_token(n, token);
         }
         bytes += used;
         len -= used;

@@ -184,7 +184,7 @@ static void take_build(struct mvm_service *v, struct mvm_client *c, const struct
     }
 }
 
-static void take_message(struct mvm_service *v, struct mvm_client *c)
+static void take_request(struct mvm_service *v, struct mvm_client *c)
 {
     static const struct mvm_message pong = {.kind = MVM_PONG};
     if (c->session.message.kind == MVM_BUILD) {
@@ -212,7 +212,7 @@ static void take_frames(struct mvm_service *v, struct mvm_client *c)
     for (;;) {
         enum mvm_session_event event = mvm_session_next(&c->session);
         if (event == MVM_SESSION_MESSAGE) {
-            take_message(v, c);
+            take_request(v, c);
         } else if (event == MVM_SESSION_BAD_FRAME) {
             refuse_frame(c);
         } else {
