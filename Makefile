@@ -28,13 +28,14 @@ SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_examples/init := $(SEES_agent)
+SEES_examples/port := $(SEES_executor) executor
 SEES_simulation := $(SEES_session) session port/sim
 SEES_fuzz       := $(SEES_simulation) simulation
 SEES_tests      := $(SEES_agent) port/sim simulation
 SEES_bench      := $(SEES_session)
 
 LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init simulation fuzz tests bench
+MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port simulation fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -131,6 +132,10 @@ $(BUILD)/examples/init/init: $(BUILD)/examples/init/init.o $(BUILD)/libmvm-guest
 	$(call say,LINK $@)
 	$(link)
 
+$(BUILD)/examples/port/port: $(BUILD)/examples/port/port.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
@@ -147,7 +152,7 @@ static-programs:
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(addprefix $(BUILD)/static/,mvm-builder-agent mvm-builder examples/init/init)
 
 .PHONY: examples
-examples: $(BUILD)/examples/embed/embed $(BUILD)/examples/init/init ## build the embedding examples
+examples: $(foreach e,embed init port,$(BUILD)/examples/$(e)/$(e)) ## build the embedding examples
 
 # ---- tests ----
 
@@ -286,7 +291,7 @@ demo: ## build a real flake with the installed nix, through agent and host tool
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
 	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
 	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler \
-	    musl-tools qemu-system-x86 g++ pkgconf
+	    musl-tools qemu-system-x86 g++ pkgconf mandoc
 	@BUILD=$(BUILD) scripts/check
 
 check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
