@@ -430,7 +430,12 @@ install: all libraries ## install programs, libraries, headers, manual and what 
 	done
 	$(fill) packaging/mvm-builder-agent.service.in >$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
 	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder
-	ln -sf mvm-builder $(DESTDIR)$(BASHDIR)/mvm-builder-agent
+	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder-agent
+
+.PHONY: deb
+deb: | $(NANOPB_DIR)/pb.h ## build Debian packages into BUILD/deb, and have lintian look at them
+	@scripts/need gcc libc6-dev binutils nanopb dpkg-dev debhelper lintian
+	scripts/deb $(BUILD)/deb $(NANOPB_DIR)
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
