@@ -358,8 +358,8 @@ bench-count-accept: ## make the present counts the ones to compare with
 	@scripts/need gcc libc6-dev binutils valgrind nanopb
 	@BUILD=$(BUILD) scripts/bench-count --accept
 
-lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
-	@scripts/need clang-format cppcheck clang-tidy nanopb
+lint: ## look for what compilers do not: clang-format, cppcheck, clang-tidy, gcc's analyzer, shellcheck, mandoc
+	@scripts/need gcc libc6-dev clang-format cppcheck clang-tidy shellcheck mandoc nanopb
 	@$(MAKE) --no-print-directory $(BUILD)/libmvm-guest.a >/dev/null
 	@BUILD=$(BUILD) scripts/lint
 
