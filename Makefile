@@ -406,7 +406,7 @@ amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mv
 	scripts/amalgamate $(BUILD)/amalgamation $(<D) $(NANOPB_DIR)
 
 # All but what is for the library's own use.
-INCLUDES := $(filter-out %/mvm_plain.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
+INCLUDES := $(filter-out %/mvm_plain.h %/mvm_escape.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
 MANUALS  := $(wildcard man/*.[1-9])
 
 # Puts a file of packaging/ where it belongs, its @NAMES@ filled in; a place below PREFIX is said to be so.

@@ -5,18 +5,18 @@
 #include "mvm_decoder.h"
 #include <string.h>
 
-enum frame_state {
-    FRAME,       /* its start: the variant's name alone, or an object with one member */
-    VARIANT,     /* the name of that member */
-    NOTHING,     /* null, the value of a variant without fields */
-    FIELDS,      /* an object or an array, the value of one that has some */
-    NAME,        /* a field's name, or the end of the fields */
-    FIELD_VALUE, /* that field's value */
-    IGNORED,     /* in an unknown field's value */
-    ELEMENT,     /* the next field's value, or the end of the array */
-    CLOSE,       /* the end of the outer object */
-    END,         /* the message is whole: the parser lets nothing more through */
-    SKIPPED,     /* refused: what is left of the frame is dropped */
+enum state {
+    START,   /* of a frame: the variant's name alone, or an object with one member */
+    VARIANT, /* the name of that member */
+    NOTHING, /* null, the value of a variant without fields */
+    FIELDS,  /* an object or an array, the value of one that has some */
+    NAME,    /* a field's name, or the end of the fields */
+    VALUE,   /* that field's value */
+    IGNORED, /* in an unknown field's value */
+    ELEMENT, /* the next field's value, or the end of the array */
+    CLOSE,   /* the end of the outer object */
+    END,     /* the message is whole: the parser lets nothing more through */
+    SKIPPED, /* refused: what is left of the frame is dropped */
 };
 
 struct name {
@@ -79,7 +79,7 @@ static void begin_frame(struct mvm_decoder *d)
     d->field = NULL;
     d->fields_len = 0;
     d->seen = 0;
-    d->state = FRAME;
+    d->state = START;
 }
 
 void mvm_decoder_init(struct mvm_decoder *d, enum mvm_direction direction, char *fields_place,
@@ -94,7 +94,7 @@ void mvm_decoder_init(struct mvm_decoder *d, enum mvm_direction direction, char 
 
 /* ---- tokens --------------------------------------------------------------------------------- */
 
-static enum mvm_decoder_error go_to(struct mvm_decoder *d, enum frame_state state)
+static enum mvm_decoder_error go_to(struct mvm_decoder *d, enum state state)
 {
     d->state = (uint8_t)state;
     return MVM_DECODER_FINE;
@@ -107,8 +107,7 @@ static enum mvm_decoder_error expect_name(struct mvm_decoder *d)
 }
 
 /* The value of field `at`, which may be one past an array's last. */
-static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at,
-                                           enum frame_state state)
+static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at, enum state state)
 {
     d->at = (uint8_t)at;
     if (at != TIMEOUT_SECS && at < fields_end(d)) {
@@ -209,7 +208,7 @@ static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_tok
             return refuse_field(d, at, MVM_DECODER_DUPLICATE_FIELD);
         }
         d->seen = (uint8_t)(d->seen | 1u << at);
-        return expect_value(d, at, FIELD_VALUE);
+        return expect_value(d, at, VALUE);
     }
     return go_to(d, IGNORED);
 }
@@ -275,10 +274,10 @@ static enum mvm_decoder_error take_ignored(struct mvm_decoder *d)
     return d->json.depth > 2 ? MVM_DECODER_FINE : expect_name(d);
 }
 
-static enum mvm_decoder_error take_token(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error take_json(struct mvm_decoder *d, enum mvm_json_token token)
 {
-    switch ((enum frame_state)d->state) {
-    case FRAME:
+    switch ((enum state)d->state) {
+    case START:
         return take_message(d, token);
     case VARIANT:
         return take_member(d, token);
@@ -288,7 +287,7 @@ static enum mvm_decoder_error take_token(struct mvm_decoder *d, enum mvm_json_to
         return take_fields(d, token);
     case NAME:
         return take_name(d, token);
-    case FIELD_VALUE:
+    case VALUE:
         return take_member_value(d, token);
     case IGNORED:
         return take_ignored(d);
@@ -322,7 +321,7 @@ static enum mvm_decoder_status take(struct mvm_decoder *d, enum mvm_json_token t
     if (token == MVM_JSON_ERROR) {
         return refuse(d, MVM_DECODER_JSON, d->json.offset);
     }
-    enum mvm_decoder_error error = take_token(d, token);
+    enum mvm_decoder_error error = take_json(d, token);
     return error == MVM_DECODER_FINE ? MVM_DECODER_PARTIAL : refuse(d, error, d->json.begun);
 }
 

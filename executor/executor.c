@@ -96,7 +96,7 @@ static enum mvm_turn run_state(struct mvm_executor *x)
     return MVM_TURN_WAIT;
 }
 
-static enum mvm_executor_event final_event(struct mvm_executor *x)
+static enum mvm_executor_event answer(struct mvm_executor *x)
 {
     x->wake_ms = UINT64_MAX;
     if (x->state == MVM_IDLE) {
@@ -136,7 +136,7 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
             return MVM_EXECUTOR_LOG;
         }
         if (mvm_executor_idle(x)) {
-            return final_event(x);
+            return answer(x);
         }
         switch (run_state(x)) {
         case MVM_TURN_ON:

@@ -14,7 +14,7 @@ struct policy {
     bool allowed;
 };
 
-static void take_policy_token(struct policy *p, enum mvm_json_token token)
+static void take_token(struct policy *p, enum mvm_json_token token)
 {
     const struct mvm_json *j = &p->json;
     if (p->at_build && token != MVM_JSON_KEY) {
@@ -46,7 +46,7 @@ static bool push(struct policy *p, const uint8_t *bytes, size_t len)
             return false;
         }
         if (token != MVM_JSON_PARTIAL) {
-            take_policy_token(p, token);
+            take_token(p, token);
         }
         bytes += used;
         len -= used;
@@ -54,7 +54,7 @@ static bool push(struct policy *p, const uint8_t *bytes, size_t len)
     return true;
 }
 
-static bool finish_policy(struct policy *p)
+static bool finish(struct policy *p)
 {
     return mvm_json_finish(&p->json) != MVM_JSON_ERROR && !mvm_json_blank(&p->json);
 }
@@ -115,7 +115,7 @@ static void read_policy(struct mvm_executor *x, int file)
             mvm_writer_add(&w, x->config->policy_file);
             return;
         }
-        if (n == 0 ? !finish_policy(&p) : !push(&p, room, (size_t)n)) {
+        if (n == 0 ? !finish(&p) : !push(&p, room, (size_t)n)) {
             reject_malformed(x, &p);
             return;
         }

@@ -86,7 +86,7 @@ static void fail_missing(struct mvm_executor *x, const struct artifact *a, const
     mvm_writer_finish(&w);
 }
 
-enum source { OPENED, ABSENT, UNREADABLE };
+enum source { OPENED, ABSENT, FAILED };
 
 /* Opens an artifact's source as `from`. */
 static enum source open_source(struct mvm_executor *x, const struct artifact *a)
@@ -95,7 +95,7 @@ static enum source open_source(struct mvm_executor *x, const struct artifact *a)
     for (int i = 0; i < 2 && a->sources[i] != NULL; i++) {
         const char *path = mvm_executor_path(x, 0, x->store_path, a->sources[i]);
         if (path == NULL) {
-            return UNREADABLE;
+            return FAILED;
         }
         results[i] = x->port->open_read(x->ctx, path);
         if (results[i] >= 0) {
@@ -104,14 +104,14 @@ static enum source open_source(struct mvm_executor *x, const struct artifact *a)
         }
         if (!passed_over(results[i])) {
             mvm_executor_fail_reason(x, failed_copy, a->sources[i]);
-            return UNREADABLE;
+            return FAILED;
         }
     }
     if (a->need != REQUIRED && results[0] == MVM_PORT_NOT_FOUND) {
         return ABSENT;
     }
     fail_missing(x, a, results);
-    return UNREADABLE;
+    return FAILED;
 }
 
 /* The small text that stands in for an artifact the build did not make. */
@@ -134,7 +134,7 @@ static bool write_fallback(struct mvm_executor *x, const struct artifact *a)
 static void begin_artifact(struct mvm_executor *x, const struct artifact *a)
 {
     enum source source = open_source(x, a);
-    if (source == UNREADABLE) {
+    if (source == FAILED) {
         return;
     }
     if (source == ABSENT && a->need == OPTIONAL) {

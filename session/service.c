@@ -325,7 +325,7 @@ static bool build_lent(struct mvm_service *v)
 }
 
 /* The executor's text is the answer: nothing new begins before it is in the send buffer. */
-static bool answer(struct mvm_service *v)
+static bool send_answer(struct mvm_service *v)
 {
     struct mvm_client *c = v->queue[0].client;
     if (c != NULL) {
@@ -354,7 +354,7 @@ static bool drive(struct mvm_service *v)
         return build_lent(v);
     case MVM_SERVICE_ANSWERING:
     case MVM_SERVICE_ANSWER_LENT:
-        return answer(v);
+        return send_answer(v);
     }
     return false; /* COVERAGE: each state has returned */
 }
