@@ -303,8 +303,8 @@ static enum mvm_decoder_error take_json(struct mvm_decoder *d, enum mvm_json_tok
 
 /* ---- frames --------------------------------------------------------------------------------- */
 
-static enum mvm_decoder_status refuse(struct mvm_decoder *d, enum mvm_decoder_error error,
-                                      uint32_t at)
+static enum mvm_decoder_status refuse_at(struct mvm_decoder *d, enum mvm_decoder_error error,
+                                         uint32_t at)
 {
     d->error = error;
     d->error_at = at;
@@ -319,10 +319,10 @@ static enum mvm_decoder_status take(struct mvm_decoder *d, enum mvm_json_token t
         return MVM_DECODER_PARTIAL;
     }
     if (token == MVM_JSON_ERROR) {
-        return refuse(d, MVM_DECODER_JSON, d->json.offset);
+        return refuse_at(d, MVM_DECODER_JSON, d->json.offset);
     }
     enum mvm_decoder_error error = take_json(d, token);
-    return error == MVM_DECODER_FINE ? MVM_DECODER_PARTIAL : refuse(d, error, d->json.begun);
+    return error == MVM_DECODER_FINE ? MVM_DECODER_PARTIAL : refuse_at(d, error, d->json.begun);
 }
 
 /* Bytes of one frame, without its newline. */
@@ -346,7 +346,7 @@ static enum mvm_decoder_status push_part(struct mvm_decoder *d, const uint8_t *b
         bytes += used;
         len -= used;
     }
-    return too_long ? refuse(d, MVM_DECODER_FRAME_TOO_LONG, max) : MVM_DECODER_PARTIAL;
+    return too_long ? refuse_at(d, MVM_DECODER_FRAME_TOO_LONG, max) : MVM_DECODER_PARTIAL;
 }
 
 enum mvm_decoder_status mvm_decoder_finish(struct mvm_decoder *d)

@@ -24,7 +24,7 @@ static const char *unsound(struct mvm_text text)
     return NULL;
 }
 
-static void fail_text(struct mvm_executor *x, const char *what, const char *why)
+static void refuse(struct mvm_executor *x, const char *what, const char *why)
 {
     struct mvm_writer w = mvm_executor_fail(x);
     mvm_writer_add(&w, "invalid ");
@@ -45,7 +45,7 @@ void mvm_executor_take(struct mvm_executor *x, const struct mvm_job *job)
         why = "it is too long";
     }
     if (why != NULL) {
-        fail_text(x, "flake_ref", why);
+        refuse(x, "flake_ref", why);
         return;
     }
     why = unsound(job->attr);
@@ -53,7 +53,7 @@ void mvm_executor_take(struct mvm_executor *x, const struct mvm_job *job)
         why = "it is too long";
     }
     if (why != NULL) {
-        fail_text(x, "attr", why);
+        refuse(x, "attr", why);
         return;
     }
     const char *in_dir = x->config->in_dir;
