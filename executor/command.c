@@ -7,7 +7,7 @@
 #include "internal.h"
 #include <string.h>
 
-static bool is_digit(char c)
+static bool is_ascii_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
@@ -15,7 +15,7 @@ static bool is_digit(char c)
 static size_t number(struct mvm_text text, size_t at, unsigned *value)
 {
     *value = 0;
-    while (at < text.len && is_digit(text.bytes[at])) {
+    while (at < text.len && is_ascii_digit(text.bytes[at])) {
         if (*value < 100000) {
             *value = *value * 10 + (unsigned)(text.bytes[at] - '0');
         }

@@ -50,6 +50,10 @@
 #include "mvm_port.h"
 #include "mvm_text.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mvm_nix_option {
     const char *name;
     const char *value;
@@ -244,5 +248,9 @@ bool mvm_executor_wants_exit(const struct mvm_executor *x);
 /* Whether the build's own time is over (from TERM or DRAIN on): a client that takes nothing now
  * only holds up others. */
 bool mvm_executor_ending(const struct mvm_executor *x);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

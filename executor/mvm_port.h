@@ -19,6 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum mvm_port_error {
     MVM_PORT_NOT_FOUND = -1,   /* nothing by that name, or no such device */
     MVM_PORT_NOT_REGULAR = -2, /* it is there, and no regular file */
@@ -127,5 +131,9 @@ struct mvm_port {
     /* Why the last call failed; valid until the next call. Never NULL. */
     const char *(*reason)(void *ctx);
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

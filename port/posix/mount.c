@@ -199,7 +199,7 @@ static int try_all(const struct device *d, const char *dir, unsigned long flags)
     return err;
 }
 
-static int fail_mount(struct mvm_posix *p, const struct device *d, bool read_only, int err)
+static int fail_to_mount(struct mvm_posix *p, const struct device *d, bool read_only, int err)
 {
     if (d->type == NULL && is_other_type(err)) {
         return mvm_posix_fail_text(p, "mount", "no file system found");
@@ -228,7 +228,7 @@ int mvm_posix_mount(void *ctx, const char *device, const char *dir, bool read_on
         return r;
     }
     int err = d.type != NULL ? try_type(&d, dir, d.type, flags) : try_all(&d, dir, flags);
-    return err == 0 ? 0 : fail_mount(p, &d, read_only, err);
+    return err == 0 ? 0 : fail_to_mount(p, &d, read_only, err);
 }
 
 /* ---- letting go ---- */

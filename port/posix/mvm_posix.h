@@ -23,6 +23,10 @@
 #include "mvm_text.h"
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 extern const struct mvm_port mvm_posix_port; /* its context is a struct mvm_posix * */
 
 /* Strings are borrowed until fini. A zeroed struct is a sound configuration. */
@@ -109,5 +113,9 @@ int mvm_posix_exit_fd(const struct mvm_posix *p);
 /* With status_is_handed: child `pid` was reaped with this waitpid(2) status. Returns whether it was
  * the build's first process; any other pid is ignored. */
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
