@@ -139,7 +139,7 @@ $(BUILD)/examples/port/port: $(BUILD)/examples/port/port.o $(BUILD)/libmvm-guest
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
-    CFLAGS='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie' \
+    CFLAGS='-Oz -flto=auto -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie' \
     LDFLAGS='-static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none'
 
 .PHONY: static

@@ -115,7 +115,9 @@ static void close_both(struct mvm_posix *p)
 /* Whether the directory just made is a cgroup v2's; in any other file system it is removed. */
 static bool is_cgroup(struct mvm_posix *p)
 {
-    if (faccessat(p->cgroup, "cgroup.procs", W_OK, 0) == 0) {
+    int procs = openat(p->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (procs >= 0) {
+        close(procs);
         return true;
     }
     unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR);
@@ -229,18 +231,26 @@ bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process)
 }
 
 /* Whether cgroup.events says `line`; `otherwise` where it cannot be read. */
-static bool event(const struct mvm_posix *p, const char *line, bool otherwise)
+static bool cgroup_says(const struct mvm_posix *p, const char *line, bool otherwise)
 {
-    char text[256];
-    if (!mvm_posix_read_small(p->cgroup, "cgroup.events", text, sizeof text)) {
-        return errno != ENOENT && errno != ENODEV && otherwise;
+    struct mvm_posix_lines l;
+    struct mvm_text event;
+    bool read = false;
+    bool says = false;
+    if (mvm_posix_lines_open(&l, p->cgroup, "cgroup.events")) {
+        while (!says && mvm_posix_lines_next(&l, &event)) {
+            read = true;
+            says = mvm_text_equal(event, line);
+        }
     }
-    return strstr(text, line) != NULL;
+    bool unread = errno != ENOENT && errno != ENODEV && otherwise;
+    mvm_posix_lines_close(&l);
+    return read ? says : unread;
 }
 
 bool mvm_posix_cgroup_populated(const struct mvm_posix *p)
 {
-    return event(p, "populated 1", true);
+    return cgroup_says(p, "populated 1", true);
 }
 
 bool mvm_posix_cgroup_kill(struct mvm_posix *p)
@@ -257,7 +267,7 @@ bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen)
     if (write_file(p, "cgroup.freeze", frozen ? "1" : "0") != 0) {
         return false;
     }
-    for (int i = 0; i < FREEZE_ROUNDS && frozen && !event(p, "frozen 1", false); i++) {
+    for (int i = 0; i < FREEZE_ROUNDS && frozen && !cgroup_says(p, "frozen 1", false); i++) {
         poll(NULL, 0, FREEZE_ROUND_MS);
     }
     return true;
