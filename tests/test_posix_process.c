@@ -1018,6 +1018,6 @@ int main(int argc, char **argv)
         IN_EACH_MODE(fini_ends_a_build_that_runs),
         ALONE(a_subreaper_is_one_only_until_fini),
     };
-    use(&by_proc);
+    use(&by_proc_alone);
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }
