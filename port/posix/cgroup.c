@@ -139,7 +139,7 @@ static bool make_below(struct mvm_posix *p)
 
 /* A process that was ended by SIGKILL left its builds' cgroups behind: they go as soon as nobody is
  * in them. Those of one that lives may be about to be entered. */
-static void remove_stale(int parent)
+static void remove_left_over(int parent)
 {
     struct mvm_posix_directory d;
     const char *name;
@@ -164,7 +164,7 @@ int mvm_posix_cgroup_make(struct mvm_posix *p)
     p->cgroup_parent =
         chosen != NULL ? open(chosen, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : open_own_cgroup();
     if (p->cgroup_parent >= 0 && make_below(p)) {
-        remove_stale(p->cgroup_parent);
+        remove_left_over(p->cgroup_parent);
         return 0;
     }
     int err = errno;
