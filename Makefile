@@ -147,6 +147,12 @@ static: ## build the agent as one small static program, BUILD/static/mvm-builder
 	@scripts/need gcc libc6-dev binutils musl-tools
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent
 
+.PHONY: static-aarch64
+static-aarch64: ## … and for aarch64, in BUILD/cross/aarch64/static
+	@scripts/need gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+	@specs=$$(scripts/musl-arm64) && $(MAKE) --no-print-directory static-programs BUILD=$(BUILD)/cross/aarch64 \
+	    CROSS_COMPILE=aarch64-linux-gnu- MUSL_GCC="aarch64-linux-gnu-gcc -specs=$$specs"
+
 .PHONY: static-programs
 static-programs:
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(addprefix $(BUILD)/static/,mvm-builder-agent mvm-builder examples/init/init)
@@ -281,7 +287,7 @@ bench-programs: $(addprefix $(BUILD)/bench/,codec agent nix echo static-agent na
 
 # ---- for people ----
 
-.PHONY: demo check check-vm power-cuts cross coverage prove simulate faults soak fuzz bench bench-count bench-count-accept lint
+.PHONY: demo check check-vm check-nix power-cuts cross coverage prove simulate faults soak fuzz bench bench-count bench-count-accept lint
 .PHONY: format install clean help
 demo: ## build a real flake with the installed nix, through agent and host tool
 	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
@@ -295,10 +301,16 @@ check: ## build with gcc and clang, run every test, plain, sanitized and under v
 	@BUILD=$(BUILD) scripts/check
 
 check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
-	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs squashfs-tools socat \
+	    nanopb
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory static-programs
 	@BUILD=$(BUILD) scripts/check-vm
+
+check-nix: ## a machine with a real nix builds a flake, and what it built boots
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs debootstrap nanopb
+	@$(MAKE) --no-print-directory all static-programs
+	@BUILD=$(BUILD) scripts/check-nix
 
 power-cuts: ## kill the machine after Ok, 50 times, and in staging, 100 times: some fifteen minutes
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb

@@ -10,6 +10,21 @@ run mkdir -p "$out" root/bin root/dev root/proc root/sys
 run cp "$inputs/vmlinuz" "$out/kernel"
 run sleep 1
 
+if [ -e "$inputs/modules" ]; then
+    echo "making the initrd: the kernel has its disk's drivers in modules"
+    run mkdir -p early/bin early/dev early/root
+    run cp "$inputs/bin/busybox" early/bin/busybox
+    run chmod 755 early/bin/busybox
+    for applet in insmod mount sh switch_root; do
+        run ln -s busybox "early/bin/$applet"
+    done
+    run cp -r "$inputs/modules" early/modules
+    run cp "$initrd" early/init
+    run chmod 755 early/init
+    run find early -exec "$inputs/bin/busybox" touch -h -d @1 {} +
+    (cd early && run find . | run sort | run cpio -o -H newc -R 0:0 --renumber-inodes --ignore-devno) >"$out/initrd"
+fi
+
 echo "filling the root file system"
 run cp "$inputs/bin/busybox" root/bin/busybox
 run cp "$init" root/init

@@ -1,7 +1,7 @@
 # A microVM image made by one raw derivation: no nixpkgs, no network, done in seconds. Everything it
 # uses lies beside this file in inputs/, put there by scripts/demo-flake (see README.md).
 {
-  description = "The mvm-guest demonstration image: a Linux kernel and an ext4 root file system";
+  description = "The mvm-guest demonstration image: a Linux kernel, an initrd and an ext4 root file system";
 
   outputs = { self }:
     let
@@ -12,6 +12,7 @@
         args = [ "${self}/build.sh" ];
         inputs = "${self}/inputs";
         init = "${self}/init";
+        initrd = "${self}/initrd";
       };
     in
     {
