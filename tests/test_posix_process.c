@@ -355,11 +355,11 @@ static void assert_stream(enum mvm_stream stream, const char *expected)
     assert_string_equal(text, expected);
 }
 
-/* Waits for `n` processes to have said "ready". */
+/* Waits for `n` processes to have said "ready"; more may have. */
 static void await_ready(size_t n)
 {
     char text[1024];
-    assert_int_equal(read_stream(MVM_STDOUT, text, sizeof text, 6 * n), 6 * n);
+    assert_true(read_stream(MVM_STDOUT, text, sizeof text, 6 * n) >= 6 * n);
 }
 
 static struct mvm_exit await_exit(void)
