@@ -80,8 +80,9 @@ static size_t make_character(uint8_t *to, size_t *made, const uint8_t *bytes, si
         memcpy(to, bytes, (size_t)character);
         return (size_t)character;
     }
-    *made = 3;
-    memcpy(to, "\xef\xbf\xbd", 3); /* U+FFFD */
+    static const uint8_t replacement[] = {0xef, 0xbf, 0xbd}; /* U+FFFD */
+    *made = sizeof replacement;
+    memcpy(to, replacement, sizeof replacement);
     return character < 0 ? (size_t)-character : len;
 }
 
