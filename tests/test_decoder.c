@@ -478,6 +478,27 @@ struct big {
     struct mvm_decoder decoder;
 };
 
+#define AS_WRITTEN "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"timeout_secs\":"
+
+static void numbers_are_decoded_where_serde_writes_them(void **state)
+{
+    (void)state;
+    static const struct frame_case cases[] = {
+        {AS_WRITTEN "0}}", "Build(f|a|0);"},
+        {AS_WRITTEN "7 }}", "Build(f|a|7);"},
+        {AS_WRITTEN "null}}", "Build(f|a|-);"},
+        {AS_WRITTEN "9999999999999999999}}", "Build(f|a|9999999999999999999);"},
+        {AS_WRITTEN "18446744073709551615}}", "Build(f|a|18446744073709551615);"},
+        {AS_WRITTEN "18446744073709551616}}", "wrong type of timeout_secs at byte 52;"},
+        {AS_WRITTEN "01}}", "unexpected character at byte 53;"},
+        {AS_WRITTEN "1:}}", "unexpected character at byte 53;"},
+        {AS_WRITTEN "-1}}", "wrong type of timeout_secs at byte 52;"},
+        {AS_WRITTEN "}}", "unexpected character at byte 52;"},
+        {AS_WRITTEN "1800", "unexpected end at byte 56;"},
+    };
+    CHECK(MVM_REQUESTS, cases);
+}
+
 static enum mvm_decoder_status decode_big(struct big *b, enum mvm_direction direction, size_t cap)
 {
     size_t used;
@@ -552,6 +573,22 @@ static void the_fields_of_a_request_share_the_buffer(void **state)
             assert_string_equal(b.decoder.field, "flake_ref");
         }
     }
+}
+
+static void a_frame_in_front_of_more_than_a_frame_may_have_is_taken(void **state)
+{
+    (void)state;
+    static char bytes[MVM_REQUEST_FRAME_MAX + 20];
+    static const char frame[] = AS_WRITTEN "1}}\n";
+    char fields[MVM_REQUEST_FIELDS_CAP];
+    struct mvm_decoder d;
+    size_t used;
+    memset(bytes, ' ', sizeof bytes);
+    memcpy(bytes, frame, sizeof frame - 1);
+    mvm_decoder_init(&d, MVM_REQUESTS, fields, sizeof fields);
+    assert_int_equal(mvm_decoder_push(&d, (const uint8_t *)bytes, sizeof bytes, &used),
+                     MVM_DECODER_MESSAGE);
+    assert_int_equal(used, sizeof frame - 1);
 }
 
 static void a_buffer_larger_than_any_frame_is_no_trouble(void **state)
@@ -793,6 +830,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_decoded),
+        cmocka_unit_test(numbers_are_decoded_where_serde_writes_them),
+        cmocka_unit_test(a_frame_in_front_of_more_than_a_frame_may_have_is_taken),
         cmocka_unit_test(responses_are_decoded),
         cmocka_unit_test(white_space_may_stand_between_tokens),
         cmocka_unit_test(names_and_texts_may_carry_escapes),

@@ -292,6 +292,8 @@ static void a_run_goes_on_over_whole_characters(void **state)
         {"a\xf0\x9f\x9a", 1},
         {"\xc3\xa9\x80", 2},
         {"0123456789abcdef\xe2\x82\xac\xed\xa0\x80", 19},
+        {"0123456789abcdef\xc3\xa9, then sixteen and more of nothing but ASCII, then \xc3\xa9\n",
+         71},
         {"0123456789abcdef\xe2\x82\xac: ni\xc3\xb1o \xf0\x9f\x9a\x80!\xed\xa0\x80 and more", 32},
     };
     for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
