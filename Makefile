@@ -28,13 +28,14 @@ SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_examples/init := $(SEES_agent)
+SEES_examples/port := $(SEES_executor) executor
 SEES_simulation := $(SEES_session) session port/sim
 SEES_fuzz       := $(SEES_simulation) simulation
 SEES_tests      := $(SEES_agent) port/sim simulation
 SEES_bench      := $(SEES_session)
 
 LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init simulation fuzz tests bench
+MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port simulation fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -131,10 +132,14 @@ $(BUILD)/examples/init/init: $(BUILD)/examples/init/init.o $(BUILD)/libmvm-guest
 	$(call say,LINK $@)
 	$(link)
 
+$(BUILD)/examples/port/port: $(BUILD)/examples/port/port.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
-    CFLAGS='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie' \
+    CFLAGS='-Oz -flto=auto -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie' \
     LDFLAGS='-static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none'
 
 .PHONY: static
@@ -153,7 +158,7 @@ static-programs:
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(addprefix $(BUILD)/static/,mvm-builder-agent mvm-builder examples/init/init)
 
 .PHONY: examples
-examples: $(BUILD)/examples/embed/embed $(BUILD)/examples/init/init ## build the embedding examples
+examples: $(foreach e,embed init port,$(BUILD)/examples/$(e)/$(e)) ## build the embedding examples
 
 # ---- tests ----
 
@@ -292,7 +297,7 @@ demo: ## build a real flake with the installed nix, through agent and host tool
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
 	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
 	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler \
-	    musl-tools qemu-system-x86
+	    musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf
 	@BUILD=$(BUILD) scripts/check
 
 check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
@@ -343,7 +348,8 @@ faults: ## each system call of the agent fails once, by strace
 
 soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: some ten minutes
 	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev e2fsprogs mount
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/soak
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/soak $(BUILD)/tests/test_posix_process
+	MVM_CANCELS=500 $(BUILD)/tests/test_posix_process 'cancels*'
 	MVM_BUILD=$(BUILD) $(BUILD)/tests/soak
 
 FUZZ_SECONDS ?= 60
@@ -365,8 +371,8 @@ bench-count-accept: ## make the present counts the ones to compare with
 	@scripts/need gcc libc6-dev binutils valgrind nanopb
 	@BUILD=$(BUILD) scripts/bench-count --accept
 
-lint: ## look for what compilers do not: layout, cppcheck, clang-tidy
-	@scripts/need clang-format cppcheck clang-tidy nanopb
+lint: ## look for what compilers do not: clang-format, cppcheck, clang-tidy, gcc's analyzer, shellcheck, mandoc
+	@scripts/need gcc libc6-dev clang-format cppcheck clang-tidy shellcheck mandoc nanopb
 	@$(MAKE) --no-print-directory $(BUILD)/libmvm-guest.a >/dev/null
 	@BUILD=$(BUILD) scripts/lint
 
@@ -374,21 +380,81 @@ format: ## format every C file
 	@scripts/need clang-format
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-INCLUDES := $(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY)))
+# ---- installing ----
 
-install: all ## install programs, library, headers and pkg-config file under DESTDIR/PREFIX
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/mvm-guest)
-	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(BUILD)/libmvm-guest.a $(DESTDIR)$(PREFIX)/lib
-	install -m 644 $(INCLUDES) $(DESTDIR)$(PREFIX)/include/mvm-guest
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' mvm-guest.pc.in \
-	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/mvm-guest.pc
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+
+# The library as others link it, with the protobuf wire and without: the same headers and the same
+# names. Before 1.0 a minor release may change a struct, so it is part of the shared one's name.
+LIBRARIES  := $(if $(filter yes,$(PROTOBUF)),mvm-guest) mvm-guest-json
+SOVERSION   = $(shell echo $(VERSION) | sed -E 's/^(0\.[0-9]+|[1-9][0-9]*)\..*/\1/')
+OBJCOPY    ?= $(CROSS_COMPILE)objcopy
+
+$(BUILD)/library.so: $(call objects,$(LIBRARY)) $(GENERATED) packaging/libmvm-guest.map
+	$(call say,LINK $@)
+	$(run)$(CC) -shared $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -Wl,-soname,$(SONAME) -Wl,-z,defs \
+	    -Wl,--version-script=packaging/libmvm-guest.map -o $@ $(filter %.o,$^)
+
+# The static one keeps nanopb's names to itself: its user may have a nanopb of another making.
+$(BUILD)/library.a: $(BUILD)/proto.o $(call objects,$(filter-out codec/proto,$(LIBRARY)))
+	$(call say,AR   $@)
+	$(run)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/proto.o: $(call objects,codec/proto) $(GENERATED)
+	$(run)$(CC) -r -nostdlib -o $@ $^
+	$(run)$(OBJCOPY) --wildcard --localize-symbol='pb_*' --localize-symbol='mvm_guest_v1_*' $@
+
+.PHONY: libraries $(LIBRARIES)
+libraries: $(LIBRARIES)
+$(LIBRARIES):
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SONAME=lib$@.so.$(SOVERSION) EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' \
+	    PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/$@/library.a $(BUILD)/$@/library.so
+
+.PHONY: amalgamation
+amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mvm_guest.c, in BUILD/amalgamation
+	scripts/amalgamate $(BUILD)/amalgamation $(<D) $(NANOPB_DIR)
+
+# All but what is for the library's own use.
+INCLUDES := $(filter-out %/mvm_plain.h %/mvm_escape.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
+MANUALS  := $(wildcard man/*.[1-9])
+
+# Puts a file of packaging/ where it belongs, its @NAMES@ filled in; a place below PREFIX is said to be so.
+below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' \
+    -e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' -e 's|@BINDIR@|$(BINDIR)|' -e 's|@VERSION@|$(VERSION)|'
+
+install: all libraries ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mvm-guest $(UNITDIR) $(BASHDIR))
+	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(BINDIR)
+	install -m 644 $(INCLUDES) $(DESTDIR)$(INCLUDEDIR)/mvm-guest
+	set -e; for lib in $(LIBRARIES); do \
+	    install -m 644 $(BUILD)/$$lib/library.a $(DESTDIR)$(LIBDIR)/lib$$lib.a; \
+	    install -m 644 $(BUILD)/$$lib/library.so $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION); \
+	    ln -sf lib$$lib.so.$(VERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(SOVERSION); \
+	    ln -sf lib$$lib.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so; \
+	    $(fill) -e "s|@NAME@|$$lib|" packaging/library.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/$$lib.pc; \
+	done
+	set -e; for page in $(MANUALS); do \
+	    install -m 644 -D -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page; \
+	done
+	$(fill) packaging/mvm-builder-agent.service.in >$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
+	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder
+	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder-agent
+
+.PHONY: deb
+deb: | $(NANOPB_DIR)/pb.h ## build Debian packages into BUILD/deb, and have lintian look at them
+	@scripts/need gcc libc6-dev binutils nanopb dpkg-dev debhelper lintian
+	scripts/deb $(BUILD)/deb $(NANOPB_DIR)
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9/-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 27
-	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, DESTDIR are honoured; V=1 shows commands.'
+	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, LIBDIR, DESTDIR are honoured; V=1 shows commands.'
 
 -include $(wildcard $(patsubst %.o,%.d,$(call objects,$(MODULES))))

@@ -95,7 +95,7 @@ void mvm_decoder_init(struct mvm_decoder *d, enum mvm_direction direction, char 
 
 /* ---- tokens --------------------------------------------------------------------------------- */
 
-static enum mvm_decoder_error go_on(struct mvm_decoder *d, enum state state)
+static enum mvm_decoder_error go_to(struct mvm_decoder *d, enum state state)
 {
     d->state = (uint8_t)state;
     return MVM_DECODER_FINE;
@@ -104,7 +104,7 @@ static enum mvm_decoder_error go_on(struct mvm_decoder *d, enum state state)
 static enum mvm_decoder_error expect_name(struct mvm_decoder *d)
 {
     keep_name(d);
-    return go_on(d, NAME);
+    return go_to(d, NAME);
 }
 
 /* The value of field `at`, which may be one past an array's last. */
@@ -116,7 +116,7 @@ static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at, e
         uint32_t max = fields[at].max;
         mvm_json_keep(&d->json, d->fields + d->fields_len, room < max ? room : max);
     }
-    return go_on(d, state);
+    return go_to(d, state);
 }
 
 /* Whether the key or string that has just come is `name`. */
@@ -144,7 +144,7 @@ static enum mvm_decoder_error take_message(struct mvm_decoder *d, enum mvm_json_
 {
     if (token == MVM_JSON_OBJECT) {
         keep_name(d);
-        return go_on(d, VARIANT);
+        return go_to(d, VARIANT);
     }
     if (token != MVM_JSON_STRING) {
         return MVM_DECODER_NOT_A_MESSAGE;
@@ -193,7 +193,7 @@ static enum mvm_decoder_error end_fields(struct mvm_decoder *d)
             return refuse_field(d, at, MVM_DECODER_MISSING_FIELD);
         }
     }
-    return go_on(d, CLOSE);
+    return go_to(d, CLOSE);
 }
 
 static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_token token)
@@ -211,7 +211,7 @@ static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_tok
         d->seen = (uint8_t)(d->seen | 1u << at);
         return expect_value(d, at, VALUE);
     }
-    return go_on(d, IGNORED);
+    return go_to(d, IGNORED);
 }
 
 static enum mvm_decoder_error take_timeout(struct mvm_decoder *d, enum mvm_json_token token)
@@ -260,7 +260,7 @@ static enum mvm_decoder_error take_element(struct mvm_decoder *d, enum mvm_json_
 {
     unsigned end = fields_end(d);
     if (token == MVM_JSON_ARRAY_END) {
-        return d->at < end ? refuse_field(d, d->at, MVM_DECODER_MISSING_FIELD) : go_on(d, CLOSE);
+        return d->at < end ? refuse_field(d, d->at, MVM_DECODER_MISSING_FIELD) : go_to(d, CLOSE);
     }
     if (d->at == end) {
         return MVM_DECODER_EXTRA_ELEMENT;
@@ -275,7 +275,7 @@ static enum mvm_decoder_error take_ignored(struct mvm_decoder *d)
     return d->json.depth > 2 ? MVM_DECODER_FINE : expect_name(d);
 }
 
-static enum mvm_decoder_error take_token(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error take_json(struct mvm_decoder *d, enum mvm_json_token token)
 {
     switch ((enum state)d->state) {
     case START:
@@ -283,7 +283,7 @@ static enum mvm_decoder_error take_token(struct mvm_decoder *d, enum mvm_json_to
     case VARIANT:
         return take_member(d, token);
     case NOTHING:
-        return token == MVM_JSON_NULL ? go_on(d, CLOSE) : MVM_DECODER_NO_FIELDS;
+        return token == MVM_JSON_NULL ? go_to(d, CLOSE) : MVM_DECODER_NO_FIELDS;
     case FIELDS:
         return take_fields(d, token);
     case NAME:
@@ -298,14 +298,14 @@ static enum mvm_decoder_error take_token(struct mvm_decoder *d, enum mvm_json_to
     case END: /* no token comes in these two */
     case SKIPPED:
     default:
-        return token == MVM_JSON_OBJECT_END ? go_on(d, END) : MVM_DECODER_NOT_A_MESSAGE;
+        return token == MVM_JSON_OBJECT_END ? go_to(d, END) : MVM_DECODER_NOT_A_MESSAGE;
     }
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
 
-static enum mvm_decoder_status refuse(struct mvm_decoder *d, enum mvm_decoder_error error,
-                                      uint32_t at)
+static enum mvm_decoder_status refuse_at(struct mvm_decoder *d, enum mvm_decoder_error error,
+                                         uint32_t at)
 {
     d->error = error;
     d->error_at = at;
@@ -320,10 +320,10 @@ static enum mvm_decoder_status take(struct mvm_decoder *d, enum mvm_json_token t
         return MVM_DECODER_PARTIAL;
     }
     if (token == MVM_JSON_ERROR) {
-        return refuse(d, MVM_DECODER_JSON, d->json.offset);
+        return refuse_at(d, MVM_DECODER_JSON, d->json.offset);
     }
-    enum mvm_decoder_error error = take_token(d, token);
-    return error == MVM_DECODER_FINE ? MVM_DECODER_PARTIAL : refuse(d, error, d->json.begun);
+    enum mvm_decoder_error error = take_json(d, token);
+    return error == MVM_DECODER_FINE ? MVM_DECODER_PARTIAL : refuse_at(d, error, d->json.begun);
 }
 
 /* Bytes of one frame, without its newline. */
@@ -347,7 +347,7 @@ static enum mvm_decoder_status push_part(struct mvm_decoder *d, const uint8_t *b
         bytes += used;
         len -= used;
     }
-    return too_long ? refuse(d, MVM_DECODER_FRAME_TOO_LONG, max) : MVM_DECODER_PARTIAL;
+    return too_long ? refuse_at(d, MVM_DECODER_FRAME_TOO_LONG, max) : MVM_DECODER_PARTIAL;
 }
 
 enum mvm_decoder_status mvm_decoder_finish(struct mvm_decoder *d)

@@ -166,14 +166,13 @@ static void begin_step(struct mvm_encoder *e, unsigned step)
 
 void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
 {
-    e->message.kind = m->kind;
     if (m->kind == MVM_BUILD) {
-        e->message.build = m->build;
+        e->message = *m;
     } else {
         /* member by member: a wide load of both waits for the stores that have just made them */
-        size_t len = m->text.len;
-        e->message.text.bytes = m->text.bytes;
-        e->message.text.len = len;
+        const struct mvm_text text = {m->text.bytes, m->text.len};
+        e->message.kind = m->kind;
+        e->message.text = text;
     }
     begin_step(e, mvm_first_steps[m->kind]);
 }

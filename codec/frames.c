@@ -7,7 +7,7 @@ enum { BUILD = 1, PING = BUILD + 4, OK, ERR = OK + 2, LOG = ERR + 2, PONG = LOG 
         literal, sizeof(literal) - 1, then                                                         \
     }
 
-const struct mvm_step mvm_steps[] = {
+const struct mvm_step mvm_steps[MVM_STEPS] = {
     [BUILD] = STEP("{\"Build\":{\"flake_ref\":\"", MVM_THEN_FLAKE_REF),
     STEP("\",\"attr\":\"", MVM_THEN_ATTR),
     STEP("\",\"timeout_secs\":", MVM_THEN_TIMEOUT),
@@ -22,7 +22,7 @@ const struct mvm_step mvm_steps[] = {
     [PONG] = STEP("\"Pong\"\n", MVM_THEN_END),
 };
 
-const uint8_t mvm_first_steps[] = {
+const uint8_t mvm_first_steps[MVM_PONG + 1] = {
     [MVM_BUILD] = BUILD, [MVM_PING] = PING, [MVM_OK] = OK,
     [MVM_ERR] = ERR,     [MVM_LOG] = LOG,   [MVM_PONG] = PONG,
 };

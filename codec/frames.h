@@ -25,8 +25,9 @@ struct mvm_step {
 };
 
 /* The steps of all kinds, and by kind the index of the first; 0 is none of them. */
-extern const struct mvm_step mvm_steps[];
-extern const uint8_t mvm_first_steps[];
+enum { MVM_STEPS = 1 + 4 + 1 + 2 + 2 + 2 + 1 };
+extern const struct mvm_step mvm_steps[MVM_STEPS];
+extern const uint8_t mvm_first_steps[MVM_PONG + 1];
 
 /* The text of `m` that follows a step's literal: `then` is neither END nor TIMEOUT. */
 static inline struct mvm_text *mvm_step_text(struct mvm_message *m, enum mvm_then then)

@@ -31,6 +31,10 @@
 #include "mvm_limits.h"
 #include "mvm_message.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum mvm_decoder_status {
     MVM_DECODER_PARTIAL = 0, /* every byte was used; no frame is complete */
     MVM_DECODER_MESSAGE = 1, /* `message` holds one; its texts stay until the next push or finish */
@@ -107,5 +111,9 @@ void mvm_decoder_explain(const struct mvm_decoder *d, struct mvm_writer *w);
 /* The same from the parts, for the other wire's decoder. `field` may be NULL. */
 void mvm_decoder_error_explain(enum mvm_decoder_error error, enum mvm_json_error json_error,
                                const char *field, uint32_t at, struct mvm_writer *w);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 
 #include "mvm_message.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The longest thing that is not copied from somewhere: a number of 64 bits. */
 #define MVM_ENCODER_PIECE_CAP MVM_TEXT_DECIMAL_CAP
 
@@ -36,5 +40,9 @@ size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap);
 
 /* Whether the last message has been written whole. */
 bool mvm_encoder_idle(const struct mvm_encoder *e);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

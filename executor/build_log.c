@@ -8,11 +8,7 @@
 
 void mvm_executor_log_open(struct mvm_executor *x)
 {
-    const char *path = mvm_executor_temporary(x, 0, "build.log");
-    if (path == NULL) {
-        return;
-    }
-    x->log = x->port->open_new(x->ctx, path);
+    x->log = x->port->open_new(x->ctx, mvm_executor_temporary(x, 0, "build.log"));
     if (x->log < 0) {
         x->log = -1;
         mvm_executor_fail_reason(x, "failed to copy artifacts: ", "build.log");
@@ -30,7 +26,7 @@ static void give_up(struct mvm_executor *x)
 
 void mvm_executor_log_write(struct mvm_executor *x, const uint8_t *bytes, size_t len)
 {
-    while (len > 0 && x->log >= 0 && !x->log_failed) {
+    while (len > 0 && !x->log_failed) {
         int n = x->port->write(x->ctx, x->log, bytes, len);
         if (n <= 0) {
             give_up(x);

@@ -56,6 +56,10 @@ void mvm_executor_take(struct mvm_executor *x, const struct mvm_job *job)
         refuse(x, "attr", why);
         return;
     }
+    if (x->config->nix_options_len > MVM_NIX_OPTIONS_MAX) {
+        refuse(x, "nix_options", "there are too many");
+        return;
+    }
     const char *in_dir = x->config->in_dir;
     x->wants_in = in_dir != NULL && mvm_text_equal(*flake, in_dir);
     struct mvm_writer w;
@@ -70,8 +74,7 @@ enum mvm_turn mvm_executor_check(struct mvm_executor *x)
 {
     mvm_executor_check_policy(x);
     if (x->cancelled) {
-        struct mvm_writer w = mvm_executor_fail(x);
-        mvm_writer_add(&w, "build cancelled");
+        mvm_executor_fail_cancelled(x);
     }
     mvm_executor_enter(x, x->failed ? MVM_DONE : MVM_MOUNT_OUT);
     return MVM_TURN_ON;

@@ -7,7 +7,7 @@
 #include "internal.h"
 #include <string.h>
 
-static bool is_digit(char c)
+static bool is_ascii_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
@@ -15,7 +15,7 @@ static bool is_digit(char c)
 static size_t number(struct mvm_text text, size_t at, unsigned *value)
 {
     *value = 0;
-    while (at < text.len && is_digit(text.bytes[at])) {
+    while (at < text.len && is_ascii_digit(text.bytes[at])) {
         if (*value < 100000) {
             *value = *value * 10 + (unsigned)(text.bytes[at] - '0');
         }
@@ -40,7 +40,7 @@ void mvm_executor_take_version(struct mvm_executor *x, struct mvm_text line)
     x->use_json = known && (major < 2 || (major == 2 && minor < 9));
 }
 
-/* The arguments; `more` from nix_options must fit, which the cap of argv sees to. */
+/* The arguments: as many as nix_options may have fit into argv. */
 static void make_arguments(struct mvm_executor *x)
 {
     const struct mvm_executor_config *c = x->config;
@@ -53,7 +53,7 @@ static void make_arguments(struct mvm_executor *x)
     x->argv[n++] = "--no-link";
     x->argv[n++] = x->use_json ? "--json" : "--print-out-paths";
     x->argv[n++] = "--no-write-lock-file";
-    for (size_t i = 0; i < c->nix_options_len && i < MVM_NIX_OPTIONS_MAX; i++) {
+    for (size_t i = 0; i < c->nix_options_len; i++) {
         x->argv[n++] = "--option";
         x->argv[n++] = c->nix_options[i].name;
         x->argv[n++] = c->nix_options[i].value;
@@ -98,6 +98,7 @@ static bool spawn(struct mvm_executor *x)
 {
     mvm_executor_output_reset(x);
     x->exited = false;
+    x->look_ms = x->now_ms + MVM_KILL_POLL_MS;
     x->exit = (struct mvm_exit){false, 255};
     int r = x->port->spawn(x->ctx, x->argv);
     if (r >= 0) {

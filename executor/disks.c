@@ -74,7 +74,7 @@ static bool attach(struct mvm_executor *x, const char *device, const char *dir, 
 static bool free_left_over(struct mvm_executor *x)
 {
     const struct mvm_executor_config *c = x->config;
-    if (!x->out_left_ro || c->out_device == NULL) {
+    if (!x->out_left_ro) {
         return true;
     }
     int is = x->port->is_mounted(x->ctx, c->out_dir);
@@ -86,21 +86,10 @@ static bool free_left_over(struct mvm_executor *x)
     return true;
 }
 
-/* True where a cancelled job has been failed for it. */
-static bool cancelled(struct mvm_executor *x)
-{
-    if (x->cancelled && !x->failed) {
-        x->cause = MVM_CAUSE_CANCEL;
-        struct mvm_writer w = mvm_executor_fail(x);
-        mvm_writer_add(&w, "build cancelled");
-    }
-    return x->cancelled;
-}
-
 enum mvm_turn mvm_executor_mount_out(struct mvm_executor *x)
 {
     const struct mvm_executor_config *c = x->config;
-    x->out_ready = !cancelled(x) && free_left_over(x) &&
+    x->out_ready = mvm_executor_paths_fit(x) && free_left_over(x) &&
                    attach(x, c->out_device, c->out_dir, false, &x->out_mounted);
     mvm_executor_enter(x, x->out_ready ? MVM_MOUNT_IN : MVM_SYNC);
     return MVM_TURN_YIELD;
@@ -109,7 +98,8 @@ enum mvm_turn mvm_executor_mount_out(struct mvm_executor *x)
 enum mvm_turn mvm_executor_mount_in(struct mvm_executor *x)
 {
     const struct mvm_executor_config *c = x->config;
-    if (cancelled(x)) {
+    if (x->cancelled) {
+        mvm_executor_fail_cancelled(x);
         mvm_executor_enter(x, MVM_SYNC);
         return MVM_TURN_ON;
     }

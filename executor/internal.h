@@ -13,6 +13,7 @@ enum mvm_turn {
     MVM_TURN_ON,    /* go on at once: the state or `pending` has changed */
     MVM_TURN_YIELD, /* something that takes time was done: let others have their turn */
     MVM_TURN_WAIT,  /* nothing to do before an event of the port, or `wake_ms` */
+    MVM_TURN_NONE,  /* no job, or it has ended */
 };
 
 void mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state);
@@ -23,6 +24,7 @@ void mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state);
  * failed already: the first reason stays. */
 struct mvm_writer mvm_executor_fail(struct mvm_executor *x);
 void mvm_executor_fail_reason(struct mvm_executor *x, const char *what, const char *name);
+void mvm_executor_fail_cancelled(struct mvm_executor *x);
 
 /* A Log line of the executor's own, "mvm: " in front; at most one a turn. */
 struct mvm_writer mvm_executor_note(struct mvm_executor *x);
@@ -73,7 +75,10 @@ void mvm_executor_log_open(struct mvm_executor *x);
 void mvm_executor_log_write(struct mvm_executor *x, const uint8_t *bytes, size_t len);
 enum mvm_turn mvm_executor_logfile(struct mvm_executor *x);
 
-/* `dir`/`prefix``name``suffix` in path slot 0 or 1; NULL: too long, and the job has failed. */
+/* Whether every path made of out_dir fits; else the job has failed. To be asked before any is. */
+bool mvm_executor_paths_fit(struct mvm_executor *x);
+
+/* `dir`/`name`, or the name's temporary form in out_dir, in path slot 0 or 1. */
 const char *mvm_executor_path(struct mvm_executor *x, int slot, const char *dir, const char *name);
 const char *mvm_executor_temporary(struct mvm_executor *x, int slot, const char *name);
 

@@ -50,6 +50,10 @@
 #include "mvm_port.h"
 #include "mvm_text.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mvm_nix_option {
     const char *name;
     const char *value;
@@ -162,11 +166,13 @@ struct mvm_executor {
     /* time, on the caller's clock */
     uint64_t now_ms;
     uint64_t deadline_ms; /* of the build; UINT64_MAX: none */
-    uint64_t phase_ms;    /* when PROBE, TERM, KILL or DRAIN loses patience */
+    uint64_t phase_ms;    /* when PROBE, TERM or DRAIN loses patience, KILL a `look` */
+    uint64_t look_ms;     /* when the process is looked at though there is output */
     uint64_t wake_ms;     /* when the last WAIT wants a step */
     uint64_t logged_ms;   /* when the last line was taken */
     uint64_t timeout_secs;
     uint32_t drained; /* bytes read in DRAIN */
+    uint32_t looks;   /* left before KILL loses patience */
 
     /* the job */
     enum mvm_pending pending;
@@ -242,5 +248,9 @@ bool mvm_executor_wants_exit(const struct mvm_executor *x);
 /* Whether the build's own time is over (from TERM or DRAIN on): a client that takes nothing now
  * only holds up others. */
 bool mvm_executor_ending(const struct mvm_executor *x);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -6,8 +6,9 @@
  *  - It never calls into the executor. What comes later (output, an exit) is polled for; the
  *    loop around the executor learns from the port itself when to poll (mvm_posix.h: descriptors).
  *  - Paths and arguments are NUL-terminated and borrowed for the length of the call.
- *  - 0 or more is success, negative one of enum mvm_port_error. After a failure `reason` says in
- *    words which call failed and why ("open: Permission denied").
+ *  - 0 or more is success, negative one of enum mvm_port_error: FAILED, or what else a call says
+ *    that it can give. After a failure `reason` says in words which call failed and why ("open:
+ *    Permission denied").
  *  - Only the calls marked [blocks] may take long; all else returns at once.
  *  - There is at most one build at a time: spawn … close_build. `nix --version` is one, too.
  */
@@ -17,6 +18,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum mvm_port_error {
     MVM_PORT_NOT_FOUND = -1,   /* nothing by that name, or no such device */
@@ -54,7 +59,7 @@ struct mvm_port {
 
     /* Starts argv[0] with argv (ends with NULL), in a session of its own, stdin empty, stdout and
      * stderr on pipes, no other descriptor, default signals, with an environment fit for nix.
-     * Everything it goes on to start is "the build" below. */
+     * Everything it goes on to start is "the build" below. NOT_FOUND, NOT_DIRECTORY, BUSY. */
     int (*spawn)(void *ctx, const char *const argv[]);
 
     /* Up to cap bytes the build printed: > 0 bytes; 0 none now; MVM_PORT_END; or an error. */
@@ -77,21 +82,31 @@ struct mvm_port {
 
     /* ---- disks ---- */
 
-    int (*make_dir)(void *ctx, const char *dir); /* 0: is a directory now. NOT_DIRECTORY, FAILED */
-    int (*is_mounted)(void *ctx, const char *dir); /* 1: a mount point; 0: none */
+    int (*make_dir)(void *ctx, const char *dir); /* 0: is a directory now. NOT_DIRECTORY */
+
+    /* 1: a mount point; 0: none. NOT_FOUND, NOT_DIRECTORY */
+    int (*is_mounted)(void *ctx, const char *dir);
 
     /* Mounts with nosuid, nodev; the file system's type is found out. NOT_FOUND: no such
-     * device. [blocks] while the kernel reads the superblock and replays a journal. */
+     * device. BUSY. [blocks] while the kernel reads the superblock and replays a journal. */
     int (*mount)(void *ctx, const char *device, const char *dir, bool read_only);
 
-    int (*sync_fs)(void *ctx, const char *dir);    /* syncfs(2). [blocks] */
-    int (*unmount)(void *ctx, const char *dir);    /* BUSY: somebody holds it. [blocks] */
-    int (*remount_ro)(void *ctx, const char *dir); /* [blocks] */
+    /* syncfs(2). NOT_FOUND, NOT_DIRECTORY. [blocks] */
+    int (*sync_fs)(void *ctx, const char *dir);
+
+    /* BUSY: somebody holds it. NOT_FOUND, NOT_DIRECTORY. [blocks] */
+    int (*unmount)(void *ctx, const char *dir);
+
+    /* BUSY: somebody writes. NOT_FOUND, NOT_DIRECTORY. [blocks] */
+    int (*remount_ro)(void *ctx, const char *dir);
 
     /* ---- files: handles are numbers from 0 of the port's own ---- */
 
-    int (*open_read)(void *ctx, const char *path); /* follows links; NOT_FOUND, NOT_REGULAR */
-    int (*open_new)(void *ctx, const char *path);  /* a new empty file, mode 0644, replacing any */
+    /* Follows links. NOT_FOUND, NOT_REGULAR */
+    int (*open_read)(void *ctx, const char *path);
+
+    /* A new empty file, mode 0644, replacing any. NOT_FOUND, NOT_DIRECTORY, BUSY */
+    int (*open_new)(void *ctx, const char *path);
 
     /* Up to cap bytes at the handle's position: > 0; 0 at the end. */
     int (*read)(void *ctx, int handle, uint8_t *buf, size_t cap);
@@ -106,12 +121,19 @@ struct mvm_port {
 
     int (*sync_file)(void *ctx, int handle); /* fdatasync(2). [blocks] */
     int (*close)(void *ctx, int handle);     /* the handle is gone, also after an error */
-    int (*rename)(void *ctx, const char *from, const char *to); /* replaces `to` */
-    int (*remove)(void *ctx, const char *path);  /* NOT_FOUND is an error here, too */
-    int (*sync_dir)(void *ctx, const char *dir); /* [blocks] */
+
+    /* Replaces `to`. NOT_FOUND, NOT_DIRECTORY, BUSY */
+    int (*rename)(void *ctx, const char *from, const char *to);
+
+    int (*remove)(void *ctx, const char *path);  /* NOT_FOUND, NOT_DIRECTORY, BUSY */
+    int (*sync_dir)(void *ctx, const char *dir); /* NOT_FOUND, NOT_DIRECTORY. [blocks] */
 
     /* Why the last call failed; valid until the next call. Never NULL. */
     const char *(*reason)(void *ctx);
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

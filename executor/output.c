@@ -124,7 +124,7 @@ static void note_broken(struct mvm_executor *x)
     mvm_executor_noted(x, &w);
 }
 
-static bool fill(struct mvm_executor *x, enum mvm_stream stream)
+static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
 {
     struct mvm_output *o = &x->output[stream];
     if (o->ended || x->pending != MVM_PENDING_NONE) {
@@ -155,6 +155,6 @@ static bool fill(struct mvm_executor *x, enum mvm_stream stream)
 
 bool mvm_executor_fill(struct mvm_executor *x)
 {
-    bool some = fill(x, MVM_STDOUT);
-    return fill(x, MVM_STDERR) || some;
+    bool some = fill_output(x, MVM_STDOUT);
+    return fill_output(x, MVM_STDERR) || some;
 }

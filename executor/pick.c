@@ -14,7 +14,7 @@ void mvm_nix_json_init(struct mvm_nix_json *n)
 }
 
 /* Depth 2 are the members of a build, depth 3 those of its outputs. */
-static void take_key(struct mvm_nix_json *n)
+static void take_nix_key(struct mvm_nix_json *n)
 {
     struct mvm_json *j = &n->json;
     bool named = !j->overflow && mvm_text_equal(j->text, j->depth == 2 ? "outputs" : "out");
@@ -26,11 +26,11 @@ static void take_key(struct mvm_nix_json *n)
     }
 }
 
-static void take_token(struct mvm_nix_json *n, enum mvm_json_token token)
+static void take_nix_token(struct mvm_nix_json *n, enum mvm_json_token token)
 {
     struct mvm_json *j = &n->json;
     if (token == MVM_JSON_KEY) {
-        take_key(n);
+        take_nix_key(n);
         return;
     }
     if (token == MVM_JSON_STRING && j->text.bytes == n->path && !j->overflow) {
@@ -48,7 +48,7 @@ void mvm_nix_json_push(struct mvm_nix_json *n, const uint8_t *bytes, size_t len)
         if (token == MVM_JSON_ERROR) {
             n->broken = true;
         } else if (token != MVM_JSON_PARTIAL) {
-            take_token(n, token);
+            take_nix_token(n, token);
         }
         bytes += used;
         len -= used;

@@ -14,26 +14,30 @@ struct policy {
     bool allowed;
 };
 
-static void take_token(struct policy *p, enum mvm_json_token token)
+static void take_key(struct policy *p)
 {
     const struct mvm_json *j = &p->json;
-    if (p->at_build && token != MVM_JSON_KEY) {
+    if (j->depth == 1) {
+        p->in_access = !j->overflow && mvm_text_equal(j->text, "access");
+        if (p->in_access) {
+            p->allowed = false;
+        }
+    } else if (j->depth == 2) {
+        p->at_build = p->in_access && !j->overflow && mvm_text_equal(j->text, "build");
+    }
+}
+
+static void take_token(struct policy *p, enum mvm_json_token token)
+{
+    if (token == MVM_JSON_KEY) {
+        take_key(p);
+        return;
+    }
+    if (p->at_build) {
         p->allowed = token == MVM_JSON_TRUE;
         p->at_build = false;
     }
-    if (token == MVM_JSON_KEY && !j->overflow) {
-        if (j->depth == 1) {
-            p->in_access = mvm_text_equal(j->text, "access");
-            p->allowed = p->allowed && !p->in_access;
-        } else if (j->depth == 2 && p->in_access) {
-            p->at_build = mvm_text_equal(j->text, "build");
-        }
-    } else if (token == MVM_JSON_KEY && j->depth == 1) {
-        p->in_access = false;
-    }
-    if (token != MVM_JSON_KEY) {
-        mvm_json_keep(&p->json, p->key, sizeof p->key);
-    }
+    mvm_json_keep(&p->json, p->key, sizeof p->key);
 }
 
 /* False: no JSON. */

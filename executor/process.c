@@ -15,7 +15,8 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static void kill_all(struct mvm_executor *x)
 {
     x->port->signal_build(x->ctx, MVM_SIGNAL_KILL);
-    x->phase_ms = x->now_ms + MVM_KILL_PATIENCE_MS;
+    x->phase_ms = x->now_ms + MVM_KILL_POLL_MS;
+    x->looks = MVM_KILL_PATIENCE_MS / MVM_KILL_POLL_MS;
     mvm_executor_enter(x, MVM_KILL);
 }
 
@@ -97,20 +98,29 @@ static enum mvm_turn watch_running(struct mvm_executor *x)
     return MVM_TURN_ON;
 }
 
+static void go_on_without(struct mvm_executor *x)
+{
+    drain(x);
+    struct mvm_writer w = mvm_executor_note(x);
+    mvm_writer_add(&w, "processes of the build survive SIGKILL; going on without them");
+    mvm_executor_noted(x, &w);
+}
+
+/* KILL counts looks, not time: while a line waits to be taken nobody looks, and they may have gone
+ * long ago. */
 static enum mvm_turn watch_ending(struct mvm_executor *x)
 {
     if (all_gone(x)) {
         drain(x);
         return MVM_TURN_ON;
     }
-    if (x->state == MVM_KILL) {
-        if (x->now_ms >= x->phase_ms) {
-            drain(x);
-            struct mvm_writer w = mvm_executor_note(x);
-            mvm_writer_add(&w, "processes of the build survive SIGKILL; going on without them");
-            mvm_executor_noted(x, &w);
+    if (x->state == MVM_KILL && x->now_ms >= x->phase_ms) {
+        if (x->looks == 0) {
+            go_on_without(x);
             return MVM_TURN_ON;
         }
+        x->looks--;
+        x->phase_ms = x->now_ms + MVM_KILL_POLL_MS;
         x->port->signal_build(x->ctx, MVM_SIGNAL_KILL);
     }
     return wait_until(x, earlier(x->now_ms + MVM_KILL_POLL_MS, x->phase_ms));
@@ -212,9 +222,17 @@ static bool floods(const struct mvm_executor *x)
     return x->state == MVM_DRAIN && x->now_ms >= x->phase_ms && x->drained > MVM_DRAIN_MAX;
 }
 
-/* Output first: while there is some, nobody needs to ask how the process does. */
+/* Output first: while there is some, the process is only looked at now and then, so that somebody
+ * who floods the pipe cannot hide its end. */
 enum mvm_turn mvm_executor_process(struct mvm_executor *x)
 {
+    bool due = x->state != MVM_DRAIN && x->now_ms >= x->look_ms;
+    if (due) {
+        x->look_ms = x->now_ms + MVM_KILL_POLL_MS;
+        if (look_after(x) == MVM_TURN_ON) {
+            return MVM_TURN_ON;
+        }
+    }
     if (mvm_executor_next_line(x)) {
         if (x->probing) {
             mvm_executor_take_line(x);
@@ -226,5 +244,5 @@ enum mvm_turn mvm_executor_process(struct mvm_executor *x)
     if (!floods(x) && mvm_executor_fill(x)) {
         return MVM_TURN_ON;
     }
-    return look_after(x);
+    return due ? MVM_TURN_WAIT : look_after(x);
 }

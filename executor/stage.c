@@ -43,14 +43,24 @@ static const char *join(struct mvm_executor *x, int slot, const char *dir, const
     mvm_writer_add(&w, before);
     mvm_writer_add(&w, name);
     mvm_writer_add(&w, behind);
-    if (w.cut) {
-        w = mvm_executor_fail(x);
-        mvm_writer_add(&w, failed_copy);
-        mvm_writer_add(&w, name);
-        mvm_writer_add(&w, ": path too long");
-        return NULL;
-    }
     return x->path[slot];
+}
+
+/* Those below a store path fit where the longest of them does. */
+_Static_assert(MVM_STORE_PATH_MAX + sizeof "/fc-base.json" <= MVM_PATH_MAX,
+               "artifacts in a store path");
+
+bool mvm_executor_paths_fit(struct mvm_executor *x)
+{
+    static const char longest[] = "/.fc-base.json.mvm-tmp";
+    if (strlen(x->config->out_dir) + sizeof longest <= MVM_PATH_MAX) {
+        return true;
+    }
+    struct mvm_writer w = mvm_executor_fail(x);
+    mvm_writer_add(&w, x->config->out_dir);
+    mvm_writer_add(&w, ": path too long");
+    mvm_writer_finish(&w);
+    return false;
 }
 
 const char *mvm_executor_path(struct mvm_executor *x, int slot, const char *dir, const char *name)
@@ -94,9 +104,6 @@ static enum source open_source(struct mvm_executor *x, const struct artifact *a)
     int results[2] = {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_FOUND};
     for (int i = 0; i < 2 && a->sources[i] != NULL; i++) {
         const char *path = mvm_executor_path(x, 0, x->store_path, a->sources[i]);
-        if (path == NULL) {
-            return FAILED;
-        }
         results[i] = x->port->open_read(x->ctx, path);
         if (results[i] >= 0) {
             x->from = results[i];
@@ -115,7 +122,7 @@ static enum source open_source(struct mvm_executor *x, const struct artifact *a)
 }
 
 /* The small text that stands in for an artifact the build did not make. */
-static bool write_fallback(struct mvm_executor *x, const struct artifact *a)
+static void write_fallback(struct mvm_executor *x, const struct artifact *a)
 {
     const uint8_t *at = (const uint8_t *)fallback;
     size_t left = sizeof fallback - 1;
@@ -123,12 +130,11 @@ static bool write_fallback(struct mvm_executor *x, const struct artifact *a)
         int n = x->port->write(x->ctx, x->to, at, left);
         if (n <= 0) {
             mvm_executor_fail_reason(x, failed_copy, a->target);
-            return false;
+            return;
         }
         at += n;
         left -= (size_t)n;
     }
-    return true;
 }
 
 static void begin_artifact(struct mvm_executor *x, const struct artifact *a)
@@ -141,11 +147,7 @@ static void begin_artifact(struct mvm_executor *x, const struct artifact *a)
         x->artifact++;
         return;
     }
-    const char *path = mvm_executor_temporary(x, 1, a->target);
-    if (path == NULL) {
-        return;
-    }
-    x->to = x->port->open_new(x->ctx, path);
+    x->to = x->port->open_new(x->ctx, mvm_executor_temporary(x, 1, a->target));
     if (x->to < 0) {
         mvm_executor_fail_reason(x, failed_copy, a->target);
         return;
@@ -176,13 +178,12 @@ static void copy_slice(struct mvm_executor *x, const struct artifact *a)
 
 static void finish_artifact(struct mvm_executor *x, const struct artifact *a)
 {
-    bool synced = x->port->sync_file(x->ctx, x->to) >= 0;
-    if (!synced) {
+    if (x->port->sync_file(x->ctx, x->to) < 0) {
         mvm_executor_fail_reason(x, failed_copy, a->target);
     }
     int to = x->to;
     x->to = -1;
-    if (x->port->close(x->ctx, to) < 0 && synced) {
+    if (x->port->close(x->ctx, to) < 0) {
         mvm_executor_fail_reason(x, failed_copy, a->target);
     }
     x->artifact++;
@@ -192,8 +193,7 @@ enum mvm_turn mvm_executor_copy(struct mvm_executor *x)
 {
     const struct artifact *a = &artifacts[x->artifact];
     if (x->cancelled) {
-        struct mvm_writer w = mvm_executor_fail(x);
-        mvm_writer_add(&w, "build cancelled");
+        mvm_executor_fail_cancelled(x);
     } else if (x->from >= 0) {
         copy_slice(x, a);
     } else if (x->to >= 0) {
@@ -218,7 +218,7 @@ static void put_in_place(struct mvm_executor *x, const char *name)
 {
     const char *from = mvm_executor_temporary(x, 0, name);
     const char *to = mvm_executor_path(x, 1, x->config->out_dir, name);
-    if (from != NULL && to != NULL && x->port->rename(x->ctx, from, to) < 0) {
+    if (x->port->rename(x->ctx, from, to) < 0) {
         mvm_executor_fail_reason(x, failed_copy, name);
         x->port->remove(x->ctx, from);
     }
@@ -227,23 +227,18 @@ static void put_in_place(struct mvm_executor *x, const char *name)
 /* A temporary file nobody needs; where it cannot be removed, the next job replaces it. */
 static void discard(struct mvm_executor *x, const char *name)
 {
-    const char *path = mvm_executor_temporary(x, 0, name);
-    if (path != NULL) {
-        x->port->remove(x->ctx, path);
-    }
+    x->port->remove(x->ctx, mvm_executor_temporary(x, 0, name));
 }
 
 static void remove_stale(struct mvm_executor *x, const char *name)
 {
-    const char *path = mvm_executor_path(x, 0, x->config->out_dir, name);
-    if (path != NULL) {
-        int r = x->port->remove(x->ctx, path);
-        if (r < 0 && r != MVM_PORT_NOT_FOUND) {
-            mvm_executor_fail_reason(x, failed_copy, name);
-        }
+    int r = x->port->remove(x->ctx, mvm_executor_path(x, 0, x->config->out_dir, name));
+    if (r < 0 && r != MVM_PORT_NOT_FOUND) {
+        mvm_executor_fail_reason(x, failed_copy, name);
     }
 }
 
+/* What a job that went well did not stage was optional. */
 static void place_artifact(struct mvm_executor *x, int i)
 {
     bool staged = (x->staged & 1u << i) != 0;
@@ -251,7 +246,7 @@ static void place_artifact(struct mvm_executor *x, int i)
         discard(x, artifacts[i].target);
     } else if (staged) {
         put_in_place(x, artifacts[i].target);
-    } else if (!x->failed && artifacts[i].need == OPTIONAL) {
+    } else if (!x->failed) {
         remove_stale(x, artifacts[i].target);
     }
 }
@@ -266,7 +261,7 @@ enum mvm_turn mvm_executor_rename(struct mvm_executor *x)
     } else if (x->log_staged) {
         put_in_place(x, "build.log");
     }
-    if (x->out_ready && x->port->sync_dir(x->ctx, x->config->out_dir) < 0) {
+    if (x->port->sync_dir(x->ctx, x->config->out_dir) < 0) {
         mvm_executor_fail_reason(x, failed_copy, x->config->out_dir);
     }
     mvm_executor_enter(x, MVM_SYNC);

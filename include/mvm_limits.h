@@ -104,7 +104,8 @@
 #define MVM_TERM_GRACE_MS 5000
 #endif
 
-/* Between two looks at what is left of a build that is being ended. */
+/* Between two looks at what is left of a build that is being ended, and at the first process of one
+ * that prints without a pause. */
 #ifndef MVM_KILL_POLL_MS
 #define MVM_KILL_POLL_MS 20
 #endif

@@ -4,8 +4,8 @@
  * has it hold again. They are strong enough for that, and no stronger than needed: they say what
  * memory safety leans on.
  *
- * A state's number stands here under a name with its machine's prefix, as two machines both have a
- * START; the harness that includes a machine's .c asserts that the numbers are the same.
+ * A state's number stands here under a name with its machine's prefix; the harness that includes a
+ * machine's .c asserts that the numbers are the same.
  * Enumerations are signed to CBMC, hence the casts.
  */
 #ifndef MVM_INVARIANT_H
@@ -37,8 +37,8 @@ static inline bool mvm_writer_invariant(const struct mvm_writer *w)
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
 enum mvm_json_state {
-    JSON_START,
-    JSON_VALUE,
+    JSON_BLANK,
+    JSON_NEXT_VALUE,
     JSON_FIRST_VALUE,
     JSON_FIRST_KEY,
     JSON_NEXT_KEY,
@@ -59,7 +59,7 @@ enum mvm_json_state {
     JSON_EXPONENT_MARK,
     JSON_EXPONENT_SIGN,
     JSON_EXPONENT,
-    JSON_FAILED,
+    JSON_NO_JSON,
 };
 
 static inline bool mvm_json_in_string(const struct mvm_json *j)
@@ -70,7 +70,7 @@ static inline bool mvm_json_in_string(const struct mvm_json *j)
 /* In the middle of a string, a literal or a number that is a value, not a key. */
 static inline bool mvm_json_in_value(const struct mvm_json *j)
 {
-    return j->state >= JSON_STRING && j->state < JSON_FAILED &&
+    return j->state >= JSON_STRING && j->state < JSON_NO_JSON &&
            !(mvm_json_in_string(j) && j->token == MVM_JSON_KEY);
 }
 
@@ -91,10 +91,10 @@ static inline bool mvm_json_nesting_invariant(const struct mvm_json *j)
         return false;
     }
     switch (j->state) {
-    case JSON_START:
+    case JSON_BLANK:
     case JSON_DONE:
         return j->depth == 0;
-    case JSON_VALUE:
+    case JSON_NEXT_VALUE:
     case JSON_NEXT:
         return j->depth > 0;
     case JSON_FIRST_VALUE:
@@ -143,11 +143,11 @@ static inline bool mvm_json_place_invariant(const struct mvm_json *j)
 /* All but the place. */
 static inline bool mvm_json_rest_invariant(const struct mvm_json *j)
 {
-    if (j->state > JSON_FAILED || (unsigned)j->error > MVM_JSON_ENDED ||
+    if (j->state > JSON_NO_JSON || (unsigned)j->error > MVM_JSON_ENDED ||
         !mvm_is_bool(&j->overflow) || !mvm_is_bool(&j->is_u64)) {
         return false;
     }
-    if (j->state == JSON_FAILED) {
+    if (j->state == JSON_NO_JSON) {
         return j->error != MVM_JSON_FINE;
     }
     if (j->error != MVM_JSON_FINE || !mvm_json_nesting_invariant(j) ||
@@ -163,7 +163,7 @@ static inline bool mvm_json_rest_invariant(const struct mvm_json *j)
 
 static inline bool mvm_json_invariant(const struct mvm_json *j)
 {
-    return mvm_json_rest_invariant(j) && (j->state == JSON_FAILED || mvm_json_place_invariant(j));
+    return mvm_json_rest_invariant(j) && (j->state == JSON_NO_JSON || mvm_json_place_invariant(j));
 }
 
 /* ---- the decoder ---------------------------------------------------------------------------- */
@@ -256,7 +256,7 @@ static inline bool mvm_decoder_levels(const struct mvm_decoder *d, unsigned dept
 static inline bool mvm_decoder_at_value(const struct mvm_decoder *d)
 {
     const struct mvm_json *j = &d->json;
-    return j->state == JSON_COLON || j->state == JSON_VALUE || mvm_json_in_value(j);
+    return j->state == JSON_COLON || j->state == JSON_NEXT_VALUE || mvm_json_in_value(j);
 }
 
 /* What the decoder waits for is what the parser can bring. */
@@ -265,7 +265,7 @@ static inline bool mvm_decoder_state_invariant(const struct mvm_decoder *d)
     const struct mvm_json *j = &d->json;
     switch (d->state) {
     case DECODER_START:
-        return j->state == JSON_START ||
+        return j->state == JSON_BLANK ||
                (j->depth == 0 && mvm_json_in_value(j) && mvm_decoder_keeps_name(d));
     case DECODER_VARIANT:
         return mvm_decoder_levels(d, 1, true) && mvm_decoder_keeps_name(d) &&
@@ -287,14 +287,14 @@ static inline bool mvm_decoder_state_invariant(const struct mvm_decoder *d)
                d->at >= mvm_decoder_first_field(d) && d->at < mvm_decoder_end_field(d);
     case DECODER_IGNORED:
         return j->depth >= 2 && mvm_json_is_object(j, 0) && mvm_json_is_object(j, 1) &&
-               j->place == NULL && mvm_decoder_has_fields(d) && j->state != JSON_FAILED &&
+               j->place == NULL && mvm_decoder_has_fields(d) && j->state != JSON_NO_JSON &&
                (j->depth > 2 || mvm_decoder_at_value(d));
     case DECODER_ELEMENT:
         return mvm_decoder_levels(d, 2, false) && mvm_decoder_keeps_field(d) &&
                mvm_decoder_has_fields(d) && d->at >= mvm_decoder_first_field(d) &&
                d->at <= mvm_decoder_end_field(d) &&
-               (j->state == JSON_FIRST_VALUE || j->state == JSON_VALUE || j->state == JSON_NEXT ||
-                mvm_json_in_value(j));
+               (j->state == JSON_FIRST_VALUE || j->state == JSON_NEXT_VALUE ||
+                j->state == JSON_NEXT || mvm_json_in_value(j));
     case DECODER_CLOSE:
         return mvm_decoder_levels(d, 1, true) && (j->place == NULL || mvm_decoder_keeps_name(d)) &&
                (j->state == JSON_NEXT || j->state == JSON_NEXT_KEY || mvm_json_in_key(j));
@@ -328,7 +328,7 @@ static inline bool mvm_decoder_invariant(const struct mvm_decoder *d)
         return false;
     }
     /* Before a frame begins the place is void: the decoder may have moved since it was set. */
-    return d->json.state == JSON_START ? mvm_json_rest_invariant(&d->json)
+    return d->json.state == JSON_BLANK ? mvm_json_rest_invariant(&d->json)
                                        : mvm_json_invariant(&d->json);
 }
 

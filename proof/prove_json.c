@@ -4,8 +4,8 @@
 
 #define SAME(number)                                                                               \
     _Static_assert((int)JSON_##number == (int)number, "json.c numbers its states so")
-SAME(START);
-SAME(VALUE);
+SAME(BLANK);
+SAME(NEXT_VALUE);
 SAME(FIRST_VALUE);
 SAME(FIRST_KEY);
 SAME(NEXT_KEY);
@@ -26,7 +26,7 @@ SAME(FRACTION);
 SAME(EXPONENT_MARK);
 SAME(EXPONENT_SIGN);
 SAME(EXPONENT);
-SAME(FAILED);
+SAME(NO_JSON);
 
 /* Any state that the invariant allows, with a place of any size or none. */
 static void any_json(struct mvm_json *j)
@@ -67,7 +67,7 @@ void json_push(void)
     prove(used <= 1, "push takes no more than there is");
     prove(token != MVM_JSON_PARTIAL || used == 1, "push without a token takes all");
     prove(token >= MVM_JSON_ERROR && token <= MVM_JSON_NULL, "push returns a token");
-    prove((token == MVM_JSON_ERROR) == (j.state == FAILED), "an error is final");
+    prove((token == MVM_JSON_ERROR) == (j.state == NO_JSON), "an error is final");
     possible(true, "the end");
 }
 

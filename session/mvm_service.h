@@ -30,6 +30,10 @@
 #include "mvm_executor.h"
 #include "mvm_session.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* One client; the caller's memory, from attach to detach. */
 struct mvm_client {
     struct mvm_session session;
@@ -137,5 +141,9 @@ bool mvm_service_done(const struct mvm_service *v, const struct mvm_client *c);
 /* The client idle longest (no build, nothing to send) if for at least `min_ms`; one that takes
  * nothing of what it is sent counts after MVM_STALL_MS. NULL: none. */
 struct mvm_client *mvm_service_idlest(const struct mvm_service *v, uint64_t min_ms);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

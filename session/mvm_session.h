@@ -21,6 +21,10 @@
 #include "mvm_encoder.h"
 #include "mvm_proto.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The caller's memory. `fields`: see mvm_decoder.h, MVM_REQUEST_FIELDS_CAP and
  * MVM_RESPONSE_FIELDS_CAP. */
 struct mvm_session_memory {
@@ -122,5 +126,9 @@ void mvm_session_send(struct mvm_session *s, const struct mvm_message *m);
 
 /* Whether everything sent has been handed to the transport. */
 bool mvm_session_flushed(const struct mvm_session *s);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

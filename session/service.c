@@ -184,7 +184,7 @@ static void take_build(struct mvm_service *v, struct mvm_client *c, const struct
     }
 }
 
-static void take_message(struct mvm_service *v, struct mvm_client *c)
+static void take_request(struct mvm_service *v, struct mvm_client *c)
 {
     static const struct mvm_message pong = {.kind = MVM_PONG};
     if (c->session.message.kind == MVM_BUILD) {
@@ -212,7 +212,7 @@ static void take_frames(struct mvm_service *v, struct mvm_client *c)
     for (;;) {
         enum mvm_session_event event = mvm_session_next(&c->session);
         if (event == MVM_SESSION_MESSAGE) {
-            take_message(v, c);
+            take_request(v, c);
         } else if (event == MVM_SESSION_BAD_FRAME) {
             refuse_frame(c);
         } else {
@@ -325,7 +325,7 @@ static bool build_lent(struct mvm_service *v)
 }
 
 /* The executor's text is the answer: nothing new begins before it is in the send buffer. */
-static bool answer(struct mvm_service *v)
+static bool send_answer(struct mvm_service *v)
 {
     struct mvm_client *c = v->queue[0].client;
     if (c != NULL) {
@@ -354,7 +354,7 @@ static bool drive(struct mvm_service *v)
         return build_lent(v);
     case MVM_SERVICE_ANSWERING:
     case MVM_SERVICE_ANSWER_LENT:
-        return answer(v);
+        return send_answer(v);
     }
     return false; /* COVERAGE: each state has returned */
 }

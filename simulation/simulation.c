@@ -1,6 +1,7 @@
 #include "simulation.h"
 #include "mvm_sim.h"
 #include "peer.h"
+#include <limits.h>
 #include <string.h>
 
 enum {
@@ -27,7 +28,7 @@ static struct world {
     struct chance chance;
     FILE *trace;
     struct mvm_sim sim;
-    struct mvm_sim dark; /* the world after a power cut */
+    struct mvm_sim dark; /* the world at a power cut */
     struct mvm_executor_config config;
     struct mvm_executor executor;
     struct mvm_service service;
@@ -38,7 +39,8 @@ static struct world {
     bool kind;        /* nothing in it goes wrong */
     bool out_mounted; /* before */
     bool in_mounted;
-    unsigned dark_turn; /* when the power is cut, in a copy */
+    bool restless;        /* steps come that nothing called for */
+    bool kept[ARTIFACTS]; /* whether there is one on the disk for good */
 } w;
 
 static void tell(const char *what)
@@ -117,8 +119,7 @@ static void make_disk(struct mvm_sim_disk *d)
 
 static void make_trouble(void)
 {
-    static const enum mvm_port_error errors[] = {MVM_PORT_FAILED, MVM_PORT_NOT_FOUND, MVM_PORT_BUSY,
-                                                 MVM_PORT_NOT_REGULAR};
+    static const unsigned runs[] = {1, 1, 2, 10, UINT_MAX};
     w.sim.no_nix = chance_one_in(&w.chance, 20);
     w.sim.dir_in_the_way = chance_one_in(&w.chance, 20);
     if (chance_one_in(&w.chance, 6)) {
@@ -126,7 +127,18 @@ static void make_trouble(void)
     }
     if (chance_one_in(&w.chance, 2)) {
         w.sim.fail_at = 1 + chance_below(&w.chance, 300);
-        w.sim.fail_as = errors[chance_below(&w.chance, sizeof errors / sizeof errors[0])];
+        w.sim.fail_run = runs[chance_below(&w.chance, sizeof runs / sizeof runs[0])];
+        w.sim.fail_with = chance_below(&w.chance, 4);
+    }
+}
+
+/* What is late in a kind world is so by little: no build comes near its time-out for it. */
+static void make_delays(void)
+{
+    w.restless = chance_one_in(&w.chance, 2);
+    if (chance_one_in(&w.chance, 2)) {
+        w.sim.late_ms = 1 + chance_below(&w.chance, w.kind ? 20 : 2000);
+        w.sim.whims = chance_below(&w.chance, 65536);
     }
 }
 
@@ -140,6 +152,7 @@ static void make_files(void)
         if (old_set) {
             mvm_sim_put(&w.sim, artifacts[i].name, artifacts[i].old);
         }
+        w.kept[i] = old_set;
     }
 }
 
@@ -155,10 +168,12 @@ static void make_world(void)
     if (!w.kind) {
         make_trouble();
     }
+    make_delays();
     make_files();
     w.out_mounted = w.sim.out.mounted;
     w.in_mounted = w.sim.in.mounted;
-    w.dark_turn = chance_below(&w.chance, 2000);
+    w.sim.dark = &w.dark;
+    w.sim.dark_at = 1 + chance_below(&w.chance, 300);
     w.config = (struct mvm_executor_config){
         .out_dir = "/build-out",
         .out_device = "/dev/vdb",
@@ -192,21 +207,42 @@ static const char *check_whole(struct mvm_sim *sim)
     return NULL;
 }
 
+/* Every byte of the build's output that was read is in it. */
+static bool log_is_whole(void)
+{
+    const struct mvm_sim_file *f = mvm_sim_file(&w.sim, "/build-out/build.log");
+    return f != NULL && f->durable && f->named &&
+           f->len == w.sim.given[MVM_STDOUT] + w.sim.given[MVM_STDERR];
+}
+
 static const char *check_durable(void)
 {
+    if (!log_is_whole()) {
+        return "Ok, and build.log is not whole";
+    }
     for (int i = 0; i < ARTIFACTS; i++) {
         const struct mvm_sim_file *f = mvm_sim_file(&w.sim, artifacts[i].name);
         if (f == NULL || !holds(f, artifacts[i].new) || !f->durable || !f->named) {
             return "Ok, and an artifact is not durable";
         }
+        w.kept[i] = true;
     }
     return NULL;
 }
 
+/* Looked at after the step in which the power went, in a copy. */
 static const char *check_dark(void)
 {
-    w.dark = w.sim;
+    if (w.sim.dark == NULL || w.sim.dark_at == 0 || w.sim.calls < w.sim.dark_at) {
+        return NULL;
+    }
+    w.sim.dark = NULL;
     mvm_sim_power_cut(&w.dark);
+    for (int i = 0; i < ARTIFACTS; i++) {
+        if (w.kept[i] && mvm_sim_file(&w.dark, artifacts[i].name) == NULL) {
+            return "a file is lost when the power goes";
+        }
+    }
     return check_whole(&w.dark);
 }
 
@@ -215,7 +251,10 @@ static const char *check_left_over(void)
 {
     const char *left = mvm_sim_left_over(&w.sim);
     bool is_file = left != NULL && left[0] == '/';
-    if (left != NULL && !(is_file && w.sim.failed)) {
+    /* Nobody can end a process that takes no signal, or to which none can be sent any more. */
+    bool is_undead =
+        w.sim.abandoned && (w.sim.build.survives_kill || (w.sim.failed && w.sim.fail_run > 2));
+    if (left != NULL && !is_undead && !(is_file && w.sim.failed)) {
         return "something is left of a build";
     }
     if (!w.sim.failed && !w.sim.out.busy && w.sim.out.mounted != w.out_mounted) {
@@ -258,32 +297,40 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t build_ends_ms(void)
-{
-    const struct mvm_sim_script *running = w.sim.running;
-    if (running == NULL || running->run_ms == UINT64_MAX) {
-        return UINT64_MAX;
-    }
-    uint64_t at = w.sim.started_ms + running->run_ms;
-    return at > w.sim.now_ms ? at : UINT64_MAX;
-}
-
 static uint64_t next_ms(void)
 {
-    uint64_t at = sooner(mvm_service_deadline(&w.service), build_ends_ms());
+    uint64_t at = sooner(mvm_service_deadline(&w.service), mvm_sim_next_ms(&w.sim));
     for (int i = 0; i < PEERS; i++) {
         at = sooner(at, peer_deadline(&w.peers[i], w.sim.now_ms));
     }
     return at;
 }
 
+/* Turns the clock to the next thing that happens; at times to some moment before. */
+static void turn_clock(uint64_t at)
+{
+    uint64_t now = w.sim.now_ms;
+    uint64_t ahead = at > now ? at - now : 1;
+    if (w.restless && ahead > 1 && chance_one_in(&w.chance, 4)) {
+        ahead = 1 + chance_below(&w.chance, (uint32_t)sooner(ahead - 1, 65536));
+    }
+    w.sim.now_ms = now + ahead;
+}
+
 /* ---- a turn ---- */
+
+/* How many lines a finished build's client has a right to. The pipe may have been what failed; and
+ * of one that cannot be ended nobody waits for the rest of a line. */
+static uint32_t lines_due(void)
+{
+    bool survives = w.sim.build.survives_kill && w.sim.late_ms > 0;
+    return w.sim.failed || survives ? PEER_ANY_LINES : w.lines;
+}
 
 static bool move_all(void)
 {
     bool moved = false;
-    uint32_t lines =
-        w.sim.failed ? PEER_ANY_LINES : w.lines; /* the pipe may have been what failed */
+    uint32_t lines = lines_due();
     for (int i = 0; i < PEERS; i++) {
         moved = peer_act(&w.peers[i], &w.service, &w.chance, w.sim.now_ms) || moved;
         moved = peer_move(&w.peers[i], &w.chance, w.sim.now_ms, lines) || moved;
@@ -323,9 +370,7 @@ static const char *live(void)
     for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
         bool more;
         const char *wrong = step(&more);
-        if (wrong == NULL && turn == w.dark_turn) {
-            wrong = check_dark();
-        }
+        wrong = wrong != NULL ? wrong : check_dark();
         if (wrong != NULL) {
             return wrong;
         }
@@ -338,7 +383,7 @@ static const char *live(void)
         if (at == UINT64_MAX) {
             return mvm_service_idle(&w.service) ? NULL : "a build waits for nothing";
         }
-        w.sim.now_ms = at > w.sim.now_ms ? at : w.sim.now_ms + 1;
+        turn_clock(at);
     }
     return "it comes to no end";
 }
@@ -367,7 +412,7 @@ static const char *one_more(void)
     tell("the world is mended; one more build");
     w.kind = true;
     w.sim.fail_at = 0;
-    w.sim.failed = w.sim.no_nix = w.sim.dir_in_the_way = false;
+    w.sim.failed = w.sim.abandoned = w.sim.no_nix = w.sim.dir_in_the_way = false;
     w.sim.capacity = 0;
     w.sim.out = (struct mvm_sim_disk){.mounted = w.sim.out.mounted};
     w.sim.in = (struct mvm_sim_disk){.mounted = w.sim.in.mounted};
@@ -441,6 +486,7 @@ static void make_scenario(const struct scenario *s)
     w.sim.build.leaves_child = s->leaves_child;
     for (int i = 0; i < ARTIFACTS; i++) {
         mvm_sim_put(&w.sim, artifacts[i].name, artifacts[i].old);
+        w.kept[i] = true;
     }
     forget_peers();
     for (int i = 0; i < (s->queue ? 2 : 1); i++) {
@@ -453,17 +499,20 @@ static void make_scenario(const struct scenario *s)
     }
 }
 
-const char *simulate_fault(const struct scenario *s, unsigned fail_at, enum mvm_port_error error,
-                           bool *reached, FILE *trace)
+const char *simulate_fault(const struct scenario *s, const struct fault *f, unsigned *kinds,
+                           unsigned *calls, FILE *trace)
 {
     static const uint8_t nothing;
     w.chance = chance_by_bytes(&nothing, 0);
     w.trace = trace;
     make_scenario(s);
-    w.sim.fail_at = fail_at;
-    w.sim.fail_as = error;
+    w.sim.fail_at = f->at;
+    w.sim.fail_run = f->run;
+    w.sim.fail_with = f->with;
+    w.sim.dark_at = f->dark_at;
     const char *wrong = live_and_check();
-    *reached = w.sim.failed;
+    *kinds = w.sim.fail_kinds;
+    *calls = w.sim.calls;
     wrong = wrong != NULL ? wrong : one_more();
     tell_calls();
     return wrong;

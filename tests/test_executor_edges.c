@@ -75,9 +75,10 @@ static void live(void)
     }
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
         for (unsigned n = 1; n <= FAULTS; n++) {
-            bool reached;
+            unsigned kinds, calls;
             last = MVM_IDLE;
-            assert_null(simulate_fault(&scenarios[i], n, MVM_PORT_FAILED, &reached, NULL));
+            assert_null(
+                simulate_fault(&scenarios[i], &(struct fault){.at = n}, &kinds, &calls, NULL));
         }
     }
 }

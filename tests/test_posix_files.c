@@ -285,6 +285,44 @@ static void holes_stay_holes_wherever_they_are(void **state)
     }
 }
 
+static void assert_same_at(int64_t at, size_t len)
+{
+    uint8_t bytes[2][8192];
+    assert_true(len <= sizeof bytes[0]);
+    for (int i = 0; i < 2; i++) {
+        int fd = open(in_place(&place, i, i == 0 ? "from" : "to"), O_RDONLY | O_CLOEXEC);
+        assert_int_equal(pread(fd, bytes[i], len, at), (ssize_t)len);
+        close(fd);
+    }
+    assert_memory_equal(bytes[0], bytes[1], len);
+}
+
+/* Where 32 bits end, and with them a size that was kept in too few. */
+static void a_sparse_file_of_more_than_4_gib_takes_the_room_of_its_data(void **state)
+{
+    (void)state;
+    static const int64_t border = 4ll << 30;
+    struct stat st;
+    if (!keeps_holes()) {
+        SKIP_BECAUSE("the file system of /tmp has no holes");
+    }
+    int fd = make_source("from");
+    put_data(fd, 0, 4096);
+    put_data(fd, border - 2048, 4096);
+    put_data(fd, border + HOLE, 5);
+    assert_int_equal(ftruncate(fd, border + 2 * HOLE + 1), 0);
+    close(fd);
+    assert_int_equal(copy_all(SLICE), border + 2 * HOLE + 1);
+    assert_int_equal(stat(in_place(&place, 1, "to"), &st), 0);
+    assert_int_equal(st.st_size, border + 2 * HOLE + 1);
+    assert_true(st.st_blocks * 512 <= 65536);
+    assert_same_at(0, 4096);
+    assert_same_at(border - 2048, 4096);
+    assert_same_at(border - 4096, 8192);
+    assert_same_at(border + HOLE, 4096);
+    assert_same_at(border + 2 * HOLE, 1);
+}
+
 /* Opens both files and does the first slice. */
 static void begin_copy(int *from, int *to)
 {
@@ -379,6 +417,7 @@ int main(void)
         ALONE(copies_of_every_size_are_whole),
         ALONE(a_slice_of_one_byte_will_do),
         ALONE(holes_stay_holes_wherever_they_are),
+        ALONE(a_sparse_file_of_more_than_4_gib_takes_the_room_of_its_data),
         ALONE(a_source_that_shrinks_ends_the_copy_where_it_ends),
         ALONE(a_source_that_grows_is_copied_as_it_was),
         ALONE(a_source_that_gives_less_than_it_says_ends_the_copy),

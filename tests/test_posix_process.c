@@ -3,6 +3,7 @@
  * left. The programs that are spawned are this one again, in a role.
  */
 #define _GNU_SOURCE
+#include "chance.h"
 #include "test_posix_fixture.h"
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -293,6 +294,12 @@ static struct mode by_cgroup = {"a cgroup", {.subreaper = true}, false};
 static struct mode by_freezing = {"a cgroup without cgroup.kill", {.subreaper = true}, true};
 static struct mode by_proc = {"/proc", {.subreaper = true, .cgroup = ""}, false};
 static struct mode by_proc_alone = {"/proc, no subreaper", {.cgroup = ""}, false};
+
+static struct mode handed_by_cgroup = {
+    "a cgroup, statuses handed over", {.subreaper = true, .status_is_handed = true}, false};
+static struct mode handed_by_proc = {"/proc, statuses handed over",
+                                     {.subreaper = true, .status_is_handed = true, .cgroup = ""},
+                                     false};
 
 static struct mvm_posix posix;
 
@@ -772,6 +779,60 @@ static void a_child_that_somebody_else_collected_is_an_error_and_no_hang(void **
     mvm_posix_fini(&posix);
 }
 
+/* As a program does that owns SIGCHLD: it collects whoever has ended, and hands the status on. */
+static void reap_and_hand_over(void)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        mvm_posix_child_exited(&posix, pid, status);
+    }
+}
+
+/* Ends a build as the executor does, by SIGTERM first where `politely`. */
+static void end_handed_build(bool politely)
+{
+    struct mvm_exit e;
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    if (politely) {
+        assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), 0);
+    }
+    for (int round = 0;; round++) {
+        reap_and_hand_over();
+        if (port->poll_exit(&posix, &e) == 1 && port->remaining(&posix) == 0) {
+            break;
+        }
+        assert_true(clock_ms() < until);
+        if (!politely || round > 20) {
+            assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+        }
+        sleep_ms(1);
+    }
+    assert_true(e.signaled);
+    assert_pipes_end();
+    port->close_build(&posix);
+}
+
+static void cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses(void **state)
+{
+    const char *many = getenv("MVM_CANCELS"); /* make soak has some more */
+    const int cancels = many != NULL ? atoi(many) : 10;
+    struct chance chance = chance_by_seed(1);
+    spawn_in(*state, "stay", NULL);
+    end_handed_build(false);
+    int before = count_descriptors();
+    for (int i = 0; i < cancels; i++) {
+        spawn_role("sow", NULL);
+        sleep_ms((int)chance_below(&chance, 12));
+        end_handed_build(chance_one_in(&chance, 2));
+    }
+    reap_and_hand_over();
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    assert_int_equal(count_descriptors(), before);
+    mvm_posix_fini(&posix);
+}
+
 /* ---- cgroups ---- */
 
 /* The path of the build's cgroup. */
@@ -830,6 +891,35 @@ static void a_straggler_outside_of_the_cgroup_is_brought_in_and_killed(void **st
     await_remaining(0);
     kill_and_close();
     mvm_posix_fini(&posix);
+}
+
+static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **state)
+{
+    struct {
+        pid_t maker;
+        bool goes;
+    } cases[] = {{fork(), true}, {getpid(), false}};
+    char paths[2][320];
+    char path[256];
+    if (cases[0].maker == 0) {
+        _exit(0);
+    }
+    assert_int_equal(waitpid(cases[0].maker, NULL, 0), cases[0].maker);
+    spawn_in(*state, "stay", NULL);
+    cgroup_path(path, sizeof path);
+    kill_and_close();
+    *strrchr(path, '/') = '\0';
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/mvm-build-%d-1", path, (int)cases[i].maker);
+        assert_int_equal(mkdir(paths[i], 0755), 0);
+    }
+    spawn_role("stay", NULL);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(access(paths[i], F_OK), cases[i].goes ? -1 : 0);
+    }
+    assert_int_equal(rmdir(paths[1]), 0);
 }
 
 static void a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn(void **state)
@@ -892,6 +982,9 @@ int main(int argc, char **argv)
             return roles[i].play(argc, argv);
         }
     }
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
     const struct CMUnitTest tests[] = {
         ALONE(arguments_reach_the_program_as_they_are),
         ALONE(the_streams_and_the_exit_status_come_apart),
@@ -916,12 +1009,15 @@ int main(int argc, char **argv)
         ALONE(a_handed_status_is_taken_for_the_first_process_alone),
         ALONE(with_handed_statuses_orphans_are_left_to_the_program),
         ALONE(a_child_that_somebody_else_collected_is_an_error_and_no_hang),
+        IN_MODE(cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses, handed_by_cgroup),
+        IN_MODE(cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses, handed_by_proc),
         IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),
         IN_MODE(a_straggler_outside_of_the_cgroup_is_brought_in_and_killed, by_cgroup),
+        IN_MODE(empty_cgroups_of_makers_that_are_gone_go_with_the_next_build, by_cgroup),
         ALONE(a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn),
         IN_EACH_MODE(fini_ends_a_build_that_runs),
         ALONE(a_subreaper_is_one_only_until_fini),
     };
-    use(&by_proc);
+    use(&by_proc_alone);
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -6,9 +6,9 @@
 #include "mvm_plain.h"
 #include <string.h>
 
-enum state {
-    START,       /* nothing but white space has come */
-    VALUE,       /* a value must come */
+enum json_state {
+    BLANK,       /* nothing but white space has come */
+    NEXT_VALUE,  /* a value must come */
     FIRST_VALUE, /* a value, or the end of the array */
     FIRST_KEY,   /* a key, or the end of the object */
     NEXT_KEY,    /* a key must come */
@@ -30,7 +30,7 @@ enum state {
     EXPONENT_MARK,
     EXPONENT_SIGN,
     EXPONENT,
-    FAILED,
+    NO_JSON,
 };
 
 _Static_assert(MVM_JSON_DEPTH <= UINT8_MAX, "depth is a byte");
@@ -60,17 +60,17 @@ void mvm_json_drop(struct mvm_json *j)
 
 bool mvm_json_blank(const struct mvm_json *j)
 {
-    return j->state == START;
+    return j->state == BLANK;
 }
 
 static enum mvm_json_token fail(struct mvm_json *j, enum mvm_json_error error)
 {
     j->error = error;
-    j->state = FAILED;
+    j->state = NO_JSON;
     return MVM_JSON_ERROR;
 }
 
-static enum mvm_json_token go_on(struct mvm_json *j, enum state state)
+static enum mvm_json_token go_on(struct mvm_json *j, enum json_state state)
 {
     j->state = (uint8_t)state;
     return MVM_JSON_PARTIAL;
@@ -169,8 +169,8 @@ static bool is_space(uint8_t byte)
 static enum mvm_json_token take_structure(struct mvm_json *j, uint8_t byte)
 {
     switch (j->state) {
-    case START:
-    case VALUE:
+    case BLANK:
+    case NEXT_VALUE:
         return begin_value(j, byte);
     case FIRST_VALUE:
         return byte == ']' ? close_level(j, byte) : begin_value(j, byte);
@@ -182,10 +182,10 @@ static enum mvm_json_token take_structure(struct mvm_json *j, uint8_t byte)
     case NEXT_KEY:
         break;
     case COLON:
-        return byte == ':' ? go_on(j, VALUE) : fail(j, MVM_JSON_UNEXPECTED);
+        return byte == ':' ? go_on(j, NEXT_VALUE) : fail(j, MVM_JSON_UNEXPECTED);
     case NEXT:
         if (byte == ',') {
-            return go_on(j, in_object(j) ? NEXT_KEY : VALUE);
+            return go_on(j, in_object(j) ? NEXT_KEY : NEXT_VALUE);
         }
         return close_level(j, byte);
     default: /* DONE */
@@ -398,20 +398,20 @@ static enum number_byte number_byte(uint8_t byte)
 /* What each byte makes of each state; DONE: the number has ended before it. */
 static const uint8_t number_next[][NUMBER_OTHER + 1] = {
     /*                           0         1-9       .       e E            + -            other */
-    [MINUS - MINUS] = {ZERO, INTEGER, FAILED, FAILED, FAILED, FAILED},
+    [MINUS - MINUS] = {ZERO, INTEGER, NO_JSON, NO_JSON, NO_JSON, NO_JSON},
     [ZERO - MINUS] = {DONE, DONE, POINT, EXPONENT_MARK, DONE, DONE},
     [INTEGER - MINUS] = {INTEGER, INTEGER, POINT, EXPONENT_MARK, DONE, DONE},
-    [POINT - MINUS] = {FRACTION, FRACTION, FAILED, FAILED, FAILED, FAILED},
+    [POINT - MINUS] = {FRACTION, FRACTION, NO_JSON, NO_JSON, NO_JSON, NO_JSON},
     [FRACTION - MINUS] = {FRACTION, FRACTION, DONE, EXPONENT_MARK, DONE, DONE},
-    [EXPONENT_MARK - MINUS] = {EXPONENT, EXPONENT, FAILED, FAILED, EXPONENT_SIGN, FAILED},
-    [EXPONENT_SIGN - MINUS] = {EXPONENT, EXPONENT, FAILED, FAILED, FAILED, FAILED},
+    [EXPONENT_MARK - MINUS] = {EXPONENT, EXPONENT, NO_JSON, NO_JSON, EXPONENT_SIGN, NO_JSON},
+    [EXPONENT_SIGN - MINUS] = {EXPONENT, EXPONENT, NO_JSON, NO_JSON, NO_JSON, NO_JSON},
     [EXPONENT - MINUS] = {EXPONENT, EXPONENT, DONE, DONE, DONE, DONE},
 };
 
 static enum mvm_json_token take_number(struct mvm_json *j, struct input *in)
 {
-    enum state next = (enum state)number_next[j->state - MINUS][number_byte(*in->at)];
-    if (next == FAILED) {
+    enum json_state next = (enum json_state)number_next[j->state - MINUS][number_byte(*in->at)];
+    if (next == NO_JSON) {
         return fail(j, MVM_JSON_UNEXPECTED);
     }
     if (next == DONE) {
@@ -449,7 +449,7 @@ enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size
                                   size_t *used)
 {
     struct input in = {bytes, bytes + len};
-    enum mvm_json_token token = j->state == FAILED ? MVM_JSON_ERROR : MVM_JSON_PARTIAL;
+    enum mvm_json_token token = j->state == NO_JSON ? MVM_JSON_ERROR : MVM_JSON_PARTIAL;
     while (token == MVM_JSON_PARTIAL && in.at < in.end) {
         if (j->state == STRING) {
             token = take_string(j, &in);
@@ -472,13 +472,13 @@ enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size
 
 enum mvm_json_token mvm_json_finish(struct mvm_json *j)
 {
-    if (j->state == START || j->state == DONE) {
+    if (j->state == BLANK || j->state == DONE) {
         return MVM_JSON_PARTIAL;
     }
-    bool number = j->state >= MINUS && j->state < FAILED &&
+    bool number = j->state >= MINUS && j->state < NO_JSON &&
                   number_next[j->state - MINUS][NUMBER_OTHER] == DONE;
     if (number && j->depth == 0) {
         return end_value(j, MVM_JSON_NUMBER);
     }
-    return j->state == FAILED ? MVM_JSON_ERROR : fail(j, MVM_JSON_ENDED);
+    return j->state == NO_JSON ? MVM_JSON_ERROR : fail(j, MVM_JSON_ENDED);
 }

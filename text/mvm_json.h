@@ -22,6 +22,10 @@
 #include "mvm_text.h"
 #include "mvm_utf8.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum mvm_json_token {
     MVM_JSON_ERROR = -1,  /* see `error` and `offset`; final until init */
     MVM_JSON_PARTIAL = 0, /* every byte was used; no token is complete */
@@ -101,5 +105,9 @@ bool mvm_json_blank(const struct mvm_json *j);
 
 /* An English phrase for an error, static: "control character in a string". */
 const char *mvm_json_error_text(enum mvm_json_error error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * How many bytes at the front of from[0 … len-1] are plain: whole well-formed UTF-8 characters
  * (RFC 3629), none of them a control character below U+0020, a quote or a backslash. What follows
@@ -23,5 +27,9 @@ size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len);
 /* The same a character at a time: the only version on other machines, the ends of runs on these,
  * and what the tests compare with. */
 size_t mvm_plain_copy_portable(uint8_t *to, const uint8_t *from, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* `len` bytes at `bytes`, any values, no terminator. `bytes` may be NULL where `len` is 0. Who
  * made the slice says how long the bytes stay. */
 struct mvm_text {
@@ -49,5 +53,9 @@ void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value); /* decimal */
  * UTF-8 character. `cap` must be at least 8 for the mark to fit. Returns the finished text, valid
  * as long as the buffer. */
 struct mvm_text mvm_writer_finish(struct mvm_writer *w);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * One sequence at the front of bytes[0 … len-1], len ≥ 1.
  *   > 0  a well-formed character of that many bytes (1 to 4)
@@ -40,5 +44,9 @@ struct mvm_utf8 {
 
 bool mvm_utf8_check(struct mvm_utf8 *u, uint8_t byte);
 bool mvm_utf8_whole(const struct mvm_utf8 *u);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

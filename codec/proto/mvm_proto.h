@@ -17,6 +17,10 @@
 #include "mvm_decoder.h"
 #include "mvm_message.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Whether this build has nanopb (make PROTOBUF=no leaves it out). Without it sessions take every
  * connection for JSON lines, and nothing below does anything. */
 extern const bool mvm_proto_present;
@@ -66,5 +70,9 @@ static inline bool mvm_proto_begins(uint8_t byte)
 {
     return mvm_proto_present && byte <= 1; /* COVERAGE: fixed in a build; both are tested */
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -3,7 +3,9 @@
  * and output. Give it a socket, a serial line or a pipe:
  *     socat UNIX-LISTEN:/tmp/builder.sock EXEC:"build/examples/embed/embed /tmp/out"
  * builds into /tmp/out; without the argument it mounts /dev/vdb as /build-out, as the agent does.
- * An agent for several clients is this with more of the same; an init adds its own children.
+ * An agent for several clients is this with more of the same; an init adds its own children. It is
+ * C11 and C++17 at once:
+ *     c++ -std=c++17 -x c++ embed.c $(pkg-config --cflags --libs mvm-guest)
  */
 #define _POSIX_C_SOURCE 200809L
 #include "mvm_posix.h"
@@ -21,6 +23,11 @@ static struct mvm_client clients[1];
 static uint8_t in[4096];
 static uint8_t out[16384];
 static char fields[MVM_REQUEST_FIELDS_CAP];
+
+/* How it is to work: a zero is a sound choice everywhere but for out_dir. */
+static struct mvm_posix_config port;
+static struct mvm_executor_config job;
+static struct mvm_service_config serving;
 
 static uint64_t now_ms(void)
 {
@@ -50,17 +57,17 @@ static void wait_for_events(short client_in, short client_out)
 
 int main(int argc, char *argv[])
 {
-    struct mvm_executor_config job = {.out_dir = "/build-out", .out_device = "/dev/vdb"};
     struct mvm_session_memory memory = {in, sizeof in, out, sizeof out, fields, sizeof fields};
 
-    if (argc > 1) {
-        job = (struct mvm_executor_config){.out_dir = argv[1]};
-    }
+    job.out_dir = argc > 1 ? argv[1] : "/build-out";
+    job.out_device = argc > 1 ? NULL : "/dev/vdb";
+    port.subreaper = true;
+    serving.heartbeat_ms = 10000;
+
     signal(SIGPIPE, SIG_IGN);
-    mvm_posix_init(&posix, &(struct mvm_posix_config){.subreaper = true});
+    mvm_posix_init(&posix, &port);
     mvm_executor_init(&executor, &mvm_posix_port, &posix, &job);
-    mvm_service_init(&service, &executor, &(struct mvm_service_config){.heartbeat_ms = 10000},
-                     clients, 1);
+    mvm_service_init(&service, &executor, &serving, clients, 1);
     struct mvm_client *client = mvm_service_attach(&service, &memory, now_ms());
     struct mvm_session *s = &client->session;
 

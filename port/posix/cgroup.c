@@ -7,10 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+static const char prefix[] = "mvm-build-";
 
 enum { FREEZE_ROUNDS = 10, FREEZE_ROUND_MS = 1 };
 
@@ -92,7 +95,7 @@ static void make_name(struct mvm_posix *p)
     struct mvm_writer w;
     clock_gettime(CLOCK_REALTIME, &t);
     mvm_writer_init(&w, p->cgroup_name, sizeof p->cgroup_name);
-    mvm_writer_add(&w, "mvm-build-");
+    mvm_writer_add(&w, prefix);
     mvm_writer_add_u64(&w, (uint64_t)getpid());
     mvm_writer_add(&w, "-");
     mvm_writer_add_u64(&w, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
@@ -112,7 +115,9 @@ static void close_both(struct mvm_posix *p)
 /* Whether the directory just made is a cgroup v2's; in any other file system it is removed. */
 static bool is_cgroup(struct mvm_posix *p)
 {
-    if (faccessat(p->cgroup, "cgroup.procs", W_OK, 0) == 0) {
+    int procs = openat(p->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (procs >= 0) {
+        close(procs);
         return true;
     }
     unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR);
@@ -134,6 +139,24 @@ static bool make_below(struct mvm_posix *p)
     return is_cgroup(p);
 }
 
+/* A process that was ended by SIGKILL left its builds' cgroups behind: they go as soon as nobody is
+ * in them. Those of one that lives may be about to be entered. */
+static void remove_left_over(int parent)
+{
+    struct mvm_posix_directory d;
+    const char *name;
+    mvm_posix_directory_open(&d, parent, ".");
+    while (d.fd >= 0 && (name = mvm_posix_directory_next(&d)) != NULL) {
+        if (mvm_text_begins(mvm_text_from(name), prefix)) {
+            pid_t maker = (pid_t)mvm_posix_number(mvm_text_from(name + sizeof prefix - 1));
+            if (maker > 0 && kill(maker, 0) < 0 && errno == ESRCH) {
+                unlinkat(parent, name, AT_REMOVEDIR);
+            }
+        }
+    }
+    mvm_posix_directory_close(&d);
+}
+
 int mvm_posix_cgroup_make(struct mvm_posix *p)
 {
     const char *chosen = p->config.cgroup;
@@ -143,6 +166,7 @@ int mvm_posix_cgroup_make(struct mvm_posix *p)
     p->cgroup_parent =
         chosen != NULL ? open(chosen, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : open_own_cgroup();
     if (p->cgroup_parent >= 0 && make_below(p)) {
+        remove_left_over(p->cgroup_parent);
         return 0;
     }
     int err = errno;
@@ -207,18 +231,26 @@ bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process)
 }
 
 /* Whether cgroup.events says `line`; `otherwise` where it cannot be read. */
-static bool event(const struct mvm_posix *p, const char *line, bool otherwise)
+static bool cgroup_says(const struct mvm_posix *p, const char *line, bool otherwise)
 {
-    char text[256];
-    if (!mvm_posix_read_small(p->cgroup, "cgroup.events", text, sizeof text)) {
-        return errno != ENOENT && errno != ENODEV && otherwise;
+    struct mvm_posix_lines l;
+    struct mvm_text event;
+    bool read = false;
+    bool says = false;
+    if (mvm_posix_lines_open(&l, p->cgroup, "cgroup.events")) {
+        while (!says && mvm_posix_lines_next(&l, &event)) {
+            read = true;
+            says = mvm_text_equal(event, line);
+        }
     }
-    return strstr(text, line) != NULL;
+    bool unread = errno != ENOENT && errno != ENODEV && otherwise;
+    mvm_posix_lines_close(&l);
+    return read ? says : unread;
 }
 
 bool mvm_posix_cgroup_populated(const struct mvm_posix *p)
 {
-    return event(p, "populated 1", true);
+    return cgroup_says(p, "populated 1", true);
 }
 
 bool mvm_posix_cgroup_kill(struct mvm_posix *p)
@@ -235,7 +267,7 @@ bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen)
     if (write_file(p, "cgroup.freeze", frozen ? "1" : "0") != 0) {
         return false;
     }
-    for (int i = 0; i < FREEZE_ROUNDS && frozen && !event(p, "frozen 1", false); i++) {
+    for (int i = 0; i < FREEZE_ROUNDS && frozen && !cgroup_says(p, "frozen 1", false); i++) {
         poll(NULL, 0, FREEZE_ROUND_MS);
     }
     return true;

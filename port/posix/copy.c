@@ -137,7 +137,7 @@ static int64_t skip(const struct copy *c, int64_t len)
 }
 
 /* A hole at the end has left no mark in the target yet but its position. */
-static int64_t finish(const struct copy *c)
+static int64_t end_at_source(const struct copy *c)
 {
     struct stat st;
     if (fstat(c->to->fd, &st) < 0) {
@@ -155,7 +155,7 @@ static int64_t copy_data(const struct copy *c, int64_t len)
     int64_t n = lseek(c->from->fd, c->at, SEEK_SET) < 0 ? mvm_posix_fail(c->p, "lseek", errno)
                                                         : move(c, len);
     if (n == 0) {
-        return finish(c);
+        return end_at_source(c);
     }
     struct copy behind = *c;
     behind.put += n > 0 ? n : 0;
@@ -199,5 +199,5 @@ int64_t mvm_posix_copy(void *ctx, int from, int to, uint32_t max)
     }
     /* A source that grows is copied as it was at the beginning, one that shrinks as it is. */
     int64_t end = least(c.to->end, st.st_size);
-    return c.at < end ? step(&c, end, max) : finish(&c);
+    return c.at < end ? step(&c, end, max) : end_at_source(&c);
 }

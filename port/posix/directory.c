@@ -22,7 +22,7 @@ bool mvm_posix_directory_open(struct mvm_posix_directory *d, int dir, const char
     return d->fd >= 0;
 }
 
-static const char *take(struct mvm_posix_directory *d)
+static const char *next_entry(struct mvm_posix_directory *d)
 {
     const struct entry *e = (const struct entry *)(const void *)(d->buf + d->at);
     d->at += e->len;
@@ -39,7 +39,7 @@ const char *mvm_posix_directory_next(struct mvm_posix_directory *d)
                 return NULL;
             }
         }
-        const char *name = take(d);
+        const char *name = next_entry(d);
         if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
             return name;
         }

@@ -16,7 +16,7 @@ static const char *const profiles[] = {
     "/nix/var/nix/profiles/per-user/root/profile/bin",
 };
 
-static const char store[] = "/nix/store";
+static const char nix_store[] = "/nix/store";
 
 static const char looked[] = "looked on PATH, in /nix/var/nix/profiles/default/bin, "
                              "/root/.nix-profile/bin, "
@@ -77,10 +77,10 @@ static bool in_profiles(const struct mvm_posix *p, char *buf, size_t cap)
 
 static bool in_store_path(const struct mvm_posix *p, const char *name, char *buf, size_t cap)
 {
-    char dir[sizeof store + 1 + NAME_CAP];
+    char dir[sizeof nix_store + 1 + NAME_CAP];
     struct mvm_writer w;
     mvm_writer_init(&w, dir, sizeof dir);
-    mvm_writer_add(&w, store);
+    mvm_writer_add(&w, nix_store);
     mvm_writer_add(&w, "/");
     mvm_writer_add(&w, name);
     return !w.cut && try_below(p, (struct mvm_text){dir, w.len}, "/bin", buf, cap);
@@ -95,7 +95,7 @@ static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
     const char *name;
     mvm_writer_init(&w, buf, cap);
     mvm_writer_add(&w, p->root);
-    mvm_writer_add(&w, store);
+    mvm_writer_add(&w, nix_store);
     if (w.cut || !mvm_posix_directory_open(&d, AT_FDCWD, buf)) {
         return false;
     }

@@ -24,7 +24,7 @@ bool mvm_posix_lines_open(struct mvm_posix_lines *l, int dir, const char *path)
 }
 
 /* Reads behind what is there. False: no room, or nothing more. */
-static bool fill(struct mvm_posix_lines *l)
+static bool read_more(struct mvm_posix_lines *l)
 {
     memmove(l->buf, l->buf + l->start, l->end - l->start);
     l->end -= l->start;
@@ -36,7 +36,7 @@ static bool fill(struct mvm_posix_lines *l)
 }
 
 /* A line, or what the buffer or the file's end makes one. `*whole`: it had its newline. */
-static bool next_piece(struct mvm_posix_lines *l, struct mvm_text *piece, bool *whole)
+static bool next_part(struct mvm_posix_lines *l, struct mvm_text *piece, bool *whole)
 {
     for (;;) {
         const char *from = l->buf + l->start;
@@ -47,7 +47,7 @@ static bool next_piece(struct mvm_posix_lines *l, struct mvm_text *piece, bool *
             *whole = true;
             return true;
         }
-        if (!fill(l)) {
+        if (!read_more(l)) {
             *piece = (struct mvm_text){l->buf, l->end};
             l->start = l->end;
             *whole = false;
@@ -59,7 +59,7 @@ static bool next_piece(struct mvm_posix_lines *l, struct mvm_text *piece, bool *
 bool mvm_posix_lines_next(struct mvm_posix_lines *l, struct mvm_text *line)
 {
     bool whole;
-    while (next_piece(l, line, &whole)) {
+    while (next_part(l, line, &whole)) {
         bool rest = l->rest;
         l->rest = !whole;
         if (!rest) {

@@ -77,20 +77,25 @@ static uint64_t mount_of(int fd)
 {
     static const char key[] = "mnt_id:\t";
     char path[48];
-    char text[1024];
     struct mvm_writer w;
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    uint64_t number = 0;
     mvm_writer_init(&w, path, sizeof path);
     mvm_writer_add(&w, "/proc/self/fdinfo/");
     mvm_writer_add_u64(&w, (uint64_t)fd);
-    if (!mvm_posix_read_small(AT_FDCWD, path, text, sizeof text)) {
+    if (!mvm_posix_lines_open(&l, AT_FDCWD, path)) {
         return 0;
     }
-    const char *at = strstr(text, key);
-    if (at == NULL) {
-        errno = ENOTSUP;
-        return 0;
+    errno = ENOTSUP; /* a kernel before 3.15 */
+    while (number == 0 && mvm_posix_lines_next(&l, &line)) {
+        if (mvm_text_begins(line, key)) {
+            size_t skip = sizeof key - 1;
+            number = mvm_posix_number((struct mvm_text){line.bytes + skip, line.len - skip});
+        }
     }
-    return mvm_posix_number(mvm_text_from(at + sizeof key - 1));
+    mvm_posix_lines_close(&l);
+    return number;
 }
 
 static bool is_root(int fd, int parent)
@@ -199,7 +204,7 @@ static int try_all(const struct device *d, const char *dir, unsigned long flags)
     return err;
 }
 
-static int fail_mount(struct mvm_posix *p, const struct device *d, bool read_only, int err)
+static int fail_to_mount(struct mvm_posix *p, const struct device *d, bool read_only, int err)
 {
     if (d->type == NULL && is_other_type(err)) {
         return mvm_posix_fail_text(p, "mount", "no file system found");
@@ -228,7 +233,7 @@ int mvm_posix_mount(void *ctx, const char *device, const char *dir, bool read_on
         return r;
     }
     int err = d.type != NULL ? try_type(&d, dir, d.type, flags) : try_all(&d, dir, flags);
-    return err == 0 ? 0 : fail_mount(p, &d, read_only, err);
+    return err == 0 ? 0 : fail_to_mount(p, &d, read_only, err);
 }
 
 /* ---- letting go ---- */

@@ -11,9 +11,9 @@
  * becomes a subreaper when told so. Every descriptor it opens is close-on-exec.
  *
  * How nothing outlives a build: each runs in a cgroup (v2) of its own where one can be made, and
- * signals go to all in it. Where none can be made, descendants are found through /proc, and so are
- * processes of the session the build began in; with `subreaper` set also those whose parents have
- * gone.
+ * signals go to all in it; empty ones that a killed process left there go with the next build.
+ * Where none can be made, descendants are found through /proc, and so are processes of the session
+ * the build began in; with `subreaper` set also those whose parents have gone.
  */
 #ifndef MVM_POSIX_H
 #define MVM_POSIX_H
@@ -22,6 +22,10 @@
 #include "mvm_port.h"
 #include "mvm_text.h"
 #include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 extern const struct mvm_port mvm_posix_port; /* its context is a struct mvm_posix * */
 
@@ -109,5 +113,9 @@ int mvm_posix_exit_fd(const struct mvm_posix *p);
 /* With status_is_handed: child `pid` was reaped with this waitpid(2) status. Returns whether it was
  * the build's first process; any other pid is ignored. */
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -85,7 +85,7 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
     }
 }
 
-static void end_build(struct mvm_posix *p)
+static void kill_build(struct mvm_posix *p)
 {
     for (int i = 0; i < FINI_ROUNDS && mvm_posix_remaining(p) != 0; i++) {
         mvm_posix_signal_build(p, MVM_SIGNAL_KILL);
@@ -97,7 +97,7 @@ static void end_build(struct mvm_posix *p)
 void mvm_posix_fini(struct mvm_posix *p)
 {
     if (p->pid != 0) {
-        end_build(p);
+        kill_build(p);
     }
     for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
         if (p->handles[i].fd >= 0) {

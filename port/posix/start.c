@@ -88,7 +88,7 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void tell(int report, struct report r)
+static void send_report(int report, struct report r)
 {
     ssize_t written = write(report, &r, sizeof r);
     (void)written; /* the parent is waiting for it, and there is room */
@@ -102,14 +102,14 @@ static void become(const struct mvm_posix *p, const char *const argv[],
     if (p->cgroup >= 0) {
         int err = mvm_posix_cgroup_enter(p, 0);
         if (err != 0) {
-            tell(report, (struct report){.cgroup = err});
+            send_report(report, (struct report){.cgroup = err});
         }
     }
     if (take_ends(e) && close_others(&report)) {
         reset_signals();
         execve(argv[0], (char *const *)argv, (char *const *)p->env);
     }
-    tell(report, (struct report){.start = errno});
+    send_report(report, (struct report){.start = errno});
     _exit(127);
 }
 

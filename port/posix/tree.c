@@ -14,6 +14,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -53,7 +55,7 @@ uint64_t mvm_posix_ticks(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_BOOTTIME, &t);
-    uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+    uint64_t hz = (uint64_t)getauxval(AT_CLKTCK);
     return (uint64_t)t.tv_sec * hz + (uint64_t)t.tv_nsec * hz / 1000000000u;
 }
 
@@ -182,7 +184,8 @@ static pid_t trusted_session(const struct scan *s)
     char path[16];
     struct mvm_writer w;
     number_text(&w, path, sizeof path, p->pid, "");
-    return faccessat(s->proc.fd, path, F_OK, 0) == 0 ? 0 : p->pid;
+    struct stat st;
+    return fstatat(s->proc.fd, path, &st, 0) == 0 ? 0 : p->pid;
 }
 
 static void scan_begin(struct scan *s, const struct mvm_posix *p)

@@ -2,6 +2,23 @@
 #include "sim_internal.h"
 #include <string.h>
 
+void mvm_sim_drop(struct mvm_sim_file *f)
+{
+    f->shadow = f->named;
+    f->there = false;
+}
+
+void mvm_sim_sync_names(struct mvm_sim *s, const char *dir)
+{
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        struct mvm_sim_file *f = &s->files[i];
+        if (strncmp(f->path, dir, strlen(dir)) == 0) {
+            f->named = f->there;
+            f->shadow = false;
+        }
+    }
+}
+
 static bool on_output(const struct mvm_sim *s, const char *path)
 {
     return strncmp(path, s->out_dir, strlen(s->out_dir)) == 0;
@@ -22,7 +39,7 @@ static int open_handle(struct mvm_sim *s, struct mvm_sim_file *f)
 int mvm_sim_open_read(void *ctx, const char *path)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "open_read")) {
+    if (!mvm_sim_call(s, MVM_SIM_OPEN_READ)) {
         return s->fail_as;
     }
     struct mvm_sim_file *f = mvm_sim_file(s, path);
@@ -38,7 +55,7 @@ int mvm_sim_open_read(void *ctx, const char *path)
 int mvm_sim_open_new(void *ctx, const char *path)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "open_new")) {
+    if (!mvm_sim_call(s, MVM_SIM_OPEN_NEW)) {
         return s->fail_as;
     }
     if (s->out.read_only) {
@@ -46,7 +63,7 @@ int mvm_sim_open_new(void *ctx, const char *path)
     }
     struct mvm_sim_file *f = mvm_sim_file(s, path);
     if (f != NULL) {
-        f->there = false;
+        mvm_sim_drop(f);
     }
     f = mvm_sim_new_file(s, path);
     return f == NULL ? mvm_sim_fail(s, MVM_PORT_FAILED, "open: no inode") : open_handle(s, f);
@@ -55,13 +72,19 @@ int mvm_sim_open_new(void *ctx, const char *path)
 int mvm_sim_read(void *ctx, int handle, uint8_t *buf, size_t cap)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "read")) {
+    if (!mvm_sim_call(s, MVM_SIM_READ)) {
         return s->fail_as;
     }
     const struct mvm_sim_file *f = s->handles[handle].file;
-    size_t left = f->len - s->handles[handle].at;
+    size_t at = s->handles[handle].at;
+    bool blank = at >= f->len;
+    size_t left = blank ? f->len + f->blanks - at : f->len - at;
     size_t n = mvm_sim_piece(s, left < cap ? left : cap);
-    memcpy(buf, f->bytes + s->handles[handle].at, n);
+    if (blank) {
+        memset(buf, ' ', n);
+    } else {
+        memcpy(buf, f->bytes + at, n);
+    }
     s->handles[handle].at += n;
     return (int)n;
 }
@@ -97,13 +120,14 @@ static int append(struct mvm_sim *s, struct mvm_sim_file *f, const uint8_t *byte
 int mvm_sim_write(void *ctx, int handle, const uint8_t *bytes, size_t len)
 {
     struct mvm_sim *s = ctx;
-    return mvm_sim_call(s, "write") ? append(s, s->handles[handle].file, bytes, len) : s->fail_as;
+    return mvm_sim_call(s, MVM_SIM_WRITE) ? append(s, s->handles[handle].file, bytes, len)
+                                          : s->fail_as;
 }
 
 int64_t mvm_sim_copy(void *ctx, int from, int to, uint32_t max)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "copy")) {
+    if (!mvm_sim_call(s, MVM_SIM_COPY)) {
         return s->fail_as;
     }
     const struct mvm_sim_file *f = s->handles[from].file;
@@ -116,7 +140,7 @@ int64_t mvm_sim_copy(void *ctx, int from, int to, uint32_t max)
 int mvm_sim_sync_file(void *ctx, int handle)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "sync_file")) {
+    if (!mvm_sim_call(s, MVM_SIM_SYNC_FILE)) {
         return s->fail_as;
     }
     s->handles[handle].file->durable = true;
@@ -127,13 +151,13 @@ int mvm_sim_close(void *ctx, int handle)
 {
     struct mvm_sim *s = ctx;
     s->handles[handle].file = NULL; /* also where it fails */
-    return mvm_sim_call(s, "close") ? 0 : s->fail_as;
+    return mvm_sim_call(s, MVM_SIM_CLOSE) ? 0 : s->fail_as;
 }
 
 int mvm_sim_rename(void *ctx, const char *from, const char *to)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "rename")) {
+    if (!mvm_sim_call(s, MVM_SIM_RENAME)) {
         return s->fail_as;
     }
     struct mvm_sim_file *f = mvm_sim_file(s, from);
@@ -142,7 +166,7 @@ int mvm_sim_rename(void *ctx, const char *from, const char *to)
         return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "rename: no such file");
     }
     if (old != NULL) {
-        old->there = false;
+        mvm_sim_drop(old);
     }
     strcpy(f->path, to);
     f->named = false;
@@ -152,27 +176,23 @@ int mvm_sim_rename(void *ctx, const char *from, const char *to)
 int mvm_sim_remove(void *ctx, const char *path)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "remove")) {
+    if (!mvm_sim_call(s, MVM_SIM_REMOVE)) {
         return s->fail_as;
     }
     struct mvm_sim_file *f = mvm_sim_file(s, path);
     if (f == NULL) {
         return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "remove: no such file");
     }
-    f->there = false;
+    mvm_sim_drop(f);
     return 0;
 }
 
 int mvm_sim_sync_dir(void *ctx, const char *dir)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "sync_dir")) {
+    if (!mvm_sim_call(s, MVM_SIM_SYNC_DIR)) {
         return s->fail_as;
     }
-    for (int i = 0; i < MVM_SIM_FILES; i++) {
-        if (s->files[i].there && strncmp(s->files[i].path, dir, strlen(dir)) == 0) {
-            s->files[i].named = true;
-        }
-    }
+    mvm_sim_sync_names(s, dir);
     return 0;
 }

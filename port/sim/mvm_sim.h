@@ -1,8 +1,8 @@
 /*
  * A small world in memory behind executor/mvm_port.h, for tests: files that are durable only when
  * synced, two disks, one build whose output and end are data. Nothing in it moves but by the clock
- * that the test turns, every call is counted and written down, and the n-th may be made to fail. No
- * heap, no globals, no time of its own.
+ * that the test turns, every call is counted and written down, and may be made to fail with any
+ * error it can give, to move less than asked for, or to be late. No heap, no globals.
  */
 #ifndef MVM_SIM_H
 #define MVM_SIM_H
@@ -26,15 +26,18 @@ struct mvm_sim_file {
     bool there;
     bool durable; /* the bytes are on the disk */
     bool named;   /* so is the name */
+    bool shadow;  /* not there any more, but the disk does not know it yet */
     enum mvm_sim_kind kind;
     char path[256];
     size_t len;
+    size_t blanks; /* that stand behind the bytes when it is read */
     uint8_t bytes[MVM_SIM_FILE_CAP];
 };
 
 /* A process as data: what it prints, when it ends, how it takes a signal. */
 struct mvm_sim_script {
     const char *out; /* printed at once; NULL: nothing */
+    size_t out_len;  /* 0: as long as its text */
     const char *err;
     size_t err_repeats;   /* how often `err` is printed; 0: once */
     uint64_t run_ms;      /* until it ends by itself; UINT64_MAX: never */
@@ -64,16 +67,24 @@ struct mvm_sim {
     const char *out_dir;
     const char *in_dir;
     bool no_nix;
-    bool dir_in_the_way;         /* make_dir fails */
-    size_t capacity;             /* bytes of the output disk; 0: enough */
-    size_t piece;                /* bytes a read, write or copy moves at most; 0: all */
-    unsigned fail_at;            /* the call that fails, from 1; 0: none */
-    enum mvm_port_error fail_as; /* with this */
+    bool dir_in_the_way;  /* make_dir fails */
+    size_t capacity;      /* bytes of the output disk; 0: enough */
+    size_t piece;         /* bytes a read, write or copy moves at most; 0: all */
+    uint32_t late_ms;     /* at times output, exits and signals come late by up to this, calls
+                           * that block take as long, and less is moved than could be; 0: no */
+    uint64_t whims;       /* a seed: which times those are */
+    unsigned fail_at;     /* the call that fails, from 1; 0: none */
+    unsigned fail_run;    /* how many fail from there on; 0: one */
+    struct mvm_sim *dark; /* the world as it is at the call `dark_at` is put here; NULL: no */
+    unsigned dark_at;     /* from 1 */
+    unsigned fail_with;   /* with which of the errors a call can give, counted round */
 
     /* ---- to look at ---- */
     unsigned calls; /* so far, `reason` and `close_build` not counted */
     unsigned spawned;
-    bool failed; /* fail_at was reached */
+    bool failed;                 /* fail_at was reached; */
+    unsigned fail_kinds;         /* … so many errors that call can give, … */
+    enum mvm_port_error fail_as; /* … the last that failed gave this one */
     const char *argv[64];
     struct mvm_sim_file files[MVM_SIM_FILES];
     char trace[MVM_SIM_TRACE_CAP]; /* the calls' names in order, each with a space behind */
@@ -85,7 +96,9 @@ struct mvm_sim {
     uint64_t ended_ms; /* when a signal took effect; UINT64_MAX: none did */
     bool killed;
     bool child_alive;
-    size_t given[MVM_STREAMS]; /* bytes read of each stream */
+    bool abandoned;                     /* a build was closed that had a process left */
+    uint64_t shows_ms[MVM_STREAMS + 1]; /* when streams and the exit show what is there */
+    size_t given[MVM_STREAMS];          /* bytes read of each stream */
     struct {
         struct mvm_sim_file *file;
         size_t at;
@@ -105,7 +118,11 @@ struct mvm_sim_file *mvm_sim_file(struct mvm_sim *s, const char *path);
  * in out_dir, a mount that was not there before. Returns what, or NULL. */
 const char *mvm_sim_left_over(struct mvm_sim *s);
 
-/* The power goes: what was not durable is gone, and names that were not, too. */
+/* When something comes by itself that is not there yet; UINT64_MAX: nothing does. */
+uint64_t mvm_sim_next_ms(const struct mvm_sim *s);
+
+/* The power goes: what was not durable is gone, and names that were not, too; what they replaced is
+ * back. */
 void mvm_sim_power_cut(struct mvm_sim *s);
 
 #endif

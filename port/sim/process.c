@@ -6,7 +6,7 @@ int mvm_sim_find_nix(void *ctx, char *path, size_t cap)
 {
     struct mvm_sim *s = ctx;
     struct mvm_writer w;
-    if (!mvm_sim_call(s, "find_nix")) {
+    if (!mvm_sim_call(s, MVM_SIM_FIND_NIX)) {
         return s->fail_as;
     }
     if (s->no_nix) {
@@ -21,7 +21,7 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
 {
     struct mvm_sim *s = ctx;
     size_t n = 0;
-    if (!mvm_sim_call(s, "spawn")) {
+    if (!mvm_sim_call(s, MVM_SIM_SPAWN)) {
         return s->fail_as;
     }
     while (argv[n] != NULL && n + 1 < sizeof s->argv / sizeof s->argv[0]) {
@@ -36,14 +36,20 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
     s->killed = false;
     s->child_alive = s->running->leaves_child;
     s->given[MVM_STDOUT] = s->given[MVM_STDERR] = 0;
+    memset(s->shows_ms, 0, sizeof s->shows_ms);
     return 0;
+}
+
+/* By itself or by a signal; UINT64_MAX: not yet known. */
+static uint64_t ends_ms(const struct mvm_sim *s)
+{
+    uint64_t run = s->running->run_ms;
+    return run < s->ended_ms - s->started_ms ? s->started_ms + run : s->ended_ms;
 }
 
 static bool exited(const struct mvm_sim *s)
 {
-    uint64_t run = s->running->run_ms;
-    bool by_itself = run != UINT64_MAX && s->now_ms - s->started_ms >= run;
-    return by_itself || s->now_ms >= s->ended_ms;
+    return s->now_ms >= ends_ms(s);
 }
 
 /* What is still to be read of a stream. */
@@ -52,7 +58,11 @@ static struct mvm_text unread(const struct mvm_sim *s, enum mvm_stream stream)
     const char *text = stream == MVM_STDOUT ? s->running->out : s->running->err;
     size_t repeats =
         stream == MVM_STDERR && s->running->err_repeats > 0 ? s->running->err_repeats : 1;
-    size_t len = text != NULL ? strlen(text) : 0;
+    if (text == NULL) {
+        return mvm_text_from("");
+    }
+    size_t told = stream == MVM_STDOUT ? s->running->out_len : 0;
+    size_t len = told > 0 ? told : strlen(text);
     if (len == 0 || s->given[stream] >= len * repeats) {
         return mvm_text_from("");
     }
@@ -63,14 +73,18 @@ static struct mvm_text unread(const struct mvm_sim *s, enum mvm_stream stream)
 int mvm_sim_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "read_output")) {
+    if (!mvm_sim_call(s, MVM_SIM_READ_OUTPUT)) {
         return s->fail_as;
+    }
+    /* What the build has left behind is all in the pipe: it cannot be late any more. */
+    bool written = !exited(s) || s->child_alive;
+    if (written && mvm_sim_comes_late(s, &s->shows_ms[stream])) {
+        return 0;
     }
     struct mvm_text left = unread(s, stream);
     size_t n = mvm_sim_piece(s, left.len < cap ? left.len : cap);
     if (n == 0) {
-        bool held = !exited(s) || s->child_alive || s->running->stranger_holds_pipes;
-        return held ? 0 : MVM_PORT_END;
+        return written || s->running->stranger_holds_pipes ? 0 : MVM_PORT_END;
     }
     memcpy(buf, left.bytes, n);
     s->given[stream] += n;
@@ -80,10 +94,11 @@ int mvm_sim_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t 
 int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "poll_exit")) {
+    if (!mvm_sim_call(s, MVM_SIM_POLL_EXIT)) {
         return s->fail_as;
     }
-    if (!exited(s)) {
+    bool just_now = exited(s) && s->now_ms - ends_ms(s) <= s->late_ms;
+    if (!exited(s) || (just_now && mvm_sim_comes_late(s, &s->shows_ms[MVM_STREAMS]))) {
         return 0;
     }
     *e = s->now_ms >= s->ended_ms ? (struct mvm_exit){true, s->killed ? 9 : 15} : s->running->exit;
@@ -94,12 +109,12 @@ int mvm_sim_signal_build(void *ctx, enum mvm_signal signal)
 {
     struct mvm_sim *s = ctx;
     bool kill = signal == MVM_SIGNAL_KILL;
-    if (!mvm_sim_call(s, kill ? "kill" : "term")) {
+    if (!mvm_sim_call(s, kill ? MVM_SIM_KILL : MVM_SIM_TERM)) {
         return s->fail_as;
     }
     bool ends = kill ? !s->running->survives_kill : !s->running->ignores_term;
     if (ends && !exited(s)) {
-        s->ended_ms = s->now_ms;
+        s->ended_ms = s->now_ms + mvm_sim_delay(s);
         s->killed = kill;
     }
     if (kill || !s->running->child_ignores_term) {
@@ -111,14 +126,28 @@ int mvm_sim_signal_build(void *ctx, enum mvm_signal signal)
 int mvm_sim_remaining(void *ctx)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, "remaining")) {
+    if (!mvm_sim_call(s, MVM_SIM_REMAINING)) {
         return s->fail_as;
     }
     return (exited(s) ? 0 : 1) + (s->child_alive ? 1 : 0);
 }
 
+uint64_t mvm_sim_next_ms(const struct mvm_sim *s)
+{
+    uint64_t next = UINT64_MAX;
+    if (s->running == NULL) {
+        return next;
+    }
+    const uint64_t times[] = {ends_ms(s), s->shows_ms[0], s->shows_ms[1], s->shows_ms[2]};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        next = times[i] > s->now_ms && times[i] < next ? times[i] : next;
+    }
+    return next;
+}
+
 void mvm_sim_close_build(void *ctx)
 {
     struct mvm_sim *s = ctx;
+    s->abandoned = s->abandoned || (s->running != NULL && (!exited(s) || s->child_alive));
     s->running = NULL;
 }

@@ -1,4 +1,4 @@
-/* The world itself: what tests set up and look at, counting and failing. */
+/* The world itself: what tests set up and look at. */
 #include "sim_internal.h"
 #include <string.h>
 
@@ -25,7 +25,7 @@ struct mvm_sim_file *mvm_sim_new_file(struct mvm_sim *s, const char *path)
 {
     for (int i = 0; i < MVM_SIM_FILES; i++) {
         struct mvm_sim_file *f = &s->files[i];
-        if (!f->there && strlen(path) < sizeof f->path) {
+        if (!f->there && !f->shadow && strlen(path) < sizeof f->path) {
             memset(f, 0, sizeof *f);
             f->there = true;
             strcpy(f->path, path);
@@ -58,8 +58,8 @@ static bool is_temporary(const struct mvm_sim *s, const struct mvm_sim_file *f)
 
 const char *mvm_sim_left_over(struct mvm_sim *s)
 {
-    if (s->running != NULL) {
-        return "a build";
+    if (s->running != NULL || s->abandoned) {
+        return s->abandoned ? "a process" : "a build";
     }
     for (int i = 0; i < MVM_SIM_HANDLES; i++) {
         if (s->handles[i].file != NULL) {
@@ -78,38 +78,9 @@ void mvm_sim_power_cut(struct mvm_sim *s)
 {
     for (int i = 0; i < MVM_SIM_FILES; i++) {
         struct mvm_sim_file *f = &s->files[i];
-        if (f->there && !f->named) {
-            f->there = false;
-        } else if (f->there && !f->durable) {
+        f->there = f->shadow || (f->there && f->named);
+        if (!f->durable) {
             f->len /= 2; /* torn */
         }
     }
-}
-
-int mvm_sim_fail(struct mvm_sim *s, enum mvm_port_error error, const char *why)
-{
-    struct mvm_writer w;
-    mvm_writer_init(&w, s->reason, sizeof s->reason);
-    mvm_writer_add(&w, why);
-    return error;
-}
-
-bool mvm_sim_call(struct mvm_sim *s, const char *name)
-{
-    struct mvm_writer w = {s->trace, sizeof s->trace, s->trace_len, false};
-    mvm_writer_add(&w, name);
-    mvm_writer_add(&w, " ");
-    s->trace_len = w.len;
-    s->calls++;
-    if (s->calls == s->fail_at) {
-        s->failed = true;
-        mvm_sim_fail(s, s->fail_as, "made to fail");
-        return false;
-    }
-    return true;
-}
-
-size_t mvm_sim_piece(const struct mvm_sim *s, size_t len)
-{
-    return s->piece != 0 && s->piece < len ? s->piece : len;
 }

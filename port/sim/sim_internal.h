@@ -4,11 +4,57 @@
 
 #include "mvm_sim.h"
 
-/* Counts a call; false: it is the one that fails, with s->fail_as. */
-bool mvm_sim_call(struct mvm_sim *s, const char *name);
-int mvm_sim_fail(struct mvm_sim *s, enum mvm_port_error error, const char *why);
-size_t mvm_sim_piece(const struct mvm_sim *s, size_t len);
 struct mvm_sim_file *mvm_sim_new_file(struct mvm_sim *s, const char *path);
+
+/* Takes a file from its name; the disk learns of it with the next sync of the directory. */
+void mvm_sim_drop(struct mvm_sim_file *f);
+
+/* Makes the disk know all names below a directory. */
+void mvm_sim_sync_names(struct mvm_sim *s, const char *dir);
+
+/* fault.c */
+
+enum mvm_sim_call {
+    MVM_SIM_FIND_NIX,
+    MVM_SIM_SPAWN,
+    MVM_SIM_READ_OUTPUT,
+    MVM_SIM_POLL_EXIT,
+    MVM_SIM_TERM,
+    MVM_SIM_KILL,
+    MVM_SIM_REMAINING,
+    MVM_SIM_MAKE_DIR,
+    MVM_SIM_IS_MOUNTED,
+    MVM_SIM_MOUNT,
+    MVM_SIM_MOUNT_RO,
+    MVM_SIM_SYNC_FS,
+    MVM_SIM_UNMOUNT,
+    MVM_SIM_REMOUNT_RO,
+    MVM_SIM_OPEN_READ,
+    MVM_SIM_OPEN_NEW,
+    MVM_SIM_READ,
+    MVM_SIM_WRITE,
+    MVM_SIM_COPY,
+    MVM_SIM_SYNC_FILE,
+    MVM_SIM_CLOSE,
+    MVM_SIM_RENAME,
+    MVM_SIM_REMOVE,
+    MVM_SIM_SYNC_DIR,
+};
+
+/* Counts a call, and lets pass the time it takes; false: it fails, with s->fail_as. */
+bool mvm_sim_call(struct mvm_sim *s, enum mvm_sim_call call);
+
+/* Sets the reason; returns the error. */
+int mvm_sim_fail(struct mvm_sim *s, enum mvm_port_error error, const char *why);
+
+/* How much of `len` bytes is moved: at least one. */
+size_t mvm_sim_piece(struct mvm_sim *s, size_t len);
+
+/* How many milliseconds something is late by; mostly 0. */
+uint64_t mvm_sim_delay(struct mvm_sim *s);
+
+/* Whether what is there now shows only later: from `*until_ms` on, which this keeps. */
+bool mvm_sim_comes_late(struct mvm_sim *s, uint64_t *until_ms);
 
 /* process.c */
 int mvm_sim_find_nix(void *ctx, char *path, size_t cap);

@@ -1,0 +1,191 @@
+/*
+ * A port of one's own: the build job on a machine without kernel, nix or file system. What each
+ * function owes is said in mvm_port.h. Here nix is a text that it prints, every file of its image
+ * is another, and the output disk is a listing on standard output.
+ */
+#include "mvm_executor.h"
+#include <stdio.h>
+#include <string.h>
+
+struct world {
+    struct mvm_text says;  /* what the build has yet to print */
+    struct mvm_text image; /* what is yet to be read of the open file */
+    size_t written;
+};
+
+/* ---- the build: over as soon as it has begun, and well ---- */
+
+static int take(struct mvm_text *text, uint8_t *buf, size_t cap)
+{
+    size_t len = text->len < cap ? text->len : cap;
+    memcpy(buf, text->bytes, len);
+    *text = (struct mvm_text){text->bytes + len, text->len - len};
+    return (int)len;
+}
+
+static int find_nix(void *ctx, char *path, size_t cap)
+{
+    (void)ctx;
+    return snprintf(path, cap, "/nix") < (int)cap ? 0 : MVM_PORT_FAILED;
+}
+
+static int spawn(void *ctx, const char *const argv[])
+{
+    bool asks_version = strcmp(argv[1], "--version") == 0;
+    struct world *w = ctx;
+    w->says = mvm_text_from(asks_version ? "nix (Nix) 2.26\n" : "/nix/store/0-image\n");
+    return 0;
+}
+
+static int read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap)
+{
+    struct world *w = ctx;
+    int len = stream == MVM_STDOUT ? take(&w->says, buf, cap) : 0;
+    return len > 0 ? len : MVM_PORT_END;
+}
+
+static int poll_exit(void *ctx, struct mvm_exit *e)
+{
+    (void)ctx;
+    *e = (struct mvm_exit){false, 0};
+    return 1;
+}
+
+/* ---- files ---- */
+
+static int open_read(void *ctx, const char *path)
+{
+    struct world *w = ctx;
+    w->image = mvm_text_from("what the build has made");
+    return strstr(path, "/kernel") != NULL || strstr(path, "/rootfs") != NULL ? 0
+                                                                              : MVM_PORT_NOT_FOUND;
+}
+
+static int read_file(void *ctx, int handle, uint8_t *buf, size_t cap)
+{
+    struct world *w = ctx;
+    (void)handle;
+    return take(&w->image, buf, cap);
+}
+
+static int write_file(void *ctx, int handle, const uint8_t *bytes, size_t len)
+{
+    struct world *w = ctx;
+    (void)handle, (void)bytes;
+    w->written += len;
+    return (int)len;
+}
+
+static int64_t copy(void *ctx, int from, int to, uint32_t max)
+{
+    uint8_t piece[8];
+    int len = read_file(ctx, from, piece, max < sizeof piece ? max : sizeof piece);
+    return write_file(ctx, to, piece, (size_t)len);
+}
+
+static int rename_file(void *ctx, const char *from, const char *to)
+{
+    (void)ctx, (void)from;
+    return printf("%s is on the disk\n", to) > 0 ? 0 : MVM_PORT_FAILED;
+}
+
+/* ---- what needs no doing here ---- */
+
+static int done(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static int done_with_path(void *ctx, const char *path)
+{
+    (void)ctx, (void)path;
+    return 0;
+}
+
+static int done_with_handle(void *ctx, int handle)
+{
+    (void)ctx, (void)handle;
+    return 0;
+}
+
+static int signal_build(void *ctx, enum mvm_signal signal)
+{
+    (void)ctx, (void)signal;
+    return 0;
+}
+
+static void close_build(void *ctx)
+{
+    (void)ctx;
+}
+
+static int mount_none(void *ctx, const char *device, const char *dir, bool read_only)
+{
+    (void)ctx, (void)device, (void)dir, (void)read_only;
+    return MVM_PORT_NOT_FOUND;
+}
+
+static const char *reason(void *ctx)
+{
+    (void)ctx;
+    return "there is no such thing here";
+}
+
+static const struct mvm_port port = {
+    .find_nix = find_nix,
+    .spawn = spawn,
+    .read_output = read_output,
+    .poll_exit = poll_exit,
+    .signal_build = signal_build,
+    .remaining = done,
+    .close_build = close_build,
+    .make_dir = done_with_path,
+    .is_mounted = done_with_path,
+    .mount = mount_none,
+    .sync_fs = done_with_path,
+    .unmount = done_with_path,
+    .remount_ro = done_with_path,
+    .open_read = open_read,
+    .open_new = done_with_path,
+    .read = read_file,
+    .write = write_file,
+    .copy = copy,
+    .sync_file = done_with_handle,
+    .close = done_with_handle,
+    .rename = rename_file,
+    .remove = done_with_path,
+    .sync_dir = done_with_path,
+    .reason = reason,
+};
+
+/* ---- a build ---- */
+
+int main(void)
+{
+    static struct mvm_executor x;
+    struct world world = {.written = 0};
+    struct mvm_executor_config config = {.out_dir = "/out"};
+    struct mvm_job job = {mvm_text_from("."), mvm_text_from("image"), false, 0};
+    uint64_t now_ms = 0; /* nothing here takes time */
+
+    mvm_executor_init(&x, &port, &world, &config);
+    mvm_executor_start(&x, &job, now_ms);
+    for (;;) {
+        switch (mvm_executor_step(&x, now_ms)) {
+        case MVM_EXECUTOR_LOG:
+            printf("log: %.*s\n", (int)x.text.len, x.text.bytes);
+            mvm_executor_logged(&x, now_ms);
+            break;
+        case MVM_EXECUTOR_OK:
+            printf("ok: %.*s, %zu bytes\n", (int)x.text.len, x.text.bytes, world.written);
+            return 0;
+        case MVM_EXECUTOR_ERR:
+            printf("err: %.*s\n", (int)x.text.len, x.text.bytes);
+            return 1;
+        case MVM_EXECUTOR_AGAIN:
+        case MVM_EXECUTOR_WAIT:
+            break;
+        }
+    }
+}

@@ -1,0 +1,5 @@
+# The version, from where it stands.
+let
+  header = builtins.readFile ../include/mvm_version.h;
+in
+builtins.head (builtins.match ".*\n#define MVM_VERSION \"([0-9.]+)\".*" header)

@@ -1,0 +1,132 @@
+/*
+ * Which errors each call can give, as executor/mvm_port.h says, and the call that is made to fail.
+ * Also what a call takes: time where it blocks, and a moment more where things come late.
+ */
+#include "sim_internal.h"
+
+enum { ERRORS_MAX = 4 };
+
+static const struct call {
+    const char *name;
+    bool blocks;
+    enum mvm_port_error errors[ERRORS_MAX]; /* besides FAILED; 0 behind the last */
+} calls[] = {
+    [MVM_SIM_FIND_NIX] = {"find_nix", false, {MVM_PORT_NOT_FOUND}},
+    [MVM_SIM_SPAWN] = {"spawn", false, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_READ_OUTPUT] = {"read_output", false, {0}},
+    [MVM_SIM_POLL_EXIT] = {"poll_exit", false, {0}},
+    [MVM_SIM_TERM] = {"term", false, {0}},
+    [MVM_SIM_KILL] = {"kill", false, {0}},
+    [MVM_SIM_REMAINING] = {"remaining", false, {0}},
+    [MVM_SIM_MAKE_DIR] = {"make_dir", false, {MVM_PORT_NOT_DIRECTORY}},
+    [MVM_SIM_IS_MOUNTED] = {"is_mounted", false, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
+    [MVM_SIM_MOUNT] = {"mount", true, {MVM_PORT_NOT_FOUND, MVM_PORT_BUSY}},
+    [MVM_SIM_MOUNT_RO] = {"mount_ro", true, {MVM_PORT_NOT_FOUND, MVM_PORT_BUSY}},
+    [MVM_SIM_SYNC_FS] = {"sync_fs", true, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
+    [MVM_SIM_UNMOUNT] = {"unmount",
+                         true,
+                         {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_REMOUNT_RO] = {"remount_ro",
+                            true,
+                            {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_OPEN_READ] = {"open_read", false, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR}},
+    [MVM_SIM_OPEN_NEW] = {"open_new",
+                          false,
+                          {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_READ] = {"read", false, {0}},
+    [MVM_SIM_WRITE] = {"write", false, {0}},
+    [MVM_SIM_COPY] = {"copy", false, {0}},
+    [MVM_SIM_SYNC_FILE] = {"sync_file", true, {0}},
+    [MVM_SIM_CLOSE] = {"close", false, {0}},
+    [MVM_SIM_RENAME] = {"rename",
+                        false,
+                        {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_REMOVE] = {"remove",
+                        false,
+                        {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_SYNC_DIR] = {"sync_dir", true, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
+};
+
+static unsigned count_errors(const struct call *c)
+{
+    unsigned n = 0;
+    while (c->errors[n] != 0) {
+        n++;
+    }
+    return n + 1;
+}
+
+int mvm_sim_fail(struct mvm_sim *s, enum mvm_port_error error, const char *why)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, s->reason, sizeof s->reason);
+    mvm_writer_add(&w, why);
+    return error;
+}
+
+/* The errors are numbered from the call's own ones on, FAILED is the last. */
+static void fail_with(struct mvm_sim *s, const struct call *c)
+{
+    unsigned kinds = count_errors(c);
+    unsigned kind = s->fail_with % kinds;
+    if (!s->failed) {
+        s->fail_kinds = kinds;
+    }
+    s->failed = true;
+    s->fail_as = kind + 1 < kinds ? c->errors[kind] : MVM_PORT_FAILED;
+    mvm_sim_fail(s, s->fail_as, "made to fail");
+}
+
+static void write_down(struct mvm_sim *s, const char *name)
+{
+    struct mvm_writer w = {s->trace, sizeof s->trace, s->trace_len, false};
+    mvm_writer_add(&w, name);
+    mvm_writer_add(&w, " ");
+    s->trace_len = w.len;
+}
+
+bool mvm_sim_call(struct mvm_sim *s, enum mvm_sim_call call)
+{
+    const struct call *c = &calls[call];
+    unsigned run = s->fail_run > 0 ? s->fail_run : 1;
+    write_down(s, c->name);
+    s->calls++;
+    if (s->dark != NULL && s->calls == s->dark_at) {
+        *s->dark = *s;
+    }
+    s->now_ms += c->blocks ? mvm_sim_delay(s) : 0;
+    if (s->fail_at == 0 || s->calls < s->fail_at || s->calls - s->fail_at >= run) {
+        return true;
+    }
+    fail_with(s, c);
+    return false;
+}
+
+/* ---- what is short or late ---- */
+
+static uint32_t whim(struct mvm_sim *s, uint32_t below)
+{
+    s->whims = s->whims * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(s->whims >> 33) % below;
+}
+
+size_t mvm_sim_piece(struct mvm_sim *s, size_t len)
+{
+    if (s->piece != 0 && s->piece < len) {
+        len = s->piece;
+    }
+    return s->late_ms != 0 && len > 1 && whim(s, 4) == 0 ? 1 + whim(s, (uint32_t)len) : len;
+}
+
+uint64_t mvm_sim_delay(struct mvm_sim *s)
+{
+    return s->late_ms != 0 && whim(s, 8) == 0 ? 1 + whim(s, s->late_ms) : 0;
+}
+
+bool mvm_sim_comes_late(struct mvm_sim *s, uint64_t *until_ms)
+{
+    if (s->now_ms >= *until_ms) {
+        *until_ms = s->now_ms + mvm_sim_delay(s);
+    }
+    return s->now_ms < *until_ms;
+}

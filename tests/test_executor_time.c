@@ -1,0 +1,373 @@
+/* The build job in time: limits, graces, cancels, heartbeats, and what it waits for. */
+#include "test_executor_fixture.h"
+
+static void a_build_that_takes_too_long_is_ended(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    start_with("f", "a", true, 60);
+    finish();
+    assert_err("nix build timed out after 60 s: /bin/nix ");
+    assert_in_range(sim.now_ms, 60000, 60200);
+    assert_null(strstr(sim.trace, "kill "));
+}
+
+static void the_time_is_the_requests_else_the_configurations_else_the_wires(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    config.timeout_secs = 7;
+    run();
+    assert_err("nix build timed out after 7 s: ");
+    setup(state);
+    sim.build.run_ms = UINT64_MAX;
+    run();
+    assert_err("nix build timed out after 1800 s: ");
+}
+
+static void no_limit_and_limits_past_the_clock_never_end_a_build(void **state)
+{
+    static const uint64_t limits[] = {0, UINT64_MAX, UINT64_MAX / 1000};
+    for (size_t i = 0; i < 3; i++) {
+        setup(state);
+        sim.build.run_ms = 100 * 86400 * 1000ull / 1000; /* long enough, in coarse steps */
+        start_with("f", "a", true, limits[i]);
+        finish();
+        assert_ok();
+    }
+}
+
+static void one_that_ignores_sigterm_is_killed_after_the_grace(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    sim.build.ignores_term = true;
+    start_with("f", "a", true, 1);
+    finish();
+    assert_err("nix build timed out after 1 s: ");
+    assert_in_range(sim.now_ms, 1000 + MVM_TERM_GRACE_MS, 1200 + MVM_TERM_GRACE_MS);
+    assert_non_null(strstr(sim.trace, "kill "));
+}
+
+static void a_grandchild_that_holds_the_pipe_does_not_hang_the_job(void **state)
+{
+    (void)state;
+    sim.build.leaves_child = true;
+    run();
+    assert_ok();
+    setup(state);
+    sim.build.leaves_child = sim.build.child_ignores_term = true;
+    run();
+    assert_ok();
+    assert_in_range(sim.now_ms, MVM_TERM_GRACE_MS, MVM_TERM_GRACE_MS + 300);
+}
+
+static void a_stranger_that_holds_the_pipe_is_waited_for_only_so_long(void **state)
+{
+    (void)state;
+    sim.build.stranger_holds_pipes = true;
+    run();
+    assert_ok();
+    assert_in_range(sim.now_ms, MVM_DRAIN_MS, MVM_DRAIN_MS + 300);
+    assert_non_null(strstr(log_text, "mvm: a stranger holds the build's output open"));
+}
+
+static void one_that_survives_sigkill_is_said_and_left(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    sim.build.ignores_term = sim.build.survives_kill = true;
+    start_with("f", "a", true, 1);
+    while (x.state != MVM_KILL) {
+        assert_true(turn());
+    }
+    while (x.state != MVM_DRAIN || x.pending != MVM_PENDING_NONE) {
+        assert_true(turn());
+    }
+    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    assert_false(mvm_executor_wants_exit(&x));
+    finish();
+    assert_begins(answer, "nix build timed out after 1 s: ");
+    assert_string_equal(mvm_sim_left_over(&sim), "a process");
+    assert_non_null(strstr(log_text, "mvm: processes of the build survive SIGKILL"));
+}
+
+static void a_line_nobody_takes_does_not_stop_the_clock(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    sim.build.ignores_term = true;
+    start_with("f", "a", true, 1);
+    enum mvm_executor_event event = MVM_EXECUTOR_AGAIN;
+    while ((event = mvm_executor_step(&x, sim.now_ms)) != MVM_EXECUTOR_LOG) {
+        assert_int_not_equal(event, MVM_EXECUTOR_OK);
+    }
+    assert_true(mvm_executor_deadline(&x) == 1000);
+    assert_false(mvm_executor_wants(&x, MVM_STDERR));
+    sim.now_ms = 1000;
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
+    assert_int_equal(x.state, MVM_TERM);
+    assert_true(mvm_executor_ending(&x));
+    assert_true(mvm_executor_deadline(&x) == 1000 + MVM_TERM_GRACE_MS);
+    sim.now_ms += MVM_TERM_GRACE_MS;
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
+    assert_int_equal(x.state, MVM_KILL);
+    finish();
+    assert_err("nix build timed out after 1 s: ");
+}
+
+/* Steps until `state`, taking lines, without turning the clock. */
+static void step_to(enum mvm_executor_state wanted)
+{
+    for (unsigned i = 0; x.state != wanted; i++) {
+        assert_in_range(i, 0, 1000);
+        if (mvm_executor_step(&x, sim.now_ms) == MVM_EXECUTOR_LOG) {
+            take_log();
+        }
+    }
+}
+
+static void an_idle_executor_waits_for_nothing(void **state)
+{
+    (void)state;
+    mvm_executor_cancel(&x);
+    assert_true(mvm_executor_idle(&x));
+    assert_int_equal(mvm_executor_step(&x, 5), MVM_EXECUTOR_WAIT);
+    assert_true(mvm_executor_deadline(&x) == UINT64_MAX);
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_exit(&x));
+    assert_int_equal(sim.calls, 0);
+}
+
+static void it_says_what_it_waits_for(void **state)
+{
+    (void)state;
+    sim.build.run_ms = 1000;
+    sim.build.leaves_child = sim.build.child_ignores_term = true;
+    start();
+    assert_false(mvm_executor_wants_exit(&x));
+    step_to(MVM_RUN);
+    assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_LOG); /* the path */
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_exit(&x));
+    take_log();
+    assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_WAIT);
+    assert_true(mvm_executor_wants(&x, MVM_STDOUT) && mvm_executor_wants(&x, MVM_STDERR));
+    assert_true(mvm_executor_wants_exit(&x));
+    sim.now_ms = 1000;
+    step_to(MVM_TERM); /* a child is left */
+    assert_false(mvm_executor_wants_exit(&x));
+    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    finish();
+    assert_ok();
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT));
+}
+
+static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
+{
+    (void)state;
+    sim.build.stranger_holds_pipes = true;
+    start();
+    step_to(MVM_DRAIN);
+    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    assert_false(mvm_executor_wants_exit(&x));
+    sim.now_ms += MVM_DRAIN_MS;
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* "a stranger …" */
+    mvm_executor_logged(&x, sim.now_ms);
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants(&x, MVM_STDERR));
+    finish();
+    assert_ok();
+}
+
+static void a_cancel_wants_a_step_at_once(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    start();
+    step_to(MVM_RUN);
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
+    assert_true(mvm_executor_deadline(&x) == 1800000);
+    mvm_executor_cancel(&x);
+    assert_true(mvm_executor_deadline(&x) == 0); /* with a line that nobody takes … */
+    take_log();
+    while (mvm_executor_step(&x, sim.now_ms) == MVM_EXECUTOR_LOG) {
+        take_log();
+    }
+    finish();
+    assert_err("build cancelled: ");
+    setup(state);
+    sim.build.run_ms = UINT64_MAX;
+    sim.build.out = sim.build.err = NULL;
+    start();
+    step_to(MVM_RUN);
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_WAIT);
+    mvm_executor_cancel(&x);
+    assert_true(mvm_executor_deadline(&x) == 0); /* … and without */
+    finish();
+    assert_err("build cancelled: ");
+}
+
+static void a_version_that_never_comes_can_be_cancelled_and_timed_out(void **state)
+{
+    for (int cancel = 0; cancel <= 1; cancel++) {
+        setup(state);
+        config.heartbeat_ms = 200;
+        sim.version.run_ms = UINT64_MAX;
+        start_with("f", "a", true, 3);
+        step_to(MVM_PROBE);
+        sim.now_ms = 1000;
+        assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* a heartbeat */
+        assert_true(mvm_executor_deadline(&x) == 3000);
+        if (cancel) {
+            mvm_executor_cancel(&x);
+        }
+        finish();
+        assert_err(cancel ? "build cancelled: /bin/nix --version"
+                          : "nix build timed out after 3 s: /bin/nix --version");
+    }
+}
+
+static void a_stranger_that_holds_the_versions_pipe_is_not_worth_a_word(void **state)
+{
+    (void)state;
+    sim.version.stranger_holds_pipes = true;
+    run();
+    assert_ok();
+    assert_null(strstr(log_text, "stranger"));
+}
+
+/* More than a pipe can hold comes after the build has ended: it is a stranger's, and without end.
+ */
+static void a_stranger_that_floods_the_pipe_is_read_only_so_long(void **state)
+{
+    static char line[4097];
+    memset(line, 'f', 4095);
+    line[4095] = '\n';
+    for (int cancel = 0; cancel <= 1; cancel++) {
+        setup(state);
+        sim.build.err = line;
+        sim.build.err_repeats = SIZE_MAX / sizeof line;
+        sim.build.stranger_holds_pipes = true;
+        sim.build.run_ms = cancel ? UINT64_MAX : 0;
+        sim.build.ignores_term = true;
+        start_with("f", "a", true, 0);
+        step_to(MVM_RUN);
+        if (cancel) {
+            mvm_executor_cancel(&x);
+        }
+        for (unsigned turns = 0; turn(); turns++) {
+            sim.now_ms += 10; /* a line every ten milliseconds is taken */
+            assert_in_range(turns, 0, 20000);
+        }
+        assert_err(cancel ? "build cancelled: "
+                          : "failed to copy artifacts: build.log: write: no space");
+        assert_in_range(log_lines, MVM_DRAIN_MAX / 4096, MVM_DRAIN_MAX / 4096 + 1000);
+    }
+}
+
+static void while_a_line_waits_those_who_were_killed_lose_no_time(void **state)
+{
+    (void)state;
+    sim.build.run_ms = UINT64_MAX;
+    sim.build.ignores_term = true;
+    start_with("f", "a", true, 1);
+    while (mvm_executor_step(&x, sim.now_ms) != MVM_EXECUTOR_LOG) {
+    }
+    sim.now_ms = 1000;
+    mvm_executor_step(&x, sim.now_ms);
+    sim.fail_at = sim.calls + 1; /* the first SIGKILL */
+    sim.now_ms += MVM_TERM_GRACE_MS;
+    mvm_executor_step(&x, sim.now_ms);
+    assert_int_equal(x.state, MVM_KILL);
+    assert_true(sim.failed);
+    sim.now_ms += 10 * MVM_KILL_PATIENCE_MS;
+    finish();
+    assert_err("nix build timed out after 1 s: ");
+    assert_null(strstr(log_text, "survive"));
+}
+
+static void silence_is_broken_by_empty_lines(void **state)
+{
+    (void)state;
+    config.heartbeat_ms = 10000;
+    sim.build.err = NULL;
+    sim.build.out = NULL;
+    sim.build.run_ms = 35000;
+    run();
+    assert_int_equal(log_lines, 3);
+    assert_string_equal(log_text, "\n\n\n");
+    assert_holds("/build-out/build.log", "");
+}
+
+/* A host whose read time-out is the build's own hears twice within it. */
+static void a_short_time_out_has_its_heartbeats_closer(void **state)
+{
+    (void)state;
+    config.heartbeat_ms = 10000;
+    sim.build.err = NULL;
+    sim.build.out = NULL;
+    sim.build.run_ms = 4500;
+    start_with("path:/f", "a", true, 5);
+    finish();
+    assert_string_equal(log_text, "\n"); /* at 2500 ms */
+
+    setup(state);
+    config.heartbeat_ms = 10000;
+    sim.build.err = NULL;
+    sim.build.out = NULL;
+    sim.build.run_ms = 9000;
+    start_with("path:/f", "a", true, 20); /* its half is the heartbeat: as without */
+    finish();
+    assert_string_equal(log_text, "");
+}
+
+static void a_cancelled_job_ends_cleanly_whenever_it_comes(void **state)
+{
+    bool done = false;
+    for (unsigned turns = 0; !done; turns++) {
+        setup(state);
+        put_old_set();
+        sim.build.run_ms = 300;
+        start();
+        for (unsigned i = 0; i < turns && !done; i++) {
+            done = !turn();
+        }
+        mvm_executor_cancel(&x);
+        if (!done) {
+            finish();
+        }
+        assert_null(mvm_sim_left_over(&sim));
+        assert_false(sim.out.mounted);
+        if (answered_ok) {
+            assert_holds("/build-out/vmlinux", "new kernel");
+        } else {
+            assert_begins(answer, "build cancelled");
+            assert_old_set();
+        }
+    }
+    assert_ok();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_build_that_takes_too_long_is_ended),
+        T(the_time_is_the_requests_else_the_configurations_else_the_wires),
+        T(no_limit_and_limits_past_the_clock_never_end_a_build),
+        T(one_that_ignores_sigterm_is_killed_after_the_grace),
+        T(a_grandchild_that_holds_the_pipe_does_not_hang_the_job),
+        T(a_stranger_that_holds_the_pipe_is_waited_for_only_so_long),
+        T(one_that_survives_sigkill_is_said_and_left),
+        T(a_line_nobody_takes_does_not_stop_the_clock),
+        T(an_idle_executor_waits_for_nothing),
+        T(it_says_what_it_waits_for),
+        T(a_pipe_that_has_ended_is_wanted_no_more),
+        T(a_cancel_wants_a_step_at_once),
+        T(a_version_that_never_comes_can_be_cancelled_and_timed_out),
+        T(a_stranger_that_holds_the_versions_pipe_is_not_worth_a_word),
+        T(a_stranger_that_floods_the_pipe_is_read_only_so_long),
+        T(while_a_line_waits_those_who_were_killed_lose_no_time),
+        T(silence_is_broken_by_empty_lines),
+        T(a_short_time_out_has_its_heartbeats_closer),
+        T(a_cancelled_job_ends_cleanly_whenever_it_comes),
+    };
+    return cmocka_run_group_tests_name("the executor in time", tests, NULL, NULL);
+}
