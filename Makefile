@@ -317,9 +317,9 @@ power-cuts: ## kill the machine after Ok, 50 times, and in staging, 100 times: s
 	@$(MAKE) --no-print-directory all static-programs
 	@BUILD=$(BUILD) scripts/power-cuts
 
-cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, emulated; sizes
+cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, the agent's on aarch64, emulated; sizes
 	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
-	    libc6-dev-s390x-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+	    libc6-dev-s390x-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static libcmocka-dev nanopb
 	@BUILD=$(BUILD) scripts/cross
 
 coverage: ## lines and branches that the unit tests reach, by file
@@ -454,7 +454,7 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z/-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 27
+	@sed -n 's/^\([a-z0-9/-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 27
 	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, LIBDIR, DESTDIR are honoured; V=1 shows commands.'
 
 -include $(wildcard $(patsubst %.o,%.d,$(call objects,$(MODULES))))

@@ -4,10 +4,11 @@
 #include "init_mounts.h"
 #include "log.h"
 #include "modules.h"
-#include "posix_internal.h"
+#include "small_files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
@@ -79,7 +80,8 @@ static void set_path(void)
                          "/run/current-system/sw/bin";
     static char *table[ENV_MAX + 2];
     size_t len = 0;
-    if (mvm_posix_variable("PATH") != NULL) {
+    const char *set = getenv("PATH");
+    if (set != NULL && set[0] != '\0') {
         return;
     }
     table[len++] = path;

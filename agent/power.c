@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "power.h"
 #include "log.h"
-#include "posix_internal.h"
+#include "small_files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

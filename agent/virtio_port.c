@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "virtio_port.h"
 #include "mvm_text.h"
-#include "posix_internal.h"
+#include "small_files.h"
 #include <fcntl.h>
 #include <string.h>
 
