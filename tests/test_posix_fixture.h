@@ -46,7 +46,12 @@ static inline void make_place(struct place *place)
 /* A path in it; two slots, each good until it is used again. */
 static inline const char *in_place(struct place *place, int slot, const char *name)
 {
-    snprintf(place->path[slot], sizeof place->path[slot], "%s/%s", place->dir, name);
+    struct mvm_writer w;
+    mvm_writer_init(&w, place->path[slot], sizeof place->path[slot]);
+    mvm_writer_add(&w, place->dir);
+    mvm_writer_add(&w, "/");
+    mvm_writer_add(&w, name);
+    assert_false(w.cut);
     return place->path[slot];
 }
 
