@@ -181,12 +181,10 @@ void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
 size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap)
 {
     struct room room = {out, cap};
-    while (room.left > 0 && !mvm_encoder_idle(e)) {
-        const struct mvm_step *step = &mvm_steps[e->step];
-        if (!put_step(e, step, &room)) {
-            break;
-        }
-        begin_step(e, step->then == MVM_THEN_END ? IDLE : e->step + 1u);
+    unsigned at = e->step;
+    while (room.left > 0 && at != IDLE && put_step(e, &mvm_steps[at], &room)) {
+        at = mvm_steps[at].then == MVM_THEN_END ? IDLE : at + 1;
+        begin_step(e, at);
     }
     return cap - room.left;
 }
