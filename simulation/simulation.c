@@ -136,6 +136,8 @@ static void make_trouble(void)
 static void make_delays(void)
 {
     w.restless = chance_one_in(&w.chance, 2);
+    w.sim.late_ms = 0;
+    w.sim.whims = 0;
     if (chance_one_in(&w.chance, 2)) {
         w.sim.late_ms = 1 + chance_below(&w.chance, w.kind ? 20 : 2000);
         w.sim.whims = chance_below(&w.chance, 65536);
@@ -416,6 +418,7 @@ static const char *one_more(void)
     w.sim.capacity = 0;
     w.sim.out = (struct mvm_sim_disk){.mounted = w.sim.out.mounted};
     w.sim.in = (struct mvm_sim_disk){.mounted = w.sim.in.mounted};
+    make_delays();
     make_build();
     for (int i = 0; i < ARTIFACTS; i++) {
         mvm_sim_put(&w.sim, artifacts[i].source, artifacts[i].new);
