@@ -237,7 +237,7 @@ $(BUILD)/bench/codec: $(BUILD)/bench/codec.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
 
-$(BUILD)/bench/agent $(BUILD)/bench/nix: $(BUILD)/bench/%: $(BUILD)/bench/%.o
+$(addprefix $(BUILD)/bench/,agent stage growth nix): $(BUILD)/bench/%: $(BUILD)/bench/%.o
 	$(call say,LINK $@)
 	$(link)
 
@@ -281,7 +281,7 @@ $(BUILD)/bench/cargo/release/bench-%: bench/peers/%/src/main.rs bench/peers/%/Ca
 	@touch $@
 
 .PHONY: bench-programs
-bench-programs: $(addprefix $(BUILD)/bench/,codec agent nix echo static-agent nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent)
+bench-programs: $(addprefix $(BUILD)/bench/,codec agent stage growth nix echo static-agent nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent)
 
 .SECONDARY:
 
@@ -359,7 +359,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
 
 bench: ## measure against what else people would use; writes docs/benchmarks
 	@scripts/need gcc libc6-dev binutils g++ cargo librust-serde-json-dev librust-serde-derive-dev libcjson-dev \
-	    libjansson-dev rapidjson-dev libsimdjson-dev nanopb musl-tools strace
+	    libjansson-dev rapidjson-dev libsimdjson-dev nanopb musl-tools strace qemu-guest-agent btrfs-progs mount
 	@$(MAKE) --no-print-directory bench-programs
 	@BUILD=$(BUILD) NANOPB_DIR=$(NANOPB_DIR) CC=$(CC) CXX=$(CXX) scripts/bench
 

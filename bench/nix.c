@@ -1,12 +1,15 @@
 /*
- * Stands in for nix: `nix build … FLAKE#N` prints N lines of 80 bytes, newline included, as fast as
- * its pipe takes them, and fails.
+ * Stands in for nix, and takes its orders from the attribute:
+ *     FLAKE#N      prints N lines of 80 bytes, newline included, as fast as its pipe takes them,
+ *                  and fails
+ *     FLAKE#NxLEN  the same with lines of LEN bytes
+ *     FLAKE#PATH   has built PATH, and says so
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE = 80, LINES = 800 };
+enum { LINE = 80, LONGEST = 65536, ROOM = 2 * LONGEST };
 
 static void put(int fd, const char *bytes, size_t len)
 {
@@ -20,28 +23,44 @@ static void put(int fd, const char *bytes, size_t len)
     }
 }
 
+/* As many lines as go into the room, some 64 KB of them, at a time. */
+static void print_lines(long left, size_t len)
+{
+    static const char text[LINE + 1] =
+        "[ 17/412] cc -O2 -Wall -Wextra -c -o build/src/libutil/hash.o src/libutil/hash. ";
+    static char lines[ROOM];
+    size_t many = len > LONGEST / 2 ? 1 : 64000 / len;
+    for (size_t i = 0; i < many * len; i++) {
+        lines[i] = (i + 1) % len == 0 ? '\n' : text[i % len % LINE];
+    }
+    for (; left > 0; left -= (long)many) {
+        put(STDERR_FILENO, lines, (left < (long)many ? (size_t)left : many) * len);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const char version[] = "nix (Nix) 2.18.1\n";
-    static const char line[LINE + 1] =
-        "[ 17/412] cc -O2 -Wall -Wextra -c -o build/src/libutil/hash.o src/libutil/hash.\n";
-    static char lines[LINE * LINES];
+    const char *order = "0";
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         put(STDOUT_FILENO, version, sizeof version - 1);
         return 0;
     }
-    long left = 0;
     for (int i = 1; i < argc; i++) {
         const char *hash = strchr(argv[i], '#');
-        if (hash != NULL) {
-            left = strtol(hash + 1, NULL, 10);
-        }
+        order = hash != NULL ? hash + 1 : order;
     }
-    for (size_t i = 0; i < LINES; i++) {
-        memcpy(lines + i * LINE, line, LINE);
+    if (order[0] == '/') {
+        put(STDOUT_FILENO, order, strlen(order));
+        put(STDOUT_FILENO, "\n", 1);
+        return 0;
     }
-    for (; left > 0; left -= LINES) {
-        put(STDERR_FILENO, lines, (size_t)(left < LINES ? left : LINES) * LINE);
+    char *end;
+    long lines = strtol(order, &end, 10);
+    long len = *end == 'x' ? strtol(end + 1, NULL, 10) : LINE;
+    if (len < 1 || len > LONGEST) {
+        return 2;
     }
+    print_lines(lines, (size_t)len);
     return 3;
 }
