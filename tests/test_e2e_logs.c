@@ -225,13 +225,15 @@ static void the_last_words_of_a_build_always_come(void **state)
 static void lines_come_as_they_are_printed(void **state)
 {
     (void)state;
-    assert_int_equal(mkfifo(e2e_path("nix.go"), 0600), 0);
-    struct e2e_conn *c = start_build("echo one; read -r _ <\"$0.go\"; echo two >&2; "
-                                     "read -r _ <\"$0.go\"");
+    /* One for each line: a reader that comes back sooner than the writer has gone finds an end. */
+    assert_int_equal(mkfifo(e2e_path("nix.first"), 0600), 0);
+    assert_int_equal(mkfifo(e2e_path("nix.second"), 0600), 0);
+    struct e2e_conn *c = start_build("echo one; read -r _ <\"$0.first\"; echo two >&2; "
+                                     "read -r _ <\"$0.second\"");
     e2e_await_line(c, "one");
-    e2e_write_text(e2e_path("nix.go"), "go\n");
+    e2e_write_text(e2e_path("nix.first"), "go\n");
     e2e_await_line(c, "two");
-    e2e_write_text(e2e_path("nix.go"), "go\n");
+    e2e_write_text(e2e_path("nix.second"), "go\n");
     e2e_assert_err(c, ENDED, E2E_PATIENCE_MS);
 }
 
