@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -63,12 +64,15 @@ static inline struct guest_address guest_at(const char *path)
     return a;
 }
 
-/* Waits for a program that has yet to make its socket, some seconds. */
+/* Waits for a program that has yet to make its socket, some seconds. Answers are not waited for
+ * longer than that either: a listener that outlives its agent gives no other sign. */
 static inline int guest_dial(const struct guest_address *a)
 {
     const struct sockaddr *name = (const struct sockaddr *)&a->name;
     int tries = a->listener < 0 ? 100000 : 1;
+    const struct timeval patience = {.tv_sec = 30};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     while (connect(fd, name, a->len) < 0) {
         if (--tries == 0) {
             guest_fail("connect");

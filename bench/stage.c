@@ -1,10 +1,10 @@
 /*
  * Measures how files get from the store to the output disk:
- *     stage NAME build STORE-PATH AGENT ARG…  by an agent: from its first Build to the Ok
- *     stage NAME pings STORE-PATH AGENT ARG…  pings meanwhile, 1 ms apart, on another connection
- *     stage NAME run PROGRAM ARG…             by a program and its children: from fork to exit
- * Prints `NAME WHAT NUMBER` lines: wall time, and CPU time of the agent or of the program with its
- * children.
+ *     stage NAME build STORE-PATH AGENT ARG…  by an agent: from its first Build to the answer; with
+ * 0 for the path a build that has nothing to stage stage NAME pings STORE-PATH AGENT ARG…  pings
+ * meanwhile, 1 ms apart, on another connection stage NAME run PROGRAM ARG…             by a program
+ * and its children: from fork to exit Prints `NAME WHAT NUMBER` lines: wall time, and CPU time of
+ * the agent or of the program with its children.
  */
 #define _GNU_SOURCE
 #include "guest.h"
@@ -21,7 +21,7 @@ static void print_times(const char *name, double wall_us, double cpu_us)
 static void build(int fd, const char *store_path)
 {
     guest_say_build(fd, store_path);
-    guest_hear(fd, "{\"Ok\"");
+    guest_hear(fd, strcmp(store_path, "0") == 0 ? "{\"Err\"" : "{\"Ok\"");
 }
 
 static void measure_build(const char *name, char **argv)
