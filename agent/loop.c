@@ -47,7 +47,7 @@ enum { BUILD_FDS = 3 };
 static int build_fd(const struct mvm_agent *a, int i)
 {
     return i < MVM_STREAMS ? mvm_posix_output_fd(&a->posix, (enum mvm_stream)i)
-                           : mvm_posix_exit_fd(&a->posix);
+                           : mvm_posix_child_fd(&a->posix);
 }
 
 /* The executor reads until nothing is left before it waits, so an edge says all there is to say. */
@@ -60,6 +60,33 @@ static int spawn(void *ctx, const char *const argv[])
             watch(a, build_fd(a, i), EPOLLIN, SOURCE_BUILD);
         }
     }
+    return r;
+}
+
+/* Watches who works on files from their beginning; the end closes the descriptor. */
+static void watch_work(struct mvm_agent *a, int before)
+{
+    int fd = mvm_posix_child_fd(&a->posix);
+    if (before < 0 && fd >= 0) {
+        watch(a, fd, EPOLLIN, SOURCE_BUILD);
+    }
+}
+
+static int64_t copy(void *ctx, int from, int to, uint32_t max)
+{
+    struct mvm_agent *a = ctx;
+    int before = mvm_posix_child_fd(&a->posix);
+    int64_t n = mvm_posix_port.copy(&a->posix, from, to, max);
+    watch_work(a, before);
+    return n;
+}
+
+static int sync_file(void *ctx, int handle)
+{
+    struct mvm_agent *a = ctx;
+    int before = mvm_posix_child_fd(&a->posix);
+    int r = mvm_posix_port.sync_file(&a->posix, handle);
+    watch_work(a, before);
     return r;
 }
 
@@ -411,8 +438,8 @@ static bool write_connections(struct mvm_agent *a)
 static uint64_t deadline(const struct mvm_agent *a)
 {
     uint64_t at = mvm_service_deadline(&a->service);
-    if (mvm_service_building(&a->service) && mvm_posix_exit_fd(&a->posix) < 0 &&
-        !a->options->posix.status_is_handed && mvm_executor_wants_exit(&a->executor)) {
+    if (mvm_service_building(&a->service) && mvm_posix_child_fd(&a->posix) < 0 &&
+        !a->options->posix.status_is_handed && mvm_executor_wants_child(&a->executor)) {
         at = sooner(at, a->now_ms + MVM_KILL_POLL_MS); /* no pidfd in this kernel */
     }
     for (size_t i = 0; i < a->options->listen_len && a->stop_ms == 0; i++) {
@@ -478,6 +505,8 @@ static bool init(struct mvm_agent *a, const struct mvm_options *options)
     a->port = mvm_posix_port;
     a->port.spawn = spawn;
     a->port.close_build = close_build;
+    a->port.copy = copy;
+    a->port.sync_file = sync_file;
     mvm_posix_init(&a->posix, &options->posix);
     mvm_executor_init(&a->executor, &a->port, a, &options->executor);
     mvm_service_init(&a->service, &a->executor, &options->service, a->clients, MVM_CLIENTS_MAX);

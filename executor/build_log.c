@@ -51,13 +51,14 @@ static void tell(struct mvm_executor *x)
     }
 }
 
-enum mvm_turn mvm_executor_logfile(struct mvm_executor *x)
+/* MVM_PORT_LATER, or 0: it lasts, or never will. */
+static int make_last(struct mvm_executor *x)
 {
-    mvm_executor_enter(x, MVM_RENAME);
-    if (x->log < 0) {
-        return MVM_TURN_ON;
+    int r = x->log_failed ? 0 : x->port->sync_file(x->ctx, x->log);
+    if (r == MVM_PORT_LATER) {
+        return r;
     }
-    if (!x->log_failed && x->port->sync_file(x->ctx, x->log) < 0) {
+    if (r < 0) {
         give_up(x);
     }
     if (x->port->close(x->ctx, x->log) < 0 && !x->log_failed) {
@@ -65,8 +66,18 @@ enum mvm_turn mvm_executor_logfile(struct mvm_executor *x)
     }
     x->log = -1;
     x->log_staged = true;
+    return 0;
+}
+
+enum mvm_turn mvm_executor_logfile(struct mvm_executor *x)
+{
+    if (x->log >= 0 && make_last(x) == MVM_PORT_LATER) {
+        x->wake_ms = UINT64_MAX;
+        return MVM_TURN_WAIT;
+    }
+    mvm_executor_enter(x, MVM_RENAME);
     if (x->log_failed) {
         tell(x);
     }
-    return MVM_TURN_YIELD;
+    return x->log_staged ? MVM_TURN_YIELD : MVM_TURN_ON;
 }

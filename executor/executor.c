@@ -193,9 +193,14 @@ bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream)
     return reads(x) && !x->output[stream].ended;
 }
 
-bool mvm_executor_wants_exit(const struct mvm_executor *x)
+static bool works_on_files(const struct mvm_executor *x)
 {
-    return reads(x) && !x->exited && x->state != MVM_DRAIN;
+    return x->pending == MVM_PENDING_NONE && (x->state == MVM_COPY || x->state == MVM_LOGFILE);
+}
+
+bool mvm_executor_wants_child(const struct mvm_executor *x)
+{
+    return (reads(x) && !x->exited && x->state != MVM_DRAIN) || works_on_files(x);
 }
 
 bool mvm_executor_ending(const struct mvm_executor *x)

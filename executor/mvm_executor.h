@@ -170,6 +170,7 @@ struct mvm_executor {
     uint64_t look_ms;     /* when the process is looked at though there is output */
     uint64_t wake_ms;     /* when the last WAIT wants a step */
     uint64_t logged_ms;   /* when the last line was taken */
+    uint64_t told_ms;     /* when the log was last told how far a copy is */
     uint64_t timeout_secs;
     uint32_t drained; /* bytes read in DRAIN */
     uint32_t looks;   /* left before KILL loses patience */
@@ -191,6 +192,7 @@ struct mvm_executor {
     bool log_staged;  /* the temporary build.log is durable */
     uint8_t artifact; /* index of the one being copied or renamed */
     uint8_t staged;   /* bit n: artifact n has a temporary file */
+    uint64_t copied;  /* bytes of that artifact */
     int from;         /* handles, -1: none */
     int to;
     int log;
@@ -242,8 +244,9 @@ uint64_t mvm_executor_deadline(const struct mvm_executor *x);
  * A level-triggered loop leaves the pipe out of its set then. */
 bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream);
 
-/* Likewise for the first process's exit. */
-bool mvm_executor_wants_exit(const struct mvm_executor *x);
+/* Likewise for what the port's child tells: the build's first process, that it has exited; whoever
+ * copies, how far it is. */
+bool mvm_executor_wants_child(const struct mvm_executor *x);
 
 /* Whether the build's own time is over (from TERM or DRAIN on): a client that takes nothing now
  * only holds up others. */

@@ -40,6 +40,10 @@ enum mvm_stream {
 /* read_output: the stream has ended. Not an error, and not the child's exit. */
 #define MVM_PORT_END (-100)
 
+/* copy, sync_file, close: being done; the same call again tells more. The loop learns from the port
+ * when to ask, as for output. Not an error. */
+#define MVM_PORT_LATER (-101)
+
 struct mvm_exit {
     bool signaled;
     int code; /* the exit status, 0 to 255, or the signal's number */
@@ -116,11 +120,16 @@ struct mvm_port {
 
     /* Moves up to max bytes from one file's position to the other's: > 0 how many bytes it went on
      * (a hole or a cloned extent counts whole, so this may exceed max); 0 at the end, the target
-     * then as long as the source. Holes stay holes. */
+     * then as long as the source. Holes stay holes. A port that has nobody else to do it moves a
+     * piece at each call; one that has says MVM_PORT_LATER while nothing is new. One copy or
+     * sync_file at a time. */
     int64_t (*copy)(void *ctx, int from, int to, uint32_t max);
 
-    int (*sync_file)(void *ctx, int handle); /* fdatasync(2). [blocks] */
-    int (*close)(void *ctx, int handle);     /* the handle is gone, also after an error */
+    int (*sync_file)(void *ctx, int handle); /* fdatasync(2); MVM_PORT_LATER, or [blocks] */
+
+    /* The handle is gone, also after an error. MVM_PORT_LATER: a copy or sync was going on, which
+     * ends now: not gone yet. */
+    int (*close)(void *ctx, int handle);
 
     /* Replaces `to`. NOT_FOUND, NOT_DIRECTORY, BUSY */
     int (*rename)(void *ctx, const char *from, const char *to);

@@ -147,6 +147,8 @@ static void begin_artifact(struct mvm_executor *x, const struct artifact *a)
         x->artifact++;
         return;
     }
+    x->copied = 0;
+    x->told_ms = x->now_ms;
     x->to = x->port->open_new(x->ctx, mvm_executor_temporary(x, 1, a->target));
     if (x->to < 0) {
         mvm_executor_fail_reason(x, failed_copy, a->target);
@@ -158,27 +160,62 @@ static void begin_artifact(struct mvm_executor *x, const struct artifact *a)
     }
 }
 
-static void close_handle(struct mvm_executor *x, int *handle)
+/* How far a copy is that takes its time. */
+static void tell_progress(struct mvm_executor *x, const struct artifact *a)
 {
-    if (*handle >= 0) {
-        x->port->close(x->ctx, *handle);
-        *handle = -1;
+    if (x->now_ms - x->told_ms < MVM_PROGRESS_MS) {
+        return;
     }
+    x->told_ms = x->now_ms;
+    struct mvm_writer w = mvm_executor_note(x);
+    mvm_writer_add(&w, "copying ");
+    mvm_writer_add(&w, a->target);
+    mvm_writer_add(&w, ": ");
+    mvm_writer_add_u64(&w, x->copied);
+    mvm_writer_add(&w, " bytes so far");
+    mvm_executor_noted(x, &w);
 }
 
-static void copy_slice(struct mvm_executor *x, const struct artifact *a)
+static enum mvm_turn wait_for_port(struct mvm_executor *x)
+{
+    x->wake_ms = UINT64_MAX;
+    return MVM_TURN_WAIT;
+}
+
+/* False: the port has to end first what it is doing with it. */
+static bool close_handle(struct mvm_executor *x, int *handle)
+{
+    if (*handle >= 0 && x->port->close(x->ctx, *handle) == MVM_PORT_LATER) {
+        return false;
+    }
+    *handle = -1;
+    return true;
+}
+
+static enum mvm_turn copy_slice(struct mvm_executor *x, const struct artifact *a)
 {
     int64_t n = x->port->copy(x->ctx, x->from, x->to, MVM_STAGE_SLICE);
+    if (n == MVM_PORT_LATER) {
+        return wait_for_port(x);
+    }
     if (n < 0) {
         mvm_executor_fail_reason(x, failed_copy, a->target);
     } else if (n == 0) {
         close_handle(x, &x->from);
+    } else {
+        x->copied += (uint64_t)n;
+        tell_progress(x, a);
     }
+    return MVM_TURN_YIELD;
 }
 
-static void finish_artifact(struct mvm_executor *x, const struct artifact *a)
+static enum mvm_turn finish_artifact(struct mvm_executor *x, const struct artifact *a)
 {
-    if (x->port->sync_file(x->ctx, x->to) < 0) {
+    int r = x->port->sync_file(x->ctx, x->to);
+    if (r == MVM_PORT_LATER) {
+        return wait_for_port(x);
+    }
+    if (r < 0) {
         mvm_executor_fail_reason(x, failed_copy, a->target);
     }
     int to = x->to;
@@ -187,29 +224,36 @@ static void finish_artifact(struct mvm_executor *x, const struct artifact *a)
         mvm_executor_fail_reason(x, failed_copy, a->target);
     }
     x->artifact++;
+    return MVM_TURN_YIELD;
+}
+
+static enum mvm_turn go_on(struct mvm_executor *x)
+{
+    const struct artifact *a = &artifacts[x->artifact];
+    if (x->from >= 0) {
+        return copy_slice(x, a);
+    }
+    if (x->to >= 0) {
+        return finish_artifact(x, a);
+    }
+    begin_artifact(x, a);
+    return MVM_TURN_YIELD;
 }
 
 enum mvm_turn mvm_executor_copy(struct mvm_executor *x)
 {
-    const struct artifact *a = &artifacts[x->artifact];
     if (x->cancelled) {
         mvm_executor_fail_cancelled(x);
-    } else if (x->from >= 0) {
-        copy_slice(x, a);
-    } else if (x->to >= 0) {
-        finish_artifact(x, a);
-    } else {
-        begin_artifact(x, a);
     }
-    if (x->failed) {
-        close_handle(x, &x->from);
-        close_handle(x, &x->to);
+    enum mvm_turn turn = x->failed ? MVM_TURN_YIELD : go_on(x);
+    if (x->failed && !(close_handle(x, &x->from) && close_handle(x, &x->to))) {
+        return wait_for_port(x);
     }
     if (x->failed || x->artifact == ARTIFACTS) {
         x->artifact = 0;
         mvm_executor_enter(x, MVM_LOGFILE);
     }
-    return MVM_TURN_YIELD;
+    return turn;
 }
 
 /* ---- RENAME ---- */

@@ -81,8 +81,8 @@
 #define MVM_NIX_OPTIONS_MAX 16
 #endif
 
-/* Bytes copied by one step of staging: a slice of some milliseconds on a slow disk, so that a
- * Ping is answered during a copy of any length. */
+/* Bytes of an artifact that are copied at a time, and that a client's Ping may have to wait for
+ * where the port has nobody to copy aside. */
 #ifndef MVM_STAGE_SLICE
 #define MVM_STAGE_SLICE (1u << 20)
 #endif
@@ -97,6 +97,12 @@
 /* Silence after which an empty Log line goes out: well under any host's read time-out. */
 #ifndef MVM_HEARTBEAT_MS
 #define MVM_HEARTBEAT_MS 10000
+#endif
+
+/* Between two Log lines that say how far a copy is; one that takes no longer than this says
+ * nothing. */
+#ifndef MVM_PROGRESS_MS
+#define MVM_PROGRESS_MS 2000
 #endif
 
 /* From SIGTERM to SIGKILL: nix wants a moment to end its builders and unlock its store. */

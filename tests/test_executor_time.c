@@ -85,7 +85,7 @@ static void one_that_survives_sigkill_is_said_and_left(void **state)
         assert_true(turn());
     }
     assert_true(mvm_executor_wants(&x, MVM_STDOUT));
-    assert_false(mvm_executor_wants_exit(&x));
+    assert_false(mvm_executor_wants_child(&x));
     finish();
     assert_begins(answer, "nix build timed out after 1 s: ");
     assert_string_equal(mvm_sim_left_over(&sim), "a process");
@@ -134,7 +134,7 @@ static void an_idle_executor_waits_for_nothing(void **state)
     assert_true(mvm_executor_idle(&x));
     assert_int_equal(mvm_executor_step(&x, 5), MVM_EXECUTOR_WAIT);
     assert_true(mvm_executor_deadline(&x) == UINT64_MAX);
-    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_exit(&x));
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_child(&x));
     assert_int_equal(sim.calls, 0);
 }
 
@@ -144,17 +144,17 @@ static void it_says_what_it_waits_for(void **state)
     sim.build.run_ms = 1000;
     sim.build.leaves_child = sim.build.child_ignores_term = true;
     start();
-    assert_false(mvm_executor_wants_exit(&x));
+    assert_false(mvm_executor_wants_child(&x));
     step_to(MVM_RUN);
     assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_LOG); /* the path */
-    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_exit(&x));
+    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_child(&x));
     take_log();
     assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_WAIT);
     assert_true(mvm_executor_wants(&x, MVM_STDOUT) && mvm_executor_wants(&x, MVM_STDERR));
-    assert_true(mvm_executor_wants_exit(&x));
+    assert_true(mvm_executor_wants_child(&x));
     sim.now_ms = 1000;
     step_to(MVM_TERM); /* a child is left */
-    assert_false(mvm_executor_wants_exit(&x));
+    assert_false(mvm_executor_wants_child(&x));
     assert_true(mvm_executor_wants(&x, MVM_STDOUT));
     finish();
     assert_ok();
@@ -168,7 +168,7 @@ static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
     start();
     step_to(MVM_DRAIN);
     assert_true(mvm_executor_wants(&x, MVM_STDOUT));
-    assert_false(mvm_executor_wants_exit(&x));
+    assert_false(mvm_executor_wants_child(&x));
     sim.now_ms += MVM_DRAIN_MS;
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* "a stranger …" */
     mvm_executor_logged(&x, sim.now_ms);

@@ -1,5 +1,6 @@
 /* Files and copies: what is opened and what is refused, and that a copy is its source. */
 #define _GNU_SOURCE
+#include "posix_internal.h"
 #include "test_posix_fixture.h"
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -99,7 +100,7 @@ static void a_new_file_takes_the_place_of_a_link_and_spares_its_target(void **st
     assert_true(handle >= 0);
     assert_int_equal(port->write(&posix, handle, (const uint8_t *)"abc", 3), 3);
     assert_int_equal(port->write(&posix, handle, (const uint8_t *)"de", 2), 2);
-    assert_int_equal(port->sync_file(&posix, handle), 0);
+    assert_int_equal(sync_whole(&posix, handle), 0);
     assert_int_equal(port->close(&posix, handle), 0);
     assert_int_equal(lstat(in_place(&place, 1, "new"), &st), 0);
     assert_true(S_ISREG(st.st_mode));
@@ -205,12 +206,12 @@ static int64_t copy_all(uint32_t max)
     assert_true(from >= 0 && to >= 0);
     int64_t sum = 0;
     int64_t n;
-    while ((n = port->copy(&posix, from, to, max)) > 0) {
+    while ((n = copy_more(&posix, from, to, max)) > 0) {
         sum += n;
     }
     assert_int_equal(n, 0);
-    assert_int_equal(port->copy(&posix, from, to, max), 0);
-    assert_int_equal(port->sync_file(&posix, to), 0);
+    assert_int_equal(copy_more(&posix, from, to, max), 0);
+    assert_int_equal(sync_whole(&posix, to), 0);
     assert_int_equal(port->close(&posix, from), 0);
     assert_int_equal(port->close(&posix, to), 0);
     return sum;
@@ -323,25 +324,27 @@ static void a_sparse_file_of_more_than_4_gib_takes_the_room_of_its_data(void **s
     assert_same_at(border + 2 * HOLE, 1);
 }
 
-/* Opens both files and does the first slice. */
-static void begin_copy(int *from, int *to)
-{
-    *from = port->open_read(&posix, in_place(&place, 0, "from"));
-    *to = port->open_new(&posix, in_place(&place, 1, "to"));
-    assert_int_equal(port->copy(&posix, *from, *to, SLICE), SLICE);
-}
+/* ---- by pieces, for what happens between them ---- */
 
-static int64_t end_copy(int from, int to)
+static int64_t copy_to_the_end(struct mvm_posix_work *w)
 {
+    struct stat st;
     int64_t n;
-    int rounds = 0;
-    while ((n = port->copy(&posix, from, to, SLICE)) > 0 && rounds < 1000) {
-        rounds++;
+    while ((n = mvm_posix_copy_piece(w)) > 0) {
     }
     assert_int_equal(n, 0);
-    struct stat st;
-    assert_int_equal(fstat(posix.handles[to].fd, &st), 0);
+    assert_int_equal(fstat(w->to, &st), 0);
+    close(w->to);
     return st.st_size;
+}
+
+static void begin_copy(struct mvm_posix_work *w, int from)
+{
+    int to = open(in_place(&place, 1, "to"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    *w = (struct mvm_posix_work){.from = from, .to = to, .max = SLICE};
+    assert_true(to >= 0);
+    assert_int_equal(lseek(from, 0, SEEK_SET), 0);
+    assert_int_equal(mvm_posix_copy_piece(w), SLICE);
 }
 
 static void a_source_that_shrinks_ends_the_copy_where_it_ends(void **state)
@@ -350,13 +353,12 @@ static void a_source_that_shrinks_ends_the_copy_where_it_ends(void **state)
     static const int64_t sizes[] = {2 * SLICE + 10, 1000};
     static const int64_t ends[] = {2 * SLICE + 10, SLICE};
     for (size_t i = 0; i < 2; i++) {
-        int from;
-        int to;
+        struct mvm_posix_work w;
         int fd = make_source("from");
         put_data(fd, 0, 8 * SLICE);
-        begin_copy(&from, &to);
+        begin_copy(&w, fd);
         assert_int_equal(ftruncate(fd, sizes[i]), 0);
-        assert_int_equal(end_copy(from, to), ends[i]);
+        assert_int_equal(copy_to_the_end(&w), ends[i]);
         close(fd);
     }
 }
@@ -364,13 +366,12 @@ static void a_source_that_shrinks_ends_the_copy_where_it_ends(void **state)
 static void a_source_that_grows_is_copied_as_it_was(void **state)
 {
     (void)state;
-    int from;
-    int to;
+    struct mvm_posix_work w;
     int fd = make_source("from");
     put_data(fd, 0, 3 * SLICE);
-    begin_copy(&from, &to);
+    begin_copy(&w, fd);
     put_data(fd, 3 * SLICE, 3 * SLICE);
-    assert_int_equal(end_copy(from, to), 3 * SLICE);
+    assert_int_equal(copy_to_the_end(&w), 3 * SLICE);
     close(fd);
 }
 
@@ -381,7 +382,7 @@ static void a_source_that_gives_less_than_it_says_ends_the_copy(void **state)
     int from = port->open_read(&posix, "/proc/self/stat");
     int to = port->open_new(&posix, in_place(&place, 1, "to"));
     assert_true(from >= 0 && to >= 0);
-    assert_int_equal(port->copy(&posix, from, to, SLICE), 0);
+    assert_int_equal(copy_more(&posix, from, to, SLICE), 0);
 }
 
 /* sysfs says 4096 bytes for every file, and has no sendfile(2) in some kernels. */
@@ -395,8 +396,8 @@ static void a_file_of_the_kernels_is_copied_as_long_as_it_is(void **state)
         SKIP_BECAUSE("this kernel has no %s", path);
     }
     int to = port->open_new(&posix, in_place(&place, 1, "to"));
-    assert_int_equal(port->copy(&posix, from, to, SLICE), 8);
-    assert_int_equal(port->copy(&posix, from, to, SLICE), 0);
+    assert_int_equal(copy_more(&posix, from, to, SLICE), 8);
+    assert_int_equal(copy_more(&posix, from, to, SLICE), 0);
     assert_int_equal(port->close(&posix, to), 0);
     int copy = port->open_read(&posix, in_place(&place, 1, "to"));
     assert_int_equal(port->read(&posix, copy, buf, sizeof buf), 8);

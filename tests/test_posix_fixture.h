@@ -74,6 +74,27 @@ static inline int run(const char *const argv[])
     return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
 }
 
+/* A copy's or a sync's next news, however long they take. */
+static inline int64_t copy_more(struct mvm_posix *posix, int from, int to, uint32_t max)
+{
+    int64_t n;
+    while ((n = port->copy(posix, from, to, max)) == MVM_PORT_LATER) {
+        struct pollfd fd = {mvm_posix_child_fd(posix), POLLIN, 0};
+        poll(&fd, 1, -1);
+    }
+    return n;
+}
+
+static inline int sync_whole(struct mvm_posix *posix, int handle)
+{
+    int r;
+    while ((r = port->sync_file(posix, handle)) == MVM_PORT_LATER) {
+        struct pollfd fd = {mvm_posix_child_fd(posix), POLLIN, 0};
+        poll(&fd, 1, -1);
+    }
+    return r;
+}
+
 static inline void remove_place(const struct place *place)
 {
     const char *const argv[] = {"rm", "-rf", "--one-file-system", place->dir, NULL};

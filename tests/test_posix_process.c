@@ -367,7 +367,7 @@ static struct mvm_exit await_exit(void)
     struct mvm_exit e = {false, -1};
     uint64_t until = clock_ms() + PATIENCE_MS;
     while (port->poll_exit(&posix, &e) == 0 && clock_ms() < until) {
-        struct pollfd fd = {mvm_posix_exit_fd(&posix), POLLIN, 0};
+        struct pollfd fd = {mvm_posix_child_fd(&posix), POLLIN, 0};
         poll(&fd, 1, 20);
     }
     assert_int_equal(port->poll_exit(&posix, &e), 1);
@@ -458,7 +458,7 @@ static void an_end_by_a_signal_is_told_as_such_at_every_call(void **state)
         assert_true(e.signaled);
         assert_int_equal(e.code, SIGKILL);
     }
-    assert_int_equal(mvm_posix_exit_fd(&posix), -1);
+    assert_int_equal(mvm_posix_child_fd(&posix), -1);
     kill_and_close();
     mvm_posix_fini(&posix);
 }
@@ -572,7 +572,7 @@ static void without_a_build_there_is_nothing_to_signal_or_to_close(void **state)
     assert_int_equal(port->remaining(&posix), 0);
     port->close_build(&posix);
     assert_int_equal(mvm_posix_output_fd(&posix, MVM_STDOUT), -1);
-    assert_int_equal(mvm_posix_exit_fd(&posix), -1);
+    assert_int_equal(mvm_posix_child_fd(&posix), -1);
     mvm_posix_fini(&posix);
 }
 
@@ -731,7 +731,7 @@ static void a_handed_status_is_taken_for_the_first_process_alone(void **state)
     use(&handed);
     spawn_role("print", NULL);
     pid_t pid = posix.pid;
-    assert_int_equal(mvm_posix_exit_fd(&posix), -1);
+    assert_int_equal(mvm_posix_child_fd(&posix), -1);
     assert_int_equal(waitpid(-1, &status, 0), pid);
     assert_int_equal(port->poll_exit(&posix, &e), 0);
     assert_false(mvm_posix_child_exited(&posix, pid + 1, 0));

@@ -41,13 +41,13 @@ static void wait_for_events(short client_in, short client_out)
 {
     bool out_wanted = mvm_executor_wants(&executor, MVM_STDOUT);
     bool err_wanted = mvm_executor_wants(&executor, MVM_STDERR);
-    bool exit_wanted = mvm_executor_wants_exit(&executor);
+    bool exit_wanted = mvm_executor_wants_child(&executor);
     struct pollfd fds[] = {
         {client_in != 0 ? STDIN_FILENO : -1, client_in, 0},
         {client_out != 0 ? STDOUT_FILENO : -1, client_out, 0},
         {out_wanted ? mvm_posix_output_fd(&posix, MVM_STDOUT) : -1, POLLIN, 0},
         {err_wanted ? mvm_posix_output_fd(&posix, MVM_STDERR) : -1, POLLIN, 0},
-        {exit_wanted ? mvm_posix_exit_fd(&posix) : -1, POLLIN, 0},
+        {exit_wanted ? mvm_posix_child_fd(&posix) : -1, POLLIN, 0},
     };
     uint64_t now = now_ms();
     uint64_t at = mvm_service_deadline(&service);

@@ -1,8 +1,6 @@
 /*
- * Copies in slices: a reflink of the whole where both files are on a file system that can do it;
- * else one run of data after the other by sendfile(2), and holes left out. Each slice is sent on
- * its way to the disk at once and waited for some slices later: the loop is never held up by more
- * than the disk is behind, and the sync at the end finds little left to do.
+ * Copies by pieces: a reflink of the whole where both files are on a file system that can do it;
+ * else one run of data after the other by sendfile(2), and holes left out. And making them last.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -18,22 +16,18 @@
 #define FICLONE _IOW(0x94, 9, int)
 #endif
 
-/* Bytes on their way to the disk at a time. */
-enum { WINDOW = 8 << 20 };
-
 enum { BUFFER = 16384 };
-
-struct copy {
-    struct mvm_posix *p;
-    const struct mvm_posix_handle *from;
-    struct mvm_posix_handle *to;
-    int64_t at;  /* position in the source */
-    int64_t put; /* position in the target */
-};
 
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+static int64_t fail(struct mvm_posix_work *w, const char *call)
+{
+    w->call = call;
+    w->err = errno;
+    return -1;
 }
 
 /* ---- how bytes get across ---- */
@@ -52,23 +46,23 @@ static int write_all(int fd, const char *bytes, ssize_t len)
     return 0;
 }
 
-static int64_t through_buffer(const struct copy *c, int64_t len)
+static int64_t through_buffer(struct mvm_posix_work *w, int64_t len)
 {
     char buf[BUFFER];
     int64_t done = 0;
     while (done < len) {
-        ssize_t n = read(c->from->fd, buf, (size_t)least(len - done, BUFFER));
+        ssize_t n = read(w->from, buf, (size_t)least(len - done, BUFFER));
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n < 0) {
-            return mvm_posix_fail(c->p, "read", errno);
+            return fail(w, "read");
         }
         if (n == 0) {
             break;
         }
-        if (write_all(c->to->fd, buf, n) < 0) {
-            return mvm_posix_fail(c->p, "write", errno);
+        if (write_all(w->to, buf, n) < 0) {
+            return fail(w, "write");
         }
         done += n;
     }
@@ -76,62 +70,52 @@ static int64_t through_buffer(const struct copy *c, int64_t len)
 }
 
 /* > 0 bytes moved; 0: the source has none there any more. */
-static int64_t move(const struct copy *c, int64_t len)
+static int64_t move(struct mvm_posix_work *w, int64_t len)
 {
     ssize_t n;
     do {
-        n = sendfile(c->to->fd, c->from->fd, NULL, (size_t)len);
+        n = sendfile(w->to, w->from, NULL, (size_t)len);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
-        return through_buffer(c, len);
+        return through_buffer(w, len);
     }
-    return n < 0 ? mvm_posix_fail(c->p, "sendfile", errno) : n;
+    return n < 0 ? fail(w, "sendfile") : n;
 }
 
-/* ---- write-back ---- */
-
-/* 0 where the file system cannot be asked for it: then the sync at the end takes longer. */
-static int sync_range(const struct copy *c, int64_t from, int64_t to, unsigned flags)
+/* Sends a piece on its way to the disk, so that the disk works meanwhile and the sync at the end
+ * finds little left to do. A file system that cannot be asked for that loses nothing but time. */
+static int64_t write_back(struct mvm_posix_work *w, int64_t at, int64_t len)
 {
-    if (sync_file_range(c->to->fd, from, to - from, flags) == 0 || errno == ENOSYS ||
+    if (sync_file_range(w->to, at, len, SYNC_FILE_RANGE_WRITE) == 0 || errno == ENOSYS ||
         errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP || errno == EINTR) {
-        return 0;
+        return len;
     }
     /* Said here or never: the kernel reports an error once for each open file. */
-    return mvm_posix_fail(c->p, "sync_file_range", errno);
+    return fail(w, "sync_file_range");
 }
 
-static int write_back(const struct copy *c)
-{
-    struct mvm_posix_handle *to = c->to;
-    int r = sync_range(c, to->started, c->put, SYNC_FILE_RANGE_WRITE);
-    to->started = c->put;
-    int64_t due = c->put - WINDOW;
-    if (r == 0 && due > to->waited) {
-        r = sync_range(c, to->waited, due,
-                       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                           SYNC_FILE_RANGE_WAIT_AFTER);
-        to->waited = due;
-    }
-    return r;
-}
+/* ---- the pieces of a copy ---- */
 
-/* ---- the steps of a copy ---- */
+struct copy {
+    struct mvm_posix_work *w;
+    int64_t at;  /* position in the source */
+    int64_t put; /* position in the target */
+};
 
 /* Makes the target share the source's blocks. False: that cannot be. */
 static bool clone_whole(const struct copy *c)
 {
     struct stat st;
-    return c->at == 0 && c->put == 0 && c->to->end > 0 && fstat(c->to->fd, &st) == 0 &&
-           st.st_size == 0 && ioctl(c->to->fd, FICLONE, c->from->fd) == 0;
+    return c->at == 0 && c->put == 0 && c->w->end > 0 && fstat(c->w->to, &st) == 0 &&
+           st.st_size == 0 && ioctl(c->w->to, FICLONE, c->w->from) == 0;
 }
 
 /* Moves both positions on over what needs no copying. */
 static int64_t skip(const struct copy *c, int64_t len)
 {
-    if (lseek(c->from->fd, c->at + len, SEEK_SET) < 0 ||
-        lseek(c->to->fd, c->put + len, SEEK_SET) < 0) {
-        return mvm_posix_fail(c->p, "lseek", errno);
+    if (lseek(c->w->from, c->at + len, SEEK_SET) < 0 ||
+        lseek(c->w->to, c->put + len, SEEK_SET) < 0) {
+        return fail(c->w, "lseek");
     }
     return len;
 }
@@ -140,64 +124,58 @@ static int64_t skip(const struct copy *c, int64_t len)
 static int64_t end_at_source(const struct copy *c)
 {
     struct stat st;
-    if (fstat(c->to->fd, &st) < 0) {
-        return mvm_posix_fail(c->p, "stat", errno);
+    if (fstat(c->w->to, &st) < 0) {
+        return fail(c->w, "stat");
     }
-    if (st.st_size < c->put && ftruncate(c->to->fd, c->put) < 0) {
-        return mvm_posix_fail(c->p, "ftruncate", errno);
-    }
-    c->to->begun = false;
-    return 0;
+    return st.st_size < c->put && ftruncate(c->w->to, c->put) < 0 ? fail(c->w, "ftruncate") : 0;
 }
 
 static int64_t copy_data(const struct copy *c, int64_t len)
 {
-    int64_t n = lseek(c->from->fd, c->at, SEEK_SET) < 0 ? mvm_posix_fail(c->p, "lseek", errno)
-                                                        : move(c, len);
+    int64_t n = lseek(c->w->from, c->at, SEEK_SET) < 0 ? fail(c->w, "lseek") : move(c->w, len);
     if (n == 0) {
         return end_at_source(c);
     }
-    struct copy behind = *c;
-    behind.put += n > 0 ? n : 0;
-    return n > 0 && write_back(&behind) < 0 ? MVM_PORT_FAILED : n;
+    return n > 0 ? write_back(c->w, c->put, n) : n;
 }
 
 /* The next run of data or hole. A file system that knows no holes has data all the way. */
-static int64_t step(const struct copy *c, int64_t end, uint32_t max)
+static int64_t step(const struct copy *c, int64_t end)
 {
-    int64_t data = lseek(c->from->fd, c->at, SEEK_DATA);
+    int64_t data = lseek(c->w->from, c->at, SEEK_DATA);
     if (data < 0) {
         data = errno == ENXIO ? end : c->at;
     }
     if (data > c->at) {
         return skip(c, least(data, end) - c->at);
     }
-    int64_t hole = lseek(c->from->fd, c->at, SEEK_HOLE);
-    int64_t len = least(hole > c->at ? least(hole, end) - c->at : end - c->at, max);
-    return copy_data(c, len);
+    int64_t hole = lseek(c->w->from, c->at, SEEK_HOLE);
+    int64_t len = hole > c->at ? least(hole, end) - c->at : end - c->at;
+    return copy_data(c, least(len, c->w->max));
 }
 
-int64_t mvm_posix_copy(void *ctx, int from, int to, uint32_t max)
+int64_t mvm_posix_copy_piece(struct mvm_posix_work *w)
 {
-    struct mvm_posix *p = ctx;
-    struct copy c = {p, mvm_posix_handle(p, from), mvm_posix_handle(p, to), 0, 0};
     struct stat st;
-    if (c.from == NULL || c.to == NULL) {
-        return MVM_PORT_FAILED;
+    struct copy c = {w, lseek(w->from, 0, SEEK_CUR), lseek(w->to, 0, SEEK_CUR)};
+    if (c.at < 0 || c.put < 0 || fstat(w->from, &st) < 0) {
+        return fail(w, "lseek");
     }
-    c.at = lseek(c.from->fd, 0, SEEK_CUR);
-    c.put = lseek(c.to->fd, 0, SEEK_CUR);
-    if (c.at < 0 || c.put < 0 || fstat(c.from->fd, &st) < 0) {
-        return mvm_posix_fail(p, "lseek", errno);
-    }
-    if (!c.to->begun) {
-        c.to->begun = true;
-        c.to->end = st.st_size;
+    if (!w->begun) {
+        w->begun = true;
+        w->end = st.st_size;
         if (clone_whole(&c)) {
-            return skip(&c, c.to->end);
+            return skip(&c, w->end);
         }
     }
     /* A source that grows is copied as it was at the beginning, one that shrinks as it is. */
-    int64_t end = least(c.to->end, st.st_size);
-    return c.at < end ? step(&c, end, max) : end_at_source(&c);
+    int64_t end = least(w->end, st.st_size);
+    return c.at < end ? step(&c, end) : end_at_source(&c);
+}
+
+/* fdatasync(2) leaves out nothing that is needed to read the file back: its size and where its
+ * bytes are belong to it. */
+int64_t mvm_posix_sync_piece(struct mvm_posix_work *w)
+{
+    return fdatasync(w->to) < 0 ? fail(w, "fdatasync") : 0;
 }

@@ -1,4 +1,4 @@
-/* Files by handles: opening, reading, writing, and making what was written last. */
+/* Files by handles and by names; copies and syncs of files are in aside.c. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
@@ -7,19 +7,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct mvm_posix_handle *mvm_posix_handle(struct mvm_posix *p, int handle)
+int mvm_posix_handle(struct mvm_posix *p, int handle)
 {
-    if (handle < 0 || handle >= MVM_POSIX_HANDLES || p->handles[handle].fd < 0) {
+    if (handle < 0 || handle >= MVM_POSIX_HANDLES || p->handles[handle] < 0) {
         mvm_posix_fail(p, "handle", EBADF);
-        return NULL;
+        return -1;
     }
-    return &p->handles[handle];
+    return p->handles[handle];
 }
 
 static int free_handle(const struct mvm_posix *p)
 {
     for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
-        if (p->handles[i].fd < 0) {
+        if (p->handles[i] < 0) {
             return i;
         }
     }
@@ -34,7 +34,7 @@ static int keep(struct mvm_posix *p, int fd)
         close(fd);
         return mvm_posix_fail_text(p, "open", "too many open handles");
     }
-    p->handles[handle] = (struct mvm_posix_handle){.fd = fd};
+    p->handles[handle] = fd;
     return handle;
 }
 
@@ -89,13 +89,13 @@ int mvm_posix_open_new(void *ctx, const char *path)
 int mvm_posix_read(void *ctx, int handle, uint8_t *buf, size_t cap)
 {
     struct mvm_posix *p = ctx;
-    const struct mvm_posix_handle *h = mvm_posix_handle(p, handle);
-    if (h == NULL) {
+    int fd = mvm_posix_handle(p, handle);
+    if (fd < 0) {
         return MVM_PORT_FAILED;
     }
     ssize_t n;
     do {
-        n = read(h->fd, buf, cap);
+        n = read(fd, buf, cap);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? mvm_posix_fail(p, "read", errno) : (int)n;
 }
@@ -103,39 +103,29 @@ int mvm_posix_read(void *ctx, int handle, uint8_t *buf, size_t cap)
 int mvm_posix_write(void *ctx, int handle, const uint8_t *bytes, size_t len)
 {
     struct mvm_posix *p = ctx;
-    const struct mvm_posix_handle *h = mvm_posix_handle(p, handle);
-    if (h == NULL) {
+    int fd = mvm_posix_handle(p, handle);
+    if (fd < 0) {
         return MVM_PORT_FAILED;
     }
     ssize_t n;
     do {
-        n = write(h->fd, bytes, len);
+        n = write(fd, bytes, len);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? mvm_posix_fail(p, "write", errno) : (int)n;
-}
-
-/* fdatasync(2) leaves out nothing that is needed to read the file back: its size and where its
- * bytes are belong to it. */
-int mvm_posix_sync_file(void *ctx, int handle)
-{
-    struct mvm_posix *p = ctx;
-    const struct mvm_posix_handle *h = mvm_posix_handle(p, handle);
-    if (h == NULL) {
-        return MVM_PORT_FAILED;
-    }
-    return fdatasync(h->fd) < 0 ? mvm_posix_fail(p, "fdatasync", errno) : 0;
 }
 
 /* After EINTR the descriptor is gone too, on Linux. */
 int mvm_posix_close(void *ctx, int handle)
 {
     struct mvm_posix *p = ctx;
-    struct mvm_posix_handle *h = mvm_posix_handle(p, handle);
-    if (h == NULL) {
+    int fd = mvm_posix_handle(p, handle);
+    if (fd < 0) {
         return MVM_PORT_FAILED;
     }
-    int fd = h->fd;
-    h->fd = -1;
+    if (!mvm_posix_aside_release(p, handle)) {
+        return MVM_PORT_LATER;
+    }
+    p->handles[handle] = -1;
     return close(fd) < 0 && errno != EINTR ? mvm_posix_fail(p, "close", errno) : 0;
 }
 

@@ -1,11 +1,12 @@
 /*
- * The port for Linux: vfork(2) and execve(2), pidfds, mount(2), copies in the kernel. It implements
- * executor/mvm_port.h and has no heap, nor makes libc use one. It wants /proc.
+ * The port for Linux: vfork(2) and execve(2), pidfds, mount(2), copies in the kernel by a
+ * process of their own. It implements executor/mvm_port.h and has no heap, nor makes libc use one.
+ * It wants /proc.
  *
  * Life: init → (the executor uses it) → fini, which ends a build that still runs. One struct of
  * the caller's holds everything; one build at a time, from one thread.
  *
- * In somebody else's process it touches nothing that is not its own: it waits for the child it
+ * In somebody else's process it touches nothing that is not its own: it waits for children it
  * started (by pidfd, or by pid on kernels before 5.4) and, where this process is the reaper of
  * orphans, for those of the build, and for no other; it installs no signal handler, and only
  * becomes a subreaper when told so. Every descriptor it opens is close-on-exec.
@@ -58,20 +59,22 @@ enum { MVM_POSIX_REASON_CAP = 512 };
 
 enum { MVM_POSIX_CGROUP_NAME_CAP = 64 };
 
-struct mvm_posix_handle {
-    int fd; /* -1: free */
-
-    /* of a copy's target */
-    bool begun;      /* the first slice was done: `end` is known */
-    int64_t end;     /* where the source ended when the copy began */
-    int64_t started; /* write-back was started up to here … */
-    int64_t waited;  /* … and has been waited for up to here */
+/* Work on a file in a process of its own. */
+struct mvm_posix_aside {
+    pid_t pid; /* 0: none, or it was collected */
+    int fd;    /* its reports; -1: they have ended */
+    int from;  /* handles, -1: none; */
+    int to;    /* … -1: there is no work */
+    const char *call;
+    int err;   /* what it came to, … */
+    bool told; /* … where it has said so */
 };
 
 struct mvm_posix {
     struct mvm_posix_config config;
     /* ---- the implementation's own, given here so that the caller can own the memory ---- */
-    struct mvm_posix_handle handles[MVM_POSIX_HANDLES];
+    int handles[MVM_POSIX_HANDLES]; /* descriptors; -1: free */
+    struct mvm_posix_aside aside;
 
     /* the build */
     pid_t pid;     /* its first process, collected by close_build; 0: no build */
@@ -99,19 +102,22 @@ struct mvm_posix {
 /* Copies `config`; opens nothing. */
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 
-/* Ends a build that still runs, by SIGKILL, and waits up to two seconds for it; closes
- * everything. The struct may be used again after another init. */
+/* Ends a build that still runs, by SIGKILL, and waits up to two seconds for it, or a copy, and
+ * waits for the disk; closes everything. The struct may be used again after another init. */
 void mvm_posix_fini(struct mvm_posix *p);
 
 /* Descriptors to poll for reading while a build runs, -1 where there is none: the build's stdout
- * and stderr (where the executor wants them, mvm_executor_wants), and a pidfd (until poll_exit has
- * seen the exit; none with status_is_handed). They change with spawn and close_build: ask anew
- * before each wait. No pidfd (kernel before 5.3): step the executor every MVM_KILL_POLL_MS. */
+ * and stderr (where the executor wants them, mvm_executor_wants), and what its child tells
+ * (mvm_executor_wants_child): a pidfd until poll_exit has seen the exit, none with
+ * status_is_handed; then, while artifacts are copied, the reports of the process that does it. They
+ * change with every call of the port: ask anew before each wait. No pidfd (kernel before 5.3): step
+ * the executor every MVM_KILL_POLL_MS. */
 int mvm_posix_output_fd(const struct mvm_posix *p, enum mvm_stream stream);
-int mvm_posix_exit_fd(const struct mvm_posix *p);
+int mvm_posix_child_fd(const struct mvm_posix *p);
 
-/* With status_is_handed: child `pid` was reaped with this waitpid(2) status. Returns whether it was
- * the build's first process; any other pid is ignored. */
+/* With status_is_handed: child `pid` was reaped with this waitpid(2) status. True: it was this
+ * port's, the build's first process or one that copies: step the executor. Any other pid is
+ * ignored. */
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status);
 
 #ifdef __cplusplus

@@ -73,9 +73,10 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
     memset(p, 0, sizeof *p);
     p->config = *config;
     p->pidfd = p->output[0] = p->output[1] = p->cgroup = p->cgroup_parent = -1;
+    p->aside.fd = p->aside.from = p->aside.to = -1;
     p->root = "";
     for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
-        p->handles[i].fd = -1;
+        p->handles[i] = -1;
     }
     if (config->subreaper) {
         int was = 0;
@@ -99,10 +100,11 @@ void mvm_posix_fini(struct mvm_posix *p)
     if (p->pid != 0) {
         kill_build(p);
     }
+    mvm_posix_aside_end(p);
     for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
-        if (p->handles[i].fd >= 0) {
-            close(p->handles[i].fd);
-            p->handles[i].fd = -1;
+        if (p->handles[i] >= 0) {
+            close(p->handles[i]);
+            p->handles[i] = -1;
         }
     }
     if (p->config.subreaper && !p->was_subreaper) {
@@ -115,7 +117,10 @@ int mvm_posix_output_fd(const struct mvm_posix *p, enum mvm_stream stream)
     return p->output[stream];
 }
 
-int mvm_posix_exit_fd(const struct mvm_posix *p)
+int mvm_posix_child_fd(const struct mvm_posix *p)
 {
+    if (p->aside.to >= 0) {
+        return p->aside.fd;
+    }
     return p->exited || p->config.status_is_handed ? -1 : p->pidfd;
 }

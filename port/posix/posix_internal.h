@@ -39,22 +39,29 @@ uint64_t mvm_posix_ticks(void);
 /* Moves processes of the build that are not in its cgroup there. */
 void mvm_posix_adopt(struct mvm_posix *p);
 
-/* ---- cgroup.c ---- */
+/* Waits for a child's end. */
+void mvm_posix_collect(pid_t pid);
 
-/* The child's ends of its streams. */
-struct mvm_posix_ends {
-    int in;
-    int out[MVM_STREAMS];
-};
+/* ---- child.c ---- */
+
+/* Where a child reports to its parent: behind 0, 1 and 2. */
+enum { MVM_POSIX_REPORT_FD = 3 };
+
+/* Moves these to 0, 1 and 2 and `*report` to its place, and closes all others. False: errno. */
+bool mvm_posix_child_descriptors(const int standard[3], int *report);
+
+/* Every signal does what it does by default, none is blocked. */
+void mvm_posix_child_signals(void);
+
+/* ---- start.c ---- */
 
 /* Starts argv[0] with p->env as the leader of a session, with these as 0, 1 and 2 and nothing else,
  * in p's cgroup if there is one. 0, and p->pid is set; or an errno. `*cgroup_err`: why it is not in
  * there. */
-int mvm_posix_start(struct mvm_posix *p, const char *const argv[], const struct mvm_posix_ends *e,
+int mvm_posix_start(struct mvm_posix *p, const char *const argv[], const int standard[3],
                     int *cgroup_err);
 
-/* Waits for a child's end. */
-void mvm_posix_collect(pid_t pid);
+/* ---- cgroup.c ---- */
 
 /* Makes a cgroup for the next build, or none where config allows that. Negative: the reason. */
 int mvm_posix_cgroup_make(struct mvm_posix *p);
@@ -96,16 +103,41 @@ int mvm_posix_open_read(void *ctx, const char *path);
 int mvm_posix_open_new(void *ctx, const char *path);
 int mvm_posix_read(void *ctx, int handle, uint8_t *buf, size_t cap);
 int mvm_posix_write(void *ctx, int handle, const uint8_t *bytes, size_t len);
-int mvm_posix_sync_file(void *ctx, int handle);
 int mvm_posix_close(void *ctx, int handle);
 int mvm_posix_rename(void *ctx, const char *from, const char *to);
 int mvm_posix_remove(void *ctx, const char *path);
 int mvm_posix_sync_dir(void *ctx, const char *dir);
 
-/* The open file behind a handle; NULL, with a reason: there is none. */
-struct mvm_posix_handle *mvm_posix_handle(struct mvm_posix *p, int handle);
+/* The descriptor behind a handle; -1, with a reason: there is none. */
+int mvm_posix_handle(struct mvm_posix *p, int handle);
 
 /* ---- copy.c ---- */
+
+/* Work on a file that may take long, a piece at a time. */
+struct mvm_posix_work {
+    int from; /* descriptors; a sync has no `from`: -1 */
+    int to;
+    uint32_t max;     /* bytes of a piece */
+    bool begun;       /* the first piece is done: `end` is known */
+    int64_t end;      /* where the source ended when the copy began */
+    const char *call; /* what failed … */
+    int err;          /* … and the errno */
+};
+
+/* > 0 so many bytes further; 0: done; -1: `call` has failed with `err`. */
+typedef int64_t mvm_posix_piece(struct mvm_posix_work *w);
+
+mvm_posix_piece mvm_posix_copy_piece;
+mvm_posix_piece mvm_posix_sync_piece;
+
+/* ---- aside.c: such work in a process of its own ---- */
 int64_t mvm_posix_copy(void *ctx, int from, int to, uint32_t max);
+int mvm_posix_sync_file(void *ctx, int handle);
+
+/* Ends the work on a handle, if there is some. False: it has not ended yet. */
+bool mvm_posix_aside_release(struct mvm_posix *p, int handle);
+
+/* Ends the work there is and waits for its end. */
+void mvm_posix_aside_end(struct mvm_posix *p);
 
 #endif

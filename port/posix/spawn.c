@@ -39,17 +39,16 @@ static int make_pipe(int *ours, int *theirs)
     return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? errno : 0;
 }
 
-/* In the order in which the child moves them to 0, 1 and 2: numbers are given from below, so where
- * this process has closed its own, none of these is overwritten before it was moved. */
-static int open_ends(struct mvm_posix *p, struct mvm_posix_ends *e)
+/* What the child gets as 0, 1 and 2. */
+static int open_standard(struct mvm_posix *p, int standard[3])
 {
-    e->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (e->in < 0) {
+    standard[STDIN_FILENO] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (standard[STDIN_FILENO] < 0) {
         mvm_posix_fail(p, "/dev/null", errno);
         return MVM_PORT_FAILED;
     }
     for (int i = 0; i < MVM_STREAMS; i++) {
-        int err = make_pipe(&p->output[i], &e->out[i]);
+        int err = make_pipe(&p->output[i], &standard[STDOUT_FILENO + i]);
         if (err != 0) {
             return mvm_posix_fail(p, "pipe", err);
         }
@@ -93,15 +92,15 @@ static int without_cgroup(struct mvm_posix *p, int err)
     return mvm_posix_fail(p, "cgroup.procs", err);
 }
 
-static int launch(struct mvm_posix *p, const char *const argv[], struct mvm_posix_ends *e)
+static int launch(struct mvm_posix *p, const char *const argv[], int standard[3])
 {
     int cgroup_err;
-    int r = open_ends(p, e);
+    int r = open_standard(p, standard);
     if (r < 0 || (r = mvm_posix_environment(p)) < 0 || (r = mvm_posix_cgroup_make(p)) < 0) {
         return r;
     }
     p->since = mvm_posix_ticks();
-    int err = mvm_posix_start(p, argv, e, &cgroup_err);
+    int err = mvm_posix_start(p, argv, standard, &cgroup_err);
     if (err != 0) {
         return mvm_posix_fail(p, "spawn", err);
     }
@@ -115,11 +114,11 @@ int mvm_posix_spawn(void *ctx, const char *const argv[])
     if (p->pid != 0) {
         return mvm_posix_fail_text(p, "spawn", "a build is running");
     }
-    struct mvm_posix_ends e = {-1, {-1, -1}};
-    int r = launch(p, argv, &e);
-    close_fd(&e.in);
-    close_fd(&e.out[MVM_STDOUT]);
-    close_fd(&e.out[MVM_STDERR]);
+    int standard[3] = {-1, -1, -1};
+    int r = launch(p, argv, standard);
+    for (int i = 0; i < 3; i++) {
+        close_fd(&standard[i]);
+    }
     if (r < 0) {
         forget(p);
     }
@@ -180,8 +179,14 @@ int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e)
 
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status)
 {
-    if (!p->config.status_is_handed || p->exited || pid != p->pid || pid == 0 ||
-        !(WIFEXITED(status) || WIFSIGNALED(status))) {
+    if (!p->config.status_is_handed || pid <= 0 || !(WIFEXITED(status) || WIFSIGNALED(status))) {
+        return false;
+    }
+    if (pid == p->aside.pid) {
+        p->aside.pid = 0;
+        return true;
+    }
+    if (p->exited || pid != p->pid) {
         return false;
     }
     bool signaled = WIFSIGNALED(status);

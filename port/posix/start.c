@@ -19,74 +19,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-#ifndef SYS_close_range
-#define SYS_close_range 436 /* the same on every machine; Linux 5.9 */
-#endif
-
-enum { REPORT_FD = STDERR_FILENO + 1 };
 
 /* What the child has to say: an errno each, 0 for none. */
 struct report {
     int cgroup; /* it could not enter, and goes on */
     int start;  /* it could not become its program, and ends */
 };
-
-/* Clears close-on-exec also where the descriptor is in its place already. */
-static bool move_fd(int from, int to)
-{
-    return from == to ? fcntl(to, F_SETFD, 0) == 0 : dup2(from, to) == to;
-}
-
-static bool take_ends(const struct mvm_posix_ends *e)
-{
-    return move_fd(e->in, STDIN_FILENO) && move_fd(e->out[MVM_STDOUT], STDOUT_FILENO) &&
-           move_fd(e->out[MVM_STDERR], STDERR_FILENO);
-}
-
-/* Before close_range: one by one, but for the directory that lists them. */
-static bool close_listed(int from)
-{
-    struct mvm_posix_directory d;
-    const char *name;
-    if (!mvm_posix_directory_open(&d, AT_FDCWD, "/proc/self/fd")) {
-        return false;
-    }
-    while ((name = mvm_posix_directory_next(&d)) != NULL) {
-        int fd = (int)mvm_posix_number(mvm_text_from(name));
-        if (fd >= from && fd != d.fd) {
-            close(fd);
-        }
-    }
-    mvm_posix_directory_close(&d);
-    return true;
-}
-
-/* The program gets 0, 1 and 2. */
-static bool close_others(int *report)
-{
-    if (*report != REPORT_FD && dup3(*report, REPORT_FD, O_CLOEXEC) < 0) {
-        return false;
-    }
-    *report = REPORT_FD;
-    return syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0) == 0 || close_listed(REPORT_FD + 1);
-}
-
-static void reset_signals(void)
-{
-    struct sigaction by_default;
-    sigset_t none;
-    memset(&by_default, 0, sizeof by_default);
-    by_default.sa_handler = SIG_DFL;
-    for (int sig = 1; sig < _NSIG; sig++) {
-        sigaction(sig, &by_default, NULL); /* fails for those that are the kernel's or libc's */
-    }
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 static void send_report(int report, struct report r)
 {
@@ -95,8 +34,8 @@ static void send_report(int report, struct report r)
 }
 
 /* Ends in the program, or in _exit. */
-static void become(const struct mvm_posix *p, const char *const argv[],
-                   const struct mvm_posix_ends *e, int report)
+static void become(const struct mvm_posix *p, const char *const argv[], const int standard[3],
+                   int report)
 {
     setsid();
     if (p->cgroup >= 0) {
@@ -105,8 +44,8 @@ static void become(const struct mvm_posix *p, const char *const argv[],
             send_report(report, (struct report){.cgroup = err});
         }
     }
-    if (take_ends(e) && close_others(&report)) {
-        reset_signals();
+    if (mvm_posix_child_descriptors(standard, &report)) {
+        mvm_posix_child_signals();
         execve(argv[0], (char *const *)argv, (char *const *)p->env);
     }
     send_report(report, (struct report){.start = errno});
@@ -129,7 +68,7 @@ static struct report listen_to(int report)
     return all;
 }
 
-int mvm_posix_start(struct mvm_posix *p, const char *const argv[], const struct mvm_posix_ends *e,
+int mvm_posix_start(struct mvm_posix *p, const char *const argv[], const int standard[3],
                     int *cgroup_err)
 {
     int report[2];
@@ -142,7 +81,7 @@ int mvm_posix_start(struct mvm_posix *p, const char *const argv[], const struct 
     sigprocmask(SIG_SETMASK, &all, &before); /* no handler of this process runs in the child */
     pid_t pid = vfork();                     /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
     if (pid == 0) {
-        become(p, argv, e, report[1]); /* NOLINT(clang-analyzer-unix.Vfork) */
+        become(p, argv, standard, report[1]); /* NOLINT(clang-analyzer-unix.Vfork) */
     }
     int err = pid < 0 ? errno : 0;
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -124,11 +124,37 @@ int mvm_sim_write(void *ctx, int handle, const uint8_t *bytes, size_t len)
                                           : s->fail_as;
 }
 
+/* Whether the work on files has come to something; it takes a moment, and then wants a new word. */
+static bool has_news(struct mvm_sim *s)
+{
+    s->aside.busy = s->aside.busy && s->now_ms < s->aside.until_ms;
+    return !s->aside.busy;
+}
+
+static bool works(struct mvm_sim *s, int from, int to)
+{
+    if (s->alone) {
+        return true;
+    }
+    if (s->aside.busy) {
+        return has_news(s);
+    }
+    s->aside.busy = true;
+    s->aside.from = from;
+    s->aside.to = to;
+    s->aside.until_ms = s->now_ms + 1 + mvm_sim_delay(s);
+    return false;
+}
+
 int64_t mvm_sim_copy(void *ctx, int from, int to, uint32_t max)
 {
     struct mvm_sim *s = ctx;
     if (!mvm_sim_call(s, MVM_SIM_COPY)) {
+        s->aside.busy = false;
         return s->fail_as;
+    }
+    if (!works(s, from, to)) {
+        return MVM_PORT_LATER;
     }
     const struct mvm_sim_file *f = s->handles[from].file;
     size_t left = f->len - s->handles[from].at;
@@ -141,7 +167,11 @@ int mvm_sim_sync_file(void *ctx, int handle)
 {
     struct mvm_sim *s = ctx;
     if (!mvm_sim_call(s, MVM_SIM_SYNC_FILE)) {
+        s->aside.busy = false;
         return s->fail_as;
+    }
+    if (!works(s, -1, handle)) {
+        return MVM_PORT_LATER;
     }
     s->handles[handle].file->durable = true;
     return 0;
@@ -150,8 +180,15 @@ int mvm_sim_sync_file(void *ctx, int handle)
 int mvm_sim_close(void *ctx, int handle)
 {
     struct mvm_sim *s = ctx;
+    bool closes = mvm_sim_call(s, MVM_SIM_CLOSE);
+    if (s->aside.busy && (s->aside.from == handle || s->aside.to == handle)) {
+        if (closes && !has_news(s)) {
+            return MVM_PORT_LATER;
+        }
+        s->aside.busy = false;
+    }
     s->handles[handle].file = NULL; /* also where it fails */
-    return mvm_sim_call(s, MVM_SIM_CLOSE) ? 0 : s->fail_as;
+    return closes ? 0 : s->fail_as;
 }
 
 int mvm_sim_rename(void *ctx, const char *from, const char *to)

@@ -68,6 +68,7 @@ struct mvm_sim {
     const char *in_dir;
     bool no_nix;
     bool dir_in_the_way;  /* make_dir fails */
+    bool alone;           /* copies and syncs are done at once, not aside */
     size_t capacity;      /* bytes of the output disk; 0: enough */
     size_t piece;         /* bytes a read, write or copy moves at most; 0: all */
     uint32_t late_ms;     /* at times output, exits and signals come late by up to this, calls
@@ -103,6 +104,12 @@ struct mvm_sim {
         struct mvm_sim_file *file;
         size_t at;
     } handles[MVM_SIM_HANDLES];
+    struct {
+        bool busy; /* with these handles, … */
+        int from;  /* … -1: a sync, … */
+        int to;
+        uint64_t until_ms; /* … and has news from then on */
+    } aside;
     char reason[64];
 };
 

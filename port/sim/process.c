@@ -135,6 +135,9 @@ int mvm_sim_remaining(void *ctx)
 uint64_t mvm_sim_next_ms(const struct mvm_sim *s)
 {
     uint64_t next = UINT64_MAX;
+    if (s->aside.busy && s->aside.until_ms > s->now_ms) {
+        next = s->aside.until_ms;
+    }
     if (s->running == NULL) {
         return next;
     }

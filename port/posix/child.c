@@ -1,0 +1,80 @@
+/*
+ * What a child does before its own work: it takes the descriptors it is meant to have, closes all
+ * others and goes back to default signals. Nothing but system calls, and nothing of the parent's is
+ * changed but errno: it runs between vfork(2) and execve(2), too.
+ */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* the same on every machine; Linux 5.9 */
+#endif
+
+/* Clears close-on-exec also where the descriptor is in its place already. */
+static bool move_fd(int from, int to)
+{
+    return from == to ? fcntl(to, F_SETFD, 0) == 0 : dup2(from, to) == to;
+}
+
+/* Before close_range: one by one, but for the directory that lists them. */
+static bool close_listed(int from)
+{
+    struct mvm_posix_directory d;
+    const char *name;
+    if (!mvm_posix_directory_open(&d, AT_FDCWD, "/proc/self/fd")) {
+        return false;
+    }
+    while ((name = mvm_posix_directory_next(&d)) != NULL) {
+        int fd = (int)mvm_posix_number(mvm_text_from(name));
+        if (fd >= from && fd != d.fd) {
+            close(fd);
+        }
+    }
+    mvm_posix_directory_close(&d);
+    return true;
+}
+
+/* Out of the way of what is moved to 0, 1 and 2. */
+static int lift(int fd, int place)
+{
+    bool in_the_way = fd < MVM_POSIX_REPORT_FD && fd != place;
+    return in_the_way ? fcntl(fd, F_DUPFD_CLOEXEC, MVM_POSIX_REPORT_FD + 1) : fd;
+}
+
+bool mvm_posix_child_descriptors(const int standard[3], int *report)
+{
+    int from[3];
+    for (int i = 0; i < 3; i++) {
+        from[i] = lift(standard[i], i);
+    }
+    *report = lift(*report, MVM_POSIX_REPORT_FD);
+    for (int i = 0; i < 3; i++) {
+        if (!move_fd(from[i], i)) {
+            return false;
+        }
+    }
+    if (*report != MVM_POSIX_REPORT_FD && dup3(*report, MVM_POSIX_REPORT_FD, O_CLOEXEC) < 0) {
+        return false;
+    }
+    *report = MVM_POSIX_REPORT_FD;
+    int rest = MVM_POSIX_REPORT_FD + 1;
+    return syscall(SYS_close_range, rest, ~0u, 0) == 0 || close_listed(rest);
+}
+
+void mvm_posix_child_signals(void)
+{
+    struct sigaction by_default;
+    sigset_t none;
+    memset(&by_default, 0, sizeof by_default);
+    by_default.sa_handler = SIG_DFL;
+    for (int sig = 1; sig < _NSIG; sig++) {
+        sigaction(sig, &by_default, NULL); /* fails for those that are the kernel's or libc's */
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
