@@ -136,6 +136,7 @@ static void make_trouble(void)
 static void make_delays(void)
 {
     w.restless = chance_one_in(&w.chance, 2);
+    w.sim.alone = chance_one_in(&w.chance, 4);
     w.sim.late_ms = 0;
     w.sim.whims = 0;
     if (chance_one_in(&w.chance, 2)) {

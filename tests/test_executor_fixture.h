@@ -87,9 +87,12 @@ static inline bool turn(void)
     case MVM_EXECUTOR_AGAIN:
         return true;
     case MVM_EXECUTOR_WAIT: {
-        uint64_t at = mvm_executor_deadline(&x);
-        uint64_t soon = sim.now_ms + 100; /* the port may have something before that */
-        sim.now_ms = at > sim.now_ms && at < soon ? at : soon;
+        const uint64_t times[] = {mvm_executor_deadline(&x), mvm_sim_next_ms(&sim)};
+        uint64_t at = sim.now_ms + 100; /* the port may have something that it cannot tell */
+        for (int i = 0; i < 2; i++) {
+            at = times[i] > sim.now_ms && times[i] < at ? times[i] : at;
+        }
+        sim.now_ms = at;
         return true;
     }
     case MVM_EXECUTOR_OK:

@@ -177,6 +177,93 @@ static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
     assert_ok();
 }
 
+/* ---- copies that are done aside ---- */
+
+/* Steps to where the job waits for work of the port's in that state. */
+static void wait_in(enum mvm_executor_state state)
+{
+    step_to(state);
+    enum mvm_executor_event event;
+    while ((event = mvm_executor_step(&x, sim.now_ms)) != MVM_EXECUTOR_WAIT) {
+        assert_int_equal(event, MVM_EXECUTOR_AGAIN);
+    }
+    assert_int_equal(x.state, state);
+}
+
+static void the_port_s_work_on_files_is_waited_for(void **state)
+{
+    (void)state;
+    start();
+    for (enum mvm_executor_state at = MVM_COPY; at <= MVM_LOGFILE; at++) {
+        while (x.state != at) {
+            assert_true(turn());
+        }
+        wait_in(at);
+        assert_true(mvm_executor_wants_child(&x));
+        assert_false(mvm_executor_wants(&x, MVM_STDOUT));
+        assert_true(mvm_executor_deadline(&x) == UINT64_MAX);
+    }
+    finish();
+    assert_ok();
+    assert_false(mvm_executor_wants_child(&x));
+}
+
+static void a_port_that_works_alone_does_as_well(void **state)
+{
+    (void)state;
+    sim.alone = true;
+    sim.piece = 1;
+    run();
+    assert_ok();
+}
+
+/* Not before the port has let go of the files: the disk is unmounted next. */
+static void a_cancel_in_a_copy_waits_for_the_copy_s_end(void **state)
+{
+    (void)state;
+    for (int syncs = 0; syncs <= 1; syncs++) {
+        setup(state);
+        start();
+        wait_in(MVM_COPY);
+        while (syncs && x.from >= 0) {
+            assert_true(turn());
+        }
+        wait_in(MVM_COPY);
+        mvm_executor_cancel(&x);
+        assert_int_equal(mvm_executor_deadline(&x), sim.now_ms);
+        assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_WAIT);
+        assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_WAIT);
+        assert_int_equal(x.state, MVM_COPY);
+        assert_true(mvm_executor_wants_child(&x));
+        finish();
+        assert_err("build cancelled");
+    }
+}
+
+static void a_copy_that_takes_long_says_how_far_it_is(void **state)
+{
+    (void)state;
+    static const char told[] = "mvm: copying vmlinux: 1 bytes so far\n";
+    sim.piece = 1;
+    start();
+    wait_in(MVM_COPY);
+    sim.now_ms += MVM_PROGRESS_MS - 1;
+    wait_in(MVM_COPY);
+    assert_null(strstr(log_text, "so far"));
+    setup(state);
+    sim.piece = 1;
+    start();
+    wait_in(MVM_COPY);
+    sim.now_ms += MVM_PROGRESS_MS;
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
+    assert_false(mvm_executor_wants_child(&x));
+    take_log();
+    assert_non_null(strstr(log_text, told));
+    finish();
+    assert_ok();
+    assert_null(strstr(strstr(log_text, told) + sizeof told - 1, "so far"));
+}
+
 static void a_cancel_wants_a_step_at_once(void **state)
 {
     (void)state;
@@ -360,6 +447,10 @@ int main(void)
         T(an_idle_executor_waits_for_nothing),
         T(it_says_what_it_waits_for),
         T(a_pipe_that_has_ended_is_wanted_no_more),
+        T(the_port_s_work_on_files_is_waited_for),
+        T(a_port_that_works_alone_does_as_well),
+        T(a_cancel_in_a_copy_waits_for_the_copy_s_end),
+        T(a_copy_that_takes_long_says_how_far_it_is),
         T(a_cancel_wants_a_step_at_once),
         T(a_version_that_never_comes_can_be_cancelled_and_timed_out),
         T(a_stranger_that_holds_the_versions_pipe_is_not_worth_a_word),
