@@ -36,18 +36,19 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Waits for whatever can go on: the client, the build's pipes and its end, or the next deadline. */
+/* Waits for whatever can go on: the client, the build's pipes and its end, who copies
+ * what it made, or the next deadline. */
 static void wait_for_events(short client_in, short client_out)
 {
     bool out_wanted = mvm_executor_wants(&executor, MVM_STDOUT);
     bool err_wanted = mvm_executor_wants(&executor, MVM_STDERR);
-    bool exit_wanted = mvm_executor_wants_child(&executor);
+    bool child_wanted = mvm_executor_wants_child(&executor);
     struct pollfd fds[] = {
         {client_in != 0 ? STDIN_FILENO : -1, client_in, 0},
         {client_out != 0 ? STDOUT_FILENO : -1, client_out, 0},
         {out_wanted ? mvm_posix_output_fd(&posix, MVM_STDOUT) : -1, POLLIN, 0},
         {err_wanted ? mvm_posix_output_fd(&posix, MVM_STDERR) : -1, POLLIN, 0},
-        {exit_wanted ? mvm_posix_child_fd(&posix) : -1, POLLIN, 0},
+        {child_wanted ? mvm_posix_child_fd(&posix) : -1, POLLIN, 0},
     };
     uint64_t now = now_ms();
     uint64_t at = mvm_service_deadline(&service);

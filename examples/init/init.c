@@ -77,7 +77,7 @@ static void collect_children(void)
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (mvm_posix_child_exited(&posix, pid, status)) {
-            continue; /* the build's; the next step goes on with it */
+            continue; /* the builder's; the next step goes on with it */
         }
         if (pid == program_pid) {
             program_pid = 0;
@@ -120,18 +120,21 @@ static bool move_bytes(struct mvm_session *s, int line)
     return there;
 }
 
-/* The line while somebody is there, our signals, the build's pipes, and the next deadline. */
+/* The line while somebody is there, our signals, the build's pipes, who copies what it made, and
+ * the next deadline. */
 static void wait_for_events(struct mvm_session *s, int line, int signals, bool there)
 {
     size_t len;
     short wanted = POLLIN | (mvm_session_bytes(s, &len) != NULL ? POLLOUT : 0);
     bool out_wanted = mvm_executor_wants(&executor, MVM_STDOUT);
     bool err_wanted = mvm_executor_wants(&executor, MVM_STDERR);
+    bool child_wanted = mvm_executor_wants_child(&executor);
     struct pollfd fds[] = {
         {there ? line : -1, wanted, 0},
         {signals, POLLIN, 0},
         {out_wanted ? mvm_posix_output_fd(&posix, MVM_STDOUT) : -1, POLLIN, 0},
         {err_wanted ? mvm_posix_output_fd(&posix, MVM_STDERR) : -1, POLLIN, 0},
+        {child_wanted ? mvm_posix_child_fd(&posix) : -1, POLLIN, 0},
     };
     uint64_t now = now_ms();
     uint64_t at = mvm_service_deadline(&service);
