@@ -80,8 +80,7 @@ static void set_path(void)
                          "/run/current-system/sw/bin";
     static char *table[ENV_MAX + 2];
     size_t len = 0;
-    const char *set = getenv("PATH");
-    if (set != NULL && set[0] != '\0') {
+    if (mvm_posix_variable("PATH") != NULL) {
         return;
     }
     table[len++] = path;

@@ -14,7 +14,12 @@
 /* Some 3 MiB, of which memory is only touched as clients come: keep it static and zeroed. */
 struct mvm_agent {
     struct mvm_posix posix; /* first: the port's context is the agent, and the port's own too */
-    struct mvm_port port;   /* mvm_posix_port, with the loop's watch around spawn and close_build */
+    uint64_t now_ms;
+    uint64_t stop_ms; /* when to exit though a client does not take its answer; 0: not stopping */
+    bool stop_now;    /* told so twice */
+    int epoll;
+    int signals;
+    struct mvm_port port; /* mvm_posix_port, with the loop's watch around some of its calls */
     const struct mvm_options *options;
     struct mvm_executor executor;
     struct mvm_service service;
@@ -22,11 +27,6 @@ struct mvm_agent {
     struct mvm_connection connections[MVM_CLIENTS_MAX];
     struct mvm_client clients[MVM_CLIENTS_MAX];
     struct mvm_buffers buffers[MVM_CLIENTS_MAX]; /* of the connections */
-    uint64_t now_ms;
-    uint64_t stop_ms; /* when to exit though a client does not take its answer; 0: not stopping */
-    bool stop_now;    /* told so twice */
-    int epoll;
-    int signals;
 };
 
 /* Serves until SIGTERM or SIGINT, or until the last client of an agent that only has connections

@@ -1,6 +1,7 @@
 /* The command line: a table of options, and for each kind of value a function that takes it. */
 #include "options.h"
 #include "mvm_version.h"
+#include "small_files.h"
 #include <limits.h>
 #include <string.h>
 
@@ -406,15 +407,10 @@ static void add_option(struct mvm_writer *w, const struct option *option)
     }
     size_t len = w->len - start;
     add_spaces(w, len < HELP_COLUMN ? HELP_COLUMN - len : 1);
-    for (const char *line = option->help; *line != '\0';) {
-        size_t line_len = strcspn(line, "\n");
-        mvm_writer_add_text(w, (struct mvm_text){line, line_len});
+    for (struct mvm_text rest = mvm_text_from(option->help); rest.len > 0;) {
+        mvm_writer_add_text(w, mvm_posix_cut(&rest, '\n'));
         mvm_writer_add(w, "\n");
-        line += line_len;
-        if (*line == '\n') {
-            line++;
-            add_spaces(w, HELP_COLUMN);
-        }
+        add_spaces(w, rest.len > 0 ? HELP_COLUMN : 0);
     }
 }
 

@@ -19,8 +19,8 @@ static bool is_called(int class, const char *dir, const char *name)
     if (w.cut || !mvm_posix_read_small(class, path, text, sizeof text)) {
         return false;
     }
-    text[strcspn(text, "\n")] = '\0';
-    return strcmp(text, name) == 0;
+    struct mvm_text rest = mvm_text_from(text);
+    return mvm_text_equal(mvm_posix_cut(&rest, '\n'), name);
 }
 
 bool mvm_virtio_port_find(const char *name, char path[MVM_VIRTIO_PORT_CAP])

@@ -68,19 +68,17 @@ static void add_word(struct mvm_writer *w, const char *word)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "/._-+:=,@%#";
-    if (word[0] != '\0' && word[0] != '#' && word[strspn(word, plain)] == '\0') {
+    const char *at = word;
+    while (*at != '\0' && strchr(plain, *at) != NULL) {
+        at++;
+    }
+    if (*at == '\0' && word[0] != '\0' && word[0] != '#') {
         mvm_writer_add(w, word);
         return;
     }
     mvm_writer_add(w, "'");
-    while (*word != '\0') {
-        size_t run = strcspn(word, "'");
-        mvm_writer_add_text(w, (struct mvm_text){word, run});
-        word += run;
-        if (*word == '\'') {
-            mvm_writer_add(w, "'\\''");
-            word++;
-        }
+    for (at = word; *at != '\0'; at++) {
+        mvm_writer_add_text(w, *at == '\'' ? mvm_text_from("'\\''") : (struct mvm_text){at, 1});
     }
     mvm_writer_add(w, "'");
 }

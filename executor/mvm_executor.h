@@ -154,30 +154,18 @@ struct mvm_nix_json {
     char path[MVM_STORE_PATH_MAX];
 };
 
-/* Read `text` and `state`; the rest is the executor's own. */
+/* Read `text` and `state`; the rest is the executor's own. What is small stands first: machines
+ * address the first 128 bytes of a struct by shorter instructions. */
 struct mvm_executor {
     struct mvm_text text; /* after LOG, OK and ERR */
     enum mvm_executor_state state;
 
-    const struct mvm_port *port;
-    void *ctx;
-    const struct mvm_executor_config *config;
-
-    /* time, on the caller's clock */
-    uint64_t now_ms;
-    uint64_t deadline_ms; /* of the build; UINT64_MAX: none */
-    uint64_t phase_ms;    /* when PROBE, TERM or DRAIN loses patience, KILL a `look` */
-    uint64_t look_ms;     /* when the process is looked at though there is output */
-    uint64_t wake_ms;     /* when the last WAIT wants a step */
-    uint64_t logged_ms;   /* when the last line was taken */
-    uint64_t told_ms;     /* when the log was last told how far a copy is */
-    uint64_t timeout_secs;
-    uint32_t drained; /* bytes read in DRAIN */
-    uint32_t looks;   /* left before KILL loses patience */
-
     /* the job */
-    enum mvm_pending pending;
-    enum mvm_cause cause;
+    int from; /* handles, -1: none */
+    int to;
+    int log;
+    uint8_t artifact; /* index of the one being copied or renamed */
+    uint8_t staged;   /* bit n: artifact n has a temporary file */
     bool cancelled;
     bool failed;      /* `message` says why: the first reason stays */
     bool wants_in;    /* the flake is the input disk */
@@ -190,16 +178,29 @@ struct mvm_executor {
     bool use_json;    /* this nix has no --print-out-paths */
     bool log_failed;  /* build.log could not be written; `log_reason` */
     bool log_staged;  /* the temporary build.log is durable */
-    uint8_t artifact; /* index of the one being copied or renamed */
-    uint8_t staged;   /* bit n: artifact n has a temporary file */
-    uint64_t copied;  /* bytes of that artifact */
-    int from;         /* handles, -1: none */
-    int to;
-    int log;
+    enum mvm_cause cause;
+    enum mvm_pending pending;
+    enum mvm_stream turn; /* whose lines are being given out */
+
+    const struct mvm_port *port;
+    void *ctx;
+    const struct mvm_executor_config *config;
+
+    /* time, on the caller's clock */
+    uint64_t now_ms;
+    uint64_t wake_ms;     /* when the last WAIT wants a step */
+    uint64_t phase_ms;    /* when PROBE, TERM or DRAIN loses patience, KILL a `look` */
+    uint64_t deadline_ms; /* of the build; UINT64_MAX: none */
+    uint64_t look_ms;     /* when the process is looked at though there is output */
+    uint64_t logged_ms;   /* when the last line was taken */
+    uint64_t told_ms;     /* when the log was last told how far a copy is */
+    uint64_t copied;      /* bytes of the artifact */
+    uint64_t timeout_secs;
+    uint32_t drained; /* bytes read in DRAIN */
+    uint32_t looks;   /* left before KILL loses patience */
     struct mvm_exit exit;
 
     /* output */
-    enum mvm_stream turn; /* whose lines are being given out */
     struct mvm_output output[MVM_STREAMS];
     struct mvm_nix_json nix_json;
 

@@ -7,7 +7,6 @@
 #include "posix_internal.h"
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -58,22 +57,20 @@ bool mvm_posix_child_descriptors(const int standard[3], int *report)
             return false;
         }
     }
-    if (*report != MVM_POSIX_REPORT_FD && dup3(*report, MVM_POSIX_REPORT_FD, O_CLOEXEC) < 0) {
+    if (!move_fd(*report, MVM_POSIX_REPORT_FD)) {
         return false;
     }
     *report = MVM_POSIX_REPORT_FD;
+    fcntl(*report, F_SETFD, FD_CLOEXEC);
     int rest = MVM_POSIX_REPORT_FD + 1;
     return syscall(SYS_close_range, rest, ~0u, 0) == 0 || close_listed(rest);
 }
 
 void mvm_posix_child_signals(void)
 {
-    struct sigaction by_default;
     sigset_t none;
-    memset(&by_default, 0, sizeof by_default);
-    by_default.sa_handler = SIG_DFL;
     for (int sig = 1; sig < _NSIG; sig++) {
-        sigaction(sig, &by_default, NULL); /* fails for those that are the kernel's or libc's */
+        signal(sig, SIG_DFL); /* fails for those that are the kernel's or libc's */
     }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

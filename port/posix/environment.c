@@ -24,8 +24,14 @@ enum { TMPDIR_VALUE = sizeof "TMPDIR=" - 1, ADDED = 4 };
 
 const char *mvm_posix_variable(const char *name)
 {
-    const char *value = getenv(name);
-    return value != NULL && value[0] != '\0' ? value : NULL;
+    size_t len = strlen(name);
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
+        if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=') {
+            const char *value = *entry + len + 1;
+            return value[0] != '\0' ? value : NULL;
+        }
+    }
+    return NULL;
 }
 
 static bool is_writable_directory(const char *path)
@@ -163,8 +169,8 @@ static int guard(struct mvm_posix *p, const char **entry)
 static bool is_replaced(const char *const added[ADDED], const char *entry)
 {
     for (int i = 0; i < ADDED; i++) {
-        size_t len = added[i] != NULL ? strcspn(added[i], "=") + 1 : 0;
-        if (len > 0 && strncmp(added[i], entry, len) == 0) {
+        if (added[i] != NULL &&
+            strncmp(added[i], entry, (size_t)(strchr(added[i], '=') + 1 - added[i])) == 0) {
             return true;
         }
     }

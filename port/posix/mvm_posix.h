@@ -73,23 +73,23 @@ struct mvm_posix_aside {
 struct mvm_posix {
     struct mvm_posix_config config;
     /* ---- the implementation's own, given here so that the caller can own the memory ---- */
-    int handles[MVM_POSIX_HANDLES]; /* descriptors; -1: free */
-    struct mvm_posix_aside aside;
 
     /* the build */
-    pid_t pid;     /* its first process, collected by close_build; 0: no build */
-    int pidfd;     /* -1: none */
-    int output[2]; /* our ends of its pipes; -1: none */
-    bool exited;   /* `exit` is known */
-    struct mvm_exit exit;
-    uint64_t since;    /* no process of the build was started before: ticks since boot */
-    int cgroup;        /* its directory; -1: none */
-    int cgroup_parent; /* where that was made */
-    char cgroup_name[MVM_POSIX_CGROUP_NAME_CAP];
-
+    pid_t pid;           /* its first process, collected by close_build; 0: no build */
+    int pidfd;           /* -1: none */
+    int output[2];       /* our ends of its pipes; -1: none */
+    int cgroup;          /* its directory; -1: none */
+    int cgroup_parent;   /* where that was made */
+    bool exited;         /* `exit` is known */
     bool was_subreaper;  /* before init, for fini to restore */
     bool no_cgroup_kill; /* the kernel has no cgroup.kill: freeze instead */
-    const char *root;    /* goes before the fixed paths that are looked at; "" but in tests */
+    struct mvm_exit exit;
+    uint64_t since;   /* no process of the build was started before: ticks since boot */
+    const char *root; /* goes before the fixed paths that are looked at; "" but in tests */
+
+    struct mvm_posix_aside aside;
+    int handles[MVM_POSIX_HANDLES]; /* descriptors; -1: free */
+    char cgroup_name[MVM_POSIX_CGROUP_NAME_CAP];
 
     /* what spawn hands to the child */
     const char *env[MVM_POSIX_ENV + 1];

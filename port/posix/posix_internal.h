@@ -17,9 +17,6 @@ int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
 /* ---- environment.c: fills p->env; a port error and reason where it does not fit ---- */
 int mvm_posix_environment(struct mvm_posix *p);
 
-/* The value of a variable of this process's environment; NULL where unset or empty. */
-const char *mvm_posix_variable(const char *name);
-
 /* ---- find_nix.c ---- */
 int mvm_posix_find_nix(void *ctx, char *path, size_t cap);
 
