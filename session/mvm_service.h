@@ -78,8 +78,7 @@ enum mvm_service_state {
 /* Read `state`, `answer` and `queue`; the rest is the service's own. */
 struct mvm_service {
     enum mvm_service_state state;
-    struct mvm_message answer;              /* from ANSWERING on: how queue[0] ended */
-    struct mvm_ticket queue[MVM_QUEUE_MAX]; /* in order; queue[0] runs unless IDLE */
+    struct mvm_message answer; /* from ANSWERING on: how queue[0] ended */
     size_t queued;
     struct mvm_executor *executor;
     struct mvm_service_config config;
@@ -90,6 +89,7 @@ struct mvm_service {
     bool detached;      /* somebody has been, since the last step: the next one may have work */
     uint64_t now_ms;    /* of the last step or attach */
     uint64_t ending_ms; /* when the running build was first seen ending; UINT64_MAX: not yet */
+    struct mvm_ticket queue[MVM_QUEUE_MAX]; /* in order; queue[0] runs unless IDLE */
 };
 
 /* `clients[0 … cap-1]` is the caller's memory for as many clients as it wants to serve; it need

@@ -56,22 +56,22 @@ struct mvm_session {
     struct mvm_message message; /* after MESSAGE */
     uint64_t sent;              /* bytes handed to the transport since init */
     enum mvm_wire wire;
-    union {
-        struct mvm_decoder json_decoder;
-        struct mvm_proto_decoder proto_decoder;
-    };
-    union {
-        struct mvm_encoder json_encoder;
-        struct mvm_proto_encoder proto_encoder;
-    };
-    struct mvm_session_memory memory;
+    enum mvm_direction direction;
+    bool peer_ended;
+    bool finished;        /* the decoder has been told so, and every frame is taken */
     size_t receive_start; /* received bytes not yet decoded: [start, end) */
     size_t receive_end;
     size_t send_start; /* encoded bytes not yet sent: [start, end) */
     size_t send_end;
-    enum mvm_direction direction;
-    bool peer_ended;
-    bool finished; /* the decoder has been told so, and every frame is taken */
+    struct mvm_session_memory memory;
+    union {
+        struct mvm_encoder json_encoder;
+        struct mvm_proto_encoder proto_encoder;
+    };
+    union {
+        struct mvm_decoder json_decoder;
+        struct mvm_proto_decoder proto_decoder;
+    };
 };
 
 /* `direction`: which messages come in. An agent's session takes MVM_REQUESTS. */
