@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "loop.h"
 #include "log.h"
+#include "small_files.h"
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -24,9 +25,7 @@ enum source {
 
 static uint64_t clock_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return mvm_posix_clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)

@@ -19,12 +19,14 @@ typedef const char *setter(struct mvm_options *o, const struct option *option,
 struct option {
     const char *name;
     const char *values; /* as the help shows them; NULL: none */
-    int values_len;
-    setter *set;   /* NULL: the option ends the parsing with `wish` */
-    size_t offset; /* of the member of struct mvm_options that it fills, for those that share */
-    enum mvm_options_wish wish;
+    uint8_t values_len;
+    uint8_t wish;    /* an enum mvm_options_wish */
+    uint16_t offset; /* of the member of struct mvm_options that it fills, for those that share */
+    setter *set;     /* NULL: the option ends the parsing with `wish` */
     const char *help;
 };
+
+_Static_assert(sizeof(struct mvm_options) <= UINT16_MAX, "an option's offset");
 
 /* ---- values ---- */
 
@@ -250,46 +252,46 @@ static const char *set_end(struct mvm_options *o, const struct option *option, c
 #define MEMBER(name) offsetof(struct mvm_options, name)
 
 static const struct option options[] = {
-    {"--listen", "ADDRESS", 1, set_listen, 0, 0,
+    {"--listen", "ADDRESS", 1, 0, 0, set_listen,
      "where to take requests; may be given several times:\n"
      "vsock[:CID]:PORT, unix:PATH, fd:N (a listening socket, or\n"
      "one connection), serial:DEVICE, serial:NAME of a\n"
      "virtio-serial port [vsock:21470]"},
-    {"--out-dir", "DIR", 1, set_path, MEMBER(executor.out_dir), 0,
+    {"--out-dir", "DIR", 1, 0, MEMBER(executor.out_dir), set_path,
      "where artifacts go [/build-out]"},
-    {"--out-dev", "DEV|none", 1, set_device, MEMBER(executor.out_device), 0,
+    {"--out-dev", "DEV|none", 1, 0, MEMBER(executor.out_device), set_device,
      "mounted there for a build, if nothing is [/dev/vdb]"},
-    {"--in-dir", "DIR", 1, set_path, MEMBER(executor.in_dir), 0,
+    {"--in-dir", "DIR", 1, 0, MEMBER(executor.in_dir), set_path,
      "the flake reference that stands for the input disk\n[/build-in]"},
-    {"--in-dev", "DEV|none", 1, set_device, MEMBER(executor.in_device), 0,
+    {"--in-dev", "DEV|none", 1, 0, MEMBER(executor.in_device), set_device,
      "mounted there read-only, if nothing is [/dev/vdc]"},
-    {"--nix", "PATH", 1, set_path, MEMBER(posix.nix), 0,
+    {"--nix", "PATH", 1, 0, MEMBER(posix.nix), set_path,
      "the nix program [PATH, then the usual places]"},
-    {"--nix-option", "NAME VALUE", 2, set_nix_option, 0, 0,
+    {"--nix-option", "NAME VALUE", 2, 0, 0, set_nix_option,
      "an --option for nix; may be given several times"},
-    {"--timeout", "SECONDS", 1, set_timeout, 0, 0,
+    {"--timeout", "SECONDS", 1, 0, 0, set_timeout,
      "for builds that ask for none; 0: no limit [1800]"},
-    {"--heartbeat", "SECONDS", 1, set_heartbeat, 0, 0,
+    {"--heartbeat", "SECONDS", 1, 0, 0, set_heartbeat,
      "silence before an empty Log line; 0: none [10]"},
-    {"--policy", "FILE", 1, set_path, MEMBER(executor.policy_file), 0,
+    {"--policy", "FILE", 1, 0, MEMBER(executor.policy_file), set_path,
      "may forbid builds; absent: they are allowed\n[/mnt/config/security-policy.json]"},
-    {"--allow-cid", "CID|any", 1, set_allow_cid, 0, 0,
+    {"--allow-cid", "CID|any", 1, 0, 0, set_allow_cid,
      "a vsock peer to serve besides the host; may be given\nseveral times"},
-    {"--keep-building", NULL, 0, set_flag, MEMBER(service.keep_building), 0,
+    {"--keep-building", NULL, 0, 0, MEMBER(service.keep_building), set_flag,
      "go on with a build whose client has gone"},
-    {"--exit-after-build", NULL, 0, set_flag, MEMBER(exit_after_build), 0,
+    {"--exit-after-build", NULL, 0, 0, MEMBER(exit_after_build), set_flag,
      "end once a build has been answered"},
-    {"--init", NULL, 0, set_flag, MEMBER(init), 0,
+    {"--init", NULL, 0, 0, MEMBER(init), set_flag,
      "be the machine's init; as process 1 it is anyway: takes\n"
      "options from mvm.NAME=VALUE of the kernel's command line"},
-    {"--module", "FILE", 1, set_module, 0, 0,
+    {"--module", "FILE", 1, 0, 0, set_module,
      "init: a kernel module to load; may be given several times"},
-    {"--modules", "FILE", 1, set_modules, 0, 0,
+    {"--modules", "FILE", 1, 0, 0, set_modules,
      "init: a list of those, one on each line, in order"},
-    {"--end", "HOW", 1, set_end, 0, 0,
+    {"--end", "HOW", 1, 0, 0, set_end,
      "init: how the machine ends: poweroff, reboot or halt\n[poweroff]"},
-    {"--version", NULL, 0, NULL, 0, MVM_OPTIONS_VERSION, "print the version"},
-    {"--help", NULL, 0, NULL, 0, MVM_OPTIONS_HELP, "print this"},
+    {"--version", NULL, 0, MVM_OPTIONS_VERSION, 0, NULL, "print the version"},
+    {"--help", NULL, 0, MVM_OPTIONS_HELP, 0, NULL, "print this"},
 };
 
 enum { OPTIONS_LEN = sizeof options / sizeof options[0], HELP_COLUMN = 26 };

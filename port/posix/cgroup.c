@@ -91,14 +91,12 @@ static int open_own_cgroup(void)
  * several namespaces meet. */
 static void make_name(struct mvm_posix *p)
 {
-    struct timespec t;
     struct mvm_writer w;
-    clock_gettime(CLOCK_REALTIME, &t);
     mvm_writer_init(&w, p->cgroup_name, sizeof p->cgroup_name);
     mvm_writer_add(&w, prefix);
     mvm_writer_add_u64(&w, (uint64_t)getpid());
     mvm_writer_add(&w, "-");
-    mvm_writer_add_u64(&w, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
+    mvm_writer_add_u64(&w, mvm_posix_clock_ns(CLOCK_REALTIME));
 }
 
 static void close_both(struct mvm_posix *p)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* ---- directory.c ---- */
 struct mvm_posix_directory {
@@ -61,5 +62,10 @@ uint64_t mvm_posix_number(struct mvm_text text);
 
 /* The value of a variable of this process's environment; NULL where unset or empty. */
 const char *mvm_posix_variable(const char *name);
+
+/* ---- clock.c ---- */
+
+/* A clock's time in nanoseconds. */
+uint64_t mvm_posix_clock_ns(clockid_t clock);
 
 #endif

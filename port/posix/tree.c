@@ -53,10 +53,7 @@ struct scan {
 
 uint64_t mvm_posix_ticks(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    uint64_t hz = (uint64_t)getauxval(AT_CLKTCK);
-    return (uint64_t)t.tv_sec * hz + (uint64_t)t.tv_nsec * hz / 1000000000u;
+    return mvm_posix_clock_ns(CLOCK_BOOTTIME) / (1000000000u / getauxval(AT_CLKTCK));
 }
 
 static const char *number_text(struct mvm_writer *w, char *buf, size_t cap, pid_t pid,
