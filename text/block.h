@@ -1,28 +1,72 @@
 /*
- * Vectors of sixteen bytes, by the extension that gcc and clang share; a machine adds how the
- * sixteen answers of a comparison become one word, ANSWER_BITS for each byte, one of them kept by
- * ONE_BIT_EACH. HAS_BLOCKS is there where it has.
+ * Vectors of bytes, by the extension that gcc and clang share, and what each machine adds to it.
+ * HAS_BLOCKS is there where one does: SSE2, AVX2 (twice as wide) or NEON, as the compiler was told.
+ *
+ * A question is answered for each byte in its top bit: set is yes, the bits below mean nothing. So
+ * answers are joined by | and ^, and a byte itself answers whether it lies beyond ASCII. word_of
+ * makes one word of a block's answers, ANSWER_BITS for each byte, one of them kept by ONE_BIT_EACH.
  */
 #ifndef MVM_BLOCK_H
 #define MVM_BLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-typedef uint8_t block __attribute__((vector_size(16)));
-typedef int8_t answers __attribute__((vector_size(16)));
+#if defined(__AVX2__)
+#include <immintrin.h>
+#define HAS_BLOCKS   1
+#define ANSWER_BITS  1
+#define ONE_BIT_EACH 0xffffffff
+typedef uint8_t block __attribute__((vector_size(32)));
+typedef int8_t signed_block __attribute__((vector_size(32)));
 
-enum { BLOCK = sizeof(block) };
+static inline block add_saturating(block a, block b)
+{
+    return (block)_mm256_adds_epu8((__m256i)a, (__m256i)b);
+}
 
-#if defined(__SSE2__)
+static inline block sub_saturating(block a, block b)
+{
+    return (block)_mm256_subs_epu8((__m256i)a, (__m256i)b);
+}
+
+static inline block larger(block a, block b)
+{
+    return (block)_mm256_max_epu8((__m256i)a, (__m256i)b);
+}
+
+static inline uint64_t word_of(block answers)
+{
+    return (unsigned)_mm256_movemask_epi8((__m256i)answers);
+}
+
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #define HAS_BLOCKS   1
 #define ANSWER_BITS  1
 #define ONE_BIT_EACH 0xffff
+typedef uint8_t block __attribute__((vector_size(16)));
+typedef int8_t signed_block __attribute__((vector_size(16)));
 
-static inline uint64_t word_of(answers v)
+static inline block add_saturating(block a, block b)
 {
-    return (unsigned)_mm_movemask_epi8((__m128i)v);
+    return (block)_mm_adds_epu8((__m128i)a, (__m128i)b);
+}
+
+static inline block sub_saturating(block a, block b)
+{
+    return (block)_mm_subs_epu8((__m128i)a, (__m128i)b);
+}
+
+static inline block larger(block a, block b)
+{
+    return (block)_mm_max_epu8((__m128i)a, (__m128i)b);
+}
+
+static inline uint64_t word_of(block answers)
+{
+    return (unsigned)_mm_movemask_epi8((__m128i)answers);
 }
 
 #elif defined(__ARM_NEON) && defined(__ORDER_LITTLE_ENDIAN__) &&                                   \
@@ -31,15 +75,35 @@ static inline uint64_t word_of(answers v)
 #define HAS_BLOCKS   1
 #define ANSWER_BITS  4
 #define ONE_BIT_EACH 0x1111111111111111
+typedef uint8_t block __attribute__((vector_size(16)));
+typedef int8_t signed_block __attribute__((vector_size(16)));
 
-static inline uint64_t word_of(answers v)
+static inline block add_saturating(block a, block b)
 {
-    uint8x8_t nibbles = vshrn_n_u16((uint16x8_t)v, 4);
+    return (block)vqaddq_u8((uint8x16_t)a, (uint8x16_t)b);
+}
+
+static inline block sub_saturating(block a, block b)
+{
+    return (block)vqsubq_u8((uint8x16_t)a, (uint8x16_t)b);
+}
+
+static inline block larger(block a, block b)
+{
+    return (block)vmaxq_u8((uint8x16_t)a, (uint8x16_t)b);
+}
+
+static inline uint64_t word_of(block answers)
+{
+    signed_block yes = (signed_block)answers < 0;
+    uint8x8_t nibbles = vshrn_n_u16((uint16x8_t)yes, 4);
     return vget_lane_u64((uint64x1_t)nibbles, 0);
 }
 #endif
 
 #if defined(HAS_BLOCKS)
+enum { BLOCK = sizeof(block) };
+
 static inline block block_load(const uint8_t *from)
 {
     block v;
@@ -52,26 +116,46 @@ static inline void block_store(uint8_t *to, block v)
     memcpy(to, &v, BLOCK);
 }
 
-/* ASCII but for control characters and the quote: flipping the second bit puts 0x22 next to those;
- * signed, the bytes from 0x80 on stand below them. */
-static inline answers above_quote(block v)
+/* The first byte that was answered yes; the word is not 0. */
+static inline size_t first_of(uint64_t word)
 {
-    return (answers)(v ^ 2) > 0x20;
+    return (size_t)__builtin_ctzll(word) / ANSWER_BITS;
 }
 
-static inline answers is_backslash(block v)
+static inline block each(uint8_t byte)
 {
-    return (answers)(v == '\\');
+    return (block){0} + byte;
 }
 
-static inline answers no_plain_ascii(block v)
+static inline block at_least(block v, uint8_t least)
 {
-    return ~above_quote(v) | is_backslash(v);
+    return least <= 0x80 ? add_saturating(v, each((uint8_t)(0x80 - least)))
+                         : sub_saturating(v, each((uint8_t)(least - 0x80)));
 }
 
-static inline answers beyond_ascii(block v)
+/*
+ * Ranks bytes so that ODD and above are those that are not plain. The flip turns ASCII round in
+ * blocks of 32, so that its control characters come last, at 0x60 to 0x7f, and before them, at
+ * 0x5f, the quote. The backslash, at 0x21, becomes 2, and 0x3f by the second flip, which the bytes
+ * with something in the upper bits stay above.
+ *
+ * `beyond` 0: bytes beyond ASCII are odd as well; 0x80: they are not.
+ */
+enum { ODD = 0x3f };
+static inline block rank(block v, uint8_t beyond)
 {
-    return (answers)v < 0;
+    block flipped = v ^ each(0x7d | beyond);
+    return sub_saturating(flipped, each(0x1f | beyond)) ^ 0x3d;
+}
+
+static inline block is_no_plain_ascii(block v)
+{
+    return at_least(rank(v, 0), ODD);
+}
+
+static inline block is_escaped(block v)
+{
+    return at_least(rank(v, 0x80), ODD);
 }
 #endif
 

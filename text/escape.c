@@ -18,12 +18,12 @@ size_t mvm_escape(uint8_t to[MVM_ESCAPE_CAP], uint8_t byte)
 /* What lies between two escapes is moved as a whole block, which reaches past it on both sides. */
 enum { FROM_CAP = 2 * BLOCK, TO_CAP = BLOCK * (MVM_ESCAPE_CAP + 1) };
 
-/* `stops`: a word of the block's answers. Returns where the copy ends. */
+/* `stops`: a word, a bit for each byte to escape. Returns where the copy ends. */
 static uint8_t *escape_block(uint8_t *to, const uint8_t *from, uint64_t stops)
 {
     size_t at = 0;
     for (; stops != 0; stops &= stops - 1) {
-        size_t stop = (size_t)__builtin_ctzll(stops) / ANSWER_BITS;
+        size_t stop = first_of(stops);
         block_store(to, block_load(from + at));
         to += stop - at;
         to += mvm_escape(to, from[stop]);
@@ -40,8 +40,8 @@ size_t mvm_escape_copy(uint8_t *to, size_t cap, const uint8_t *from, size_t len,
     *used = 0;
     while (len - *used >= FROM_CAP && (size_t)(end - to) >= TO_CAP) {
         block v = block_load(from + *used);
-        uint64_t stops = word_of(no_plain_ascii(v)) & ONE_BIT_EACH;
-        if (stops == 0 || word_of(beyond_ascii(v)) != 0) {
+        uint64_t stops = word_of(is_escaped(v)) & ONE_BIT_EACH;
+        if (stops == 0 || word_of(v) != 0) {
             break;
         }
         to = escape_block(to, from + *used, stops);

@@ -6,10 +6,10 @@
 #if defined(HAS_BLOCKS)
 enum { FOUR = 4 * BLOCK };
 
-static void put_block(uint8_t *to, block v)
+static void put_block(uint8_t *to, size_t at, block v)
 {
     if (to != NULL) {
-        block_store(to, v);
+        block_store(to + at, v);
     }
 }
 
@@ -18,30 +18,20 @@ static uint8_t *ahead(uint8_t *to, size_t n)
     return to != NULL ? to + n : NULL;
 }
 
-/* The first byte that was answered yes, or BLOCK. */
-static size_t first_of(answers v)
+/* Four blocks at a time, from `at` on, while all is plain ASCII. */
+static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
 {
-    uint64_t word = word_of(v);
-    return word == 0 ? BLOCK : (size_t)__builtin_ctzll(word) / ANSWER_BITS;
-}
-
-/* Four blocks at a time, while all is plain ASCII. */
-static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len)
-{
-    size_t at = 0;
     for (; len - at >= FOUR; at += FOUR) {
-        const uint8_t *four = from + at;
-        block a = block_load(four), b = block_load(four + 16), c = block_load(four + 32),
-              d = block_load(four + 48);
+        block a = block_load(from + at), b = block_load(from + at + BLOCK),
+              c = block_load(from + at + 2 * BLOCK), d = block_load(from + at + 3 * BLOCK);
         if (to != NULL) {
             block_store(to + at, a);
-            block_store(to + at + 16, b);
-            block_store(to + at + 32, c);
-            block_store(to + at + 48, d);
+            block_store(to + at + BLOCK, b);
+            block_store(to + at + 2 * BLOCK, c);
+            block_store(to + at + 3 * BLOCK, d);
         }
-        answers above = above_quote(a) & above_quote(b) & above_quote(c) & above_quote(d);
-        answers slash = is_backslash(a) | is_backslash(b) | is_backslash(c) | is_backslash(d);
-        if (word_of(~above | slash) != 0) {
+        block highest = larger(larger(rank(a, 0), rank(b, 0)), larger(rank(c, 0), rank(d, 0)));
+        if (word_of(at_least(highest, ODD)) != 0) {
             break;
         }
     }
@@ -49,20 +39,19 @@ static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len)
 }
 
 /* Blocks of plain ASCII, and what is plain of the one that ends them; the last block reaches back
- * over bytes that are known. Fewer than a block are left only where there were no more. */
+ * over bytes that are known. There is a block at least. */
 static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
 {
     size_t at = 0;
     while (at < len) {
         at = len - at < BLOCK ? len - BLOCK : at;
         block v = block_load(from + at);
-        put_block(ahead(to, at), v);
-        size_t plain = first_of(no_plain_ascii(v));
-        at += plain;
-        if (plain < BLOCK) {
-            return at;
+        put_block(to, at, v);
+        uint64_t stops = word_of(is_no_plain_ascii(v));
+        if (stops != 0) {
+            return at + first_of(stops);
         }
-        at += copy_fours(ahead(to, at), from + at, len - at);
+        at = copy_fours(to, from, len, at + BLOCK);
     }
     return at;
 }
@@ -72,16 +61,18 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
  * each. A byte must be a continuation if and only if one of those leads a sequence that long; the
  * second byte of some has narrower bounds; some bytes lead nothing (RFC 3629, section 4).
  */
-static answers ill_formed(block v, block one, block two, block three)
+static block is_ill_formed(block v, block one, block two, block three)
 {
-    answers is_continuation = (answers)v < (int8_t)0xc0;
-    answers is_free = (answers)((one < 0xc0) & (two < 0xe0) & (three < 0xf0));
-    answers from_90 = (answers)v >= (int8_t)0x90; /* signed: of continuations, the rest is caught */
-    answers from_a0 = (answers)v >= (int8_t)0xa0;
-    answers bounds = (~from_a0 & (answers)(one == 0xe0)) | (from_a0 & (answers)(one == 0xed)) |
-                     (~from_90 & (answers)(one == 0xf0)) | (from_90 & (answers)(one == 0xf4));
-    answers leads_nothing = (answers)((v & 0xfe) == 0xc0) | (answers)(v >= 0xf5);
-    return (answers)(is_continuation == is_free) | bounds | leads_nothing;
+    block is_led = at_least(one, 0xc0) | at_least(two, 0xe0) | at_least(three, 0xf0);
+    block is_continuation = v & ~at_least(v, 0xc0);
+    /* Signed: of continuations. E0 wants one from A0 on, ED one below; F0 one from 90 on, F4 below.
+     * Where the second of a pair has its wrong half, it is made the first. */
+    block from_a0 = (block)((signed_block)v >= (int8_t)0xa0);
+    block from_90 = (block)((signed_block)v >= (int8_t)0x90);
+    block bounds = (block)((one ^ (from_a0 & (0xe0 ^ 0xed))) == 0xe0) |
+                   (block)((one ^ (from_90 & (0xf0 ^ 0xf4))) == 0xf0);
+    block leads_nothing = at_least(v, 0xf5) | (block)((v & 0xfe) == 0xc0);
+    return (is_led ^ is_continuation) | bounds | leads_nothing;
 }
 
 /* Blocks of characters, until one is all ASCII, or holds a byte that is ill formed or stops a run.
@@ -93,14 +84,13 @@ static size_t copy_characters(uint8_t *to, const uint8_t *from, size_t len)
     while (len - at >= BLOCK && mixed) {
         const uint8_t *here = from + at;
         block v = block_load(here);
-        answers ill =
-            ill_formed(v, block_load(here - 1), block_load(here - 2), block_load(here - 3));
-        answers beyond = beyond_ascii(v);
-        if (word_of(ill | (no_plain_ascii(v) & ~beyond)) != 0) {
+        block ill =
+            is_ill_formed(v, block_load(here - 1), block_load(here - 2), block_load(here - 3));
+        if (word_of(ill | is_escaped(v)) != 0) {
             break;
         }
-        put_block(ahead(to, at), v);
-        mixed = word_of(beyond) != 0;
+        put_block(to, at, v);
+        mixed = word_of(v) != 0;
         at += BLOCK;
     }
     return mvm_utf8_boundary(from, at);
