@@ -40,7 +40,7 @@ static char *unquote(char *text)
 /* Moves a quoted value to where its quote was. */
 static void unquote_value(char *word)
 {
-    char *value = strchr(word, '=');
+    char *value = memchr(word, '=', strlen(word));
     if (value != NULL && value[1] == '"') {
         const char *bare = unquote(value + 1);
         memmove(value + 1, bare, strlen(bare) + 1);
@@ -67,7 +67,8 @@ static char *second_value(char *option)
 {
     static const char pair[] = "--nix-option=";
     size_t len = sizeof pair - 1;
-    char *second = strncmp(option, pair, len) == 0 ? strchr(option + len, '=') : NULL;
+    char *second =
+        strncmp(option, pair, len) == 0 ? memchr(option + len, '=', strlen(option + len)) : NULL;
     if (second != NULL) {
         *second++ = '\0';
     }

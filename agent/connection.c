@@ -5,14 +5,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 static void learn(struct mvm_connection *c)
 {
+    struct termios terminal;
     int domain = 0;
     socklen_t len = sizeof domain;
     c->socket = getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0;
-    c->tty = !c->socket && isatty(c->fd) == 1;
+    c->tty = !c->socket && tcgetattr(c->fd, &terminal) == 0;
     if (c->listener != NULL && c->listener->address->kind == MVM_ADDRESS_SERIAL) {
         c->kind = MVM_CONNECTION_SERIAL;
     } else {

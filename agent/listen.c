@@ -140,7 +140,7 @@ static int make_raw(int fd)
 static int open_serial(const char *device)
 {
     char path[MVM_VIRTIO_PORT_CAP];
-    if (strchr(device, '/') == NULL) {
+    if (memchr(device, '/', strlen(device)) == NULL) {
         if (!mvm_virtio_port_find(device, path)) {
             errno = ENODEV;
             return -1;

@@ -40,7 +40,7 @@ static void load_line(struct mvm_text line)
 {
     char path[MVM_PATH_MAX];
     struct mvm_writer w;
-    while (line.len > 0 && strchr(" \t\r", line.bytes[line.len - 1]) != NULL) {
+    while (line.len > 0 && memchr(" \t\r", line.bytes[line.len - 1], 3) != NULL) {
         line.len--;
     }
     if (line.len == 0 || line.bytes[0] == '#') {

@@ -70,7 +70,7 @@ static const char *check_path(const char *path, size_t cap)
 /* CID:PORT or PORT. */
 static const char *read_vsock(struct mvm_address *a, const char *text)
 {
-    const char *port = strchr(text, ':');
+    const char *port = memchr(text, ':', strlen(text));
     a->cid = UINT32_MAX;
     if (port != NULL) {
         char cid[16] = "";

@@ -69,7 +69,7 @@ static void add_word(struct mvm_writer *w, const char *word)
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "/._-+:=,@%#";
     const char *at = word;
-    while (*at != '\0' && strchr(plain, *at) != NULL) {
+    while (memchr(plain, *at, sizeof plain - 1) != NULL) {
         at++;
     }
     if (*at == '\0' && word[0] != '\0' && word[0] != '#') {

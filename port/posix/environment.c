@@ -134,7 +134,7 @@ static bool names_group(const char *config)
             line = (struct mvm_text){line.bytes + 1, line.len - 1};
         }
         if (mvm_text_begins(line, build_users_group) && line.len > len &&
-            strchr(" \t=", line.bytes[len]) != NULL) {
+            memchr(" \t=", line.bytes[len], 3) != NULL) {
             return true;
         }
     }
@@ -169,8 +169,8 @@ static int guard(struct mvm_posix *p, const char **entry)
 static bool is_replaced(const char *const added[ADDED], const char *entry)
 {
     for (int i = 0; i < ADDED; i++) {
-        if (added[i] != NULL &&
-            strncmp(added[i], entry, (size_t)(strchr(added[i], '=') + 1 - added[i])) == 0) {
+        const char *end = added[i] != NULL ? memchr(added[i], '=', strlen(added[i])) : NULL;
+        if (end != NULL && strncmp(added[i], entry, (size_t)(end + 1 - added[i])) == 0) {
             return true;
         }
     }

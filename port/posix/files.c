@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int mvm_posix_handle(struct mvm_posix *p, int handle)
@@ -82,7 +83,9 @@ int mvm_posix_open_new(void *ctx, const char *path)
     if (fd < 0) {
         return mvm_posix_fail(p, "open", errno);
     }
-    fchmod(fd, 0644); /* whatever the umask; a file system without modes may refuse */
+    /* Whatever the umask; a file system without modes may refuse. By the system call, for some
+     * libcs' function knows kinds of descriptors that this is none of. */
+    syscall(SYS_fchmod, fd, 0644);
     return keep(p, fd);
 }
 
