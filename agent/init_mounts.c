@@ -82,9 +82,7 @@ void mvm_init_mounts_say(void)
         if (errors[i] != 0) {
             struct mvm_log_line line;
             mvm_log_begin(&line, "cannot mount ");
-            mvm_writer_add(&line.w, places[i].dir);
-            mvm_writer_add(&line.w, ": ");
-            mvm_writer_add(&line.w, strerror(errors[i]));
+            mvm_writer_add3(&line.w, places[i].dir, ": ", strerror(errors[i]));
             mvm_log_end(&line);
         }
     }

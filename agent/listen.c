@@ -181,9 +181,7 @@ static void go_down(struct mvm_listener *l, const char *what, const char *why, u
     if (!l->said) {
         struct mvm_log_line line;
         mvm_log_begin(&line, what);
-        mvm_writer_add(&line.w, l->address->text);
-        mvm_writer_add(&line.w, ": ");
-        mvm_writer_add(&line.w, why);
+        mvm_writer_add3(&line.w, l->address->text, ": ", why);
         mvm_writer_add(&line.w, inherited ? "" : "; trying again every second");
         mvm_log_end(&line);
     }
@@ -254,9 +252,7 @@ static void pause_accept(struct mvm_listener *l, uint64_t now_ms)
     if (!l->said_accept) {
         struct mvm_log_line line;
         mvm_log_begin(&line, "cannot accept on ");
-        mvm_writer_add(&line.w, l->address->text);
-        mvm_writer_add(&line.w, ": ");
-        mvm_writer_add(&line.w, strerror(errno));
+        mvm_writer_add3(&line.w, l->address->text, ": ", strerror(errno));
         mvm_log_end(&line);
     }
     l->said_accept = true;

@@ -26,9 +26,7 @@ static void load(const char *path)
     if (r < 0 && errno != EEXIST) {
         struct mvm_log_line line;
         mvm_log_begin(&line, "cannot load ");
-        mvm_writer_add(&line.w, path);
-        mvm_writer_add(&line.w, ": ");
-        mvm_writer_add(&line.w, strerror(errno));
+        mvm_writer_add3(&line.w, path, ": ", strerror(errno));
         mvm_log_end(&line);
     }
     if (fd >= 0) {
@@ -63,9 +61,7 @@ static void load_list(const char *path)
         const char *why = strerror(errno);
         struct mvm_log_line log;
         mvm_log_begin(&log, "cannot read the list of modules ");
-        mvm_writer_add(&log.w, path);
-        mvm_writer_add(&log.w, ": ");
-        mvm_writer_add(&log.w, why);
+        mvm_writer_add3(&log.w, path, ": ", why);
         mvm_log_end(&log);
         return;
     }

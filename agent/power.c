@@ -93,9 +93,7 @@ static void unmount_all(void)
             struct mvm_log_line line;
             const char *why = strerror(errno);
             mvm_log_begin(&line, "cannot unmount ");
-            mvm_writer_add(&line.w, path);
-            mvm_writer_add(&line.w, ": ");
-            mvm_writer_add(&line.w, why);
+            mvm_writer_add3(&line.w, path, ": ", why);
             mvm_log_end(&line);
         }
     }

@@ -104,9 +104,8 @@ static bool spawn(struct mvm_executor *x)
     }
     const char *reason = x->port->reason(x->ctx);
     struct mvm_writer w = mvm_executor_fail(x);
-    mvm_writer_add(&w, r == MVM_PORT_NOT_FOUND ? "nix not found: " : "nix build failed (");
-    mvm_writer_add(&w, reason);
-    mvm_writer_add(&w, r == MVM_PORT_NOT_FOUND ? ": " : "): ");
+    mvm_writer_add3(&w, r == MVM_PORT_NOT_FOUND ? "nix not found: " : "nix build failed (", reason,
+                    r == MVM_PORT_NOT_FOUND ? ": " : "): ");
     mvm_executor_add_command(x, &w);
     mvm_writer_finish(&w);
     x->port->close_build(x->ctx);

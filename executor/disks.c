@@ -8,9 +8,7 @@
 static void note_absent(struct mvm_executor *x, const char *device, const char *dir)
 {
     struct mvm_writer w = mvm_executor_note(x);
-    mvm_writer_add(&w, device);
-    mvm_writer_add(&w, " is absent, ");
-    mvm_writer_add(&w, dir);
+    mvm_writer_add3(&w, device, " is absent, ", dir);
     mvm_writer_add(&w, " is used as it is");
     mvm_executor_noted(x, &w);
 }
@@ -19,12 +17,8 @@ static void fail_mount(struct mvm_executor *x, const char *device, const char *d
                        const char *reason)
 {
     struct mvm_writer w = mvm_executor_fail(x);
-    mvm_writer_add(&w, "mount ");
-    mvm_writer_add(&w, device);
-    mvm_writer_add(&w, " -> ");
-    mvm_writer_add(&w, dir);
-    mvm_writer_add(&w, " failed: ");
-    mvm_writer_add(&w, reason);
+    mvm_writer_add3(&w, "mount ", device, " -> ");
+    mvm_writer_add3(&w, dir, " failed: ", reason);
     mvm_writer_finish(&w);
 }
 
@@ -32,9 +26,7 @@ static void fail_dir(struct mvm_executor *x, const char *dir)
 {
     const char *reason = x->port->reason(x->ctx);
     struct mvm_writer w = mvm_executor_fail(x);
-    mvm_writer_add(&w, dir);
-    mvm_writer_add(&w, " missing or not a directory: ");
-    mvm_writer_add(&w, reason);
+    mvm_writer_add3(&w, dir, " missing or not a directory: ", reason);
     mvm_writer_finish(&w);
 }
 
@@ -143,9 +135,7 @@ static void release_in(struct mvm_executor *x)
     if (x->port->unmount(x->ctx, x->config->in_dir) < 0) {
         const char *reason = x->port->reason(x->ctx);
         struct mvm_writer w = mvm_executor_note(x);
-        mvm_writer_add(&w, "failed to release ");
-        mvm_writer_add(&w, x->config->in_dir);
-        mvm_writer_add(&w, ": ");
+        mvm_writer_add3(&w, "failed to release ", x->config->in_dir, ": ");
         mvm_writer_add(&w, reason);
         mvm_executor_noted(x, &w);
     }

@@ -231,9 +231,7 @@ void mvm_executor_fail_reason(struct mvm_executor *x, const char *what, const ch
 {
     const char *reason = x->port->reason(x->ctx);
     struct mvm_writer w = mvm_executor_fail(x);
-    mvm_writer_add(&w, what);
-    mvm_writer_add(&w, name);
-    mvm_writer_add(&w, ": ");
+    mvm_writer_add3(&w, what, name, ": ");
     mvm_writer_add(&w, reason);
     mvm_writer_finish(&w);
 }

@@ -75,9 +75,7 @@ static void reject_unreadable(struct mvm_executor *x)
 {
     const char *reason = x->port->reason(x->ctx);
     struct mvm_writer w = reject(x);
-    mvm_writer_add(&w, "cannot read security policy ");
-    mvm_writer_add(&w, x->config->policy_file);
-    mvm_writer_add(&w, ": ");
+    mvm_writer_add3(&w, "cannot read security policy ", x->config->policy_file, ": ");
     mvm_writer_add(&w, reason);
     mvm_writer_finish(&w);
 }
@@ -85,9 +83,7 @@ static void reject_unreadable(struct mvm_executor *x)
 static void reject_malformed(struct mvm_executor *x, const struct policy *p)
 {
     struct mvm_writer w = reject(x);
-    mvm_writer_add(&w, "cannot parse security policy ");
-    mvm_writer_add(&w, x->config->policy_file);
-    mvm_writer_add(&w, ": ");
+    mvm_writer_add3(&w, "cannot parse security policy ", x->config->policy_file, ": ");
     if (p->json.error == MVM_JSON_FINE) {
         mvm_writer_add(&w, "the file is empty");
     } else {

@@ -61,9 +61,7 @@ static bool child_exited(struct mvm_executor *x)
         x->exit = (struct mvm_exit){false, 255};
         const char *reason = x->port->reason(x->ctx);
         struct mvm_writer w = mvm_executor_fail(x);
-        mvm_writer_add(&w, "nix build failed (");
-        mvm_writer_add(&w, reason);
-        mvm_writer_add(&w, "): ");
+        mvm_writer_add3(&w, "nix build failed (", reason, "): ");
         mvm_executor_add_command(x, &w);
         mvm_writer_finish(&w);
     }

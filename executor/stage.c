@@ -38,9 +38,7 @@ static const char *join(struct mvm_executor *x, int slot, const char *dir, const
 {
     struct mvm_writer w;
     mvm_writer_init(&w, x->path[slot], sizeof x->path[slot]);
-    mvm_writer_add(&w, dir);
-    mvm_writer_add(&w, "/");
-    mvm_writer_add(&w, before);
+    mvm_writer_add3(&w, dir, "/", before);
     mvm_writer_add(&w, name);
     mvm_writer_add(&w, behind);
     return x->path[slot];
@@ -168,9 +166,7 @@ static void tell_progress(struct mvm_executor *x, const struct artifact *a)
     }
     x->told_ms = x->now_ms;
     struct mvm_writer w = mvm_executor_note(x);
-    mvm_writer_add(&w, "copying ");
-    mvm_writer_add(&w, a->target);
-    mvm_writer_add(&w, ": ");
+    mvm_writer_add3(&w, "copying ", a->target, ": ");
     mvm_writer_add_u64(&w, x->copied);
     mvm_writer_add(&w, " bytes so far");
     mvm_executor_noted(x, &w);

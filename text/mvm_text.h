@@ -46,6 +46,7 @@ struct mvm_writer {
 
 void mvm_writer_init(struct mvm_writer *w, char *buf, size_t cap);
 void mvm_writer_add(struct mvm_writer *w, const char *string);
+void mvm_writer_add3(struct mvm_writer *w, const char *a, const char *b, const char *c);
 void mvm_writer_add_text(struct mvm_writer *w, struct mvm_text text);
 void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value); /* decimal */
 

@@ -29,6 +29,13 @@ void mvm_writer_add_text(struct mvm_writer *w, struct mvm_text text)
     w->buf[w->len] = '\0';
 }
 
+void mvm_writer_add3(struct mvm_writer *w, const char *a, const char *b, const char *c)
+{
+    mvm_writer_add(w, a);
+    mvm_writer_add(w, b);
+    mvm_writer_add(w, c);
+}
+
 void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value)
 {
     char digits[MVM_TEXT_DECIMAL_CAP];

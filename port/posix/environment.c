@@ -78,9 +78,7 @@ static const char *home_below(struct mvm_posix *p, const char *dir)
     const size_t name_len = sizeof "HOME=" - 1;
     struct mvm_writer w;
     mvm_writer_init(&w, p->home, sizeof p->home);
-    mvm_writer_add(&w, "HOME=");
-    mvm_writer_add(&w, dir);
-    mvm_writer_add(&w, "/mvm-home-");
+    mvm_writer_add3(&w, "HOME=", dir, "/mvm-home-");
     mvm_writer_add_u64(&w, (uint64_t)geteuid());
     if (w.cut || (mkdir(p->home + name_len, 0700) < 0 && errno != EEXIST)) {
         return NULL;
@@ -151,9 +149,7 @@ static int guard(struct mvm_posix *p, const char **entry)
     }
     struct mvm_writer w;
     mvm_writer_init(&w, p->nix_config, sizeof p->nix_config);
-    mvm_writer_add(&w, "NIX_CONFIG=");
-    mvm_writer_add(&w, config != NULL ? config : "");
-    mvm_writer_add(&w, config != NULL ? "\n" : "");
+    mvm_writer_add3(&w, "NIX_CONFIG=", config != NULL ? config : "", config != NULL ? "\n" : "");
     mvm_writer_add(&w, build_users_group);
     mvm_writer_add(&w, " =");
     if (w.cut) {

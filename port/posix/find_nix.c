@@ -80,9 +80,7 @@ static bool in_store_path(const struct mvm_posix *p, const char *name, char *buf
     char dir[sizeof nix_store + 1 + NAME_CAP];
     struct mvm_writer w;
     mvm_writer_init(&w, dir, sizeof dir);
-    mvm_writer_add(&w, nix_store);
-    mvm_writer_add(&w, "/");
-    mvm_writer_add(&w, name);
+    mvm_writer_add3(&w, nix_store, "/", name);
     return !w.cut && try_below(p, (struct mvm_text){dir, w.len}, "/bin", buf, cap);
 }
 

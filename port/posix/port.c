@@ -13,9 +13,7 @@ int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
 {
     struct mvm_writer w;
     mvm_writer_init(&w, p->reason, sizeof p->reason);
-    mvm_writer_add(&w, call);
-    mvm_writer_add(&w, ": ");
-    mvm_writer_add(&w, text);
+    mvm_writer_add3(&w, call, ": ", text);
     mvm_writer_finish(&w);
     return MVM_PORT_FAILED;
 }
