@@ -18,22 +18,22 @@ static uint8_t *ahead(uint8_t *to, size_t n)
     return to != NULL ? to + n : NULL;
 }
 
-/* Four blocks at a time, from `at` on, while all is plain ASCII. */
-static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
+/* Four blocks at a time, while all is plain ASCII. */
+static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len)
 {
-    for (; len - at >= FOUR; at += FOUR) {
+    size_t at = 0;
+    for (size_t fours = len / FOUR; fours > 0; fours--) {
         block a = block_load(from + at), b = block_load(from + at + BLOCK),
               c = block_load(from + at + 2 * BLOCK), d = block_load(from + at + 3 * BLOCK);
-        if (to != NULL) {
-            block_store(to + at, a);
-            block_store(to + at + BLOCK, b);
-            block_store(to + at + 2 * BLOCK, c);
-            block_store(to + at + 3 * BLOCK, d);
-        }
+        block_store(to + at, a);
+        block_store(to + at + BLOCK, b);
+        block_store(to + at + 2 * BLOCK, c);
+        block_store(to + at + 3 * BLOCK, d);
         block highest = larger(larger(rank(a, 0), rank(b, 0)), larger(rank(c, 0), rank(d, 0)));
         if (word_of(at_least(highest, ODD)) != 0) {
             break;
         }
+        at += FOUR;
     }
     return at;
 }
@@ -51,7 +51,10 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
         if (stops != 0) {
             return at + first_of(stops);
         }
-        at = copy_fours(to, from, len, at + BLOCK);
+        at += BLOCK;
+        if (to != NULL) {
+            at += copy_fours(to + at, from + at, len - at);
+        }
     }
     return at;
 }
