@@ -178,9 +178,42 @@ void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
     begin_step(e, mvm_first_steps[m->kind]);
 }
 
+#if !defined(__OPTIMIZE_SIZE__)
+/* The short way for most frames, those of one text and with room for it as it is: literal, run and
+ * literal in one go. A run that ends early leaves the rest to the steps, as if they had come there.
+ */
+static void put_whole(struct mvm_encoder *e, struct room *room)
+{
+    const struct mvm_step *step = &mvm_steps[e->step];
+    const struct mvm_text text = e->message.text;
+    if (step->then != MVM_THEN_TEXT || e->literal_at > 0 || room->left < 2 * MVM_LITERAL_CAP ||
+        room->left - 2 * MVM_LITERAL_CAP < text.len) {
+        return;
+    }
+    memcpy(room->at, step->literal, MVM_LITERAL_CAP);
+    use_room(room, step->len);
+    size_t run = mvm_plain_copy(room->at, (const uint8_t *)text.bytes, text.len);
+    use_room(room, run);
+    if (run < text.len) {
+        e->literal_at = step->len;
+        e->text_at = run;
+        return;
+    }
+    memcpy(room->at, step[1].literal, MVM_LITERAL_CAP);
+    use_room(room, step[1].len);
+    begin_step(e, IDLE);
+}
+#else
+static void put_whole(struct mvm_encoder *e, struct room *room)
+{
+    (void)e, (void)room;
+}
+#endif
+
 size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap)
 {
     struct room room = {out, cap};
+    put_whole(e, &room);
     unsigned at = e->step;
     while (room.left > 0 && at != IDLE && put_step(e, &mvm_steps[at], &room)) {
         at = mvm_steps[at].then == MVM_THEN_END ? IDLE : at + 1;

@@ -18,40 +18,53 @@ static uint8_t *ahead(uint8_t *to, size_t n)
     return to != NULL ? to + n : NULL;
 }
 
-/* Four blocks at a time, from `at` on, while all is plain ASCII. */
+/* Four blocks. True: all is plain ASCII. */
+static inline bool copy_four(uint8_t *to, const uint8_t *from)
+{
+    block a = block_load(from), b = block_load(from + BLOCK), c = block_load(from + 2 * BLOCK),
+          d = block_load(from + 3 * BLOCK);
+    block_store(to, a);
+    block_store(to + BLOCK, b);
+    block_store(to + 2 * BLOCK, c);
+    block_store(to + 3 * BLOCK, d);
+    block highest = larger(larger(rank(a, 0), rank(b, 0)), larger(rank(c, 0), rank(d, 0)));
+    return word_of(at_least(highest, ODD)) == 0;
+}
+
+/* The bytes of a block that are plain ASCII, up to one that is not. */
+static inline size_t copy_block(uint8_t *to, const uint8_t *from)
+{
+    block v = block_load(from);
+    put_block(to, 0, v);
+    uint64_t stops = word_of(is_no_plain_ascii(v));
+    return stops == 0 ? BLOCK : first_of(stops);
+}
+
+/* Plain ASCII, four blocks at a time: where that ends, the end or a stop is less than four blocks
+ * ahead. The last four reach back over bytes that are known. */
 static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
 {
     for (; len - at >= FOUR; at += FOUR) {
-        block a = block_load(from + at), b = block_load(from + at + BLOCK),
-              c = block_load(from + at + 2 * BLOCK), d = block_load(from + at + 3 * BLOCK);
-        if (to != NULL) {
-            block_store(to + at, a);
-            block_store(to + at + BLOCK, b);
-            block_store(to + at + 2 * BLOCK, c);
-            block_store(to + at + 3 * BLOCK, d);
-        }
-        block highest = larger(larger(rank(a, 0), rank(b, 0)), larger(rank(c, 0), rank(d, 0)));
-        if (word_of(at_least(highest, ODD)) != 0) {
-            break;
+        if (!copy_four(to + at, from + at)) {
+            return at;
         }
     }
-    return at;
+    bool rest = at < len && len >= FOUR && copy_four(to + len - FOUR, from + len - FOUR);
+    return rest ? len : at;
 }
 
-/* Blocks of plain ASCII, and what is plain of the one that ends them; the last block reaches back
- * over bytes that are known. There is a block at least. */
+/* Plain ASCII; there is a block at least. The last one reaches back like the last four. */
 static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
 {
-    size_t at = 0;
-    while (at < len) {
+    size_t at = copy_block(to, from);
+    if (at == BLOCK && to != NULL) {
+        at = copy_fours(to, from, len, at);
+    }
+    size_t plain = at < BLOCK ? 0 : BLOCK;
+    while (at < len && plain == BLOCK) {
         at = len - at < BLOCK ? len - BLOCK : at;
-        block v = block_load(from + at);
-        put_block(to, at, v);
-        uint64_t stops = word_of(is_no_plain_ascii(v));
-        if (stops != 0) {
-            return at + first_of(stops);
-        }
-        at = copy_fours(to, from, len, at + BLOCK);
+        plain = copy_block(ahead(to, at), from + at);
+        at += plain;
     }
     return at;
 }
@@ -65,12 +78,13 @@ static block is_ill_formed(block v, block one, block two, block three)
 {
     block is_led = at_least(one, 0xc0) | at_least(two, 0xe0) | at_least(three, 0xf0);
     block is_continuation = v & ~at_least(v, 0xc0);
-    /* Signed: of continuations. E0 wants one from A0 on, ED one below; F0 one from 90 on, F4 below.
-     * Where the second of a pair has its wrong half, it is made the first. */
-    block from_a0 = (block)((signed_block)v >= (int8_t)0xa0);
-    block from_90 = (block)((signed_block)v >= (int8_t)0x90);
-    block bounds = (block)((one ^ (from_a0 & (0xe0 ^ 0xed))) == 0xe0) |
-                   (block)((one ^ (from_90 & (0xf0 ^ 0xf4))) == 0xf0);
+    /* Of continuations; signed. E0 wants a second byte from A0 on, ED one below that; F0 wants one
+     * from 90 on, F4 one below. A lead with a byte that is too low is made its partner, which has
+     * one that is too high. */
+    block below_a0 = (block)((signed_block)v < (int8_t)0xa0);
+    block below_90 = (block)((signed_block)v < (int8_t)0x90);
+    block bounds = (block)((one ^ (below_a0 & (0xe0 ^ 0xed))) == 0xed) |
+                   (block)((one ^ (below_90 & (0xf0 ^ 0xf4))) == 0xf4);
     block leads_nothing = at_least(v, 0xf5) | (block)((v & 0xfe) == 0xc0);
     return (is_led ^ is_continuation) | bounds | leads_nothing;
 }
