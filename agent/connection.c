@@ -1,6 +1,7 @@
 /* One client's descriptor: bytes between the kernel and the session. */
 #define _GNU_SOURCE
 #include "connection.h"
+#include "system.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -111,7 +112,7 @@ void mvm_connection_read(struct mvm_connection *c, uint64_t now_ms)
         } else if (errno == EAGAIN) {
             c->look_ms = 0;
         } else {
-            lose(c, strerror(errno), now_ms);
+            lose(c, mvm_posix_error_text(errno), now_ms);
         }
     }
     c->gone = c->gone || c->hung_up;
@@ -125,7 +126,7 @@ static ssize_t put(struct mvm_connection *c, const void *bytes, size_t len, uint
         c->writable = false;
     } else if (n < 0 && errno != EINTR) {
         c->writable = false;
-        lose(c, strerror(errno), now_ms);
+        lose(c, mvm_posix_error_text(errno), now_ms);
     }
     return n;
 }

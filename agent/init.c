@@ -5,6 +5,7 @@
 #include "log.h"
 #include "modules.h"
 #include "small_files.h"
+#include "system.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -19,7 +20,7 @@ enum { ENV_MAX = 64 };
 
 static void say(const char *what)
 {
-    mvm_log(what, ": ", strerror(errno));
+    mvm_log(what, ": ", mvm_posix_error_text(errno));
 }
 
 /* A kernel without an initial console starts us with nothing open. */

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "init_mounts.h"
 #include "log.h"
+#include "system.h"
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -82,7 +83,7 @@ void mvm_init_mounts_say(void)
         if (errors[i] != 0) {
             struct mvm_log_line line;
             mvm_log_begin(&line, "cannot mount ");
-            mvm_writer_add3(&line.w, places[i].dir, ": ", strerror(errors[i]));
+            mvm_writer_add3(&line.w, places[i].dir, ": ", mvm_posix_error_text(errors[i]));
             mvm_log_end(&line);
         }
     }

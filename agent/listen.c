@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "listen.h"
 #include "log.h"
+#include "system.h"
 #include "virtio_port.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -192,7 +193,7 @@ void mvm_listener_init(struct mvm_listener *l, const struct mvm_address *address
 {
     *l = (struct mvm_listener){.address = address, .fd = -1};
     if (address->kind == MVM_ADDRESS_FD && fcntl(address->fd, F_GETFD) < 0) {
-        go_down(l, "cannot listen on ", strerror(errno), 0);
+        go_down(l, "cannot listen on ", mvm_posix_error_text(errno), 0);
     }
 }
 
@@ -200,7 +201,7 @@ bool mvm_listener_open(struct mvm_listener *l, uint64_t now_ms)
 {
     l->fd = open_address(l);
     if (l->fd < 0) {
-        go_down(l, "cannot listen on ", strerror(errno), now_ms);
+        go_down(l, "cannot listen on ", mvm_posix_error_text(errno), now_ms);
         return false;
     }
     int domain = 0;
@@ -252,7 +253,7 @@ static void pause_accept(struct mvm_listener *l, uint64_t now_ms)
     if (!l->said_accept) {
         struct mvm_log_line line;
         mvm_log_begin(&line, "cannot accept on ");
-        mvm_writer_add3(&line.w, l->address->text, ": ", strerror(errno));
+        mvm_writer_add3(&line.w, l->address->text, ": ", mvm_posix_error_text(errno));
         mvm_log_end(&line);
     }
     l->said_accept = true;

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "loop.h"
 #include "log.h"
-#include "small_files.h"
+#include "system.h"
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -228,7 +228,7 @@ static void accept_some(struct mvm_agent *a, struct mvm_listener *l)
     for (int i = 0; i < ACCEPTS && l->pending && l->retry_ms <= a->now_ms; i++) {
         int fd = make_room(a, l) ? mvm_listener_accept(l, a->options, a->now_ms) : -1;
         if (fd >= 0 && !add_connection(a, fd, NULL)) {
-            mvm_log("cannot serve a client: ", strerror(errno), NULL);
+            mvm_log("cannot serve a client: ", mvm_posix_error_text(errno), NULL);
             close(fd);
         }
     }
@@ -262,7 +262,7 @@ static void open_listener(struct mvm_agent *a, struct mvm_listener *l)
     if (served) {
         mvm_listener_say_up(l);
     } else {
-        const char *why = strerror(errno);
+        const char *why = mvm_posix_error_text(errno);
         close(l->fd);
         mvm_listener_lost(l, why, a->now_ms);
     }
@@ -516,7 +516,7 @@ static bool init(struct mvm_agent *a, const struct mvm_options *options)
 int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
 {
     if (!init(a, options)) {
-        mvm_log("cannot start: ", strerror(errno), NULL);
+        mvm_log("cannot start: ", mvm_posix_error_text(errno), NULL);
         return 1;
     }
     if (options->posix.status_is_handed) {

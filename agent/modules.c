@@ -2,6 +2,7 @@
 #include "modules.h"
 #include "log.h"
 #include "small_files.h"
+#include "system.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static void load(const char *path)
     if (r < 0 && errno != EEXIST) {
         struct mvm_log_line line;
         mvm_log_begin(&line, "cannot load ");
-        mvm_writer_add3(&line.w, path, ": ", strerror(errno));
+        mvm_writer_add3(&line.w, path, ": ", mvm_posix_error_text(errno));
         mvm_log_end(&line);
     }
     if (fd >= 0) {
@@ -58,7 +59,7 @@ static void load_list(const char *path)
     struct mvm_posix_lines l;
     struct mvm_text line;
     if (!mvm_posix_lines_open(&l, AT_FDCWD, path)) {
-        const char *why = strerror(errno);
+        const char *why = mvm_posix_error_text(errno);
         struct mvm_log_line log;
         mvm_log_begin(&log, "cannot read the list of modules ");
         mvm_writer_add3(&log.w, path, ": ", why);

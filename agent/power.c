@@ -2,6 +2,7 @@
 #include "power.h"
 #include "log.h"
 #include "small_files.h"
+#include "system.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -91,7 +92,7 @@ static void unmount_all(void)
         find_mount(n, path, sizeof path);
         if (umount2(path, UMOUNT_NOFOLLOW) < 0) {
             struct mvm_log_line line;
-            const char *why = strerror(errno);
+            const char *why = mvm_posix_error_text(errno);
             mvm_log_begin(&line, "cannot unmount ");
             mvm_writer_add3(&line.w, path, ": ", why);
             mvm_log_end(&line);
@@ -120,5 +121,5 @@ void mvm_power_end(enum mvm_power how)
     sync();
     mvm_log("ending the machine: ", ways[how].name, NULL);
     reboot(ways[how].command);
-    mvm_log("cannot end the machine: ", strerror(errno), NULL);
+    mvm_log("cannot end the machine: ", mvm_posix_error_text(errno), NULL);
 }

@@ -3,7 +3,7 @@
  * seen, and costs a static program a KiB to find it: this is the system call.
  */
 #define _GNU_SOURCE
-#include "small_files.h"
+#include "system.h"
 #include <sys/syscall.h>
 #include <unistd.h>
 

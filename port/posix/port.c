@@ -20,7 +20,13 @@ int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
 
 int mvm_posix_fail(struct mvm_posix *p, const char *call, int err)
 {
-    mvm_posix_fail_text(p, call, strerror(err));
+    const char *text = mvm_posix_error_text(err);
+    mvm_posix_fail_text(p, call, text);
+    if (text == mvm_posix_unknown_error) {
+        struct mvm_writer w = {p->reason, sizeof p->reason, strlen(p->reason), false};
+        mvm_writer_add(&w, " ");
+        mvm_writer_add_u64(&w, (uint64_t)err);
+    }
     switch (err) {
     case ENOENT:
         return MVM_PORT_NOT_FOUND;

@@ -4,6 +4,7 @@
 
 #include "mvm_posix.h"
 #include "small_files.h"
+#include "system.h"
 
 /* ---- port.c: reasons ---- */
 

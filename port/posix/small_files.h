@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 /* ---- directory.c ---- */
 struct mvm_posix_directory {
@@ -57,15 +56,5 @@ void mvm_posix_add_unescaped(struct mvm_writer *w, struct mvm_text text);
 
 /* Reads a decimal number at the front of a text; 0 where there is none. */
 uint64_t mvm_posix_number(struct mvm_text text);
-
-/* ---- environment.c ---- */
-
-/* The value of a variable of this process's environment; NULL where unset or empty. */
-const char *mvm_posix_variable(const char *name);
-
-/* ---- clock.c ---- */
-
-/* A clock's time in nanoseconds. */
-uint64_t mvm_posix_clock_ns(clockid_t clock);
 
 #endif

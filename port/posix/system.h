@@ -1,0 +1,23 @@
+/*
+ * What the programs of this project ask of the system besides the port: the time, the environment,
+ * the names of errors. Not installed.
+ */
+#ifndef MVM_SYSTEM_H
+#define MVM_SYSTEM_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- clock.c: a clock's time in nanoseconds ---- */
+uint64_t mvm_posix_clock_ns(clockid_t clock);
+
+/* ---- environment.c: a variable's value; NULL where unset or empty ---- */
+const char *mvm_posix_variable(const char *name);
+
+/* ---- errors.c ---- */
+
+/* What an errno is called; unknown_error for one that has no name here. Static. */
+const char *mvm_posix_error_text(int err);
+extern const char mvm_posix_unknown_error[14];
+
+#endif
