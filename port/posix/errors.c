@@ -9,65 +9,52 @@
 #include <string.h>
 
 static const uint16_t errors[] = {
-    EPERM,        ENOENT,    EINTR,      EIO,     ENXIO,      E2BIG,         ENOEXEC,
-    EBADF,        ECHILD,    EAGAIN,     ENOMEM,  EACCES,     ENOTBLK,       EBUSY,
-    EEXIST,       EXDEV,     ENODEV,     ENOTDIR, EISDIR,     EINVAL,        ENFILE,
-    EMFILE,       ENOTTY,    ETXTBSY,    EFBIG,   ENOSPC,     EROFS,         EMLINK,
-    EPIPE,        ELOOP,     EOVERFLOW,  ENOSYS,  ENOTEMPTY,  ENAMETOOLONG,  EAFNOSUPPORT,
-    EOPNOTSUPP,   ENOTSOCK,  EADDRINUSE, EDQUOT,  ECONNRESET, EADDRNOTAVAIL, ENOBUFS,
-    ECONNREFUSED, ETIMEDOUT, ESTALE,     EUCLEAN, ENOKEY,     EKEYREJECTED,  EHOSTDOWN,
-};
+    EPERM,         ENOENT,     EIO,       ENXIO,   E2BIG,   ENOEXEC,      EBADF,       EAGAIN,
+    ENOMEM,        EACCES,     ENOTBLK,   EBUSY,   EEXIST,  ENODEV,       ENOTDIR,     EISDIR,
+    EINVAL,        ENFILE,     EMFILE,    ETXTBSY, EFBIG,   ENOSPC,       EROFS,       EPIPE,
+    ENAMETOOLONG,  ENOSYS,     ENOTEMPTY, ELOOP,   EBADMSG, EAFNOSUPPORT, EOPNOTSUPP,  EADDRINUSE,
+    EADDRNOTAVAIL, ECONNRESET, ESTALE,    EUCLEAN, EDQUOT,  ENOKEY,       EKEYREJECTED};
 
 /* In the same order. */
 static const char texts[] = "Operation not permitted\0"
                             "No such file or directory\0"
-                            "Interrupted system call\0"
                             "Input/output error\0"
                             "No such device or address\0"
                             "Argument list too long\0"
                             "Exec format error\0"
                             "Bad file descriptor\0"
-                            "No child processes\0"
                             "Resource temporarily unavailable\0"
                             "Cannot allocate memory\0"
                             "Permission denied\0"
                             "Block device required\0"
                             "Device or resource busy\0"
                             "File exists\0"
-                            "Invalid cross-device link\0"
                             "No such device\0"
                             "Not a directory\0"
                             "Is a directory\0"
                             "Invalid argument\0"
                             "Too many open files in system\0"
                             "Too many open files\0"
-                            "Inappropriate ioctl for device\0"
                             "Text file busy\0"
                             "File too large\0"
                             "No space left on device\0"
                             "Read-only file system\0"
-                            "Too many links\0"
                             "Broken pipe\0"
-                            "Too many levels of symbolic links\0"
-                            "Value too large for defined data type\0"
+                            "File name too long\0"
                             "Function not implemented\0"
                             "Directory not empty\0"
-                            "File name too long\0"
+                            "Too many levels of symbolic links\0"
+                            "Bad message\0"
                             "Address family not supported by protocol\0"
                             "Operation not supported\0"
-                            "Socket operation on non-socket\0"
                             "Address already in use\0"
-                            "Disk quota exceeded\0"
-                            "Connection reset by peer\0"
                             "Cannot assign requested address\0"
-                            "No buffer space available\0"
-                            "Connection refused\0"
-                            "Connection timed out\0"
+                            "Connection reset by peer\0"
                             "Stale file handle\0"
                             "Structure needs cleaning\0"
+                            "Disk quota exceeded\0"
                             "Required key not available\0"
-                            "Key was rejected by service\0"
-                            "Host is down\0";
+                            "Key was rejected by service\0";
 
 const char mvm_posix_unknown_error[] = "unknown error";
 
