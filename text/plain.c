@@ -18,6 +18,16 @@ static uint8_t *ahead(uint8_t *to, size_t n)
     return to != NULL ? to + n : NULL;
 }
 
+/* The bytes of a block that are plain ASCII, up to one that is not. */
+static inline size_t copy_block(uint8_t *to, const uint8_t *from)
+{
+    block v = block_load(from);
+    put_block(to, 0, v);
+    uint64_t stops = word_of(is_no_plain_ascii(v));
+    return stops == 0 ? BLOCK : first_of(stops);
+}
+
+#if !defined(__OPTIMIZE_SIZE__)
 /* Four blocks. True: all is plain ASCII. */
 static inline bool copy_four(uint8_t *to, const uint8_t *from)
 {
@@ -31,17 +41,8 @@ static inline bool copy_four(uint8_t *to, const uint8_t *from)
     return word_of(at_least(highest, ODD)) == 0;
 }
 
-/* The bytes of a block that are plain ASCII, up to one that is not. */
-static inline size_t copy_block(uint8_t *to, const uint8_t *from)
-{
-    block v = block_load(from);
-    put_block(to, 0, v);
-    uint64_t stops = word_of(is_no_plain_ascii(v));
-    return stops == 0 ? BLOCK : first_of(stops);
-}
-
 /* Plain ASCII, four blocks at a time: where that ends, the end or a stop is less than four blocks
- * ahead. The last four reach back over bytes that are known. */
+ * ahead. The last four, where one block would not do, reach back over bytes that are known. */
 static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
 {
     for (; len - at >= FOUR; at += FOUR) {
@@ -49,9 +50,16 @@ static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at
             return at;
         }
     }
-    bool rest = at < len && len >= FOUR && copy_four(to + len - FOUR, from + len - FOUR);
-    return rest ? len : at;
+    bool reaches = len - at > BLOCK && len >= FOUR;
+    return reaches && copy_four(to + len - FOUR, from + len - FOUR) ? len : at;
 }
+#else
+static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
+{
+    (void)to, (void)from, (void)len;
+    return at;
+}
+#endif
 
 /* Plain ASCII; there is a block at least. The last one reaches back like the last four. */
 static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)

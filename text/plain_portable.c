@@ -1,25 +1,27 @@
 #include "mvm_plain.h"
 #include "mvm_utf8.h"
+#include <stdbool.h>
 #include <string.h>
 
-/* Bytes of the plain character at the front of from[0 … len-1], len ≥ 1; 0: it is none. */
-static size_t plain_character(const uint8_t *from, size_t len)
+static bool is_plain_ascii(uint8_t byte)
 {
-    if (*from < 0x80) {
-        return *from >= ' ' && *from != '"' && *from != '\\';
-    }
-    int n = mvm_utf8_next(from, len);
-    return n > 0 ? (size_t)n : 0;
+    return byte >= ' ' && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
 size_t mvm_plain_copy_portable(uint8_t *to, const uint8_t *from, size_t len)
 {
-    size_t at = 0;
-    size_t n = 0;
-    for (; at < len && (n = plain_character(from + at, len - at)) > 0; at += n) {
-        if (to != NULL) {
-            memcpy(to + at, from + at, n);
+    size_t run = 0;
+    int character = 1;
+    while (run < len && character > 0) {
+        if (is_plain_ascii(from[run])) {
+            run++; /* a fixed step, so that the next byte need not wait for this one */
+            continue;
         }
+        character = from[run] < 0x80 ? 0 : mvm_utf8_next(from + run, len - run);
+        run += character > 0 ? (size_t)character : 0;
     }
-    return at;
+    if (to != NULL && run > 0) {
+        memcpy(to, from, run);
+    }
+    return run;
 }
