@@ -77,6 +77,13 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
     return at;
 }
 
+#if defined(__OPTIMIZE_SIZE__)
+/* Character by character. */
+static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len, size_t at)
+{
+    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+}
+#else
 /*
  * Bytes that are ill formed where they stand, given the bytes one, two and three places before
  * each. A byte must be a continuation if and only if one of those leads a sequence that long; the
@@ -137,6 +144,7 @@ __attribute__((noinline)) static size_t copy_mixed(uint8_t *to, const uint8_t *f
     }
     return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
 }
+#endif
 
 size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
 {
