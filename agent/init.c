@@ -9,14 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum { ENV_MAX = 64 };
 
 static void say(const char *what)
 {
@@ -75,22 +72,6 @@ static void find_options(struct mvm_options *o, int argc, char *const argv[])
 
 /* ---- the rest ---- */
 
-static void set_path(void)
-{
-    static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"
-                         "/run/current-system/sw/bin";
-    static char *table[ENV_MAX + 2];
-    size_t len = 0;
-    if (mvm_posix_variable("PATH") != NULL) {
-        return;
-    }
-    table[len++] = path;
-    for (char **e = environ; e != NULL && *e != NULL && len <= ENV_MAX; e++) {
-        table[len++] = *e;
-    }
-    environ = table;
-}
-
 static void raise_loopback(void)
 {
     struct ifreq r = {.ifr_name = "lo"};
@@ -122,7 +103,6 @@ void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
     open_console();
     mvm_init_mounts_say();
     find_options(o, argc, argv);
-    set_path();
     mvm_modules_load(o->modules, o->modules_len);
     name_host();
     raise_loopback();

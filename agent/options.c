@@ -253,7 +253,7 @@ static const char *set_end(struct mvm_options *o, const struct option *option, c
 
 static const struct option options[] = {
     {"--listen", "ADDRESS", 1, 0, 0, set_listen,
-     "where to take requests; may be given several times:\n"
+     "where to take requests (repeatable):\n"
      "vsock[:CID]:PORT, unix:PATH, fd:N (a listening socket, or\n"
      "one connection), serial:DEVICE, serial:NAME of a\n"
      "virtio-serial port [vsock:21470]"},
@@ -267,8 +267,7 @@ static const struct option options[] = {
      "mounted there read-only, if nothing is [/dev/vdc]"},
     {"--nix", "PATH", 1, 0, MEMBER(posix.nix), set_path,
      "the nix program [PATH, then the usual places]"},
-    {"--nix-option", "NAME VALUE", 2, 0, 0, set_nix_option,
-     "an --option for nix; may be given several times"},
+    {"--nix-option", "NAME VALUE", 2, 0, 0, set_nix_option, "an --option for nix (repeatable)"},
     {"--timeout", "SECONDS", 1, 0, 0, set_timeout,
      "for builds that ask for none; 0: no limit [1800]"},
     {"--heartbeat", "SECONDS", 1, 0, 0, set_heartbeat,
@@ -276,7 +275,7 @@ static const struct option options[] = {
     {"--policy", "FILE", 1, 0, MEMBER(executor.policy_file), set_path,
      "may forbid builds; absent: they are allowed\n[/mnt/config/security-policy.json]"},
     {"--allow-cid", "CID|any", 1, 0, 0, set_allow_cid,
-     "a vsock peer to serve besides the host; may be given\nseveral times"},
+     "a vsock peer to serve besides the host (repeatable)"},
     {"--keep-building", NULL, 0, 0, MEMBER(service.keep_building), set_flag,
      "go on with a build whose client has gone"},
     {"--exit-after-build", NULL, 0, 0, MEMBER(exit_after_build), set_flag,
@@ -284,8 +283,7 @@ static const struct option options[] = {
     {"--init", NULL, 0, 0, MEMBER(init), set_flag,
      "be the machine's init; as process 1 it is anyway: takes\n"
      "options from mvm.NAME=VALUE of the kernel's command line"},
-    {"--module", "FILE", 1, 0, 0, set_module,
-     "init: a kernel module to load; may be given several times"},
+    {"--module", "FILE", 1, 0, 0, set_module, "init: a kernel module to load (repeatable)"},
     {"--modules", "FILE", 1, 0, 0, set_modules,
      "init: a list of those, one on each line, in order"},
     {"--end", "HOW", 1, 0, 0, set_end,
@@ -419,8 +417,7 @@ static void add_option(struct mvm_writer *w, const struct option *option)
 void mvm_options_help(struct mvm_writer *w)
 {
     mvm_writer_add(w, "mvm-builder-agent " MVM_VERSION
-                      ": takes build requests from a microVM's host, runs nix build,\n"
-                      "streams its log and stages kernel and root filesystem.\n\n"
+                      ": builds with nix what a microVM's host asks for\n\n"
                       "usage: mvm-builder-agent [OPTION]…   (--name VALUE or --name=VALUE)\n\n");
     for (size_t i = 0; i < OPTIONS_LEN; i++) {
         add_option(w, &options[i]);

@@ -77,7 +77,8 @@ static void an_empty_environment_gets_what_nix_needs(void **state)
     assert_string_equal(value_of("TMPDIR"), "/tmp");
     assert_string_equal(value_of("PATH"),
                         "/nix/var/nix/profiles/default/bin:/root/.nix-profile/bin:"
-                        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+                        "/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:"
+                        "/usr/sbin:/usr/bin:/sbin:/bin");
     assert_null(value_of("SSL_CERT_FILE"));
     assert_null(value_of("NIX_SSL_CERT_FILE"));
 }

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const char default_path[] = "PATH=/nix/var/nix/profiles/default/bin:/root/.nix-profile/bin:"
-                                   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+                                   "/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:"
+                                   "/usr/sbin:/usr/bin:/sbin:/bin";
 
 static const char *const temporaries[] = {"TMPDIR=/tmp", "TMPDIR=/var/tmp", "TMPDIR=/dev/shm"};
 
