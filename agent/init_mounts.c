@@ -46,11 +46,8 @@ static int errors[PLACES_LEN]; /* what went wrong with each; 0: nothing */
 static bool is_mounted(const char *dir)
 {
     char parent[64];
-    struct mvm_writer w;
     struct stat here, above;
-    mvm_writer_init(&w, parent, sizeof parent);
-    mvm_writer_add(&w, dir);
-    mvm_writer_add(&w, "/..");
+    mvm_text_join(parent, sizeof parent, dir, "/..", "");
     return stat(dir, &here) == 0 && stat(parent, &above) == 0 && here.st_dev != above.st_dev;
 }
 

@@ -12,11 +12,8 @@ static bool is_called(int class, const char *dir, const char *name)
 {
     char path[MVM_VIRTIO_PORT_CAP];
     char text[NAME_CAP];
-    struct mvm_writer w;
-    mvm_writer_init(&w, path, sizeof path);
-    mvm_writer_add(&w, dir);
-    mvm_writer_add(&w, "/name");
-    if (w.cut || !mvm_posix_read_small(class, path, text, sizeof text)) {
+    if (!mvm_text_join(path, sizeof path, dir, "/name", "") ||
+        !mvm_posix_read_small(class, path, text, sizeof text)) {
         return false;
     }
     struct mvm_text rest = mvm_text_from(text);
@@ -32,11 +29,8 @@ bool mvm_virtio_port_find(const char *name, char path[MVM_VIRTIO_PORT_CAP])
         return false;
     }
     while (!found && (entry = mvm_posix_directory_next(&d)) != NULL) {
-        struct mvm_writer w;
-        mvm_writer_init(&w, path, MVM_VIRTIO_PORT_CAP);
-        mvm_writer_add(&w, "/dev/");
-        mvm_writer_add(&w, entry);
-        found = !w.cut && is_called(d.fd, entry, name);
+        found = mvm_text_join(path, MVM_VIRTIO_PORT_CAP, "/dev/", entry, "") &&
+                is_called(d.fd, entry, name);
     }
     mvm_posix_directory_close(&d);
     return found;

@@ -33,17 +33,6 @@ static const char fallback[] = "{\"note\":\"Base fc config placeholder\"}\n";
 
 static const char failed_copy[] = "failed to copy artifacts: ";
 
-static const char *join(struct mvm_executor *x, int slot, const char *dir, const char *before,
-                        const char *name, const char *behind)
-{
-    struct mvm_writer w;
-    mvm_writer_init(&w, x->path[slot], sizeof x->path[slot]);
-    mvm_writer_add3(&w, dir, "/", before);
-    mvm_writer_add(&w, name);
-    mvm_writer_add(&w, behind);
-    return x->path[slot];
-}
-
 /* Those below a store path fit where the longest of them does. */
 _Static_assert(MVM_STORE_PATH_MAX + sizeof "/fc-base.json" <= MVM_PATH_MAX,
                "artifacts in a store path");
@@ -63,12 +52,17 @@ bool mvm_executor_paths_fit(struct mvm_executor *x)
 
 const char *mvm_executor_path(struct mvm_executor *x, int slot, const char *dir, const char *name)
 {
-    return join(x, slot, dir, "", name, "");
+    mvm_text_join(x->path[slot], sizeof x->path[slot], dir, "/", name);
+    return x->path[slot];
 }
 
 const char *mvm_executor_temporary(struct mvm_executor *x, int slot, const char *name)
 {
-    return join(x, slot, x->config->out_dir, ".", name, ".mvm-tmp");
+    struct mvm_writer w;
+    mvm_writer_init(&w, x->path[slot], sizeof x->path[slot]);
+    mvm_writer_add3(&w, x->config->out_dir, "/.", name);
+    mvm_writer_add(&w, ".mvm-tmp");
+    return x->path[slot];
 }
 
 /* ---- COPY ---- */

@@ -50,6 +50,9 @@ void mvm_writer_add3(struct mvm_writer *w, const char *a, const char *b, const c
 void mvm_writer_add_text(struct mvm_writer *w, struct mvm_text text);
 void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value); /* decimal */
 
+/* Writes three strings, one behind the other, into `buf[0 … cap-1]`. False: they are cut. */
+bool mvm_text_join(char *buf, size_t cap, const char *a, const char *b, const char *c);
+
 /* Ends a message, once: where bytes were cut, overwrites the tail with " [cut]", behind a whole
  * UTF-8 character. `cap` must be at least 8 for the mark to fit. Returns the finished text, valid
  * as long as the buffer. */

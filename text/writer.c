@@ -36,6 +36,14 @@ void mvm_writer_add3(struct mvm_writer *w, const char *a, const char *b, const c
     mvm_writer_add(w, c);
 }
 
+bool mvm_text_join(char *buf, size_t cap, const char *a, const char *b, const char *c)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, buf, cap);
+    mvm_writer_add3(&w, a, b, c);
+    return !w.cut;
+}
+
 void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value)
 {
     char digits[MVM_TEXT_DECIMAL_CAP];

@@ -280,9 +280,7 @@ static bool first_below(int dir, char *name, size_t cap)
     mvm_posix_directory_open(&d, dir, ".");
     while (!found && d.fd >= 0 && (entry = mvm_posix_directory_next(&d)) != NULL) {
         struct stat st;
-        struct mvm_writer w;
-        mvm_writer_init(&w, name, cap);
-        mvm_writer_add(&w, entry);
+        mvm_text_join(name, cap, entry, "", "");
         found = fstatat(dir, entry, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
     }
     mvm_posix_directory_close(&d);

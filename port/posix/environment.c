@@ -45,11 +45,7 @@ static bool is_writable_directory(const char *path)
 static bool is_writable_below_root(const struct mvm_posix *p, const char *path)
 {
     char full[MVM_PATH_MAX];
-    struct mvm_writer w;
-    mvm_writer_init(&w, full, sizeof full);
-    mvm_writer_add(&w, p->root);
-    mvm_writer_add(&w, path);
-    return !w.cut && is_writable_directory(full);
+    return mvm_text_join(full, sizeof full, p->root, path, "") && is_writable_directory(full);
 }
 
 /* NULL: none will do, and nix has to make do as it can. */
@@ -103,12 +99,9 @@ static bool has_builders(const struct mvm_posix *p)
     char path[MVM_PATH_MAX];
     struct mvm_posix_lines l;
     struct mvm_text line;
-    struct mvm_writer w;
     bool found = false;
-    mvm_writer_init(&w, path, sizeof path);
-    mvm_writer_add(&w, p->root);
-    mvm_writer_add(&w, "/etc/group");
-    if (w.cut || !mvm_posix_lines_open(&l, AT_FDCWD, path)) {
+    if (!mvm_text_join(path, sizeof path, p->root, "/etc/group", "") ||
+        !mvm_posix_lines_open(&l, AT_FDCWD, path)) {
         return false;
     }
     while (!found && mvm_posix_lines_next(&l, &line)) {

@@ -78,30 +78,24 @@ static bool in_profiles(const struct mvm_posix *p, char *buf, size_t cap)
 static bool in_store_path(const struct mvm_posix *p, const char *name, char *buf, size_t cap)
 {
     char dir[sizeof nix_store + 1 + NAME_CAP];
-    struct mvm_writer w;
-    mvm_writer_init(&w, dir, sizeof dir);
-    mvm_writer_add3(&w, nix_store, "/", name);
-    return !w.cut && try_below(p, (struct mvm_text){dir, w.len}, "/bin", buf, cap);
+    return mvm_text_join(dir, sizeof dir, nix_store, "/", name) &&
+           try_below(p, mvm_text_from(dir), "/bin", buf, cap);
 }
 
 /* The first by name, so that the answer does not change with the directory's order. */
 static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
 {
     struct mvm_posix_directory d;
-    struct mvm_writer w;
     char best[NAME_CAP] = "";
     const char *name;
-    mvm_writer_init(&w, buf, cap);
-    mvm_writer_add(&w, p->root);
-    mvm_writer_add(&w, nix_store);
-    if (w.cut || !mvm_posix_directory_open(&d, AT_FDCWD, buf)) {
+    if (!mvm_text_join(buf, cap, p->root, nix_store, "") ||
+        !mvm_posix_directory_open(&d, AT_FDCWD, buf)) {
         return false;
     }
     while ((name = mvm_posix_directory_next(&d)) != NULL) {
         bool better = best[0] == '\0' || strcmp(name, best) < 0;
         if (better && in_store_path(p, name, buf, cap)) {
-            mvm_writer_init(&w, best, sizeof best);
-            mvm_writer_add(&w, name);
+            mvm_text_join(best, sizeof best, name, "", "");
         }
     }
     mvm_posix_directory_close(&d);
@@ -110,15 +104,13 @@ static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
 
 static int use_named(struct mvm_posix *p, char *path, size_t cap)
 {
-    struct mvm_writer w;
     int err = try_program(p->config.nix);
     if (err != 0) {
         mvm_posix_fail(p, p->config.nix, err);
         return MVM_PORT_NOT_FOUND;
     }
-    mvm_writer_init(&w, path, cap);
-    mvm_writer_add(&w, p->config.nix);
-    return w.cut ? mvm_posix_fail_text(p, "nix", "path too long") : 0;
+    bool fits = mvm_text_join(path, cap, p->config.nix, "", "");
+    return fits ? 0 : mvm_posix_fail_text(p, "nix", "path too long");
 }
 
 int mvm_posix_find_nix(void *ctx, char *path, size_t cap)
@@ -130,8 +122,6 @@ int mvm_posix_find_nix(void *ctx, char *path, size_t cap)
     if (on_path(p, path, cap) || in_profiles(p, path, cap) || in_store(p, path, cap)) {
         return 0;
     }
-    struct mvm_writer w;
-    mvm_writer_init(&w, p->reason, sizeof p->reason);
-    mvm_writer_add(&w, looked);
+    mvm_text_join(p->reason, sizeof p->reason, looked, "", "");
     return MVM_PORT_NOT_FOUND;
 }
