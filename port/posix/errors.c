@@ -9,11 +9,11 @@
 #include <string.h>
 
 static const uint16_t errors[] = {
-    EPERM,         ENOENT,     EIO,       ENXIO,   E2BIG,   ENOEXEC,      EBADF,       EAGAIN,
-    ENOMEM,        EACCES,     ENOTBLK,   EBUSY,   EEXIST,  ENODEV,       ENOTDIR,     EISDIR,
-    EINVAL,        ENFILE,     EMFILE,    ETXTBSY, EFBIG,   ENOSPC,       EROFS,       EPIPE,
-    ENAMETOOLONG,  ENOSYS,     ENOTEMPTY, ELOOP,   EBADMSG, EAFNOSUPPORT, EOPNOTSUPP,  EADDRINUSE,
-    EADDRNOTAVAIL, ECONNRESET, ESTALE,    EUCLEAN, EDQUOT,  ENOKEY,       EKEYREJECTED};
+    EPERM,      ENOENT,        EIO,        ENXIO,     E2BIG,   ENOEXEC, EBADF,        ECHILD,
+    EAGAIN,     ENOMEM,        EACCES,     ENOTBLK,   EBUSY,   EEXIST,  ENODEV,       ENOTDIR,
+    EISDIR,     EINVAL,        ENFILE,     EMFILE,    ETXTBSY, EFBIG,   ENOSPC,       EROFS,
+    EPIPE,      ENAMETOOLONG,  ENOSYS,     ENOTEMPTY, ELOOP,   EBADMSG, EAFNOSUPPORT, EOPNOTSUPP,
+    EADDRINUSE, EADDRNOTAVAIL, ECONNRESET, ESTALE,    EUCLEAN, EDQUOT,  ENOKEY,       EKEYREJECTED};
 
 /* In the same order. */
 static const char texts[] = "Operation not permitted\0"
@@ -23,6 +23,7 @@ static const char texts[] = "Operation not permitted\0"
                             "Argument list too long\0"
                             "Exec format error\0"
                             "Bad file descriptor\0"
+                            "No child processes\0"
                             "Resource temporarily unavailable\0"
                             "Cannot allocate memory\0"
                             "Permission denied\0"
