@@ -1,5 +1,6 @@
 /* Those of text/ that have vectors, as a machine without them has them. */
 #undef __SSE2__
+#undef __AVX2__
 #undef __ARM_NEON
 #include "../text/plain_portable.c"
 #include "../text/escape.c"

@@ -193,6 +193,23 @@ static void an_encoder_is_idle_before_and_after(void **state)
     assert_true(mvm_encoder_idle(&e));
 }
 
+static void a_frame_begun_in_little_room_goes_on_in_plenty(void **state)
+{
+    (void)state;
+    static const char expected[] = "{\"Log\":{\"line\":\"a line\\tof some bytes\"}}\n";
+    const struct mvm_message log = with_text(MVM_LOG, "a line\tof some bytes");
+    for (size_t first = 1; first < sizeof expected; first++) {
+        struct mvm_encoder e = {0};
+        char out[256];
+        mvm_encoder_start(&e, &log);
+        size_t len = mvm_encoder_pull(&e, (uint8_t *)out, first);
+        len += mvm_encoder_pull(&e, (uint8_t *)out + len, sizeof out - len);
+        assert_true(mvm_encoder_idle(&e));
+        assert_int_equal(len, sizeof expected - 1);
+        assert_memory_equal(out, expected, len);
+    }
+}
+
 static void messages_follow_each_other(void **state)
 {
     (void)state;
@@ -251,6 +268,7 @@ int main(void)
         cmocka_unit_test(characters_go_out_as_they_are),
         cmocka_unit_test(each_maximal_subpart_becomes_one_replacement_character),
         cmocka_unit_test(an_encoder_is_idle_before_and_after),
+        cmocka_unit_test(a_frame_begun_in_little_room_goes_on_in_plenty),
         cmocka_unit_test(messages_follow_each_other),
         cmocka_unit_test(any_bytes_encode_the_same_whatever_the_room),
     };

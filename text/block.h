@@ -127,35 +127,26 @@ static inline block each(uint8_t byte)
     return (block){0} + byte;
 }
 
-static inline block at_least(block v, uint8_t least)
-{
-    return least <= 0x80 ? add_saturating(v, each((uint8_t)(0x80 - least)))
-                         : sub_saturating(v, each((uint8_t)(least - 0x80)));
-}
-
 /*
- * Ranks bytes so that ODD and above are those that are not plain. The flip turns ASCII round in
- * blocks of 32, so that its control characters come last, at 0x60 to 0x7f, and before them, at
- * 0x5f, the quote. The backslash, at 0x21, becomes 2, and 0x3f by the second flip, which the bytes
- * with something in the upper bits stay above.
- *
- * `beyond` 0: bytes beyond ASCII are odd as well; 0x80: they are not.
+ * How odd bytes are. ODD and above are control characters, quote and backslash, and what lies
+ * beyond ASCII unless that is to be plain. By the first exclusive or ASCII's columns of 32 change
+ * places, and places in them: control characters come last, from 0x60 on, the quote before them, at
+ * 0x5f; the backslash is left behind, at 0x21. With 0x1f off it is 2, and plain ones are below
+ * 0x40. The second exclusive or swaps 2 for the highest of these, and leaves alone on which side of
+ * 0x40 a byte is. The top bit has what lies beyond ASCII stand above all that, or below.
  */
+enum beyond { BEYOND_IS_ODD = 0, BEYOND_IS_PLAIN = 0x80 };
 enum { ODD = 0x3f };
-static inline block rank(block v, uint8_t beyond)
+
+static inline block rank(block v, enum beyond beyond)
 {
-    block flipped = v ^ each(0x7d | beyond);
-    return sub_saturating(flipped, each(0x1f | beyond)) ^ 0x3d;
+    block turned = v ^ each((uint8_t)(0x7d | beyond));
+    return sub_saturating(turned, each((uint8_t)(0x1f | beyond))) ^ 0x3d;
 }
 
-static inline block is_no_plain_ascii(block v)
+static inline block is_odd(block ranks)
 {
-    return at_least(rank(v, 0), ODD);
-}
-
-static inline block is_escaped(block v)
-{
-    return at_least(rank(v, 0x80), ODD);
+    return add_saturating(ranks, each(0x80 - ODD));
 }
 #endif
 

@@ -23,7 +23,7 @@ static inline size_t copy_block(uint8_t *to, const uint8_t *from)
 {
     block v = block_load(from);
     put_block(to, 0, v);
-    uint64_t stops = word_of(is_no_plain_ascii(v));
+    uint64_t stops = word_of(is_odd(rank(v, BEYOND_IS_ODD)));
     return stops == 0 ? BLOCK : first_of(stops);
 }
 
@@ -37,8 +37,9 @@ static inline bool copy_four(uint8_t *to, const uint8_t *from)
     block_store(to + BLOCK, b);
     block_store(to + 2 * BLOCK, c);
     block_store(to + 3 * BLOCK, d);
-    block highest = larger(larger(rank(a, 0), rank(b, 0)), larger(rank(c, 0), rank(d, 0)));
-    return word_of(at_least(highest, ODD)) == 0;
+    block ab = larger(rank(a, BEYOND_IS_ODD), rank(b, BEYOND_IS_ODD));
+    block cd = larger(rank(c, BEYOND_IS_ODD), rank(d, BEYOND_IS_ODD));
+    return word_of(is_odd(larger(ab, cd))) == 0;
 }
 
 /* Plain ASCII, four blocks at a time: where that ends, the end or a stop is less than four blocks
@@ -64,11 +65,11 @@ static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at
 /* Plain ASCII; there is a block at least. The last one reaches back like the last four. */
 static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
 {
-    size_t at = copy_block(to, from);
-    if (at == BLOCK && to != NULL) {
+    size_t plain = copy_block(to, from);
+    size_t at = plain;
+    if (plain == BLOCK && to != NULL) {
         at = copy_fours(to, from, len, at);
     }
-    size_t plain = at < BLOCK ? 0 : BLOCK;
     while (at < len && plain == BLOCK) {
         at = len - at < BLOCK ? len - BLOCK : at;
         plain = copy_block(ahead(to, at), from + at);
@@ -77,13 +78,13 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
     return at;
 }
 
-#if defined(__OPTIMIZE_SIZE__)
-/* Character by character. */
-static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len, size_t at)
+#if !defined(__OPTIMIZE_SIZE__)
+/* `least`: from 0x80 on. */
+static inline block at_least(block v, uint8_t least)
 {
-    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+    return sub_saturating(v, each((uint8_t)(least - 0x80)));
 }
-#else
+
 /*
  * Bytes that are ill formed where they stand, given the bytes one, two and three places before
  * each. A byte must be a continuation if and only if one of those leads a sequence that long; the
@@ -115,7 +116,7 @@ static size_t copy_characters(uint8_t *to, const uint8_t *from, size_t len)
         block v = block_load(here);
         block ill =
             is_ill_formed(v, block_load(here - 1), block_load(here - 2), block_load(here - 3));
-        if (word_of(ill | is_escaped(v)) != 0) {
+        if (word_of(ill | is_odd(rank(v, BEYOND_IS_PLAIN))) != 0) {
             break;
         }
         put_block(to, at, v);
@@ -142,6 +143,12 @@ __attribute__((noinline)) static size_t copy_mixed(uint8_t *to, const uint8_t *f
             at += copy_ascii(ahead(to, at), from + at, len - at);
         }
     }
+    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+}
+#else
+/* Character by character. */
+static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len, size_t at)
+{
     return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
 }
 #endif
