@@ -4,6 +4,7 @@
 #include "mvm_version.h"
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char mvm_host_help[] =
@@ -11,9 +12,9 @@ const char mvm_host_help[] =
     "\n"
     "usage: mvm-builder --to ADDRESS ping\n"
     "       mvm-builder --to ADDRESS wait [--for SECONDS]\n"
-    "       mvm-builder --to ADDRESS build FLAKE ATTR [--timeout SECONDS]\n"
+    "       mvm-builder --to ADDRESS build FLAKE ATTR [--timeout SECONDS] [--log FILE]\n"
     "\n"
-    "ADDRESS is one of\n"
+    "ADDRESS, which MVM_BUILDER_TO may hold instead, is one of\n"
     "  unix:PATH         a Unix socket\n"
     "  vsock:CID:PORT    the vsock of a virtual machine; agents listen on port 21470\n"
     "  uds:PATH:PORT     hybrid vsock: the socket of Firecracker or Cloud Hypervisor\n"
@@ -26,6 +27,7 @@ const char mvm_host_help[] =
     "                    stdout\n"
     "    --timeout SECONDS\n"
     "                    give up after so long; 0: never [the agent's default]\n"
+    "    --log FILE      write the log there, too\n"
     "  --json            print the frames as JSON lines to stdout, and no log or store path\n"
     "  --wire json|proto how to speak to the agent [json]\n"
     "  --version         print the version\n"
@@ -36,13 +38,18 @@ const char mvm_host_help[] =
     "answer · 130 after Ctrl-C: the connection is closed, which cancels the build.\n";
 
 /* Options by number, above every character. */
-enum { TO = 256, FOR, TIMEOUT, JSON, WIRE, VERSION, HELP };
+enum { TO = 256, FOR, TIMEOUT, LOG, JSON, WIRE, VERSION, HELP };
 
 static const struct option names[] = {
-    {"to", required_argument, NULL, TO},     {"for", required_argument, NULL, FOR},
-    {"json", no_argument, NULL, JSON},       {"timeout", required_argument, NULL, TIMEOUT},
-    {"wire", required_argument, NULL, WIRE}, {"version", no_argument, NULL, VERSION},
-    {"help", no_argument, NULL, HELP},       {NULL, 0, NULL, 0},
+    {"to", required_argument, NULL, TO},
+    {"for", required_argument, NULL, FOR},
+    {"json", no_argument, NULL, JSON},
+    {"timeout", required_argument, NULL, TIMEOUT},
+    {"wire", required_argument, NULL, WIRE},
+    {"version", no_argument, NULL, VERSION},
+    {"log", required_argument, NULL, LOG},
+    {"help", no_argument, NULL, HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static bool mistake(const char *what, const char *about)
@@ -63,6 +70,21 @@ static bool take_to(struct mvm_host_options *o, const char *text)
     const char *wrong = mvm_peer_parse(&o->peer, text);
     o->address = text;
     return wrong == NULL || mistake(wrong, text);
+}
+
+/* The address where no --to gives it. */
+static bool take_variable(struct mvm_host_options *o)
+{
+    const char *text = getenv("MVM_BUILDER_TO");
+    if (text == NULL || text[0] == '\0') {
+        return mistake("give the agent's address: --to ADDRESS, or in MVM_BUILDER_TO", "");
+    }
+    const char *wrong = mvm_peer_parse(&o->peer, text);
+    o->address = text;
+    if (wrong != NULL) {
+        fprintf(stderr, "mvm-builder: MVM_BUILDER_TO: %s: %s; --help tells more\n", text, wrong);
+    }
+    return wrong == NULL;
 }
 
 static bool take_wire(struct mvm_host_options *o, const char *text)
@@ -93,6 +115,9 @@ static bool take_option(struct mvm_host_options *o, struct given *given, int opt
         given->timeout = o->has_timeout = true;
         return mvm_number_parse(value, UINT64_MAX, &o->timeout_secs) ||
                mistake("no number of seconds", value);
+    case LOG:
+        o->log = value;
+        return value[0] != '\0' || mistake("no file", "--log");
     case JSON:
         o->json = true;
         return true;
@@ -148,6 +173,9 @@ static bool take_command(struct mvm_host_options *o, const struct given *given, 
     if (given->timeout && !is_build) {
         return mistake("--timeout is for build", command);
     }
+    if (o->log != NULL && !is_build) {
+        return mistake("--log is for build", command);
+    }
     if (given->wait_for && !is_wait) {
         return mistake("--for is for wait", command);
     }
@@ -176,8 +204,8 @@ bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
     if (!take_command(o, &given, argc - optind, argv + optind)) {
         return false;
     }
-    if (o->address == NULL) {
-        return mistake("give the agent's address: --to ADDRESS", "");
+    if (o->address == NULL && !take_variable(o)) {
+        return false;
     }
     /* Lengths cannot be found again after a host that went in mid-frame; lines can. */
     return o->peer.kind != MVM_PEER_SERIAL || o->wire == MVM_WIRE_JSON ||

@@ -26,6 +26,7 @@ struct mvm_host_options {
     uint64_t timeout_secs; /* BUILD, where has_timeout; 0: no limit */
     uint64_t for_secs;     /* WAIT */
     bool json;
+    const char *log;    /* BUILD: the file that gets the log, too; NULL: none does */
     enum mvm_wire wire; /* JSON or PROTO */
 };
 

@@ -1,6 +1,8 @@
 /* Ping, wait and build: one question, and what comes until its answer. */
+#define _GNU_SOURCE /* O_CLOEXEC */
 #include "run.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +35,19 @@ static void set_why(struct mvm_run *r, const char *call, int error)
     mvm_writer_add(&why, error != 0 ? ": " : "");
     mvm_writer_add(&why, error != 0 ? strerror(error) : "");
     mvm_writer_finish(&why);
+}
+
+/* A disk that is full is told of once, and the build goes on. */
+static void flush_log(struct mvm_run *r)
+{
+    bool told = r->log.error != 0;
+    if (r->log.fd >= 0) {
+        mvm_sink_flush(&r->log);
+    }
+    if (r->log.error != 0 && !told) {
+        set_why(r, r->options->log, r->log.error);
+        tell(r, "the log goes no further in ", r->why_text);
+    }
 }
 
 /* Kernel messages on a serial line, or an agent that is none: once is enough. */
@@ -99,6 +114,7 @@ static enum arrival move_bytes(struct mvm_run *r, uint64_t until_ms)
     mvm_status_draw(&r->status);
     mvm_sink_flush(&r->err);
     mvm_sink_flush(&r->out);
+    flush_log(r);
     uint64_t draw_ms = mvm_status_deadline(&r->status);
     short revents = 0;
     short events = mvm_session_flushed(&r->session) ? POLLIN : POLLIN | POLLOUT;
@@ -180,12 +196,28 @@ static bool open_connection(struct mvm_run *r, uint64_t until_ms)
     return open;
 }
 
+/* What came last, once more, above what it came to. */
+static void show_tail(struct mvm_run *r)
+{
+    mvm_status_clear(&r->status);
+    mvm_tail_show(&r->tail, &r->err, r->status.on_terminal ? "\033[0m" : "");
+}
+
+/* What becomes of a build that was asked for. */
+static const char *after_interrupt(const struct mvm_run *r)
+{
+    if (r->options->command != MVM_HOST_BUILD || r->connection.fd < 0) {
+        return "";
+    }
+    return serial(r) ? "; on a serial line the build goes on" : "; the build is cancelled";
+}
+
 /* Without a message that it waited for, a command ends like this. */
 static int give_up(struct mvm_run *r, enum arrival how)
 {
     switch (how) {
     case SIGNALLED:
-        tell(r, "interrupted", "");
+        tell(r, "interrupted", after_interrupt(r));
         return MVM_EXIT_SIGNAL + r->waiter.signal;
     case LATE:
         tell(r, "no answer in time from ", r->options->address);
@@ -194,6 +226,7 @@ static int give_up(struct mvm_run *r, enum arrival how)
     case ARRIVED:
         break;
     }
+    show_tail(r);
     tell(r, "connection lost before the answer: ", r->why_text);
     return MVM_EXIT_NO_CONNECTION;
 }
@@ -232,7 +265,7 @@ static enum arrival ask_ping(struct mvm_run *r, uint64_t until_ms)
 static int take_err(struct mvm_run *r)
 {
     if (!r->options->json) {
-        mvm_status_clear(&r->status);
+        show_tail(r);
         mvm_sink_add_string(&r->err, "mvm-builder: ");
         mvm_sink_add(&r->err, r->session.message.text);
         mvm_sink_add_string(&r->err, "\n");
@@ -308,15 +341,44 @@ static int wait_for_agent(struct mvm_run *r)
 
 /* ---- build ---- */
 
+static void add_line(struct mvm_sink *s, struct mvm_text line)
+{
+    mvm_sink_add(s, line);
+    mvm_sink_add_string(s, "\n");
+}
+
+/* A line that tells how far a copy is becomes the status where there is one. */
+static bool show_progress(struct mvm_run *r, struct mvm_text line)
+{
+    char detail[MVM_STATUS_DETAIL_CAP];
+    struct mvm_writer w;
+    if (!mvm_progress_take(&r->progress, line, mvm_clock_ms())) {
+        return false;
+    }
+    mvm_writer_init(&w, detail, sizeof detail);
+    mvm_progress_show(&r->progress, &w);
+    mvm_status_change(&r->status, "staging", mvm_writer_finish(&w).bytes);
+    return r->status.on_terminal;
+}
+
 static void take_log(struct mvm_run *r)
 {
     struct mvm_text line = r->session.message.text;
-    if (line.len == 0 || r->options->json) {
-        return; /* a heartbeat · printed as a frame */
+    if (line.len == 0) {
+        return; /* a heartbeat */
     }
+    if (r->log.fd >= 0) {
+        add_line(&r->log, line);
+    }
+    if (r->options->json || show_progress(r, line)) {
+        return; /* printed as a frame · in the status */
+    }
+    if (r->tail.count == 0) {
+        mvm_status_change(&r->status, "building", "");
+    }
+    mvm_tail_add(&r->tail, line);
     mvm_status_clear(&r->status);
-    mvm_sink_add(&r->err, line);
-    mvm_sink_add_string(&r->err, "\n");
+    add_line(&r->err, line);
 }
 
 static int take_ok(struct mvm_run *r)
@@ -360,6 +422,8 @@ static int build(struct mvm_run *r)
                   .has_timeout = r->options->has_timeout,
                   .timeout_secs = r->options->timeout_secs},
     };
+    mvm_status_start(&r->status, "connecting");
+    mvm_status_draw(&r->status);
     if (!open_connection(r, MVM_NEVER)) {
         return not_connected(r);
     }
@@ -369,12 +433,37 @@ static int build(struct mvm_run *r)
             return give_up(r, how);
         }
     }
-    mvm_status_start(&r->status, "building");
+    mvm_status_change(&r->status, "mounting", ""); /* until the first line comes */
     mvm_session_send(&r->session, &request);
     return follow_build(r);
 }
 
 /* ---- all ---- */
+
+static int do_command(struct mvm_run *r)
+{
+    switch (r->options->command) {
+    case MVM_HOST_BUILD:
+        return build(r);
+    case MVM_HOST_WAIT:
+        return wait_for_agent(r);
+    default:
+        return ping(r);
+    }
+}
+
+/* False: it has been told. */
+static bool open_log(struct mvm_run *r)
+{
+    const char *path = r->options->log;
+    int fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
+    mvm_sink_init(&r->log, fd, &r->waiter);
+    if (path != NULL && fd < 0) {
+        set_why(r, path, errno);
+        tell(r, "cannot write the log to ", r->why_text);
+    }
+    return path == NULL || fd >= 0;
+}
 
 int mvm_run(struct mvm_run *r, const struct mvm_host_options *options)
 {
@@ -383,17 +472,18 @@ int mvm_run(struct mvm_run *r, const struct mvm_host_options *options)
     mvm_sink_init(&r->out, STDOUT_FILENO, &r->waiter);
     mvm_sink_init(&r->err, STDERR_FILENO, &r->waiter);
     mvm_status_init(&r->status, &r->err);
-    int status = options->command == MVM_HOST_BUILD  ? build(r)
-                 : options->command == MVM_HOST_WAIT ? wait_for_agent(r)
-                                                     : ping(r);
+    int status = open_log(r) ? do_command(r) : MVM_EXIT_USAGE;
     mvm_connection_close(&r->connection);
-    mvm_status_finish(&r->status);
+    bool built = status == MVM_EXIT_OK && options->command == MVM_HOST_BUILD;
+    mvm_status_finish(&r->status, built ? "done in" : NULL);
+    flush_log(r);
     mvm_sink_flush(&r->err);
     mvm_sink_flush(&r->out);
-    if (status == MVM_EXIT_OK && r->out.broken) {
-        tell(r, "cannot write to stdout", "");
+    if (status == MVM_EXIT_OK && r->out.error != 0) {
+        set_why(r, "stdout", r->out.error);
+        tell(r, "cannot write to ", r->why_text);
         mvm_sink_flush(&r->err);
-        return MVM_EXIT_ERR;
     }
-    return status;
+    bool whole = r->out.error == 0 && r->log.error == 0;
+    return status == MVM_EXIT_OK && !whole ? MVM_EXIT_ERR : status;
 }

@@ -7,7 +7,9 @@
 #include "connect.h"
 #include "mvm_session.h"
 #include "options.h"
+#include "progress.h"
 #include "status.h"
+#include "tail.h"
 
 /* How long a Ping's answer may take: agents answer at any time, in milliseconds. */
 #define MVM_PONG_MS 10000
@@ -35,7 +37,10 @@ struct mvm_run {
     struct mvm_waiter waiter;
     struct mvm_sink out;
     struct mvm_sink err;
+    struct mvm_sink log; /* fd -1: there is none */
     struct mvm_status status;
+    struct mvm_tail tail;
+    struct mvm_progress progress;
     struct mvm_connection connection;
     struct mvm_session session;
     bool bad_frame_told;

@@ -3,8 +3,11 @@
 #include "support.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 
@@ -152,6 +155,8 @@ static void ctrl_c_ends_with_130_and_the_agent_cancels(void **state)
     e2e_await_log("a", "build failed: build cancelled");
     e2e_assert_none_left("MARK=tool-interrupted", 0);
     assert_int_equal(e2e_read(e2e_path("tool.out")).len, 0);
+    assert_non_null(strstr(e2e_read(e2e_path("tool.err")).bytes,
+                           "mvm-builder: interrupted; the build is cancelled\n"));
 }
 
 static void a_time_out_is_the_tool_s_to_give(void **state)
@@ -220,7 +225,7 @@ static void over_the_protobuf_wire_it_is_the_same_and_lines_cross_unharmed(void 
         E2E_TOOL(unix_address, "--wire", "proto", "build", "flake", "attr");
     assert_int_equal(exit_status(r), STATUS_ERR);
     assert_memory_equal(r->err, "a\033\377\n1\n2\n", 8); /* a byte that is no UTF-8, too */
-    assert_non_null(strstr(r->err, "\n20000\nmvm-builder: nix build failed (exit status: 3): "));
+    assert_non_null(strstr(r->err, "  | 20000\nmvm-builder: nix build failed (exit status: 3): "));
     r = E2E_TOOL(unix_address, "--wire=proto", "--json", "build", "flake", "attr");
     assert_int_equal(
         strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Log\":", 33), 0);
@@ -265,13 +270,15 @@ static void words_with_quotes_and_beyond_ascii_arrive_as_given(void **state)
 
 /* ---- a terminal ---- */
 
-static void on_a_terminal_there_is_a_status_line_that_leaves_no_trace(void **state)
+enum { SEEN_CAP = 65536 };
+
+static char seen[SEEN_CAP];
+
+/* Runs a build with its stderr on a terminal that wide, and gives what the terminal got. */
+static int on_terminal(unsigned short width, const char *term)
 {
-    (void)state;
-    char seen[8192];
     size_t len = 0;
     ssize_t n;
-    start("echo one; sleep 1.5; echo two; exit 3");
     int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_int_equal(grantpt(master), 0);
     assert_int_equal(unlockpt(master), 0);
@@ -280,26 +287,188 @@ static void on_a_terminal_there_is_a_status_line_that_leaves_no_trace(void **sta
     pid_t tool = e2e_fork();
     if (tool == 0) {
         int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+        struct winsize size = {.ws_row = 24, .ws_col = width};
+        ioctl(slave, TIOCSWINSZ, &size);
         dup2(slave, STDERR_FILENO);
+        dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
         close(slave);
+        setenv("TERM", term, 1);
         execv(argv[0], (char *const *)argv);
         _exit(127);
     }
-    e2e_wait(tool, E2E_PATIENCE_MS);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY); /* nothing is lost before it is read */
+    int status = e2e_wait(tool, E2E_PATIENCE_MS);
+    fcntl(master, F_SETFL, O_NONBLOCK);
     while (len < sizeof seen - 1 && (n = read(master, seen + len, sizeof seen - 1 - len)) > 0) {
         len += (size_t)n;
     }
+    close(slave);
     close(master);
     seen[len] = '\0';
-    const char *first = strstr(seen, CLEAR "building 0:00");
-    assert_non_null(first);
-    const char *second = strstr(first, CLEAR "building 0:01");
-    assert_non_null(second);
-    const char *two = strstr(second, CLEAR "two\r\n"); /* lines are not mixed up with it */
-    assert_non_null(two);
+    return WEXITSTATUS(status);
+}
+
+static void on_a_terminal_there_is_a_status_line_that_leaves_no_trace(void **state)
+{
+    (void)state;
+    start("sleep 1.2; echo one; sleep 1.5; echo two; exit 3");
+    assert_int_equal(on_terminal(80, "xterm"), STATUS_ERR);
+    const char *phases[] = {CLEAR "connecting 0:00", CLEAR "mounting 0:00", CLEAR "mounting 0:01",
+                            CLEAR "one\r\n",         CLEAR "building 0:01", CLEAR "building 0:02",
+                            CLEAR "two\r\n"};
+    const char *at = seen;
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
+        at = strstr(at, phases[i]);
+        if (at == NULL) {
+            fail_msg("no %s after the others in: %s", phases[i] + strlen(CLEAR), seen);
+        }
+    }
     const char *last = strrchr(seen, '\033');
     assert_non_null(strstr(last, "nix build failed")); /* wiped before the last words */
     assert_null(strstr(last, "building"));
+}
+
+static void a_terminal_is_told_how_long_it_took(void **state)
+{
+    char body[512];
+    (void)state;
+    snprintf(body, sizeof body, "echo %s", e2e_store_image("kernel", "rootfs"));
+    start(body);
+    assert_int_equal(on_terminal(80, "xterm"), STATUS_OK);
+    assert_non_null(strstr(seen, CLEAR "mvm-builder: done in 0:0"));
+}
+
+static void a_narrow_terminal_gets_what_fits(void **state)
+{
+    (void)state;
+    start("sleep 0.5; exit 3");
+    assert_int_equal(on_terminal(6, "xterm"), STATUS_ERR);
+    assert_non_null(strstr(seen, CLEAR "mount" CLEAR));
+}
+
+static void a_dumb_terminal_gets_the_log_alone(void **state)
+{
+    (void)state;
+    start("printf '\\033[31mred\\n'; exit 3");
+    assert_int_equal(on_terminal(80, "dumb"), STATUS_ERR);
+    assert_memory_equal(seen, "\033[31mred\r\nmvm-builder: ", 22);
+}
+
+/* An agent that answers the first request with these bytes, said one line at a time. */
+static void start_answering(const char *const lines[])
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", e2e_path("s.sock"));
+    snprintf(unix_address, sizeof unix_address, "unix:%s", address.sun_path);
+    unlink(address.sun_path);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    if (e2e_fork() == 0) {
+        char request[4096];
+        int fd = accept(listener, NULL, NULL);
+        if (read(fd, request, sizeof request) > 0) {
+            for (size_t i = 0; lines[i] != NULL; i++) {
+                usleep(300000);
+                send(fd, lines[i], strlen(lines[i]), MSG_NOSIGNAL);
+            }
+        }
+        _exit(0);
+    }
+    close(listener);
+}
+
+static const char *const staging[] = {
+    "{\"Log\":{\"line\":\"building\"}}\n",
+    "{\"Log\":{\"line\":\"mvm: copying vmlinux: 1048576 bytes so far\"}}\n",
+    "{\"Log\":{\"line\":\"mvm: copying vmlinux: 2097152 bytes so far\"}}\n",
+    "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n", NULL};
+
+static void staging_shows_in_the_status_where_there_is_one(void **state)
+{
+    (void)state;
+    start_answering(staging);
+    int status = on_terminal(80, "xterm");
+    if (status != STATUS_OK) {
+        fail_msg("%d: %s", status, seen);
+    }
+    assert_non_null(strstr(seen, CLEAR "staging vmlinux, 1.0 MiB 0:0"));
+    assert_non_null(strstr(seen, CLEAR "staging vmlinux, 2.0 MiB, "));
+    assert_non_null(strstr(seen, "iB/s 0:0"));
+    assert_null(strstr(seen, "so far"));
+    start_answering(staging);
+    const struct e2e_result *r = E2E_TOOL(unix_address, "build", "f", "a");
+    assert_int_equal(exit_status(r), STATUS_OK);
+    assert_non_null(strstr(r->err, "mvm: copying vmlinux: 2097152 bytes so far\n"));
+}
+
+/* ---- the log, once more ---- */
+
+static void after_a_failure_the_last_lines_come_again(void **state)
+{
+    (void)state;
+    start("seq 100 >&2; exit 3");
+    const struct e2e_result *r = E2E_TOOL(unix_address, "build", "f", "a");
+    assert_int_equal(exit_status(r), STATUS_ERR);
+    const char *again = strstr(r->err, "\n100\nmvm-builder: the last lines of the log:\n  | 91\n");
+    assert_non_null(again);
+    assert_non_null(strstr(again, "  | 100\nmvm-builder: nix build failed (exit status: 3): "));
+}
+
+static void the_log_goes_to_a_file_too(void **state)
+{
+    (void)state;
+    start("printf 'one\\n\\033[31mtwo\\n' >&2; exit 3");
+    const char *file = e2e_path("log");
+    for (int i = 0; i < 2; i++) { /* each build's anew */
+        const struct e2e_result *r = E2E_TOOL(unix_address, "build", "f", "a", "--log", file);
+        assert_int_equal(exit_status(r), STATUS_ERR);
+        assert_memory_equal(r->err, "one\n\033[31mtwo\n", 13);
+        e2e_assert_file(file, "one\n\033[31mtwo\n");
+    }
+    assert_int_equal(
+        exit_status(E2E_TOOL(unix_address, "--json", "build", "f", "a", "--log", file)),
+        STATUS_ERR);
+    e2e_assert_file(file, "one\n\033[31mtwo\n");
+}
+
+static void a_log_file_that_cannot_be_written_is_said(void **state)
+{
+    (void)state;
+    char body[512];
+    snprintf(body, sizeof body, "seq 3; echo %s", e2e_store_image("kernel", "rootfs"));
+    start(body);
+    const struct e2e_result *r =
+        E2E_TOOL(unix_address, "build", "f", "a", "--log", "/nowhere/at/all");
+    assert_int_equal(exit_status(r), STATUS_USAGE);
+    assert_string_equal(r->err,
+                        "mvm-builder: cannot write the log to /nowhere/at/all: No such file "
+                        "or directory\n");
+    r = E2E_TOOL(unix_address, "build", "f", "a", "--log", "/dev/full");
+    assert_int_equal(exit_status(r), STATUS_ERR); /* and the build has been done */
+    assert_non_null(strstr(r->err, "mvm-builder: the log goes no further in /dev/full: No space "
+                                   "left on device\n"));
+    assert_non_null(strstr(r->out, "/nix/store/"));
+    e2e_assert_file(e2e_path("a.out/vmlinux"), "kernel");
+}
+
+static void the_address_may_stand_in_the_environment(void **state)
+{
+    (void)state;
+    start("exit 3");
+    const char *tool = e2e_program("mvm-builder");
+    const char *const mistaken = "MVM_BUILDER_TO=nowhere";
+    char variable[sizeof unix_address + 16];
+    snprintf(variable, sizeof variable, "MVM_BUILDER_TO=%s", unix_address);
+    assert_int_equal(exit_status(E2E_RUN("env", variable, tool, "ping")), STATUS_OK);
+    const struct e2e_result *r = E2E_RUN("env", mistaken, tool, "ping");
+    assert_int_equal(exit_status(r), STATUS_USAGE);
+    assert_memory_equal(r->err, "mvm-builder: MVM_BUILDER_TO: nowhere: ", 38);
+    r = E2E_RUN("env", mistaken, tool, "--to", unix_address, "ping"); /* --to goes before it */
+    assert_int_equal(exit_status(r), STATUS_OK);
+    r = E2E_RUN("env", "MVM_BUILDER_TO=", tool, "ping");
+    assert_int_equal(exit_status(r), STATUS_USAGE);
+    assert_non_null(strstr(r->err, "give the agent's address: --to ADDRESS, or in MVM_BUILDER_TO"));
 }
 
 /* ---- other ways to reach an agent ---- */
@@ -377,7 +546,7 @@ static void a_serial_line_carries_a_build(void **state)
     const struct e2e_result *r = E2E_TOOL(names[1], "build", "flake", "attr");
     assert_int_equal(exit_status(r), STATUS_ERR);
     assert_memory_equal(r->err, "1\n2\n3\n", 6);
-    assert_non_null(strstr(r->err, "\n1000\nmvm-builder: nix build failed"));
+    assert_non_null(strstr(r->err, "  | 1000\nmvm-builder: nix build failed"));
 }
 
 int main(void)
@@ -399,6 +568,14 @@ int main(void)
         E2E_TEST(a_flood_is_passed_on_whole),
         E2E_TEST(words_with_quotes_and_beyond_ascii_arrive_as_given),
         E2E_TEST(on_a_terminal_there_is_a_status_line_that_leaves_no_trace),
+        E2E_TEST(a_terminal_is_told_how_long_it_took),
+        E2E_TEST(a_narrow_terminal_gets_what_fits),
+        E2E_TEST(a_dumb_terminal_gets_the_log_alone),
+        E2E_TEST(staging_shows_in_the_status_where_there_is_one),
+        E2E_TEST(after_a_failure_the_last_lines_come_again),
+        E2E_TEST(the_log_goes_to_a_file_too),
+        E2E_TEST(a_log_file_that_cannot_be_written_is_said),
+        E2E_TEST(the_address_may_stand_in_the_environment),
         E2E_TEST(hybrid_vsock_is_reached_through_its_handshake),
         E2E_TEST(ctrl_c_through_hybrid_vsock_cancels_too),
         E2E_TEST(a_serial_line_carries_a_build),
