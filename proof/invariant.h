@@ -411,6 +411,10 @@ static inline bool mvm_encoder_invariant(const struct mvm_encoder *e)
     if (e->step == ENCODER_IDLE) {
         return e->piece_at == e->piece_len;
     }
+    if (e->literal_at < mvm_encoder_literal_len(e) &&
+        (e->piece_at != e->piece_len || e->text_at != 0)) {
+        return false; /* what follows the literal has not begun */
+    }
     return e->message.kind == mvm_encoder_kind(e) && mvm_message_invariant(&e->message) &&
            e->literal_at <= mvm_encoder_literal_len(e) && e->text_at <= mvm_encoder_text_len(e);
 }

@@ -105,7 +105,8 @@ void encoder_piece(void)
     possible(!done, "a piece that is not");
 }
 
-/* One turn of put_text's loop, at what the loop has seen to: there is text, and room. */
+/* One turn of put_text's loop, at what the loop has seen to: there is text, and room; the literal
+ * is written. */
 void encoder_part(void)
 {
     any_encoder();
@@ -113,6 +114,7 @@ void encoder_part(void)
     const struct room was = room;
     struct mvm_text text = encoder.message.text;
     assume(encoder.step == OK || encoder.step == ERR || encoder.step == LOG);
+    assume(encoder.literal_at == mvm_steps[encoder.step].len);
     assume(encoder.piece_at == encoder.piece_len && encoder.text_at < text.len && room.left > 0);
     const size_t text_at = encoder.text_at;
     put_part(&encoder, text, &room);
@@ -129,6 +131,7 @@ void encoder_part(void)
 bool text_of(struct mvm_encoder *e, struct mvm_text text, struct room *room)
 {
     prove(mvm_text_invariant(&text), "the text is there");
+    prove(e->literal_at == mvm_steps[e->step].len, "the literal is written");
     prove(e->text_at <= text.len && mvm_encoder_text_len(e) == text.len, "it is the step's own");
     size_t written = any_size();
     uint8_t piece_at;

@@ -102,7 +102,7 @@ static inline uint64_t word_of(block answers)
 #endif
 
 #if defined(HAS_BLOCKS)
-enum { BLOCK = sizeof(block) };
+#define BLOCK sizeof(block)
 
 static inline block block_load(const uint8_t *from)
 {
