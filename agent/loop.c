@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 64, ACCEPTS = 16 };
+enum { EVENTS = 64, ACCEPTS = 16, STACK_TAKEN = 16 * 1024 };
 
 /* What an event is about; the index of a listener or connection in the low half. */
 enum source {
@@ -513,12 +513,24 @@ static bool init(struct mvm_agent *a, const struct mvm_options *options)
     return a->epoll >= 0 && open_signals(a);
 }
 
+/* Writes where a build of the first client will: a kernel that has promised more memory than there
+ * is is found out now, not hours into a build. From here on nothing grows but by clients. */
+static void take_memory(struct mvm_agent *a)
+{
+    volatile char stack[STACK_TAKEN];
+    for (size_t i = 0; i < sizeof stack; i += 4096) {
+        stack[i] = 0;
+    }
+    memset(&a->buffers[0], 0, sizeof a->buffers[0]);
+}
+
 int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
 {
     if (!init(a, options)) {
         mvm_log("cannot start: ", mvm_posix_error_text(errno), NULL);
         return 1;
     }
+    take_memory(a);
     if (options->posix.status_is_handed) {
         collect_children(a); /* of those that ended before the signal was watched */
     }
