@@ -148,6 +148,8 @@ static inline bool guest_begins(const char *line, const char *with)
     return strncmp(line, with, strlen(with)) == 0;
 }
 
+static double guest_ended_us; /* when a stand-in for nix said that it ends */
+
 /* Reads Logs until a frame that begins with `last`; returns how many there were. */
 static inline long guest_hear(int fd, const char *last)
 {
@@ -169,6 +171,10 @@ static inline long guest_hear(int fd, const char *last)
             if (!guest_begins(line, "{\"Log\"")) {
                 fprintf(stderr, "not %s: %.*s\n", last, (int)(end - line), line);
                 exit(1);
+            }
+            static const char ended[] = "{\"Log\":{\"line\":\"ended at ";
+            if (guest_begins(line, ended)) {
+                guest_ended_us = strtod(line + sizeof ended - 1, NULL);
             }
             lines++;
             line = end + 1;

@@ -3,10 +3,13 @@
  *     FLAKE#N      prints N lines of 80 bytes, newline included, as fast as its pipe takes them,
  *                  and fails
  *     FLAKE#NxLEN  the same with lines of LEN bytes
- *     FLAKE#PATH   has built PATH, and says so
+ *     FLAKE#PATH   has built PATH, and says so, and when it ends: "ended at " and µs
  */
+#define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE = 80, LONGEST = 65536, ROOM = 2 * LONGEST };
@@ -38,6 +41,16 @@ static void print_lines(long left, size_t len)
     }
 }
 
+static void say_end(void)
+{
+    char line[64];
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int len = snprintf(line, sizeof line, "ended at %lld.%03ld\n",
+                       (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000, t.tv_nsec % 1000);
+    put(STDERR_FILENO, line, (size_t)len);
+}
+
 int main(int argc, char **argv)
 {
     static const char version[] = "nix (Nix) 2.18.1\n";
@@ -53,6 +66,7 @@ int main(int argc, char **argv)
     if (order[0] == '/') {
         put(STDOUT_FILENO, order, strlen(order));
         put(STDOUT_FILENO, "\n", 1);
+        say_end();
         return 0;
     }
     char *end;
