@@ -217,7 +217,7 @@ static enum mvm_turn finish_artifact(struct mvm_executor *x, const struct artifa
     return MVM_TURN_YIELD;
 }
 
-static enum mvm_turn go_on(struct mvm_executor *x)
+static enum mvm_turn go_on_copying(struct mvm_executor *x)
 {
     const struct artifact *a = &artifacts[x->artifact];
     if (x->from >= 0) {
@@ -235,7 +235,7 @@ enum mvm_turn mvm_executor_copy(struct mvm_executor *x)
     if (x->cancelled) {
         mvm_executor_fail_cancelled(x);
     }
-    enum mvm_turn turn = x->failed ? MVM_TURN_YIELD : go_on(x);
+    enum mvm_turn turn = x->failed ? MVM_TURN_YIELD : go_on_copying(x);
     if (x->failed && !(close_handle(x, &x->from) && close_handle(x, &x->to))) {
         return wait_for_port(x);
     }

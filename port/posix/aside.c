@@ -16,14 +16,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct report {
+struct work_report {
     int64_t moved;    /* > 0: so far; else this is the last report, … */
     const char *call; /* … and this, at the same address in both processes, has failed … */
     int err;          /* … with this; 0: nothing has */
 };
 
 /* A reader that has gone ends this process by SIGPIPE. */
-static void tell(struct report r)
+static void report_to_parent(struct work_report r)
 {
     ssize_t written = write(MVM_POSIX_REPORT_FD, &r, sizeof r);
     (void)written;
@@ -41,14 +41,14 @@ static void work_aside(mvm_posix_piece *piece, struct mvm_posix_work *w, int rep
         w->from = STDIN_FILENO;
         w->to = STDOUT_FILENO;
         while ((n = piece(w)) > 0) {
-            tell((struct report){.moved = n});
+            report_to_parent((struct work_report){.moved = n});
         }
     } else {
         w->err = errno;
     }
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
-    tell((struct report){0, w->call, n < 0 ? w->err : 0});
+    report_to_parent((struct work_report){0, w->call, n < 0 ? w->err : 0});
     _exit(0);
 }
 
@@ -73,7 +73,7 @@ static int64_t work_here(struct mvm_posix *p, mvm_posix_piece *piece, struct mvm
 }
 
 /* 0 or -1. */
-static int start(struct mvm_posix *p, mvm_posix_piece *piece, struct mvm_posix_work *w)
+static int start_aside(struct mvm_posix *p, mvm_posix_piece *piece, struct mvm_posix_work *w)
 {
     int report[2];
     sigset_t all;
@@ -100,9 +100,9 @@ static int start(struct mvm_posix *p, mvm_posix_piece *piece, struct mvm_posix_w
 }
 
 /* Reads the next report. True: it was the last, or none will come. */
-static bool listen(struct mvm_posix *p, int64_t *moved)
+static bool take_report(struct mvm_posix *p, int64_t *moved)
 {
-    struct report r;
+    struct work_report r;
     ssize_t n;
     do {
         n = read(p->aside.fd, &r, sizeof r);
@@ -117,12 +117,12 @@ static bool listen(struct mvm_posix *p, int64_t *moved)
 }
 
 /* As mvm_port.h's copy. */
-static int64_t go_on(struct mvm_posix *p)
+static int64_t hear(struct mvm_posix *p)
 {
     struct mvm_posix_aside *a = &p->aside;
     int64_t moved;
     if (a->fd >= 0) {
-        if (!listen(p, &moved)) {
+        if (!take_report(p, &moved)) {
             return moved;
         }
         close(a->fd);
@@ -147,9 +147,9 @@ static int64_t do_aside(struct mvm_posix *p, const char *call, mvm_posix_piece *
 {
     if (p->aside.to >= 0) {
         bool same = p->aside.from == from && p->aside.to == to;
-        return same ? go_on(p) : mvm_posix_fail_text(p, call, "another file is being worked on");
+        return same ? hear(p) : mvm_posix_fail_text(p, call, "another file is being worked on");
     }
-    if (start(p, piece, w) < 0) {
+    if (start_aside(p, piece, w) < 0) {
         return work_here(p, piece, w);
     }
     p->aside.from = from;
@@ -194,7 +194,7 @@ bool mvm_posix_aside_release(struct mvm_posix *p, int handle)
     }
     int64_t n;
     do {
-        n = go_on(p);
+        n = hear(p);
     } while (n > 0);
     return n != MVM_PORT_LATER;
 }

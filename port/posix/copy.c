@@ -23,7 +23,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t fail(struct mvm_posix_work *w, const char *call)
+static int64_t work_failed(struct mvm_posix_work *w, const char *call)
 {
     w->call = call;
     w->err = errno;
@@ -56,13 +56,13 @@ static int64_t through_buffer(struct mvm_posix_work *w, int64_t len)
             continue;
         }
         if (n < 0) {
-            return fail(w, "read");
+            return work_failed(w, "read");
         }
         if (n == 0) {
             break;
         }
         if (write_all(w->to, buf, n) < 0) {
-            return fail(w, "write");
+            return work_failed(w, "write");
         }
         done += n;
     }
@@ -79,7 +79,7 @@ static int64_t move(struct mvm_posix_work *w, int64_t len)
     if (n < 0 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
         return through_buffer(w, len);
     }
-    return n < 0 ? fail(w, "sendfile") : n;
+    return n < 0 ? work_failed(w, "sendfile") : n;
 }
 
 /* Sends a piece on its way to the disk, so that the disk works meanwhile and the sync at the end
@@ -91,7 +91,7 @@ static int64_t write_back(struct mvm_posix_work *w, int64_t at, int64_t len)
         return len;
     }
     /* Said here or never: the kernel reports an error once for each open file. */
-    return fail(w, "sync_file_range");
+    return work_failed(w, "sync_file_range");
 }
 
 /* ---- the pieces of a copy ---- */
@@ -115,7 +115,7 @@ static int64_t skip(const struct copy *c, int64_t len)
 {
     if (lseek(c->w->from, c->at + len, SEEK_SET) < 0 ||
         lseek(c->w->to, c->put + len, SEEK_SET) < 0) {
-        return fail(c->w, "lseek");
+        return work_failed(c->w, "lseek");
     }
     return len;
 }
@@ -125,14 +125,16 @@ static int64_t end_at_source(const struct copy *c)
 {
     struct stat st;
     if (fstat(c->w->to, &st) < 0) {
-        return fail(c->w, "stat");
+        return work_failed(c->w, "stat");
     }
-    return st.st_size < c->put && ftruncate(c->w->to, c->put) < 0 ? fail(c->w, "ftruncate") : 0;
+    return st.st_size < c->put && ftruncate(c->w->to, c->put) < 0 ? work_failed(c->w, "ftruncate")
+                                                                  : 0;
 }
 
 static int64_t copy_data(const struct copy *c, int64_t len)
 {
-    int64_t n = lseek(c->w->from, c->at, SEEK_SET) < 0 ? fail(c->w, "lseek") : move(c->w, len);
+    int64_t n =
+        lseek(c->w->from, c->at, SEEK_SET) < 0 ? work_failed(c->w, "lseek") : move(c->w, len);
     if (n == 0) {
         return end_at_source(c);
     }
@@ -159,7 +161,7 @@ int64_t mvm_posix_copy_piece(struct mvm_posix_work *w)
     struct stat st;
     struct copy c = {w, lseek(w->from, 0, SEEK_CUR), lseek(w->to, 0, SEEK_CUR)};
     if (c.at < 0 || c.put < 0 || fstat(w->from, &st) < 0) {
-        return fail(w, "lseek");
+        return work_failed(w, "lseek");
     }
     if (!w->begun) {
         w->begun = true;
@@ -177,5 +179,5 @@ int64_t mvm_posix_copy_piece(struct mvm_posix_work *w)
  * bytes are belong to it. */
 int64_t mvm_posix_sync_piece(struct mvm_posix_work *w)
 {
-    return fdatasync(w->to) < 0 ? fail(w, "fdatasync") : 0;
+    return fdatasync(w->to) < 0 ? work_failed(w, "fdatasync") : 0;
 }

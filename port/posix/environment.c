@@ -35,6 +35,11 @@ const char *mvm_posix_variable(const char *name)
     return NULL;
 }
 
+const char *mvm_posix_default_path(void)
+{
+    return default_path + sizeof "PATH=" - 1;
+}
+
 static bool is_writable_directory(const char *path)
 {
     struct stat st;

@@ -51,11 +51,12 @@ static bool try_below(const struct mvm_posix *p, struct mvm_text dir, const char
     return !w.cut && try_program(buf) == 0;
 }
 
-/* An entry that is not absolute would depend on where this process happens to stand. */
+/* The PATH that the build gets. An entry that is not absolute would depend on where this process
+ * happens to stand. */
 static bool on_path(const struct mvm_posix *p, char *buf, size_t cap)
 {
     const char *value = mvm_posix_variable("PATH");
-    struct mvm_text rest = mvm_text_from(value != NULL ? value : "");
+    struct mvm_text rest = mvm_text_from(value != NULL ? value : mvm_posix_default_path());
     while (rest.len > 0) {
         struct mvm_text dir = mvm_posix_cut(&rest, ':');
         if (mvm_text_begins(dir, "/") && try_below(p, dir, "", buf, cap)) {

@@ -18,6 +18,9 @@ int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
 /* ---- environment.c: fills p->env; a port error and reason where it does not fit ---- */
 int mvm_posix_environment(struct mvm_posix *p);
 
+/* What a build gets for PATH where there is none. */
+const char *mvm_posix_default_path(void);
+
 /* ---- find_nix.c ---- */
 int mvm_posix_find_nix(void *ctx, char *path, size_t cap);
 
