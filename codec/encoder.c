@@ -186,9 +186,9 @@ static void put_whole(struct mvm_encoder *e, struct room *room)
 {
     const struct mvm_step *step = &mvm_steps[e->step];
     const struct mvm_text text = e->message.text;
-    const size_t literals_len = sizeof step[0].literal + sizeof step[1].literal;
-    if (step->then != MVM_THEN_TEXT || e->literal_at > 0 || room->left < literals_len ||
-        room->left - literals_len < text.len) {
+    const size_t around = sizeof step[0].literal + sizeof step[1].literal;
+    if (step->then != MVM_THEN_TEXT || e->literal_at > 0 || room->left < around ||
+        room->left - around < text.len) {
         return;
     }
     memcpy(room->at, step->literal, MVM_LITERAL_CAP);
