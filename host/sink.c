@@ -9,7 +9,7 @@
 void mvm_sink_init(struct mvm_sink *s, int fd, struct mvm_waiter *w)
 {
     s->fd = fd;
-    s->broken = false;
+    s->error = 0;
     s->waiter = w;
     s->len = 0;
 }
@@ -17,7 +17,7 @@ void mvm_sink_init(struct mvm_sink *s, int fd, struct mvm_waiter *w)
 static bool writable(const struct mvm_sink *s)
 {
     struct pollfd fd = {.fd = s->fd, .events = POLLOUT};
-    if (mvm_waiter_wait(s->waiter, s->fd, POLLOUT, MVM_NEVER, NULL) == MVM_WAKE_READY) {
+    if (mvm_waiter_hold(s->waiter, s->fd, POLLOUT, MVM_NEVER) == MVM_WAKE_READY) {
         return true;
     }
     return poll(&fd, 1, 0) == 1;
@@ -26,14 +26,14 @@ static bool writable(const struct mvm_sink *s)
 void mvm_sink_flush(struct mvm_sink *s)
 {
     size_t at = 0;
-    while (at < s->len && !s->broken && writable(s)) {
+    while (at < s->len && s->error == 0 && writable(s)) {
         /* A pipe that is ready takes PIPE_BUF bytes without blocking, and may block for more. */
         size_t left = s->len - at;
         ssize_t n = write(s->fd, s->bytes + at, left < PIPE_BUF ? left : PIPE_BUF);
         if (n >= 0) {
             at += (size_t)n;
         } else if (errno != EAGAIN && errno != EINTR) {
-            s->broken = true;
+            s->error = errno;
         }
     }
     s->len = 0;

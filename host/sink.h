@@ -12,7 +12,7 @@ enum { MVM_SINK_CAP = 32768 };
 
 struct mvm_sink {
     int fd;
-    bool broken; /* the reader has gone, or the disk is full: everything is dropped from here on */
+    int error; /* 0, or errno of the write that failed: all is dropped from there on */
     struct mvm_waiter *waiter;
     size_t len;
     char bytes[MVM_SINK_CAP];
