@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 
 enum { STATUS_OK, STATUS_ERR, STATUS_USAGE, STATUS_NO_CONNECTION, STATUS_INTERRUPTED = 130 };
-
-#define CLEAR "\r\033[K"
 
 static char unix_address[E2E_PATH_CAP + 16];
 
@@ -77,6 +77,8 @@ static void a_mistake_ends_with_2_and_says_what(void **state)
         {{"--to", "vsock:3", "ping"}, "vsock:3"},
         {{"--to", "unix:/x", "wait", "--for", "x"}, "x"},
         {{"--to", "unix:/x", "--nonsense", "ping"}, "nonsense"},
+        {{"--to", "unix:/x", "--log", "f", "ping"}, "--log is for build"},
+        {{"--to", "unix:/x", "--log", "f", "wait"}, "--log is for build"},
         {{"--to", "unix:/x", "--wire", "xml", "ping"}, "json or proto"},
         {{"--to", "serial:/x", "--wire", "proto", "ping"}, "serial"},
     };
@@ -154,6 +156,9 @@ static void ctrl_c_ends_with_130_and_the_agent_cancels(void **state)
     assert_true(e2e_until(says_begin, e2e_path("tool.err"), E2E_PATIENCE_MS));
     assert_true(e2e_until(runs, "MARK=tool-interrupted", E2E_PATIENCE_MS));
     assert_int_equal(WEXITSTATUS(e2e_end(tool, SIGINT)), STATUS_INTERRUPTED);
+    assert_string_equal(
+        e2e_read(e2e_path("tool.err")).bytes,
+        "begin\nmvm-builder: interrupted; the end of the connection cancels the build\n");
     e2e_await_log("a", "build failed: build cancelled");
     e2e_assert_none_left("MARK=tool-interrupted", 0);
     assert_int_equal(e2e_read(e2e_path("tool.out")).len, 0);
@@ -198,6 +203,87 @@ static void wait_gives_up_after_the_time_it_was_given(void **state)
     assert_int_equal(exit_status(E2E_TOOL(unix_address, "wait", "--for", "1")),
                      STATUS_NO_CONNECTION);
     assert_in_range(e2e_now_ms() - since, 1000, 1000 + E2E_PATIENCE_MS / 2);
+}
+
+/* Each attempt meets a socket that takes it and says nothing more than goodbye. */
+static void wait_asks_ever_more_rarely(void **state)
+{
+    int attempts = 0;
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    (void)state;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    strcpy(to.sun_path, e2e_path("a.sock"));
+    assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    snprintf(unix_address, sizeof unix_address, "unix:%s", to.sun_path);
+    pid_t tool = START_TOOL("wait", "--for", "3");
+    for (int status; waitpid(tool, &status, WNOHANG) == 0; e2e_sleep_ms(5)) {
+        int client = accept(fd, NULL, NULL);
+        if (client >= 0) {
+            close(client);
+            attempts++;
+        }
+    }
+    close(fd);
+    /* At 0, 50, 150, 350, 750, 1550 and 2550 ms, or later; seven at 400 ms would be at 2400. */
+    assert_in_range(attempts, 3, 7);
+}
+
+/* ---- where the agent is ---- */
+
+static int set_no_address(void **state)
+{
+    unsetenv("MVM_BUILDER_TO");
+    return e2e_tear_down(state);
+}
+
+#define ENV_TEST(f) cmocka_unit_test_prestate_setup_teardown(f, e2e_set_up, set_no_address, #f)
+
+#define BARE_TOOL(...) E2E_RUN(e2e_program("mvm-builder"), __VA_ARGS__)
+
+static void the_environment_names_the_agent_where_nothing_else_does(void **state)
+{
+    (void)state;
+    start("exit 3");
+    setenv("MVM_BUILDER_TO", unix_address, 1);
+    assert_int_equal(exit_status(BARE_TOOL("ping")), STATUS_OK);
+    setenv("MVM_BUILDER_TO", "nonsense", 1); /* what --to says is all that counts */
+    assert_int_equal(exit_status(E2E_TOOL(unix_address, "ping")), STATUS_OK);
+    setenv("MVM_BUILDER_TO", unix_address, 1);
+    assert_int_equal(exit_status(E2E_TOOL("unix:/nobody", "ping")), STATUS_NO_CONNECTION);
+}
+
+static void an_address_that_is_none_is_told_with_where_it_stands(void **state)
+{
+    static const struct {
+        const char *environment;
+        const char *to;
+        const char *says;
+    } cases[] = {
+        {"http://x", NULL,
+         "mvm-builder: MVM_BUILDER_TO=http://x: it begins with none of unix:, vsock:, uds: and "
+         "serial:; --help tells more\n"},
+        {"unix:/x", "uds:/y",
+         "mvm-builder: --to uds:/y: no port after the path (uds:PATH:PORT); --help tells more\n"},
+        {"", NULL,
+         "mvm-builder: give the agent's address: --to ADDRESS, or MVM_BUILDER_TO; --help tells "
+         "more\n"},
+        {NULL, NULL,
+         "mvm-builder: give the agent's address: --to ADDRESS, or MVM_BUILDER_TO; --help tells "
+         "more\n"},
+        {"serial:/x", NULL, "mvm-builder: serial:/x: a serial line carries --wire json alone; "},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsetenv("MVM_BUILDER_TO");
+        if (cases[i].environment != NULL) {
+            setenv("MVM_BUILDER_TO", cases[i].environment, 1);
+        }
+        const struct e2e_result *r = cases[i].to != NULL ? E2E_TOOL(cases[i].to, "ping")
+                                                         : BARE_TOOL("--wire", "proto", "ping");
+        assert_int_equal(exit_status(r), STATUS_USAGE);
+        assert_memory_equal(r->err, cases[i].says, strlen(cases[i].says));
+    }
 }
 
 /* ---- what it prints ---- */
@@ -266,45 +352,6 @@ static void words_with_quotes_and_beyond_ascii_arrive_as_given(void **state)
         E2E_TOOL(unix_address, "build", "path:/\xc3\xa4 \"b\"\\c", "x.\"y z\".$(w)");
     const char *expected = "path:/\xc3\xa4 \"b\"\\c#x.\"y z\".$(w)\n";
     assert_memory_equal(r->err, expected, strlen(expected));
-}
-
-/* ---- a terminal ---- */
-
-static void on_a_terminal_there_is_a_status_line_that_leaves_no_trace(void **state)
-{
-    (void)state;
-    char seen[8192];
-    size_t len = 0;
-    ssize_t n;
-    start("echo one; sleep 1.5; echo two; exit 3");
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    assert_int_equal(grantpt(master), 0);
-    assert_int_equal(unlockpt(master), 0);
-    const char *argv[] = {
-        e2e_program("mvm-builder"), "--to", unix_address, "build", "f", "a", NULL};
-    pid_t tool = e2e_fork();
-    if (tool == 0) {
-        int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
-        dup2(slave, STDERR_FILENO);
-        close(slave);
-        execv(argv[0], (char *const *)argv);
-        _exit(127);
-    }
-    e2e_wait(tool, E2E_PATIENCE_MS);
-    while (len < sizeof seen - 1 && (n = read(master, seen + len, sizeof seen - 1 - len)) > 0) {
-        len += (size_t)n;
-    }
-    close(master);
-    seen[len] = '\0';
-    const char *first = strstr(seen, CLEAR "building 0:00");
-    assert_non_null(first);
-    const char *second = strstr(first, CLEAR "building 0:01");
-    assert_non_null(second);
-    const char *two = strstr(second, CLEAR "two\r\n"); /* lines are not mixed up with it */
-    assert_non_null(two);
-    const char *last = strrchr(seen, '\033');
-    assert_non_null(strstr(last, "nix build failed")); /* wiped before the last words */
-    assert_null(strstr(last, "building"));
 }
 
 /* ---- other ways to reach an agent ---- */
@@ -398,12 +445,14 @@ int main(void)
         E2E_TEST(a_ping_says_pong),
         E2E_TEST(wait_ends_when_the_agent_is_there),
         E2E_TEST(wait_gives_up_after_the_time_it_was_given),
+        E2E_TEST(wait_asks_ever_more_rarely),
+        ENV_TEST(the_environment_names_the_agent_where_nothing_else_does),
+        ENV_TEST(an_address_that_is_none_is_told_with_where_it_stands),
         E2E_TEST(json_prints_the_frames_as_they_came),
         E2E_TEST(over_the_protobuf_wire_it_is_the_same_and_lines_cross_unharmed),
         E2E_TEST(empty_log_lines_are_not_shown),
         E2E_TEST(a_flood_is_passed_on_whole),
         E2E_TEST(words_with_quotes_and_beyond_ascii_arrive_as_given),
-        E2E_TEST(on_a_terminal_there_is_a_status_line_that_leaves_no_trace),
         E2E_TEST(hybrid_vsock_is_reached_through_its_handshake),
         E2E_TEST(ctrl_c_through_hybrid_vsock_cancels_too),
         E2E_TEST(a_serial_line_carries_a_build),
