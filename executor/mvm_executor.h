@@ -194,7 +194,8 @@ struct mvm_executor {
     uint64_t look_ms;     /* when the process is looked at though there is output */
     uint64_t logged_ms;   /* when the last line was taken */
     uint64_t told_ms;     /* when the log was last told how far a copy is */
-    uint64_t copied;      /* bytes of the artifact */
+    uint64_t copied;      /* bytes of the artifact, … */
+    uint64_t size;        /* … which had so many when it was opened */
     uint64_t timeout_secs;
     uint32_t drained; /* bytes read in DRAIN */
     uint32_t looks;   /* left before KILL loses patience */

@@ -106,8 +106,8 @@ struct mvm_port {
 
     /* ---- files: handles are numbers from 0 of the port's own ---- */
 
-    /* Follows links. NOT_FOUND, NOT_REGULAR */
-    int (*open_read)(void *ctx, const char *path);
+    /* Follows links. `*size`: bytes of the file, as far as is known. NOT_FOUND, NOT_REGULAR */
+    int (*open_read)(void *ctx, const char *path, uint64_t *size);
 
     /* A new empty file, mode 0644, replacing any. NOT_FOUND, NOT_DIRECTORY, BUSY */
     int (*open_new)(void *ctx, const char *path);

@@ -134,7 +134,8 @@ void mvm_executor_check_policy(struct mvm_executor *x)
     if (x->config->policy_file == NULL) {
         return;
     }
-    int file = x->port->open_read(x->ctx, x->config->policy_file);
+    uint64_t size; /* of no use: a file may grow */
+    int file = x->port->open_read(x->ctx, x->config->policy_file, &size);
     if (file == MVM_PORT_NOT_FOUND) {
         return;
     }

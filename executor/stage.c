@@ -96,7 +96,7 @@ static enum source open_source(struct mvm_executor *x, const struct artifact *a)
     int results[2] = {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_FOUND};
     for (int i = 0; i < 2 && a->sources[i] != NULL; i++) {
         const char *path = mvm_executor_path(x, 0, x->store_path, a->sources[i]);
-        results[i] = x->port->open_read(x->ctx, path);
+        results[i] = x->port->open_read(x->ctx, path, &x->size);
         if (results[i] >= 0) {
             x->from = results[i];
             return OPENED;
@@ -160,9 +160,11 @@ static void tell_progress(struct mvm_executor *x, const struct artifact *a)
     }
     x->told_ms = x->now_ms;
     struct mvm_writer w = mvm_executor_note(x);
-    mvm_writer_add3(&w, "copying ", a->target, ": ");
+    mvm_writer_add3(&w, "staging ", a->target, ", ");
     mvm_writer_add_u64(&w, x->copied);
-    mvm_writer_add(&w, " bytes so far");
+    mvm_writer_add(&w, " of ");
+    mvm_writer_add_u64(&w, x->size);
+    mvm_writer_add(&w, " bytes");
     mvm_executor_noted(x, &w);
 }
 

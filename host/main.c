@@ -7,7 +7,7 @@
 
 static int print(const char *text)
 {
-    return fputs(text, stdout) < 0 || fflush(stdout) < 0 ? MVM_EXIT_ERR : MVM_EXIT_OK;
+    return fputs(text, stdout) < 0 || fflush(stdout) < 0 ? MVM_EXIT_OUTPUT : MVM_EXIT_OK;
 }
 
 int main(int argc, char *argv[])

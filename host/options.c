@@ -10,32 +10,35 @@
 const char mvm_host_help[] =
     "mvm-builder " MVM_VERSION ": asks the builder agent in a microVM to build a flake.\n"
     "\n"
-    "usage: mvm-builder --to ADDRESS ping\n"
-    "       mvm-builder --to ADDRESS wait [--for SECONDS]\n"
-    "       mvm-builder --to ADDRESS build FLAKE ATTR [--timeout SECONDS] [--log FILE]\n"
+    "usage: mvm-builder [--to ADDRESS] ping\n"
+    "       mvm-builder [--to ADDRESS] wait [--for SECONDS]\n"
+    "       mvm-builder [--to ADDRESS] build FLAKE ATTR [--timeout SECONDS] [--log FILE]\n"
     "\n"
-    "ADDRESS, which MVM_BUILDER_TO may hold instead, is one of\n"
-    "  unix:PATH         a Unix socket\n"
-    "  vsock:CID:PORT    the vsock of a virtual machine; agents listen on port 21470\n"
-    "  uds:PATH:PORT     hybrid vsock: the socket of Firecracker or Cloud Hypervisor\n"
-    "  serial:DEVICE     a tty or virtio-serial port\n"
+    "  --to ADDRESS      where the agent is [" MVM_HOST_TO " of the environment]\n"
+    "    unix:PATH         a Unix socket\n"
+    "    vsock:CID:PORT    the vsock of a virtual machine; agents listen on port 21470\n"
+    "    uds:PATH:PORT     hybrid vsock: the socket of Firecracker or Cloud Hypervisor\n"
+    "    serial:DEVICE     a tty or virtio-serial port\n"
     "\n"
     "  ping              ask whether the agent is there\n"
-    "  wait              ask until it is\n"
+    "  wait              ask until it is, ever more rarely, down to once a second\n"
     "    --for SECONDS   at most for so long [60]\n"
     "  build             build FLAKE#ATTR: the log goes to stderr as it comes, the store path to\n"
     "                    stdout\n"
     "    --timeout SECONDS\n"
     "                    give up after so long; 0: never [the agent's default]\n"
-    "    --log FILE      write the log there, too\n"
+    "    --log FILE      the log into FILE as well, which is made or emptied before\n"
     "  --json            print the frames as JSON lines to stdout, and no log or store path\n"
     "  --wire json|proto how to speak to the agent [json]\n"
     "  --version         print the version\n"
     "  --help            print this\n"
     "\n"
-    "Exit status: 0 done · 1 the agent answered Err · 2 usage · 3 no connection, or lost before "
-    "the\n"
-    "answer · 130 after Ctrl-C: the connection is closed, which cancels the build.\n";
+    "On a terminal, stderr ends with a status line: what goes on, and for how long. A build that\n"
+    "fails has the last lines of its log told again there.\n"
+    "\n"
+    "Exit status: 0 done · 1 the agent answered Err · 2 usage, or FILE cannot be opened · 3 no\n"
+    "connection, or lost before the answer · 4 done, but stdout or FILE could not be written ·\n"
+    "130 after Ctrl-C: the connection is closed, which cancels the build.\n";
 
 /* Options by number, above every character. */
 enum { TO = 256, FOR, TIMEOUT, LOG, JSON, WIRE, VERSION, HELP };
@@ -47,8 +50,8 @@ static const struct option names[] = {
     {"timeout", required_argument, NULL, TIMEOUT},
     {"wire", required_argument, NULL, WIRE},
     {"version", no_argument, NULL, VERSION},
-    {"log", required_argument, NULL, LOG},
     {"help", no_argument, NULL, HELP},
+    {"log", required_argument, NULL, LOG},
     {NULL, 0, NULL, 0},
 };
 
@@ -65,26 +68,25 @@ struct given {
     bool wait_for;
 };
 
-static bool take_to(struct mvm_host_options *o, const char *text)
+/* `how` says where the address was given. */
+static bool take_to(struct mvm_host_options *o, const char *how, const char *text)
 {
-    const char *wrong = mvm_peer_parse(&o->peer, text);
-    o->address = text;
-    return wrong == NULL || mistake(wrong, text);
-}
-
-/* The address where no --to gives it. */
-static bool take_variable(struct mvm_host_options *o)
-{
-    const char *text = getenv("MVM_BUILDER_TO");
-    if (text == NULL || text[0] == '\0') {
-        return mistake("give the agent's address: --to ADDRESS, or in MVM_BUILDER_TO", "");
-    }
     const char *wrong = mvm_peer_parse(&o->peer, text);
     o->address = text;
     if (wrong != NULL) {
-        fprintf(stderr, "mvm-builder: MVM_BUILDER_TO: %s: %s; --help tells more\n", text, wrong);
+        fprintf(stderr, "mvm-builder: %s%s: %s; --help tells more\n", how, text, wrong);
     }
     return wrong == NULL;
+}
+
+/* Where there was no --to. A variable that is empty is none. */
+static bool take_to_of_environment(struct mvm_host_options *o)
+{
+    const char *text = getenv(MVM_HOST_TO);
+    if (text == NULL || *text == '\0') {
+        return mistake("give the agent's address: --to ADDRESS, or " MVM_HOST_TO, "");
+    }
+    return take_to(o, MVM_HOST_TO "=", text);
 }
 
 static bool take_wire(struct mvm_host_options *o, const char *text)
@@ -106,7 +108,7 @@ static bool take_option(struct mvm_host_options *o, struct given *given, int opt
 {
     switch (option) {
     case TO:
-        return take_to(o, value);
+        return take_to(o, "--to ", value);
     case FOR:
         given->wait_for = true;
         return mvm_number_parse(value, UINT32_MAX, &o->for_secs) ||
@@ -117,7 +119,7 @@ static bool take_option(struct mvm_host_options *o, struct given *given, int opt
                mistake("no number of seconds", value);
     case LOG:
         o->log = value;
-        return value[0] != '\0' || mistake("no file", "--log");
+        return true;
     case JSON:
         o->json = true;
         return true;
@@ -204,7 +206,7 @@ bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
     if (!take_command(o, &given, argc - optind, argv + optind)) {
         return false;
     }
-    if (o->address == NULL && !take_variable(o)) {
+    if (o->address == NULL && !take_to_of_environment(o)) {
         return false;
     }
     /* Lengths cannot be found again after a host that went in mid-frame; lines can. */

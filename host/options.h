@@ -1,4 +1,4 @@
-/* The command line of the host's tool. Strings are borrowed from argv. */
+/* The command line of the host's tool. Strings are borrowed from argv and the environment. */
 #ifndef MVM_HOST_OPTIONS_H
 #define MVM_HOST_OPTIONS_H
 
@@ -13,6 +13,9 @@ enum mvm_host_command {
     MVM_HOST_VERSION,
 };
 
+/* The environment's variable that names the agent where --to does not. */
+#define MVM_HOST_TO "MVM_BUILDER_TO"
+
 /* How long `wait` waits where nothing is said. */
 #define MVM_WAIT_FOR_SECS 60
 
@@ -22,15 +25,15 @@ struct mvm_host_options {
     const char *address; /* the peer as it was written */
     const char *flake;   /* BUILD */
     const char *attr;    /* BUILD */
+    const char *log;     /* BUILD: a file for the log; NULL: none */
     bool has_timeout;
     uint64_t timeout_secs; /* BUILD, where has_timeout; 0: no limit */
     uint64_t for_secs;     /* WAIT */
     bool json;
-    const char *log;    /* BUILD: the file that gets the log, too; NULL: none does */
     enum mvm_wire wire; /* JSON or PROTO */
 };
 
-/* False: a mistake, which has been told on stderr. */
+/* Looks at MVM_HOST_TO where there is no --to. False: a mistake, which has been told on stderr. */
 bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[]);
 
 extern const char mvm_host_help[];

@@ -7,7 +7,7 @@
 #include "connect.h"
 #include "mvm_session.h"
 #include "options.h"
-#include "progress.h"
+#include "phase.h"
 #include "status.h"
 #include "tail.h"
 
@@ -18,14 +18,17 @@
  * booting does not cost much. */
 #define MVM_WAIT_PONG_MS 2000
 
-/* From one attempt of `wait` to the next. */
-#define MVM_WAIT_RETRY_MS 400
+/* From the start of one attempt of `wait` to that of the next: at first, and after doubling for
+ * each attempt. Most machines are up within a second, and the others are not to be pressed. */
+#define MVM_WAIT_RETRY_FIRST_MS 50
+#define MVM_WAIT_RETRY_MAX_MS   1000
 
 enum mvm_exit_status {
     MVM_EXIT_OK = 0,
-    MVM_EXIT_ERR = 1, /* the agent's answer is Err */
-    MVM_EXIT_USAGE = 2,
+    MVM_EXIT_ERR = 1,           /* the agent's answer is Err */
+    MVM_EXIT_USAGE = 2,         /* or the log's file cannot be opened: nothing was asked */
     MVM_EXIT_NO_CONNECTION = 3, /* none came about, or it was lost before the answer */
+    MVM_EXIT_OUTPUT = 4,        /* the answer was good, but stdout or the log's file is not whole */
     MVM_EXIT_SIGNAL = 128,      /* and the signal's number */
 };
 
@@ -37,12 +40,14 @@ struct mvm_run {
     struct mvm_waiter waiter;
     struct mvm_sink out;
     struct mvm_sink err;
-    struct mvm_sink log; /* fd -1: there is none */
+    struct mvm_sink log; /* fd -1: no --log */
+    bool log_error_told;
     struct mvm_status status;
+    struct mvm_phase phase;
     struct mvm_tail tail;
-    struct mvm_progress progress;
     struct mvm_connection connection;
     struct mvm_session session;
+    bool asked; /* the Build is on its way */
     bool bad_frame_told;
     char why_text[MVM_WHY_CAP]; /* why the connection is not there, or no more */
     uint8_t receive[65536];

@@ -17,7 +17,7 @@ void mvm_sink_init(struct mvm_sink *s, int fd, struct mvm_waiter *w)
 static bool writable(const struct mvm_sink *s)
 {
     struct pollfd fd = {.fd = s->fd, .events = POLLOUT};
-    if (mvm_waiter_wait(s->waiter, s->fd, POLLOUT, MVM_NEVER, NULL) == MVM_WAKE_READY) {
+    if (mvm_waiter_hold(s->waiter, s->fd, POLLOUT, MVM_NEVER) == MVM_WAKE_READY) {
         return true;
     }
     return poll(&fd, 1, 0) == 1;

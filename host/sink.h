@@ -12,7 +12,7 @@ enum { MVM_SINK_CAP = 32768 };
 
 struct mvm_sink {
     int fd;
-    int error; /* the errno of a write that failed: everything is dropped from there on; else 0 */
+    int error; /* 0, or errno of the write that failed: all is dropped from there on */
     struct mvm_waiter *waiter;
     size_t len;
     char bytes[MVM_SINK_CAP];

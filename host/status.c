@@ -1,34 +1,36 @@
+#define _GNU_SOURCE
 #include "status.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define CLEAR_LINE "\r\033[K"
+#define CLEAR_LINE  "\r\033[K"
+#define OWN_COLOURS "\033[m"
 
-/* What a dumb terminal gets would stay. */
-static bool can_be_written_over(int fd)
+enum { COLUMNS_UNKNOWN = 80 };
+
+void mvm_status_init(struct mvm_status *s, struct mvm_sink *sink, bool wanted)
 {
     const char *term = getenv("TERM");
-    return isatty(fd) == 1 && (term == NULL || strcmp(term, "dumb") != 0);
+    *s = (struct mvm_status){.sink = sink};
+    s->on_terminal = wanted && isatty(sink->fd) == 1 && (term == NULL || strcmp(term, "dumb") != 0);
 }
 
-void mvm_status_init(struct mvm_status *s, struct mvm_sink *sink)
-{
-    *s = (struct mvm_status){.sink = sink, .on_terminal = can_be_written_over(sink->fd)};
-}
-
-void mvm_status_start(struct mvm_status *s, const char *phase)
+void mvm_status_start(struct mvm_status *s, const char *what)
 {
     s->since_ms = mvm_clock_ms();
-    mvm_status_change(s, phase, "");
+    s->drawn_ms = 0;
+    mvm_status_change(s, what, (struct mvm_text){NULL, 0});
 }
 
-void mvm_status_change(struct mvm_status *s, const char *phase, const char *detail)
+void mvm_status_change(struct mvm_status *s, const char *what, struct mvm_text detail)
 {
-    s->phase = s->on_terminal ? phase : NULL;
-    mvm_text_join(s->detail, sizeof s->detail, detail, "", "");
-    s->redraw_ms = 0;
+    struct mvm_writer w;
+    mvm_writer_init(&w, s->detail, sizeof s->detail);
+    mvm_writer_add_text(&w, detail);
+    s->what = s->on_terminal ? what : NULL;
+    s->stale = true;
 }
 
 static void add_two_digits(struct mvm_writer *w, uint64_t value)
@@ -37,8 +39,14 @@ static void add_two_digits(struct mvm_writer *w, uint64_t value)
     mvm_writer_add_u64(w, value);
 }
 
-static void add_elapsed(struct mvm_writer *w, uint64_t secs)
+static uint64_t seconds(const struct mvm_status *s)
 {
+    return (mvm_clock_ms() - s->since_ms) / 1000;
+}
+
+void mvm_status_add_time(const struct mvm_status *s, struct mvm_writer *w)
+{
+    uint64_t secs = seconds(s);
     if (secs < 3600) {
         mvm_writer_add_u64(w, secs / 60);
     } else {
@@ -48,31 +56,45 @@ static void add_elapsed(struct mvm_writer *w, uint64_t secs)
     add_two_digits(w, secs % 60);
 }
 
-/* Bytes that fit in a line without going on in the next. */
-static size_t width_of(int fd)
+/* Asked for each time: a terminal may change its size. */
+static size_t columns(const struct mvm_status *s)
 {
     struct winsize size;
-    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79;
+    return ioctl(s->sink->fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
+                                                                         : COLUMNS_UNKNOWN;
 }
 
 void mvm_status_draw(struct mvm_status *s)
 {
+    char text[MVM_STATUS_DETAIL_MAX + 64];
+    struct mvm_writer w;
     uint64_t now_ms = mvm_clock_ms();
-    if (s->phase == NULL || (s->shown && now_ms < s->redraw_ms)) {
+    if (now_ms < mvm_status_deadline(s)) {
         return;
     }
-    char text[MVM_STATUS_DETAIL_CAP + 64];
-    struct mvm_writer w;
-    uint64_t secs = (now_ms - s->since_ms) / 1000;
     mvm_writer_init(&w, text, sizeof text);
-    mvm_writer_add3(&w, s->phase, s->detail[0] != '\0' ? " " : "", s->detail);
+    mvm_writer_add(&w, s->what);
     mvm_writer_add(&w, " ");
-    add_elapsed(&w, secs);
-    size_t width = width_of(s->sink->fd);
-    mvm_sink_add_string(s->sink, CLEAR_LINE);
-    mvm_sink_add(s->sink, (struct mvm_text){text, w.len < width ? w.len : width});
-    s->redraw_ms = s->since_ms + (secs + 1) * 1000;
+    mvm_status_add_time(s, &w);
+    mvm_writer_add(&w, s->detail[0] != '\0' ? " " : "");
+    mvm_writer_add(&w, s->detail);
+    /* Some terminals go to the next line as soon as the last column is taken. */
+    size_t room = columns(s) - 1;
+    mvm_sink_add_string(s->sink, OWN_COLOURS CLEAR_LINE);
+    mvm_sink_add(s->sink, (struct mvm_text){text, w.len < room ? w.len : room});
+    s->second_ms = s->since_ms + (seconds(s) + 1) * 1000;
+    s->drawn_ms = now_ms;
     s->shown = true;
+    s->stale = false;
+}
+
+uint64_t mvm_status_deadline(const struct mvm_status *s)
+{
+    uint64_t earliest_ms = s->drawn_ms + MVM_STATUS_REDRAW_MS;
+    if (s->what == NULL) {
+        return MVM_NEVER;
+    }
+    return !s->shown || s->stale || s->second_ms < earliest_ms ? earliest_ms : s->second_ms;
 }
 
 void mvm_status_clear(struct mvm_status *s)
@@ -83,22 +105,16 @@ void mvm_status_clear(struct mvm_status *s)
     }
 }
 
-void mvm_status_finish(struct mvm_status *s, const char *done)
+void mvm_status_plain(struct mvm_status *s)
 {
-    mvm_status_clear(s);
-    if (s->phase != NULL && done != NULL) {
-        char text[64];
-        struct mvm_writer w;
-        mvm_writer_init(&w, text, sizeof text);
-        mvm_writer_add3(&w, "mvm-builder: ", done, " ");
-        add_elapsed(&w, (mvm_clock_ms() - s->since_ms) / 1000);
-        mvm_writer_add(&w, "\n");
-        mvm_sink_add(s->sink, mvm_writer_finish(&w));
+    if (s->what != NULL) {
+        mvm_sink_add_string(s->sink, OWN_COLOURS);
     }
-    s->phase = NULL;
+    mvm_status_clear(s);
 }
 
-uint64_t mvm_status_deadline(const struct mvm_status *s)
+void mvm_status_finish(struct mvm_status *s)
 {
-    return s->phase != NULL ? s->redraw_ms : MVM_NEVER;
+    mvm_status_clear(s);
+    s->what = NULL;
 }

@@ -1,45 +1,57 @@
 /*
  * The status line: what goes on and for how long, the last line of a terminal. It only exists
- * where stderr is one that can be written over (TERM is not "dumb"); elsewhere every call does
- * nothing.
+ * where stderr is one and TERM does not call it dumb; elsewhere every call does nothing. It is
+ * never wider than the terminal, and everything of ours is in the terminal's own colours, whatever
+ * the log has left behind.
  */
 #ifndef MVM_STATUS_H
 #define MVM_STATUS_H
 
 #include "sink.h"
 
-enum { MVM_STATUS_DETAIL_CAP = 96 };
+/* From one draw to the next, at least. */
+#define MVM_STATUS_REDRAW_MS 100
+
+/* Bytes of what follows the time. Past it: cut without a mark, as at a narrow terminal's edge. */
+#define MVM_STATUS_DETAIL_MAX 95
 
 struct mvm_status {
     struct mvm_sink *sink;
-    const char *phase; /* NULL: no line is wanted */
-    char detail[MVM_STATUS_DETAIL_CAP];
-    bool on_terminal;
-    bool shown;
+    bool on_terminal; /* one that a line is wanted on */
+    const char *what; /* NULL: no line is wanted */
+    char detail[MVM_STATUS_DETAIL_MAX + 1];
+    bool shown; /* it stands on the terminal */
+    bool stale; /* … and says what is no longer so */
     uint64_t since_ms;
-    uint64_t redraw_ms; /* when the seconds change next */
+    uint64_t drawn_ms;
+    uint64_t second_ms; /* when the seconds change next */
 };
 
-void mvm_status_init(struct mvm_status *s, struct mvm_sink *sink);
+/* `wanted`: false for no line, wherever the sink leads. */
+void mvm_status_init(struct mvm_status *s, struct mvm_sink *sink, bool wanted);
 
-/* From now on: `phase`, a literal, and the time since now. */
-void mvm_status_start(struct mvm_status *s, const char *phase);
+/* From now on: `what` and the time since now. `what` is borrowed until finish. */
+void mvm_status_start(struct mvm_status *s, const char *what);
 
-/* Another phase of the same, and more about it, "" or a copy is made. */
-void mvm_status_change(struct mvm_status *s, const char *phase, const char *detail);
+/* From now on `what` and, behind the time, `detail`, which is copied. The time goes on. */
+void mvm_status_change(struct mvm_status *s, const char *what, struct mvm_text detail);
 
-/* Draws the line if it is not there, or is another by now. As much of it as the terminal is wide.
- */
+/* Draws the line if a draw is due. */
 void mvm_status_draw(struct mvm_status *s);
 
-/* Takes the line away, so that something else can be written; the next draw brings it back. */
+/* When one is; MVM_NEVER: not. */
+uint64_t mvm_status_deadline(const struct mvm_status *s);
+
+/* Takes the line away, so that the log can go on; a later draw brings it back. */
 void mvm_status_clear(struct mvm_status *s);
 
-/* Takes it away for good. On a terminal a line "mvm-builder: DONE 1:23" takes its place, unless
- * `done` is NULL or nothing was started. */
-void mvm_status_finish(struct mvm_status *s, const char *done);
+/* The same before words of our own: the log's colours end. */
+void mvm_status_plain(struct mvm_status *s);
 
-/* When to draw again; MVM_NEVER: not. */
-uint64_t mvm_status_deadline(const struct mvm_status *s);
+/* Takes it away for good. */
+void mvm_status_finish(struct mvm_status *s);
+
+/* Adds the time since start: M:SS or H:MM:SS. */
+void mvm_status_add_time(const struct mvm_status *s, struct mvm_writer *w);
 
 #endif

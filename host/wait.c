@@ -29,8 +29,7 @@ bool mvm_waiter_open(struct mvm_waiter *w)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
-    w->signal = 0;
-    w->signals = -1;
+    *w = (struct mvm_waiter){.signals = -1};
     if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
         return false;
     }
@@ -58,13 +57,16 @@ static int poll_timeout(uint64_t until_ms)
     return until_ms - now < INT_MAX ? (int)(until_ms - now) : INT_MAX;
 }
 
-enum mvm_wake mvm_waiter_wait(struct mvm_waiter *w, int fd, short events, uint64_t until_ms,
-                              short *revents)
+static enum mvm_wake wait_for(struct mvm_waiter *w, uint64_t (*tick)(void *), struct pollfd fd,
+                              uint64_t until_ms, short *revents)
 {
-    struct pollfd fds[] = {{.fd = w->signals, .events = POLLIN}, {.fd = fd, .events = events}};
+    struct pollfd fds[] = {{.fd = w->signals, .events = POLLIN}, fd};
     while (w->signal == 0) {
-        int timeout = poll_timeout(until_ms);
-        int n = poll(fds, 2, timeout);
+        uint64_t tick_ms = tick != NULL ? tick(w->tick_ctx) : MVM_NEVER;
+        if (w->signal != 0) {
+            break; /* the tick has met it */
+        }
+        int n = poll(fds, 2, poll_timeout(tick_ms < until_ms ? tick_ms : until_ms));
         if (n < 0 && errno != EINTR) {
             return MVM_WAKE_TIME; /* out of memory: nobody can wait */
         }
@@ -80,4 +82,15 @@ enum mvm_wake mvm_waiter_wait(struct mvm_waiter *w, int fd, short events, uint64
         }
     }
     return MVM_WAKE_SIGNAL;
+}
+
+enum mvm_wake mvm_waiter_wait(struct mvm_waiter *w, int fd, short events, uint64_t until_ms,
+                              short *revents)
+{
+    return wait_for(w, w->tick, (struct pollfd){.fd = fd, .events = events}, until_ms, revents);
+}
+
+enum mvm_wake mvm_waiter_hold(struct mvm_waiter *w, int fd, short events, uint64_t until_ms)
+{
+    return wait_for(w, NULL, (struct pollfd){.fd = fd, .events = events}, until_ms, NULL);
 }

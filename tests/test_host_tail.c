@@ -1,15 +1,14 @@
-/* The last lines of a log: which they are, and what is kept of each. */
-#define _GNU_SOURCE
+/* The last lines of a log: which are kept, how much of each, and where a long one is cut. */
 #include "tail.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
+
+#define MORE(n) "\033[m [\xe2\x80\xa6 " n " more]\n"
 
 static struct mvm_tail tail;
 static char shown[16384];
@@ -17,7 +16,7 @@ static char shown[16384];
 static int reset(void **state)
 {
     (void)state;
-    memset(&tail, 0, sizeof tail);
+    mvm_tail_init(&tail);
     return 0;
 }
 
@@ -26,75 +25,116 @@ static void add(const char *line)
     mvm_tail_add(&tail, mvm_text_from(line));
 }
 
-static void add_numbers(int from, int to)
+static const char *show(void)
 {
-    char text[16];
-    for (int i = from; i <= to; i++) {
-        snprintf(text, sizeof text, "line %d", i);
-        add(text);
-    }
-}
-
-static const char *show(const char *reset_colour)
-{
-    static struct mvm_sink sink;
-    struct mvm_waiter waiter = {0};
-    mvm_sink_init(&sink, -1, &waiter);
-    mvm_tail_show(&tail, &sink, reset_colour);
+    static struct mvm_sink sink; /* its buffer holds all of it */
+    mvm_sink_init(&sink, -1, NULL);
+    mvm_tail_show(&tail, &sink);
+    assert_true(sink.len < sizeof shown);
     memcpy(shown, sink.bytes, sink.len);
     shown[sink.len] = '\0';
     return shown;
 }
 
-static void a_log_that_is_no_longer_is_not_shown_again(void **state)
+/* What is shown of `line` without its spaces, and that nothing else is. */
+static void assert_kept(const char *line, size_t len, const char *mark)
 {
-    (void)state;
-    assert_string_equal(show(""), "");
-    add_numbers(1, MVM_TAIL_LINES);
-    assert_string_equal(show(""), "");
+    reset(NULL);
+    add(line);
+    show();
+    assert_memory_equal(shown, "  ", 2);
+    assert_memory_equal(shown + 2, line, len);
+    assert_string_equal(shown + 2 + len, mark);
 }
 
-static void of_a_longer_one_the_last_are_shown_in_order(void **state)
+static void no_lines_are_nothing(void **state)
 {
     (void)state;
-    char expected[1024] = "mvm-builder: the last lines of the log:\n";
-    add_numbers(1, 1000 + MVM_TAIL_LINES);
-    for (int i = 1001; i <= 1000 + MVM_TAIL_LINES; i++) {
-        sprintf(expected + strlen(expected), "  | line %d\n", i);
+    assert_string_equal(show(), "");
+}
+
+static void the_last_ones_are_kept_in_order(void **state)
+{
+    char line[16], expected[256] = "";
+    (void)state;
+    for (int n = 1; n <= 3 * MVM_TAIL_LINES; n++) {
+        snprintf(line, sizeof line, "%d", n);
+        add(line);
+        expected[0] = '\0';
+        for (int i = n <= MVM_TAIL_LINES ? 1 : n - MVM_TAIL_LINES + 1; i <= n; i++) {
+            size_t len = strlen(expected);
+            snprintf(expected + len, sizeof expected - len, "  %d\033[m\n", i);
+        }
+        assert_string_equal(show(), expected);
     }
-    assert_string_equal(show(""), expected);
 }
 
-static void of_a_long_line_it_is_said_how_much_is_left_out(void **state)
+static void a_line_is_kept_whole_up_to_the_limit(void **state)
 {
+    static char line[MVM_TAIL_LINE_MAX + 1001];
     (void)state;
-    char line[MVM_TAIL_LINE_CAP + 8];
-    add_numbers(1, MVM_TAIL_LINES);
-    memset(line, 'x', sizeof line);
-    mvm_tail_add(&tail, (struct mvm_text){line, MVM_TAIL_LINE_CAP});
-    assert_null(strstr(show(""), "[and"));
-    mvm_tail_add(&tail, (struct mvm_text){line, MVM_TAIL_LINE_CAP + 1});
-    assert_non_null(strstr(show(""), "x [and 1 bytes]\n"));
-    memcpy(line + MVM_TAIL_LINE_CAP - 1, "\xc3\xa4", 2); /* a character across the border */
-    mvm_tail_add(&tail, (struct mvm_text){line, MVM_TAIL_LINE_CAP + 1});
-    assert_non_null(strstr(show(""), "x [and 2 bytes]\n"));
+    memset(line, 'x', MVM_TAIL_LINE_MAX);
+    assert_kept(line, MVM_TAIL_LINE_MAX, "\033[m\n");
+    line[MVM_TAIL_LINE_MAX] = 'x';
+    assert_kept(line, MVM_TAIL_LINE_MAX, MORE("1 byte"));
+    memset(line, 'x', MVM_TAIL_LINE_MAX + 1000);
+    assert_kept(line, MVM_TAIL_LINE_MAX, MORE("1000 bytes"));
 }
 
-static void colours_end_with_their_line(void **state)
+static void a_cut_is_before_what_it_would_tear(void **state)
+{
+    static const struct {
+        const char *around; /* stands across the limit */
+        size_t before;      /* … with so many bytes before it */
+        size_t kept;        /* of those */
+    } cases[] = {
+        {"\xc3\xa4", 1, 0},
+        {"\xe2\x82\xac", 1, 0},
+        {"\xe2\x82\xac", 2, 0},
+        {"\xf0\x9f\x98\x80", 3, 0},
+        {"\xc3\xa4xx", 2, 2},           /* a character that is whole */
+        {"\x80\x80\x80\x80\x80", 4, 4}, /* none: any place will do */
+        {"\033[31mred", 1, 0},
+        {"\033[31mred", 2, 0},
+        {"\033[31mred", 4, 0},
+        {"\033[31mred", 5, 5}, /* a colour that is whole */
+        {"\033[31mred", 7, 7},
+        {"\033(Bx", 3, 3},
+        {"\033]8;;http://x\033\\text", 5, 0},
+        {"\033]8;;http://x\033\\text", 14, 0}, /* half an end is none */
+        {"\033]8;;http://x\033\\text", 15, 15},
+        {"\033]0;title\atext", 9, 0},
+        {"\033]0;title\atext", 10, 10},
+        {"\033[1m\033[3", 7, 4},
+    };
+    char line[MVM_TAIL_LINE_MAX + 64], mark[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t start = MVM_TAIL_LINE_MAX - cases[i].before;
+        memset(line, 'x', start);
+        snprintf(line + start, sizeof line - start, "%s%s", cases[i].around, "yyyyyyyy");
+        size_t kept = start + cases[i].kept;
+        snprintf(mark, sizeof mark, MORE("%zu bytes"), strlen(line) - kept);
+        assert_kept(line, kept, mark);
+    }
+}
+
+static void bytes_of_any_value_are_kept(void **state)
 {
     (void)state;
-    add_numbers(1, MVM_TAIL_LINES);
-    add("\033[31mred");
-    assert_non_null(strstr(show("\033[0m"), "  | \033[31mred\033[0m\n"));
+    mvm_tail_add(&tail, (struct mvm_text){"a\0\377\033b", 5});
+    show();
+    assert_memory_equal(shown, "  a\0\377\033b\033[m\n", 11);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_log_that_is_no_longer_is_not_shown_again, reset),
-        cmocka_unit_test_setup(of_a_longer_one_the_last_are_shown_in_order, reset),
-        cmocka_unit_test_setup(of_a_long_line_it_is_said_how_much_is_left_out, reset),
-        cmocka_unit_test_setup(colours_end_with_their_line, reset),
+        cmocka_unit_test_setup(no_lines_are_nothing, reset),
+        cmocka_unit_test_setup(the_last_ones_are_kept_in_order, reset),
+        cmocka_unit_test_setup(a_line_is_kept_whole_up_to_the_limit, reset),
+        cmocka_unit_test_setup(a_cut_is_before_what_it_would_tear, reset),
+        cmocka_unit_test_setup(bytes_of_any_value_are_kept, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void open_both(int64_t len, int *from, int *to)
         assert_int_equal(write(fd, block, sizeof block), sizeof block);
     }
     close(fd);
-    *from = port->open_read(&posix, place.path[0]);
+    *from = open_to_read(&posix, place.path[0]);
     *to = port->open_new(&posix, in_place(&place, 0, "to"));
     assert_true(*from >= 0 && *to >= 0);
 }
@@ -239,7 +239,7 @@ static void copy_without_standard_descriptors(void)
     close(0), close(1), close(2);
     /* The source gets the number 1 and the target 0, each in the other's way. */
     open("/dev/null", O_RDONLY);
-    handles_in_child[0] = port->open_read(&posix, in_place(&place, 0, "from"));
+    handles_in_child[0] = open_to_read(&posix, in_place(&place, 0, "from"));
     close(0);
     handles_in_child[1] = port->open_new(&posix, in_place(&place, 0, "to"));
     while ((n = copy_more(&posix, handles_in_child[0], handles_in_child[1], MIB)) > 0) {

@@ -318,7 +318,7 @@ static void a_disk_in_use_is_busy_and_can_be_made_read_only(void **state)
     assert_string_equal(reason_of(&posix), "umount: Device or resource busy");
     assert_int_equal(port->remount_ro(&posix, dir), MVM_PORT_BUSY);
     port->close(&posix, writer);
-    int reader = port->open_read(&posix, in_place(&place, 0, "dir/file"));
+    int reader = open_to_read(&posix, in_place(&place, 0, "dir/file"));
     assert_int_equal(port->unmount(&posix, dir), MVM_PORT_BUSY);
     assert_int_equal(port->remount_ro(&posix, dir), 0);
     assert_int_equal(flags_of(dir) & (ST_NOSUID | ST_NODEV | ST_RDONLY),
@@ -440,7 +440,7 @@ static void a_full_disk_is_said_for_what_it_is(void **state)
     const char *device = attach_ext4(4 * MIB);
     const char *dir = mount_point();
     fill_file(in_place(&place, 0, "from"), 8 * MIB);
-    int from = port->open_read(&posix, place.path[0]);
+    int from = open_to_read(&posix, place.path[0]);
     assert_int_equal(port->mount(&posix, device, dir, false), 0);
     int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
     while ((n = copy_more(&posix, from, to, MIB)) > 0) {
@@ -464,7 +464,7 @@ static void a_copy_between_disks_is_whole(void **state)
     const char *device = attach_ext4(32 * MIB);
     const char *dir = mount_point();
     fill_file(in_place(&place, 0, "from"), 20 * MIB);
-    int from = port->open_read(&posix, place.path[0]);
+    int from = open_to_read(&posix, place.path[0]);
     assert_int_equal(port->mount(&posix, device, dir, false), 0);
     int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
     while ((n = copy_more(&posix, from, to, MIB)) > 0) {
@@ -490,7 +490,7 @@ static void a_copy_within_a_file_system_that_can_share_blocks_shares_them(void *
     assert_int_equal(port->mount(&posix, device, dir, false), 0);
     fill_file(in_place(&place, 0, "dir/from"), 16 * MIB);
     assert_int_equal(port->sync_fs(&posix, dir), 0);
-    int from = port->open_read(&posix, place.path[0]);
+    int from = open_to_read(&posix, place.path[0]);
     int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
     assert_int_equal(statvfs(dir, &before), 0);
     assert_int_equal(copy_more(&posix, from, to, 4096), 16 * MIB);

@@ -74,6 +74,13 @@ static inline int run(const char *const argv[])
     return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
 }
 
+/* A file whose size is not asked for. */
+static inline int open_to_read(struct mvm_posix *posix, const char *path)
+{
+    uint64_t size;
+    return port->open_read(posix, path, &size);
+}
+
 /* A copy's or a sync's next news, however long they take. */
 static inline int64_t copy_more(struct mvm_posix *posix, int from, int to, uint32_t max)
 {

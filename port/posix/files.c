@@ -50,7 +50,7 @@ static int fail_open(struct mvm_posix *p, int err)
 }
 
 /* O_NONBLOCK: a FIFO nobody writes to must not hold us up before we can see what it is. */
-int mvm_posix_open_read(void *ctx, const char *path)
+int mvm_posix_open_read(void *ctx, const char *path, uint64_t *size)
 {
     struct mvm_posix *p = ctx;
     struct stat st;
@@ -69,6 +69,7 @@ int mvm_posix_open_read(void *ctx, const char *path)
         close(fd);
         return r;
     }
+    *size = (uint64_t)st.st_size;
     return keep(p, fd);
 }
 

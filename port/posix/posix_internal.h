@@ -100,7 +100,7 @@ int mvm_posix_unmount(void *ctx, const char *dir);
 int mvm_posix_remount_ro(void *ctx, const char *dir);
 
 /* ---- files.c ---- */
-int mvm_posix_open_read(void *ctx, const char *path);
+int mvm_posix_open_read(void *ctx, const char *path, uint64_t *size);
 int mvm_posix_open_new(void *ctx, const char *path);
 int mvm_posix_read(void *ctx, int handle, uint8_t *buf, size_t cap);
 int mvm_posix_write(void *ctx, int handle, const uint8_t *bytes, size_t len);

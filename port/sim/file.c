@@ -36,7 +36,7 @@ static int open_handle(struct mvm_sim *s, struct mvm_sim_file *f)
     return mvm_sim_fail(s, MVM_PORT_FAILED, "too many handles");
 }
 
-int mvm_sim_open_read(void *ctx, const char *path)
+int mvm_sim_open_read(void *ctx, const char *path, uint64_t *size)
 {
     struct mvm_sim *s = ctx;
     if (!mvm_sim_call(s, MVM_SIM_OPEN_READ)) {
@@ -49,6 +49,7 @@ int mvm_sim_open_read(void *ctx, const char *path)
     if (f->kind == MVM_SIM_OTHER) {
         return mvm_sim_fail(s, MVM_PORT_NOT_REGULAR, "open: not a regular file");
     }
+    *size = f->len + f->blanks;
     return open_handle(s, f);
 }
 

@@ -74,7 +74,7 @@ int mvm_sim_unmount(void *ctx, const char *dir);
 int mvm_sim_remount_ro(void *ctx, const char *dir);
 
 /* file.c */
-int mvm_sim_open_read(void *ctx, const char *path);
+int mvm_sim_open_read(void *ctx, const char *path, uint64_t *size);
 int mvm_sim_open_new(void *ctx, const char *path);
 int mvm_sim_read(void *ctx, int handle, uint8_t *buf, size_t cap);
 int mvm_sim_write(void *ctx, int handle, const uint8_t *bytes, size_t len);

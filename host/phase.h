@@ -1,0 +1,57 @@
+/*
+ * How far a build is, as its log tells. Messages have no field for it: the agent's own lines, which
+ * begin with "mvm: ", are read, and those of an agent that says less leave it at "building".
+ *
+ *     mvm: waiting for another build, N ahead     queued
+ *     (nothing yet, or another of its own lines)  mounting
+ *     (any other line)                            building
+ *     mvm: staging NAME, M of N bytes             staging
+ *
+ * A build can print such lines too; all they change is what is shown here.
+ */
+#ifndef MVM_PHASE_H
+#define MVM_PHASE_H
+
+#include "mvm_text.h"
+
+/* Bytes of NAME, which is made of letters, digits, '.', '_' and '-'. Past it: a line like others.
+ */
+#define MVM_PHASE_NAME_MAX 32
+
+/* The largest M and N, far more than a file system has room for. Past it: a line like others. */
+#define MVM_PHASE_BYTES_MAX (UINT64_C(1) << 53)
+
+enum mvm_phase_kind {
+    MVM_PHASE_QUEUED,
+    MVM_PHASE_MOUNTING,
+    MVM_PHASE_BUILDING,
+    MVM_PHASE_STAGING,
+};
+
+struct mvm_phase {
+    enum mvm_phase_kind kind;
+    uint64_t ahead; /* QUEUED: builds before ours */
+
+    /* STAGING */
+    char name[MVM_PHASE_NAME_MAX + 1];
+    uint64_t total;
+    uint64_t first; /* `done` when the first word of this file came */
+    uint64_t done;
+    uint64_t first_ms;
+    uint64_t done_ms;
+};
+
+/* MOUNTING: what an agent does first. */
+void mvm_phase_init(struct mvm_phase *p);
+
+/* Reads a Log line that is not empty. True: it says how far a copy is, and nothing that the status
+ * line does not. */
+bool mvm_phase_take(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms);
+
+/* "building". */
+const char *mvm_phase_title(const struct mvm_phase *p);
+
+/* "rootfs.ext4: 1.2 of 10.0 GiB, 310.4 MiB/s", the rate over the file until now; or nothing. */
+void mvm_phase_add_detail(const struct mvm_phase *p, struct mvm_writer *w);
+
+#endif

@@ -1,0 +1,429 @@
+/* What mvm-builder shows on a terminal: the status line, colours, and words at the end. */
+#define _GNU_SOURCE
+#include "support.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+enum { STATUS_OK, STATUS_ERR, STATUS_USAGE, STATUS_NO_CONNECTION, STATUS_INTERRUPTED = 130 };
+
+#define CLEAR "\r\033[K"
+#define OWN   "\033[m"
+#define DRAW  OWN CLEAR
+
+static char address[E2E_PATH_CAP + 16];
+
+/* ---- the terminal ---- */
+
+static struct {
+    int master;
+    pid_t tool;
+    size_t len;
+    char seen[1 << 20]; /* NUL behind it */
+} terminal;
+
+/* The tool with stderr, and stdout as well where `both`, on a terminal of so many columns that is
+ * its own: a byte 3 typed there is Ctrl-C. */
+static void start_tool(unsigned short columns, bool both, const char *const words[])
+{
+    const char *argv[16] = {e2e_program("mvm-builder"), "--to", address};
+    const struct winsize size = {.ws_row = 24, .ws_col = columns};
+    for (int i = 0; words[i] != NULL; i++) {
+        argv[i + 3] = words[i];
+    }
+    terminal.len = 0;
+    terminal.seen[0] = '\0';
+    terminal.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_int_equal(grantpt(terminal.master), 0);
+    assert_int_equal(unlockpt(terminal.master), 0);
+    int slave = open(ptsname(terminal.master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_int_equal(ioctl(slave, TIOCSWINSZ, &size), 0);
+    const char *out = e2e_path("tool.out");
+    terminal.tool = e2e_fork();
+    if (terminal.tool == 0) {
+        setsid();
+        ioctl(slave, TIOCSCTTY, 0);
+        dup2(slave, STDERR_FILENO);
+        dup2(both ? slave : open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    close(slave);
+}
+
+static int set_up(void **state)
+{
+    setenv("TERM", "xterm", 1);
+    return e2e_set_up(state);
+}
+
+#define TEST(f) cmocka_unit_test_prestate_setup_teardown(f, set_up, e2e_tear_down, #f)
+
+#define START_TOOL(...) start_tool(80, true, (const char *const[]){__VA_ARGS__, NULL})
+
+/* More of what is on the terminal; false: nobody holds it any more. */
+static bool look(int ms)
+{
+    struct pollfd p = {.fd = terminal.master, .events = POLLIN};
+    if (poll(&p, 1, ms) == 0) {
+        return true;
+    }
+    size_t room = sizeof terminal.seen - 1 - terminal.len;
+    assert_true(room > 0);
+    ssize_t n = read(terminal.master, terminal.seen + terminal.len, room);
+    if (n > 0) {
+        terminal.len += (size_t)n;
+        terminal.seen[terminal.len] = '\0';
+    }
+    return n > 0;
+}
+
+/* `text` comes to stand behind `from`; what is behind it. */
+static const char *await(const char *from, const char *text)
+{
+    uint64_t until = e2e_now_ms() + E2E_PATIENCE_MS;
+    const char *at;
+    while ((at = strstr(from, text)) == NULL) {
+        e2e_assert_in_time();
+        if (!look(20) || e2e_now_ms() >= until) {
+            fail_msg("\"%s\" does not come after: %s", text, from);
+        }
+    }
+    return at + strlen(text);
+}
+
+/* Its end; the exit status. */
+static int finish(void)
+{
+    uint64_t until = e2e_now_ms() + E2E_PATIENCE_MS;
+    while (look(20)) {
+        e2e_assert_in_time();
+        assert_true(e2e_now_ms() < until);
+    }
+    close(terminal.master);
+    int status = e2e_wait(terminal.tool, E2E_PATIENCE_MS);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int count(const char *text)
+{
+    int n = 0;
+    for (const char *at = terminal.seen; (at = strstr(at, text)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+static void assert_ends_with(const char *text)
+{
+    size_t len = strlen(text);
+    if (terminal.len < len || strcmp(terminal.seen + terminal.len - len, text) != 0) {
+        fail_msg("does not end with \"%s\": %s", text, terminal.seen);
+    }
+}
+
+/* ---- agents ---- */
+
+static void start_agent(const char *body)
+{
+    e2e_write_nix(body);
+    snprintf(address, sizeof address, "unix:%s", e2e_path("a.sock"));
+    E2E_AGENT("a");
+}
+
+/* A socket for a made-up agent, which is this test. */
+static int listen_as_agent(const char *name)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    strcpy(to.sun_path, e2e_path("%s", name));
+    assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    snprintf(address, sizeof address, "unix:%s", to.sun_path);
+    return fd;
+}
+
+static struct e2e_conn *accept_tool(int listener)
+{
+    struct e2e_conn *c = e2e_adopt(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+    close(listener);
+    return c;
+}
+
+/* … and has its Build in hand. */
+static struct e2e_conn *accept_build(int listener)
+{
+    struct mvm_text line;
+    struct e2e_conn *c = accept_tool(listener);
+    assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
+    assert_memory_equal(line.bytes, "{\"Build\":", 9);
+    return c;
+}
+
+static void say_log(struct e2e_conn *c, const char *line)
+{
+    char frame[512];
+    snprintf(frame, sizeof frame, "{\"Log\":{\"line\":\"%s\"}}\n", line);
+    e2e_say(c, frame);
+}
+
+/* ---- the status line ---- */
+
+static void it_tells_the_time_and_leaves_no_trace(void **state)
+{
+    (void)state;
+    start_agent("echo one; sleep 1.5; echo two; exit 3");
+    START_TOOL("build", "f", "a");
+    assert_int_equal(finish(), STATUS_ERR);
+    const char *at = await(terminal.seen, DRAW "building 0:00");
+    at = await(at, DRAW "building 0:01");
+    await(at, CLEAR "two\r\n"); /* lines are not mixed up with it */
+    const char *last = strrchr(terminal.seen, '\033');
+    assert_non_null(strstr(last, "nix build failed")); /* wiped before the last words */
+    assert_null(strstr(last, "building"));
+}
+
+static void connecting_takes_its_time_too(void **state)
+{
+    struct mvm_text line;
+    (void)state;
+    int listener = listen_as_agent("monitor");
+    snprintf(address, sizeof address, "uds:%s:21470", e2e_path("monitor"));
+    START_TOOL("build", "f", "a");
+    struct e2e_conn *c = accept_tool(listener);
+    assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
+    assert_string_equal(line.bytes, "CONNECT 21470");
+    const char *at = await(terminal.seen, DRAW "connecting 0:00");
+    at = await(at, DRAW "connecting 0:01"); /* nothing has come */
+    e2e_say(c, "OK 1\n");
+    await(at, DRAW "mounting 0:0");
+    e2e_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n");
+    assert_int_equal(finish(), STATUS_OK);
+}
+
+static void the_agent_s_own_lines_make_the_phase(void **state)
+{
+    static const struct {
+        const char *line; /* of the agent's */
+        const char *shown;
+    } steps[] = {
+        {"mvm: waiting for another build, 2 ahead", "queued 0:0"},
+        {"mvm: /dev/vdb is absent, /build-out is used as it is", "mounting 0:0"},
+        {"a line", "building 0:0"},
+        {"mvm: staging rootfs.ext4, 1048576 of 10737418240 bytes", " rootfs.ext4: 0.0 of 10.0 GiB"},
+        {"mvm: staging rootfs.ext4, 1288490189 of 10737418240 bytes",
+         " rootfs.ext4: 1.2 of 10.0 GiB, "},
+    };
+    (void)state;
+    int listener = listen_as_agent("a.sock");
+    START_TOOL("build", "f", "a");
+    struct e2e_conn *c = accept_build(listener);
+    const char *at = await(terminal.seen, DRAW "mounting 0:0");
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        say_log(c, steps[i].line);
+        at = await(at, steps[i].shown);
+    }
+    e2e_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n");
+    assert_int_equal(finish(), STATUS_OK);
+    assert_int_equal(count("1288490189"), 0);           /* the status line has said it */
+    assert_int_equal(count("is used as it is\r\n"), 1); /* not so the others */
+}
+
+static void it_is_never_wider_than_the_terminal(void **state)
+{
+    (void)state;
+    int listener = listen_as_agent("a.sock");
+    start_tool(24, true, (const char *const[]){"build", "f", "a", NULL});
+    struct e2e_conn *c = accept_build(listener);
+    say_log(c, "mvm: staging rootfs.ext4, 1048576 of 10737418240 bytes");
+    const char *at = await(terminal.seen, DRAW "staging 0:0");
+    at = await(at, " rootfs.ext"); /* 23 of the 24 */
+    e2e_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n");
+    assert_int_equal(finish(), STATUS_OK);
+    assert_memory_equal(at, OWN CLEAR, 6);
+}
+
+static void it_is_drawn_ten_times_a_second_at_most(void **state)
+{
+    (void)state;
+    start_agent("i=0; while [ $i -lt 150 ]; do i=$((i + 1)); echo $i; sleep 0.01; done; exit 3");
+    uint64_t since = e2e_now_ms();
+    START_TOOL("build", "f", "a");
+    assert_int_equal(finish(), STATUS_ERR);
+    int draws = count(DRAW "building") + count(DRAW "connecting") + count(DRAW "mounting");
+    assert_in_range(draws, 2, 2 + (e2e_now_ms() - since) / 100);
+    assert_int_equal(count("150\r\n"), 1); /* all lines are there */
+}
+
+/* All that is seen of a line and an Err, with TERM as it is. */
+static void assert_seen(const char *json, const char *expected)
+{
+    int listener = listen_as_agent("a.sock");
+    START_TOOL("build", "f", "a", json);
+    struct e2e_conn *c = accept_build(listener);
+    say_log(c, "one");
+    await(terminal.seen, "one");
+    e2e_say(c, "{\"Err\":{\"message\":\"no\"}}\n");
+    assert_int_equal(finish(), STATUS_ERR);
+    assert_string_equal(terminal.seen, expected);
+}
+
+static void a_dumb_terminal_is_as_good_as_none(void **state)
+{
+    (void)state;
+    setenv("TERM", "dumb", 1);
+    assert_seen(NULL, "one\r\nmvm-builder: no\r\n");
+}
+
+static void among_json_frames_nothing_is_drawn(void **state)
+{
+    (void)state;
+    assert_seen("--json", "{\"Log\":{\"line\":\"one\"}}\r\n{\"Err\":{\"message\":\"no\"}}\r\n");
+}
+
+static void wait_has_one_as_well(void **state)
+{
+    (void)state;
+    snprintf(address, sizeof address, "unix:%s", e2e_path("nobody.sock"));
+    START_TOOL("wait", "--for", "2");
+    const char *at = await(terminal.seen, DRAW "waiting for the agent 0:00");
+    await(at, DRAW "waiting for the agent 0:01");
+    assert_int_equal(finish(), STATUS_NO_CONNECTION);
+    const char *last = strrchr(terminal.seen, '\033');
+    assert_non_null(strstr(last, "[Kmvm-builder: no connection to "));
+}
+
+/* ---- colours ---- */
+
+static void colours_of_the_log_pass_and_end_before_words_of_ours(void **state)
+{
+    (void)state;
+    start_agent("printf '\\033[1;31mred\\n\\033]0;title\\007still\\n'; sleep 0.3; exit 3");
+    START_TOOL("build", "f", "a");
+    assert_int_equal(finish(), STATUS_ERR);
+    const char *at = await(terminal.seen, "\033[1;31mred\r\n");
+    at = await(at, "\033]0;title\007still\r\n");
+    at = await(at, DRAW "building 0:0");
+    await(at, OWN CLEAR "mvm-builder: failed after 0:0");
+}
+
+/* ---- the end ---- */
+
+static void done_is_told_with_its_time_before_the_store_path(void **state)
+{
+    (void)state;
+    int listener = listen_as_agent("a.sock");
+    START_TOOL("build", "f", "a");
+    struct e2e_conn *c = accept_build(listener);
+    e2e_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n");
+    assert_int_equal(finish(), STATUS_OK);
+    await(terminal.seen, "mvm-builder: done in 0:0");
+    assert_ends_with("\r\n/nix/store/x\r\n");
+    assert_int_equal(count("last lines"), 0);
+}
+
+static void after_a_failure_the_last_lines_come_again(void **state)
+{
+    char expected[512] = "; the last lines of the log:\r\n";
+    (void)state;
+    start_agent("seq 1 25; exit 3");
+    START_TOOL("build", "f", "a");
+    assert_int_equal(finish(), STATUS_ERR);
+    const char *at = await(terminal.seen, "\n25\r\n");
+    at = await(at, "mvm-builder: failed after 0:0");
+    for (int i = 16; i <= 25; i++) {
+        size_t len = strlen(expected);
+        snprintf(expected + len, sizeof expected - len, "  %d" OWN "\r\n", i);
+    }
+    strcat(expected, OWN "mvm-builder: nix build failed (exit status: 3): ");
+    assert_memory_equal(at + 1, expected, strlen(expected));
+}
+
+static void so_they_do_after_a_lost_connection_long_ones_cut(void **state)
+{
+    char line[520] = "";
+    (void)state;
+    int listener = listen_as_agent("a.sock");
+    START_TOOL("build", "f", "a");
+    struct e2e_conn *c = accept_build(listener);
+    memset(line, 'x', sizeof line - 1);
+    e2e_say(c, "{\"Log\":{\"line\":\"");
+    e2e_say(c, line);
+    e2e_say(c, "\"}}\n");
+    const char *at = await(terminal.seen, line); /* whole at first */
+    e2e_close(c);
+    assert_int_equal(finish(), STATUS_NO_CONNECTION);
+    line[512] = '\0';
+    at = await(at, "; the last lines of the log:\r\n  ");
+    at = await(at, line);
+    await(at, OWN " [\xe2\x80\xa6 7 bytes more]\r\n");
+    assert_ends_with("mvm-builder: connection lost before the answer: the agent's side closed "
+                     "it\r\n");
+}
+
+static void a_failure_without_a_log_has_no_last_lines(void **state)
+{
+    (void)state;
+    int listener = listen_as_agent("a.sock");
+    START_TOOL("build", "f", "a");
+    struct e2e_conn *c = accept_build(listener);
+    say_log(c, ""); /* a heartbeat is no line */
+    e2e_say(c, "{\"Err\":{\"message\":\"no\"}}\n");
+    assert_int_equal(finish(), STATUS_ERR);
+    assert_int_equal(count("last lines"), 0);
+    await(terminal.seen, "mvm-builder: failed after 0:0");
+    assert_ends_with("\r\n" OWN "mvm-builder: no\r\n");
+}
+
+static void ctrl_c_says_that_it_cancels_and_repeats_nothing(void **state)
+{
+    (void)state;
+    start_agent("echo begin; sleep 60");
+    START_TOOL("build", "f", "a");
+    await(terminal.seen, "begin\r\n");
+    assert_int_equal(write(terminal.master, "\003", 1), 1);
+    assert_int_equal(finish(), STATUS_INTERRUPTED);
+    assert_ends_with("mvm-builder: interrupted; the end of the connection cancels the build\r\n");
+    assert_int_equal(count("last lines"), 0);
+    e2e_await_log("a", "build failed: build cancelled");
+}
+
+static void ctrl_c_before_there_is_a_build_cancels_none(void **state)
+{
+    (void)state;
+    int listener = listen_as_agent("monitor");
+    snprintf(address, sizeof address, "uds:%s:21470", e2e_path("monitor"));
+    START_TOOL("build", "f", "a");
+    struct e2e_conn *c = accept_tool(listener);
+    await(terminal.seen, "connecting");
+    assert_int_equal(write(terminal.master, "\003", 1), 1);
+    assert_int_equal(finish(), STATUS_INTERRUPTED);
+    assert_ends_with("mvm-builder: interrupted\r\n");
+    e2e_close(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(it_tells_the_time_and_leaves_no_trace),
+        TEST(connecting_takes_its_time_too),
+        TEST(the_agent_s_own_lines_make_the_phase),
+        TEST(it_is_never_wider_than_the_terminal),
+        TEST(it_is_drawn_ten_times_a_second_at_most),
+        TEST(a_dumb_terminal_is_as_good_as_none),
+        TEST(among_json_frames_nothing_is_drawn),
+        TEST(wait_has_one_as_well),
+        TEST(colours_of_the_log_pass_and_end_before_words_of_ours),
+        TEST(done_is_told_with_its_time_before_the_store_path),
+        TEST(after_a_failure_the_last_lines_come_again),
+        TEST(so_they_do_after_a_lost_connection_long_ones_cut),
+        TEST(a_failure_without_a_log_has_no_last_lines),
+        TEST(ctrl_c_says_that_it_cancels_and_repeats_nothing),
+        TEST(ctrl_c_before_there_is_a_build_cancels_none),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
