@@ -144,7 +144,8 @@ MUSL_GCC ?= musl-gcc
 STATIC_TUNE = $(if $(findstring x86_64,$(shell $(MUSL_GCC) -dumpmachine)),-mtune=k8 -malign-data=abi)
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
     CFLAGS='-Oz -flto=auto -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie \
-        -fno-caller-saves -fno-code-hoisting -fno-tree-dominator-opts $(STATIC_TUNE)' \
+        -fno-caller-saves -fno-code-hoisting -fno-tree-dominator-opts -fno-tree-dse -fno-inline-small-functions \
+        $(STATIC_TUNE)' \
     LDFLAGS='-static -no-pie -s -nostartfiles -l:crt1.o \
         -Wl,--gc-sections,-z,noseparate-code,-z,norelro,-z,common-page-size=64,--build-id=none'
 
