@@ -55,7 +55,7 @@ static void no_lines_are_nothing(void **state)
 
 static void the_last_ones_are_kept_in_order(void **state)
 {
-    char line[8], expected[256] = "";
+    char line[16], expected[256] = "";
     (void)state;
     for (int n = 1; n <= 3 * MVM_TAIL_LINES; n++) {
         snprintf(line, sizeof line, "%d", n);
