@@ -54,14 +54,6 @@ static void start_tool(unsigned short columns, bool both, const char *const word
     close(slave);
 }
 
-static int set_up(void **state)
-{
-    setenv("TERM", "xterm", 1);
-    return e2e_set_up(state);
-}
-
-#define TEST(f) cmocka_unit_test_prestate_setup_teardown(f, set_up, e2e_tear_down, #f)
-
 #define START_TOOL(...) start_tool(80, true, (const char *const[]){__VA_ARGS__, NULL})
 
 /* More of what is on the terminal; false: nobody holds it any more. */
@@ -220,7 +212,7 @@ static void the_agent_s_own_lines_make_the_phase(void **state)
     };
     (void)state;
     int listener = listen_as_agent("a.sock");
-    START_TOOL("build", "f", "a");
+    START_TOOL("build", "f", "a", "--log", e2e_path("log"));
     struct e2e_conn *c = accept_build(listener);
     const char *at = await(terminal.seen, DRAW "mounting 0:0");
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
@@ -229,8 +221,10 @@ static void the_agent_s_own_lines_make_the_phase(void **state)
     }
     e2e_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n");
     assert_int_equal(finish(), STATUS_OK);
-    assert_int_equal(count("1288490189"), 0);           /* the status line has said it */
-    assert_int_equal(count("is used as it is\r\n"), 1); /* not so the others */
+    assert_int_equal(count("1288490189"), 0);               /* the status line has said it */
+    assert_int_equal(count("is used as it is\r\n"), 1);     /* not so the others */
+    assert_non_null(strstr(e2e_read(e2e_path("log")).bytes, /* which has them all */
+                           "\nmvm: staging rootfs.ext4, 1288490189 of 10737418240 bytes\n"));
 }
 
 static void it_is_never_wider_than_the_terminal(void **state)
@@ -259,12 +253,13 @@ static void it_is_drawn_ten_times_a_second_at_most(void **state)
     assert_int_equal(count("150\r\n"), 1); /* all lines are there */
 }
 
-/* All that is seen of a line and an Err, with TERM as it is. */
+/* All that is seen of two lines and an Err, with TERM as it is. */
 static void assert_seen(const char *json, const char *expected)
 {
     int listener = listen_as_agent("a.sock");
     START_TOOL("build", "f", "a", json);
     struct e2e_conn *c = accept_build(listener);
+    say_log(c, "mvm: staging a, 1 of 2 bytes");
     say_log(c, "one");
     await(terminal.seen, "one");
     e2e_say(c, "{\"Err\":{\"message\":\"no\"}}\n");
@@ -276,13 +271,14 @@ static void a_dumb_terminal_is_as_good_as_none(void **state)
 {
     (void)state;
     setenv("TERM", "dumb", 1);
-    assert_seen(NULL, "one\r\nmvm-builder: no\r\n");
+    assert_seen(NULL, "mvm: staging a, 1 of 2 bytes\r\none\r\nmvm-builder: no\r\n");
 }
 
 static void among_json_frames_nothing_is_drawn(void **state)
 {
     (void)state;
-    assert_seen("--json", "{\"Log\":{\"line\":\"one\"}}\r\n{\"Err\":{\"message\":\"no\"}}\r\n");
+    assert_seen("--json", "{\"Log\":{\"line\":\"mvm: staging a, 1 of 2 bytes\"}}\r\n"
+                          "{\"Log\":{\"line\":\"one\"}}\r\n{\"Err\":{\"message\":\"no\"}}\r\n");
 }
 
 static void wait_has_one_as_well(void **state)
@@ -405,6 +401,14 @@ static void ctrl_c_before_there_is_a_build_cancels_none(void **state)
     assert_ends_with("mvm-builder: interrupted\r\n");
     e2e_close(c);
 }
+
+static int set_up(void **state)
+{
+    setenv("TERM", "xterm", 1);
+    return e2e_set_up(state);
+}
+
+#define TEST(f) cmocka_unit_test_prestate_setup_teardown(f, set_up, e2e_tear_down, #f)
 
 int main(void)
 {
