@@ -1,0 +1,25 @@
+# A machine image that only a remote builder can build: it asks for the feature "remote", which the builder's
+# nix.conf beside this file offers and a machine's does not. No nixpkgs, no network; inputs/busybox is put
+# there by scripts/check-remote.
+{
+  description = "What a microVM has built elsewhere";
+
+  outputs = { self }:
+    let
+      image = system: features: derivation {
+        name = "mvm-guest-remote";
+        inherit system;
+        builder = "${self}/inputs/busybox";
+        args = [ "sh" "${self}/build.sh" "${self}/inputs/busybox" ];
+        requiredSystemFeatures = features;
+      };
+      images = system: {
+        remote = image system [ "remote" ];
+        anywhere = image system [ ];
+      };
+    in
+    {
+      packages.x86_64-linux = images "x86_64-linux";
+      packages.aarch64-linux = images "aarch64-linux";
+    };
+}
