@@ -6,16 +6,18 @@
 
   outputs = { self }:
     let
-      image = system: features: derivation {
+      image = system: features: seconds: derivation {
         name = "mvm-guest-remote";
         inherit system;
         builder = "${self}/inputs/busybox";
         args = [ "sh" "${self}/build.sh" "${self}/inputs/busybox" ];
         requiredSystemFeatures = features;
+        inherit seconds;
       };
       images = system: {
-        remote = image system [ "remote" ];
-        anywhere = image system [ ];
+        remote = image system [ "remote" ] 0;
+        slow = image system [ "remote" ] 60;
+        anywhere = image system [ ] 0;
       };
     in
     {
