@@ -324,6 +324,12 @@ check-nix: ## a machine with a real nix builds a flake, and what it built boots
 	@$(MAKE) --no-print-directory all static-programs
 	@BUILD=$(BUILD) scripts/check-nix
 
+.PHONY: check-remote
+check-remote: ## two machines: what the agent is asked for on one is built on the other, or comes from its cache
+	@scripts/need gcc libc6-dev binutils musl-tools busybox-static e2fsprogs debootstrap mount procps iproute2 nanopb
+	@$(MAKE) --no-print-directory all static
+	@BUILD=$(BUILD) scripts/check-remote
+
 power-cuts: ## kill the machine after Ok, 50 times, and in staging, 100 times: some fifteen minutes
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all static-programs
