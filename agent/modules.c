@@ -37,9 +37,10 @@ static void load(const char *path)
 
 static void load_line(struct mvm_text line)
 {
+    static const char blanks[] = {' ', '\t', '\r'};
     char path[MVM_PATH_MAX];
     struct mvm_writer w;
-    while (line.len > 0 && memchr(" \t\r", line.bytes[line.len - 1], 3) != NULL) {
+    while (line.len > 0 && memchr(blanks, line.bytes[line.len - 1], sizeof blanks) != NULL) {
         line.len--;
     }
     if (line.len == 0 || line.bytes[0] == '#') {

@@ -35,7 +35,8 @@ void mvm_decoder_error_explain(enum mvm_decoder_error error, enum mvm_json_error
     } else if (error == MVM_DECODER_WRONG_TYPE && field == NULL) {
         mvm_writer_add(w, "a variant's fields are neither an object nor an array");
     } else {
-        mvm_writer_add3(w, phrases[error].before, field != NULL ? field : "", phrases[error].behind);
+        mvm_writer_add3(w, phrases[error].before, field != NULL ? field : "",
+                        phrases[error].behind);
     }
     mvm_writer_add(w, " at byte ");
     mvm_writer_add_u64(w, at);

@@ -123,6 +123,7 @@ static bool has_builders(const struct mvm_posix *p)
 /* Whether one of the lines of a configuration sets build-users-group. */
 static bool names_group(const char *config)
 {
+    static const char ends_name[] = {' ', '\t', '='};
     const size_t len = sizeof build_users_group - 1;
     struct mvm_text rest = mvm_text_from(config);
     while (rest.len > 0) {
@@ -131,7 +132,7 @@ static bool names_group(const char *config)
             line = (struct mvm_text){line.bytes + 1, line.len - 1};
         }
         if (mvm_text_begins(line, build_users_group) && line.len > len &&
-            memchr(" \t=", line.bytes[len], 3) != NULL) {
+            memchr(ends_name, line.bytes[len], sizeof ends_name) != NULL) {
             return true;
         }
     }
