@@ -1,33 +1,9 @@
 /* Work on files in a process of its own: what the caller sees of it, and that it always ends. */
 #define _GNU_SOURCE
-#include "test_posix_fixture.h"
+#include "test_posix_alone.h"
 #include <sys/resource.h>
 
 enum { MIB = 1 << 20, PATIENCE_MS = 20000 };
-
-static struct mvm_posix posix;
-static struct place place;
-
-static int clean_up(void **state)
-{
-    (void)state;
-    if (place.dir[0] == '\0') {
-        return 0;
-    }
-    mvm_posix_fini(&posix);
-    remove_place(&place);
-    place.dir[0] = '\0';
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    static const struct mvm_posix_config config = {0};
-    clean_up(state);
-    make_place(&place);
-    mvm_posix_init(&posix, &config);
-    return 0;
-}
 
 static void nap(void)
 {
@@ -287,8 +263,6 @@ static void it_does_not_outlive_its_caller(void **state)
     } while (now != seen);
     assert_true(now < 256 * MIB);
 }
-
-#define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, clean_up)
 
 int main(void)
 {

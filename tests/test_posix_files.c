@@ -1,34 +1,9 @@
 /* Files and copies: what is opened and what is refused, and that a copy is its source. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
-#include "test_posix_fixture.h"
+#include "test_posix_alone.h"
 #include <sys/socket.h>
 #include <sys/un.h>
-
-static struct mvm_posix posix;
-static struct place place;
-
-/* Also before a test: cmocka tears nothing down after one that failed. */
-static int clean_up(void **state)
-{
-    (void)state;
-    if (place.dir[0] == '\0') {
-        return 0;
-    }
-    mvm_posix_fini(&posix);
-    remove_place(&place);
-    place.dir[0] = '\0';
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    static const struct mvm_posix_config config = {0};
-    clean_up(state);
-    make_place(&place);
-    mvm_posix_init(&posix, &config);
-    return 0;
-}
 
 /* ---- opening ---- */
 
@@ -402,8 +377,6 @@ static void a_file_of_the_kernels_is_copied_as_long_as_it_is(void **state)
     int copy = open_to_read(&posix, in_place(&place, 1, "to"));
     assert_int_equal(port->read(&posix, copy, buf, sizeof buf), 8);
 }
-
-#define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, clean_up)
 
 int main(void)
 {

@@ -1,0 +1,34 @@
+/* For tests of the Linux port of which each has a port and a directory of its own. */
+#ifndef TEST_POSIX_ALONE_H
+#define TEST_POSIX_ALONE_H
+
+#include "test_posix_fixture.h"
+
+static struct mvm_posix posix;
+static struct place place;
+
+/* Also before a test: cmocka tears nothing down after one that failed. */
+static int clean_up(void **state)
+{
+    (void)state;
+    if (place.dir[0] == '\0') {
+        return 0;
+    }
+    mvm_posix_fini(&posix);
+    remove_place(&place);
+    place.dir[0] = '\0';
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    static const struct mvm_posix_config config = {0};
+    clean_up(state);
+    make_place(&place);
+    mvm_posix_init(&posix, &config);
+    return 0;
+}
+
+#define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, clean_up)
+
+#endif
