@@ -16,9 +16,8 @@ enum mvm_turn {
     MVM_TURN_NONE,  /* no job, or it has ended */
 };
 
+/* ---- outcome.c ---- */
 void mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state);
-
-/* ---- executor.c: texts ---- */
 
 /* The writer for the job's Err message, or one that throws everything away where the job has
  * failed already: the first reason stays. */

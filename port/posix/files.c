@@ -1,4 +1,4 @@
-/* Files by handles and by names; copies and syncs of files are in aside.c. */
+/* Files: opening, reading and writing, names. Copies and syncs are in aside.c. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
@@ -7,37 +7,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-int mvm_posix_handle(struct mvm_posix *p, int handle)
-{
-    if (handle < 0 || handle >= MVM_POSIX_HANDLES || p->handles[handle] < 0) {
-        mvm_posix_fail(p, "handle", EBADF);
-        return -1;
-    }
-    return p->handles[handle];
-}
-
-static int free_handle(const struct mvm_posix *p)
-{
-    for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
-        if (p->handles[i] < 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-/* Gives an open file a handle; without a free one it is closed. */
-static int keep(struct mvm_posix *p, int fd)
-{
-    int handle = free_handle(p);
-    if (handle < 0) {
-        close(fd);
-        return mvm_posix_fail_text(p, "open", "too many open handles");
-    }
-    p->handles[handle] = fd;
-    return handle;
-}
 
 /* ENXIO is what a socket gives; a path that goes through a file leads to nothing. */
 static int fail_open(struct mvm_posix *p, int err)
@@ -70,7 +39,7 @@ int mvm_posix_open_read(void *ctx, const char *path, uint64_t *size)
         return r;
     }
     *size = (uint64_t)st.st_size;
-    return keep(p, fd);
+    return mvm_posix_handle_keep(p, fd);
 }
 
 /* What stands under the name goes first: it may be a link, and who reads the old file keeps it. */
@@ -87,7 +56,7 @@ int mvm_posix_open_new(void *ctx, const char *path)
     /* Whatever the umask; a file system without modes may refuse. By the system call, for some
      * libcs' function knows kinds of descriptors that this is none of. */
     syscall(SYS_fchmod, fd, 0644);
-    return keep(p, fd);
+    return mvm_posix_handle_keep(p, fd);
 }
 
 int mvm_posix_read(void *ctx, int handle, uint8_t *buf, size_t cap)

@@ -1,43 +1,12 @@
-/* The table, the beginning and the end of the port, and its reasons. */
+/* The table, and the beginning and the end of the port. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
-#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 enum { FINI_ROUNDS = 200, FINI_ROUND_MS = 10 };
-
-int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
-{
-    struct mvm_writer w;
-    mvm_writer_init(&w, p->reason, sizeof p->reason);
-    mvm_writer_add3(&w, call, ": ", text);
-    mvm_writer_finish(&w);
-    return MVM_PORT_FAILED;
-}
-
-int mvm_posix_fail(struct mvm_posix *p, const char *call, int err)
-{
-    const char *text = mvm_posix_error_text(err);
-    mvm_posix_fail_text(p, call, text);
-    if (text == mvm_posix_unknown_error) {
-        struct mvm_writer w = {p->reason, sizeof p->reason, strlen(p->reason), false};
-        mvm_writer_add(&w, " ");
-        mvm_writer_add_u64(&w, (uint64_t)err);
-    }
-    switch (err) {
-    case ENOENT:
-        return MVM_PORT_NOT_FOUND;
-    case ENOTDIR:
-        return MVM_PORT_NOT_DIRECTORY;
-    case EBUSY:
-        return MVM_PORT_BUSY;
-    default:
-        return MVM_PORT_FAILED;
-    }
-}
 
 static const char *reason(void *ctx)
 {

@@ -6,7 +6,7 @@
 #include "small_files.h"
 #include "system.h"
 
-/* ---- port.c: reasons ---- */
+/* ---- reason.c ---- */
 
 /* Sets the reason to "CALL: text of err" and returns the port's error for it: NOT_FOUND,
  * NOT_DIRECTORY, BUSY or FAILED. */
@@ -40,9 +40,6 @@ uint64_t mvm_posix_ticks(void);
 /* Moves processes of the build that are not in its cgroup there. */
 void mvm_posix_adopt(struct mvm_posix *p);
 
-/* Waits for a child's end. */
-void mvm_posix_collect(pid_t pid);
-
 /* ---- child.c ---- */
 
 /* Where a child reports to its parent: behind 0, 1 and 2. */
@@ -55,6 +52,9 @@ bool mvm_posix_child_descriptors(const int standard[3], int *report);
 void mvm_posix_child_signals(void);
 
 /* ---- start.c ---- */
+
+/* Waits for a child's end. */
+void mvm_posix_collect(pid_t pid);
 
 /* Starts argv[0] with p->env as the leader of a session, with these as 0, 1 and 2 and nothing else,
  * in p's cgroup if there is one. 0, and p->pid is set; or an errno. `*cgroup_err`: why it is not in
@@ -99,6 +99,14 @@ int mvm_posix_sync_fs(void *ctx, const char *dir);
 int mvm_posix_unmount(void *ctx, const char *dir);
 int mvm_posix_remount_ro(void *ctx, const char *dir);
 
+/* ---- handles.c ---- */
+
+/* The descriptor behind a handle; -1, with a reason: there is none. */
+int mvm_posix_handle(struct mvm_posix *p, int handle);
+
+/* Gives an open file a handle; where none is free it is closed, with a reason. */
+int mvm_posix_handle_keep(struct mvm_posix *p, int fd);
+
 /* ---- files.c ---- */
 int mvm_posix_open_read(void *ctx, const char *path, uint64_t *size);
 int mvm_posix_open_new(void *ctx, const char *path);
@@ -108,9 +116,6 @@ int mvm_posix_close(void *ctx, int handle);
 int mvm_posix_rename(void *ctx, const char *from, const char *to);
 int mvm_posix_remove(void *ctx, const char *path);
 int mvm_posix_sync_dir(void *ctx, const char *dir);
-
-/* The descriptor behind a handle; -1, with a reason: there is none. */
-int mvm_posix_handle(struct mvm_posix *p, int handle);
 
 /* ---- copy.c ---- */
 

@@ -56,12 +56,6 @@ static int open_standard(struct mvm_posix *p, int standard[3])
     return 0;
 }
 
-void mvm_posix_collect(pid_t pid)
-{
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-}
-
 /* ---- the port's calls ---- */
 
 static void forget(struct mvm_posix *p)

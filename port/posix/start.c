@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What the child has to say: an errno each, 0 for none. */
@@ -66,6 +67,12 @@ static struct report listen_to(int report)
         }
     } while (n > 0 || (n < 0 && errno == EINTR));
     return all;
+}
+
+void mvm_posix_collect(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
 }
 
 int mvm_posix_start(struct mvm_posix *p, const char *const argv[], const int standard[3],

@@ -1,0 +1,34 @@
+/* Why a call of the port has failed: in words, and as the port's error. */
+#include "posix_internal.h"
+#include <errno.h>
+#include <string.h>
+
+int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, p->reason, sizeof p->reason);
+    mvm_writer_add3(&w, call, ": ", text);
+    mvm_writer_finish(&w);
+    return MVM_PORT_FAILED;
+}
+
+int mvm_posix_fail(struct mvm_posix *p, const char *call, int err)
+{
+    const char *text = mvm_posix_error_text(err);
+    mvm_posix_fail_text(p, call, text);
+    if (text == mvm_posix_unknown_error) {
+        struct mvm_writer w = {p->reason, sizeof p->reason, strlen(p->reason), false};
+        mvm_writer_add(&w, " ");
+        mvm_writer_add_u64(&w, (uint64_t)err);
+    }
+    switch (err) {
+    case ENOENT:
+        return MVM_PORT_NOT_FOUND;
+    case ENOTDIR:
+        return MVM_PORT_NOT_DIRECTORY;
+    case EBUSY:
+        return MVM_PORT_BUSY;
+    default:
+        return MVM_PORT_FAILED;
+    }
+}
