@@ -37,7 +37,7 @@ static void open_both(int64_t len, int *from, int *to)
 static pid_t begin_and_stop(int *from, int *to)
 {
     open_both(64 * MIB, from, to);
-    assert_true(copy_more(&posix, *from, *to, 512) > 0);
+    assert_true(copy_more(&posix, *from, *to, 32) > 0);
     assert_int_equal(kill(posix.aside.pid, SIGSTOP), 0);
     assert_true(size_of("to") < 64 * MIB);
     return posix.aside.pid;
@@ -65,13 +65,13 @@ static void a_copy_never_makes_its_caller_wait(void **state)
     int from;
     int to;
     begin_and_stop(&from, &to);
-    while (port->copy(&posix, from, to, 512) > 0) { /* what was told before */
+    while (port->copy(&posix, from, to, 32) > 0) { /* what was told before */
     }
     for (int i = 0; i < 100; i++) {
-        assert_int_equal(port->copy(&posix, from, to, 512), MVM_PORT_LATER);
+        assert_int_equal(port->copy(&posix, from, to, 32), MVM_PORT_LATER);
     }
     assert_int_equal(kill(posix.aside.pid, SIGCONT), 0);
-    assert_true(copy_more(&posix, from, to, 512) > 0);
+    assert_true(copy_more(&posix, from, to, 32) > 0);
 }
 
 static void closing_a_file_ends_the_work_on_it(void **state)
@@ -108,7 +108,7 @@ static void work_that_somebody_ended_is_an_error(void **state)
     int to;
     kill(begin_and_stop(&from, &to), SIGKILL);
     int64_t n;
-    while ((n = copy_more(&posix, from, to, 512)) > 0) {
+    while ((n = copy_more(&posix, from, to, 32)) > 0) {
     }
     assert_int_equal(n, MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "copy: the process that did it was ended");
@@ -129,7 +129,7 @@ static void one_work_at_a_time(void **state)
     assert_int_equal(port->sync_file(&posix, to), MVM_PORT_FAILED);
     close_in_time(other);
     kill(posix.aside.pid, SIGCONT);
-    assert_true(copy_more(&posix, from, to, 512) > 0);
+    assert_true(copy_more(&posix, from, to, 32) > 0);
 }
 
 /* Neither the caller's other files nor anything else is held open by it. */
@@ -242,8 +242,7 @@ static void begin_and_die(void)
     int from;
     int to;
     open_both(256 * MIB, &from, &to);
-    if (port->copy(&posix, from, to, 512) == MVM_PORT_LATER &&
-        copy_more(&posix, from, to, 512) > 0) {
+    if (port->copy(&posix, from, to, 32) == MVM_PORT_LATER && copy_more(&posix, from, to, 32) > 0) {
         raise(SIGKILL);
     }
 }

@@ -123,7 +123,7 @@ int mvm_posix_sync_dir(void *ctx, const char *dir);
 struct mvm_posix_work {
     int from; /* descriptors; a sync has no `from`: -1 */
     int to;
-    uint32_t max;     /* bytes of a piece */
+    int64_t max;      /* bytes of a piece */
     bool begun;       /* the first piece is done: `end` is known */
     int64_t end;      /* where the source ended when the copy began */
     const char *call; /* what failed … */
