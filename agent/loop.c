@@ -8,12 +8,17 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 64, ACCEPTS = 16, STACK_TAKEN = 16 * 1024 };
+enum { EVENTS = 64, ACCEPTS = 16, PAGE = 4096, STACK_TAKEN = 4 * PAGE };
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 /* What an event is about; the index of a listener or connection in the low half. */
 enum source {
@@ -513,24 +518,28 @@ static bool init(struct mvm_agent *a, const struct mvm_options *options)
     return a->epoll >= 0 && open_signals(a);
 }
 
-/* Writes where a build of the first client will: a kernel that has promised more memory than there
- * is is found out now, not hours into a build. From here on nothing grows but by clients. */
+/* Takes what a build of the first client writes to: a kernel that has promised more memory than
+ * there is is found out now, not hours into a build. From here on nothing grows but by clients. One
+ * call costs less than a fault for each page; kernels before 5.14 do not know it. */
 static void take_memory(struct mvm_agent *a)
 {
     volatile char stack[STACK_TAKEN];
-    for (size_t i = 0; i < sizeof stack; i += 4096) {
+    uintptr_t page = (uintptr_t)a & ~(uintptr_t)(PAGE - 1);
+    for (size_t i = 0; i < sizeof stack; i += PAGE) {
         stack[i] = 0;
     }
-    memset(&a->buffers[0], 0, sizeof a->buffers[0]);
+    if (madvise((void *)page, (uintptr_t)&a->buffers[1] - page, MADV_POPULATE_WRITE) < 0) {
+        memset(&a->buffers[0], 0, sizeof a->buffers[0]);
+    }
 }
 
 int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
 {
+    take_memory(a);
     if (!init(a, options)) {
         mvm_log("cannot start: ", mvm_posix_error_text(errno), NULL);
         return 1;
     }
-    take_memory(a);
     if (options->posix.status_is_handed) {
         collect_children(a); /* of those that ended before the signal was watched */
     }

@@ -22,11 +22,11 @@ struct mvm_agent {
     struct mvm_port port; /* mvm_posix_port, with the loop's watch around some of its calls */
     const struct mvm_options *options;
     struct mvm_executor executor;
+    struct mvm_buffers buffers[MVM_CLIENTS_MAX]; /* of the connections; all before is always used */
     struct mvm_service service;
     struct mvm_listener listeners[MVM_LISTENERS_MAX];
     struct mvm_connection connections[MVM_CLIENTS_MAX];
     struct mvm_client clients[MVM_CLIENTS_MAX];
-    struct mvm_buffers buffers[MVM_CLIENTS_MAX]; /* of the connections */
 };
 
 /* Serves until SIGTERM or SIGINT, or until the last client of an agent that only has connections
