@@ -29,21 +29,6 @@ void mvm_writer_add_text(struct mvm_writer *w, struct mvm_text text)
     w->buf[w->len] = '\0';
 }
 
-void mvm_writer_add3(struct mvm_writer *w, const char *a, const char *b, const char *c)
-{
-    mvm_writer_add(w, a);
-    mvm_writer_add(w, b);
-    mvm_writer_add(w, c);
-}
-
-bool mvm_text_join(char *buf, size_t cap, const char *a, const char *b, const char *c)
-{
-    struct mvm_writer w;
-    mvm_writer_init(&w, buf, cap);
-    mvm_writer_add3(&w, a, b, c);
-    return !w.cut;
-}
-
 void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value)
 {
     char digits[MVM_TEXT_DECIMAL_CAP];
