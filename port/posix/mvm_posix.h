@@ -59,6 +59,14 @@ enum { MVM_POSIX_REASON_CAP = 512 };
 
 enum { MVM_POSIX_CGROUP_NAME_CAP = 64 };
 
+/* One of the build's output pipes. */
+struct mvm_posix_output {
+    int fd;        /* our end; -1: none */
+    int store[2];  /* a pipe of our own, for a build that floods; -1: not needed yet */
+    size_t stored; /* bytes in there, which come before those in the build's */
+    bool floods;   /* there was more than the last read had room for, or just as much */
+};
+
 /* Work on a file in a process of its own. */
 struct mvm_posix_aside {
     pid_t pid; /* 0: none, or it was collected */
@@ -75,9 +83,9 @@ struct mvm_posix {
     /* ---- the implementation's own, given here so that the caller can own the memory ---- */
 
     /* the build */
-    pid_t pid;           /* its first process, collected by close_build; 0: no build */
-    int pidfd;           /* -1: none */
-    int output[2];       /* our ends of its pipes; -1: none */
+    pid_t pid; /* its first process, collected by close_build; 0: no build */
+    int pidfd; /* -1: none */
+    struct mvm_posix_output output[MVM_STREAMS];
     int cgroup;          /* its directory; -1: none */
     int cgroup_parent;   /* where that was made */
     bool exited;         /* `exit` is known */

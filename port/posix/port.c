@@ -45,7 +45,9 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
 {
     memset(p, 0, sizeof *p);
     p->config = *config;
-    p->pidfd = p->output[0] = p->output[1] = p->cgroup = p->cgroup_parent = -1;
+    p->pidfd = p->cgroup = p->cgroup_parent = -1;
+    mvm_posix_output_none(&p->output[MVM_STDOUT]);
+    mvm_posix_output_none(&p->output[MVM_STDERR]);
     p->aside.fd = p->aside.from = p->aside.to = -1;
     p->root = "";
     for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
@@ -87,7 +89,7 @@ void mvm_posix_fini(struct mvm_posix *p)
 
 int mvm_posix_output_fd(const struct mvm_posix *p, enum mvm_stream stream)
 {
-    return p->output[stream];
+    return p->output[stream].fd;
 }
 
 int mvm_posix_child_fd(const struct mvm_posix *p)

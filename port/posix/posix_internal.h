@@ -24,9 +24,16 @@ const char *mvm_posix_default_path(void);
 /* ---- find_nix.c ---- */
 int mvm_posix_find_nix(void *ctx, char *path, size_t cap);
 
+/* ---- output.c: the build's pipes ---- */
+void mvm_posix_output_none(struct mvm_posix_output *o);
+
+/* A pipe, and the build's end of it. 0 or an errno. */
+int mvm_posix_output_open(struct mvm_posix_output *o, int *theirs);
+void mvm_posix_output_close(struct mvm_posix_output *o);
+int mvm_posix_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
+
 /* ---- spawn.c ---- */
 int mvm_posix_spawn(void *ctx, const char *const argv[]);
-int mvm_posix_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
 int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e);
 void mvm_posix_close_build(void *ctx);
 

@@ -1,7 +1,4 @@
-/*
- * The build's first process, from its start to its last byte: an argument vector, two pipes, a
- * pidfd.
- */
+/* The build's first process, from its start to its end: an argument vector, two pipes, a pidfd. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
@@ -11,10 +8,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* What a pipe holds: an hour's build should not stop for a host that is slow for a moment. Without
- * privilege the kernel may allow less, which is all right. */
-enum { PIPE_SIZE = 256 * 1024 };
 
 /* musl 1.2.3 and the older glibc lack the name. */
 enum { ID_PIDFD = 3 };
@@ -27,18 +20,6 @@ static void close_fd(int *fd)
     }
 }
 
-static int make_pipe(int *ours, int *theirs)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        return errno;
-    }
-    *ours = ends[0];
-    *theirs = ends[1];
-    fcntl(*ours, F_SETPIPE_SZ, PIPE_SIZE);
-    return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? errno : 0;
-}
-
 /* What the child gets as 0, 1 and 2. */
 static int open_standard(struct mvm_posix *p, int standard[3])
 {
@@ -48,7 +29,7 @@ static int open_standard(struct mvm_posix *p, int standard[3])
         return MVM_PORT_FAILED;
     }
     for (int i = 0; i < MVM_STREAMS; i++) {
-        int err = make_pipe(&p->output[i], &standard[STDOUT_FILENO + i]);
+        int err = mvm_posix_output_open(&p->output[i], &standard[STDOUT_FILENO + i]);
         if (err != 0) {
             return mvm_posix_fail(p, "pipe", err);
         }
@@ -60,8 +41,8 @@ static int open_standard(struct mvm_posix *p, int standard[3])
 
 static void forget(struct mvm_posix *p)
 {
-    close_fd(&p->output[MVM_STDOUT]);
-    close_fd(&p->output[MVM_STDERR]);
+    mvm_posix_output_close(&p->output[MVM_STDOUT]);
+    mvm_posix_output_close(&p->output[MVM_STDERR]);
     close_fd(&p->pidfd);
     mvm_posix_cgroup_remove(p);
     p->pid = 0;
@@ -117,22 +98,6 @@ int mvm_posix_spawn(void *ctx, const char *const argv[])
         forget(p);
     }
     return r;
-}
-
-int mvm_posix_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap)
-{
-    struct mvm_posix *p = ctx;
-    if (p->output[stream] < 0) {
-        return MVM_PORT_END;
-    }
-    ssize_t n;
-    do {
-        n = read(p->output[stream], buf, cap);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        return errno == EAGAIN ? 0 : mvm_posix_fail(p, "read", errno);
-    }
-    return n > 0 ? (int)n : MVM_PORT_END;
 }
 
 /* Looks at the first process's end and leaves it uncollected: its number stays its own. */

@@ -1,0 +1,177 @@
+/* The build's pipes when it prints faster than it is read: seq(1) stands in for it, so that each
+ * byte is known by its place. */
+#define _GNU_SOURCE
+#include "test_posix_fixture.h"
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+
+enum { PIECE = 16384, PATIENCE_MS = 20000 };
+
+static struct mvm_posix posix;
+
+/* Prints the numbers from 1 to `last`, each on a line. */
+static void spawn_seq(const char *last)
+{
+    static const struct mvm_posix_config config = {.cgroup = ""};
+    const char *const argv[] = {"/usr/bin/seq", "1", last, NULL};
+    mvm_posix_init(&posix, &config);
+    assert_int_equal(port->spawn(&posix, argv), 0);
+}
+
+/* What is read must be this, digit for digit. */
+struct expected {
+    unsigned long next;
+    char line[24];
+    size_t at; /* in `line` */
+};
+
+static void expect(struct expected *e, const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (e->line[e->at] == '\0') {
+            snprintf(e->line, sizeof e->line, "%lu\n", ++e->next);
+            e->at = 0;
+        }
+        if (bytes[i] != (uint8_t)e->line[e->at++]) {
+            fail_msg("in line %lu", e->next);
+        }
+    }
+}
+
+/* Reads up to `cap` bytes; 0 at the end. */
+static size_t read_some(struct expected *e, size_t cap)
+{
+    static uint8_t bytes[PIECE];
+    int n;
+    while ((n = port->read_output(&posix, MVM_STDOUT, bytes, cap)) == 0) {
+        struct pollfd fd = {mvm_posix_output_fd(&posix, MVM_STDOUT), POLLIN, 0};
+        assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+    }
+    assert_true(n > 0 || n == MVM_PORT_END);
+    expect(e, bytes, n > 0 ? (size_t)n : 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void read_to_the_end(struct expected *e)
+{
+    static const size_t caps[] = {PIECE, 1, PIECE, PIECE, 4096, 333, PIECE, 16000};
+    for (size_t i = 0; read_some(e, caps[i % (sizeof caps / sizeof *caps)]) > 0; i++) {
+    }
+}
+
+static bool exited(int ms)
+{
+    struct mvm_exit e;
+    for (uint64_t until = clock_ms() + (uint64_t)ms; clock_ms() < until; sleep_ms(5)) {
+        if (port->poll_exit(&posix, &e) == 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Until nothing more goes into the pipe. */
+static int await_full(void)
+{
+    int held = 0, before = -1;
+    for (int same = 0; same<10; same = held> 0 && held == before ? same + 1 : 0) {
+        before = held;
+        sleep_ms(20);
+        assert_int_equal(ioctl(mvm_posix_output_fd(&posix, MVM_STDOUT), FIONREAD, &held), 0);
+    }
+    return held;
+}
+
+static void finish(const struct expected *e, unsigned long last)
+{
+    assert_int_equal(e->next, last);
+    assert_true(exited(PATIENCE_MS));
+    port->close_build(&posix);
+    mvm_posix_fini(&posix);
+}
+
+static void a_flood_comes_whole_and_in_order(void **state)
+{
+    (void)state;
+    struct expected e = {0};
+    spawn_seq("400000");
+    read_to_the_end(&e);
+    finish(&e, 400000);
+}
+
+/* The second read finds the first as long as it could be, and empties the pipe: the build can print
+ * as much again as the pipe holds, and be over, before it is read on. */
+static void a_full_pipe_is_emptied_at_once(void **state)
+{
+    (void)state;
+    struct expected e = {0};
+    spawn_seq("85000"); /* 498,894 bytes */
+    int held = await_full();
+    if (held < 256 * 1024) {
+        fprintf(stderr, "a pipe holds %d bytes here\n", held);
+        assert_int_not_equal(getuid(), 0); /* others may be held to less */
+        mvm_posix_fini(&posix);
+        skip();
+    }
+    assert_false(exited(100));
+    assert_int_equal(read_some(&e, PIECE), PIECE);
+    assert_false(exited(100));
+    assert_int_equal(read_some(&e, PIECE), PIECE);
+    assert_true(exited(PATIENCE_MS));
+    read_to_the_end(&e);
+    finish(&e, 85000);
+}
+
+static void without_descriptors_a_flood_is_read_as_it_is(void **state)
+{
+    (void)state;
+    struct expected e = {0};
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    spawn_seq("400000");
+    await_full();
+    struct rlimit none = {1, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    read_to_the_end(&e);
+    assert_int_equal(posix.output[MVM_STDOUT].store[0], -1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    finish(&e, 400000);
+}
+
+static void a_flood_that_is_given_up_leaves_nothing_open(void **state)
+{
+    (void)state;
+    struct expected e = {0};
+    int before = count_descriptors();
+    spawn_seq("100000000");
+    await_full();
+    while (posix.output[MVM_STDOUT].store[0] < 0) {
+        assert_true(read_some(&e, PIECE) > 0);
+    }
+    mvm_posix_fini(&posix);
+    assert_int_equal(count_descriptors(), before);
+}
+
+/* Who prints a line now and then is read as ever. */
+static void no_second_pipe_is_made_for_a_build_that_does_not_flood(void **state)
+{
+    (void)state;
+    struct expected e = {0};
+    spawn_seq("100");
+    while (read_some(&e, PIECE) > 0) {
+        assert_int_equal(posix.output[MVM_STDOUT].store[0], -1);
+    }
+    finish(&e, 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_flood_comes_whole_and_in_order),
+        cmocka_unit_test(a_full_pipe_is_emptied_at_once),
+        cmocka_unit_test(without_descriptors_a_flood_is_read_as_it_is),
+        cmocka_unit_test(a_flood_that_is_given_up_leaves_nothing_open),
+        cmocka_unit_test(no_second_pipe_is_made_for_a_build_that_does_not_flood),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
