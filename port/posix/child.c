@@ -66,11 +66,26 @@ bool mvm_posix_child_descriptors(const int standard[3], int *report)
     return syscall(SYS_close_range, rest, ~0u, 0) == 0 || close_listed(rest);
 }
 
+/* By the system call: libc's way there takes a lock and, in a static program, a KiB. The kernel's
+ * struct, which is not libc's, begins with the handler; no flags and no mask are all zeros. */
+void mvm_posix_signal(int sig, void (*handler)(int))
+{
+#if defined(__mips__)
+    signal(sig, handler); /* there it does not */
+#else
+    const struct {
+        void (*handler)(int);
+        uintptr_t none[2 + _NSIG / 8 / sizeof(uintptr_t)];
+    } action = {.handler = handler};
+    syscall(SYS_rt_sigaction, sig, &action, NULL, (_NSIG - 1) / 8);
+#endif
+}
+
 void mvm_posix_child_signals(void)
 {
     sigset_t none;
     for (int sig = 1; sig < _NSIG; sig++) {
-        signal(sig, SIG_DFL); /* fails for those that are the kernel's or libc's */
+        mvm_posix_signal(sig, SIG_DFL); /* fails for those that are the kernel's own */
     }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -14,6 +14,9 @@ uint64_t mvm_posix_clock_ns(clockid_t clock);
 /* ---- environment.c: a variable's value; NULL where unset or empty ---- */
 const char *mvm_posix_variable(const char *name);
 
+/* ---- child.c: SIG_DFL or SIG_IGN for a signal ---- */
+void mvm_posix_signal(int sig, void (*handler)(int));
+
 /* ---- errors.c ---- */
 
 /* What an errno is called; unknown_error for one that has no name here. Static. */
