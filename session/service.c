@@ -158,7 +158,9 @@ struct mvm_client *mvm_service_idlest(const struct mvm_service *v, uint64_t min_
 
 static void send_text(struct mvm_client *c, enum mvm_kind kind, struct mvm_text text)
 {
-    struct mvm_message m = {.kind = kind, .text = text};
+    struct mvm_message m; /* not zeroed for each line: only a Build has more than these two */
+    m.kind = kind;
+    m.text = text;
     mvm_session_send(&c->session, &m);
 }
 
