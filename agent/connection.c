@@ -21,7 +21,8 @@ static void learn(struct mvm_connection *c)
     } else {
         c->kind = c->socket && domain == AF_VSOCK ? MVM_CONNECTION_VSOCK : MVM_CONNECTION_STREAM;
     }
-    c->readable = c->writable = true;
+    c->awake = c->readable = c->writable = true;
+    c->ended = c->room_asked = false;
     c->newline_due = c->kind == MVM_CONNECTION_SERIAL;
 }
 
@@ -42,11 +43,13 @@ void mvm_connection_reopen(struct mvm_connection *c, int fd)
 void mvm_connection_event(struct mvm_connection *c, uint32_t events)
 {
     uint32_t hang_up = EPOLLHUP | EPOLLERR;
+    c->awake = true;
     if (c->kind == MVM_CONNECTION_VSOCK) {
         hang_up |= EPOLLRDHUP;
     }
     c->readable = c->readable || (events & ~(uint32_t)EPOLLOUT) != 0;
     c->writable = c->writable || (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
+    c->ended = c->ended || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (c->kind != MVM_CONNECTION_SERIAL && (events & hang_up) != 0) {
         c->hung_up = true;
     }
@@ -89,10 +92,18 @@ static void end_of_file(struct mvm_connection *c, uint64_t now_ms)
     }
 }
 
+/* Whether a read that took `n` of `cap` bytes has left nothing behind, so that what comes next is
+ * an edge of its own (epoll(7), question 9). Other transports may give less than they have: vsock
+ * on Hyper-V a packet at a time, a tty a line. */
+static bool emptied(const struct mvm_connection *c, size_t n, size_t cap)
+{
+    return n < cap && c->socket && c->kind == MVM_CONNECTION_STREAM && !c->ended;
+}
+
 void mvm_connection_read(struct mvm_connection *c, uint64_t now_ms)
 {
     if (c->look_ms != 0 && now_ms >= c->look_ms) {
-        c->readable = c->writable = true;
+        c->awake = c->readable = c->writable = true;
     }
     size_t cap;
     uint8_t *room = mvm_session_room(&c->client->session, &cap);
@@ -101,6 +112,7 @@ void mvm_connection_read(struct mvm_connection *c, uint64_t now_ms)
         if (n > 0) {
             mvm_session_received(&c->client->session, (size_t)n);
             c->look_ms = 0;
+            c->readable = !emptied(c, (size_t)n, cap);
             return;
         }
         if (n < 0 && errno == EINTR) {

@@ -3,6 +3,9 @@
  * connection is put into it once: `readable` and `writable` say what the kernel said last, and
  * hold until a call would block. A client that takes nothing, or has ended its half, thus costs
  * nothing, and that it has gone is noticed all the same.
+ *
+ * Room to write is asked for only while a write waits for it: else each client that reads what it
+ * was sent would wake us for nothing.
  */
 #ifndef MVM_CONNECTION_H
 #define MVM_CONNECTION_H
@@ -26,11 +29,14 @@ struct mvm_connection {
     struct mvm_client *client;     /* NULL: a free slot */
     struct mvm_listener *listener; /* of a SERVING listener, which stands and falls with it */
     enum mvm_connection_kind kind;
-    int fd; /* -1: a serial port that is lost, until it can be opened again */
+    int fd;     /* -1: a serial port that is lost, until it can be opened again */
+    bool awake; /* something has happened, or there is more to do; else it costs a look */
     bool socket;
     bool tty;
     bool readable;
     bool writable;
+    bool ended;       /* the peer has ended its half, or all: what is left to read is the last */
+    bool room_asked;  /* epoll is to say when there is room to write */
     bool hung_up;     /* both halves: what is left to read is the last */
     bool gone;        /* to be closed after the next step of the service */
     bool newline_due; /* serial: ends whatever was on the line before us */

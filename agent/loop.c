@@ -38,10 +38,15 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static bool watch(struct mvm_agent *a, int fd, uint32_t events, size_t tag)
+static bool control(struct mvm_agent *a, int op, int fd, uint32_t events, size_t tag)
 {
     struct epoll_event e = {.events = events | EPOLLET, .data.u32 = (uint32_t)tag};
-    return epoll_ctl(a->epoll, EPOLL_CTL_ADD, fd, &e) == 0;
+    return epoll_ctl(a->epoll, op, fd, &e) == 0;
+}
+
+static bool watch(struct mvm_agent *a, int fd, size_t tag)
+{
+    return control(a, EPOLL_CTL_ADD, fd, EPOLLIN, tag);
 }
 
 /* ---- the build's descriptors come and go inside the port: the watch goes around it ---- */
@@ -61,7 +66,7 @@ static int spawn(void *ctx, const char *const argv[])
     int r = mvm_posix_port.spawn(&a->posix, argv);
     for (int i = 0; r >= 0 && i < BUILD_FDS; i++) {
         if (build_fd(a, i) >= 0) {
-            watch(a, build_fd(a, i), EPOLLIN, SOURCE_BUILD);
+            watch(a, build_fd(a, i), SOURCE_BUILD);
         }
     }
     return r;
@@ -72,7 +77,7 @@ static void watch_work(struct mvm_agent *a, int before)
 {
     int fd = mvm_posix_child_fd(&a->posix);
     if (before < 0 && fd >= 0) {
-        watch(a, fd, EPOLLIN, SOURCE_BUILD);
+        watch(a, fd, SOURCE_BUILD);
     }
 }
 
@@ -131,10 +136,22 @@ static struct mvm_client *attach(struct mvm_agent *a, const struct mvm_connectio
     return mvm_service_attach(&a->service, &memory, a->now_ms);
 }
 
-static bool watch_connection(struct mvm_agent *a, const struct mvm_connection *c, int fd)
+/* Watches a descriptor for a connection, or asks anew what it is watched for. */
+static bool watch_connection(struct mvm_agent *a, const struct mvm_connection *c, int fd, int op,
+                             uint32_t room)
 {
-    return watch(a, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP,
-                 SOURCE_CONNECTION | (size_t)(c - a->connections));
+    return control(a, op, fd, EPOLLIN | EPOLLRDHUP | room,
+                   SOURCE_CONNECTION | (size_t)(c - a->connections));
+}
+
+/* Has epoll say when there is room to write, from a write that found none until all is written. */
+static void ask_for_room(struct mvm_agent *a, struct mvm_connection *c)
+{
+    bool wanted = !c->writable || (c->room_asked && !mvm_session_flushed(&c->client->session));
+    if (wanted != c->room_asked && c->fd >= 0) {
+        c->room_asked = wanted;
+        watch_connection(a, c, c->fd, EPOLL_CTL_MOD, wanted ? EPOLLOUT : 0);
+    }
 }
 
 /* Serves `fd` from now on; where that cannot be, errno says why and `fd` stays the caller's. */
@@ -146,11 +163,14 @@ static bool add_connection(struct mvm_agent *a, int fd, struct mvm_listener *lis
         errno = EAGAIN;
         return false;
     }
-    if (!watch_connection(a, c, fd)) {
+    if (!watch_connection(a, c, fd, EPOLL_CTL_ADD, 0)) {
         mvm_service_detach(&a->service, client);
         return false;
     }
     mvm_connection_init(c, client, fd, listener);
+    if (c == &a->connections[a->served]) {
+        a->served++;
+    }
     return true;
 }
 
@@ -159,6 +179,9 @@ static void close_connection(struct mvm_agent *a, struct mvm_connection *c)
     mvm_service_detach(&a->service, c->client);
     c->client = NULL;
     close(c->fd);
+    while (a->served > 0 && a->connections[a->served - 1].client == NULL) {
+        a->served--;
+    }
     if (c->listener != NULL) {
         c->listener->state = MVM_LISTENER_OVER;
     }
@@ -175,30 +198,25 @@ static void restart_serial(struct mvm_agent *a, struct mvm_connection *c)
     mvm_service_detach(&a->service, c->client);
     c->client = attach(a, c);
     c->client->permanent = true;
-    c->newline_due = true;
+    c->awake = c->newline_due = true;
 }
 
-static void reap(struct mvm_agent *a)
+/* Closes a connection that has come to its end. */
+static void reap(struct mvm_agent *a, struct mvm_connection *c)
 {
-    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
-        struct mvm_connection *c = &a->connections[i];
-        if (c->client == NULL) {
-            continue;
-        }
-        if (c->client->stalled) {
-            mvm_log("a client takes nothing of what its build has to say: ", "given up", NULL);
-        }
-        if (c->client->stalled && c->kind == MVM_CONNECTION_SERIAL) {
-            restart_serial(a, c);
-        } else if (c->client->stalled || c->gone || mvm_service_done(&a->service, c->client)) {
-            close_connection(a, c);
-        }
+    if (c->client->stalled) {
+        mvm_log("a client takes nothing of what its build has to say: ", "given up", NULL);
+    }
+    if (c->client->stalled && c->kind == MVM_CONNECTION_SERIAL) {
+        restart_serial(a, c);
+    } else if (c->client->stalled || c->gone || mvm_service_done(&a->service, c->client)) {
+        close_connection(a, c);
     }
 }
 
 static struct mvm_connection *connection_of(struct mvm_agent *a, const struct mvm_client *client)
 {
-    for (size_t i = 0; client != NULL && i < MVM_CLIENTS_MAX; i++) {
+    for (size_t i = 0; client != NULL && i < a->served; i++) {
         if (a->connections[i].client == client) {
             return &a->connections[i];
         }
@@ -242,12 +260,12 @@ static void accept_some(struct mvm_agent *a, struct mvm_listener *l)
 /* Gives a SERVING listener's descriptor to its connection: the one it had, or a new one. */
 static bool hand_over(struct mvm_agent *a, struct mvm_listener *l)
 {
-    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < a->served; i++) {
         struct mvm_connection *c = &a->connections[i];
         if (c->client == NULL || c->listener != l) {
             continue;
         }
-        if (!watch_connection(a, c, l->fd)) {
+        if (!watch_connection(a, c, l->fd, EPOLL_CTL_ADD, 0)) {
             return false;
         }
         mvm_connection_reopen(c, l->fd);
@@ -263,7 +281,7 @@ static void open_listener(struct mvm_agent *a, struct mvm_listener *l)
     }
     bool served = l->state == MVM_LISTENER_SERVING
                       ? hand_over(a, l)
-                      : watch(a, l->fd, EPOLLIN, SOURCE_LISTENER | (size_t)(l - a->listeners));
+                      : watch(a, l->fd, SOURCE_LISTENER | (size_t)(l - a->listeners));
     if (served) {
         mvm_listener_say_up(l);
     } else {
@@ -311,18 +329,18 @@ static bool all_over(const struct mvm_agent *a)
 static bool open_signals(struct mvm_agent *a)
 {
     sigset_t set;
-    signal(SIGCHLD, SIG_DFL); /* ignored, it would take every exit status away */
+    mvm_posix_signal(SIGCHLD, SIG_DFL); /* ignored, it would take every exit status away */
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     if (a->options->posix.status_is_handed) {
         sigaddset(&set, SIGCHLD);
     }
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
+    mvm_posix_signal(SIGPIPE, SIG_IGN);
+    mvm_posix_signal(SIGHUP, SIG_IGN);
     sigprocmask(SIG_BLOCK, &set, NULL);
     a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return a->signals >= 0 && watch(a, a->signals, EPOLLIN, SOURCE_SIGNAL);
+    return a->signals >= 0 && watch(a, a->signals, SOURCE_SIGNAL);
 }
 
 /* Every child, the build's and whatever came to process 1. */
@@ -358,7 +376,7 @@ static void take_signals(struct mvm_agent *a)
 
 static bool all_flushed(const struct mvm_agent *a)
 {
-    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < a->served; i++) {
         const struct mvm_connection *c = &a->connections[i];
         if (c->client != NULL && !mvm_session_flushed(&c->client->session)) {
             return false;
@@ -419,21 +437,26 @@ static bool step_service(struct mvm_agent *a)
 
 static void read_connections(struct mvm_agent *a)
 {
-    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
-        if (a->connections[i].client != NULL) {
-            mvm_connection_read(&a->connections[i], a->now_ms);
+    for (size_t i = 0; i < a->served; i++) {
+        struct mvm_connection *c = &a->connections[i];
+        if (c->client != NULL && (c->awake || c->look_ms != 0)) {
+            mvm_connection_read(c, a->now_ms);
         }
     }
 }
 
-/* Returns whether there is more to do at once. */
-static bool write_connections(struct mvm_agent *a)
+/* `busy`: there was a build, so somebody may have been sent something without having asked just
+ * now. Returns whether there is more to do at once. */
+static bool write_connections(struct mvm_agent *a, bool busy)
 {
     bool more = false;
-    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < a->served; i++) {
         struct mvm_connection *c = &a->connections[i];
-        if (c->client != NULL) {
-            more = mvm_connection_write(c, a->now_ms) || mvm_connection_ready(c) || more;
+        if (c->client != NULL && (c->awake || busy)) {
+            c->awake = mvm_connection_write(c, a->now_ms) || mvm_connection_ready(c);
+            more = more || c->awake;
+            ask_for_room(a, c);
+            reap(a, c);
         }
     }
     return more;
@@ -452,7 +475,7 @@ static uint64_t deadline(const struct mvm_agent *a)
             at = sooner(at, l->retry_ms);
         }
     }
-    for (size_t i = 0; i < MVM_CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < a->served; i++) {
         const struct mvm_connection *c = &a->connections[i];
         if (c->client != NULL && c->look_ms != 0) {
             at = sooner(at, c->look_ms);
@@ -548,9 +571,9 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
     while (!finished(a)) {
         wait_for_events(a, more);
         read_connections(a);
+        bool busy = !mvm_service_idle(&a->service);
         more = step_service(a);
-        more = write_connections(a) || more;
-        reap(a);
+        more = write_connections(a, busy) || more;
         tend_listeners(a);
     }
     for (size_t i = 0; i < options->listen_len; i++) {

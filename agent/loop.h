@@ -19,6 +19,7 @@ struct mvm_agent {
     bool stop_now;    /* told so twice */
     int epoll;
     int signals;
+    size_t served;        /* connections from here on are free */
     struct mvm_port port; /* mvm_posix_port, with the loop's watch around some of its calls */
     const struct mvm_options *options;
     struct mvm_executor executor;

@@ -36,7 +36,6 @@ extern "C" {
 
 /* One client; the caller's memory, from attach to detach. */
 struct mvm_client {
-    struct mvm_session session;
     bool permanent; /* the caller may set it after attach: a line that cannot be opened anew, such
                      * as a serial port. Idleness never ends it, and a stall only where somebody
                      * else's build waits behind it or the service is stopping */
@@ -46,7 +45,9 @@ struct mvm_client {
     uint64_t sent;         /* session.sent as last seen */
     uint64_t active_ms;    /* when it last sent a frame, took bytes or had a build end */
     uint64_t heartbeat_ms; /* while it waits in the queue: when its next empty Log is due */
-    char note[160];        /* the text of an Err or Log of the service's while it is being sent */
+    /* ---- the caller moves its bytes ---- */
+    struct mvm_session session;
+    char note[160]; /* the text of an Err or Log of the service's while it is being sent */
 };
 
 /* A build that waits or runs. Plain data: it may be moved. */

@@ -51,18 +51,19 @@ enum mvm_wire {
     MVM_WIRE_PROTO,
 };
 
-/* Read `message`, `sent` and `wire`; the rest is the session's own. */
+/* Read `message`, `sent` and `wire`; the rest is the session's own. What is looked at of a session
+ * that has nothing to do stands first, and together. */
 struct mvm_session {
-    struct mvm_message message; /* after MESSAGE */
-    uint64_t sent;              /* bytes handed to the transport since init */
-    enum mvm_wire wire;
-    enum mvm_direction direction;
-    bool peer_ended;
-    bool finished;        /* the decoder has been told so, and every frame is taken */
+    uint64_t sent;        /* bytes handed to the transport since init */
     size_t receive_start; /* received bytes not yet decoded: [start, end) */
     size_t receive_end;
     size_t send_start; /* encoded bytes not yet sent: [start, end) */
     size_t send_end;
+    bool peer_ended;
+    bool finished; /* the decoder has been told so, and every frame is taken */
+    enum mvm_wire wire;
+    enum mvm_direction direction;
+    struct mvm_message message; /* after MESSAGE */
     struct mvm_session_memory memory;
     union {
         struct mvm_encoder json_encoder;

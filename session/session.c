@@ -137,6 +137,9 @@ static enum mvm_session_event event_of(struct mvm_session *s, enum mvm_decoder_s
 
 enum mvm_session_event mvm_session_next(struct mvm_session *s)
 {
+    if (s->receive_start == s->receive_end && !s->peer_ended) {
+        return MVM_SESSION_NOTHING; /* as most are most of the time */
+    }
     if (!mvm_session_can_send(s)) {
         return MVM_SESSION_NOTHING;
     }

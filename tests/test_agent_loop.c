@@ -277,6 +277,91 @@ static void the_socket_is_private_and_goes_with_the_agent(void **state)
     assert_int_equal(stat(socket_path, &st), -1);
 }
 
+/* A figure of /proc/PID/status. */
+static long status_of_agent(const char *label)
+{
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)agent_pid);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    assert_true(n > 0);
+    text[n] = '\0';
+    const char *at = strstr(text, label);
+    assert_non_null(at);
+    return strtol(at + strlen(label), NULL, 10);
+}
+
+/* A client that reads its answer makes room where nobody waits for room: the agent sleeps on. */
+static void it_wakes_once_for_a_ping(void **state)
+{
+    (void)state;
+    enum { PINGS = 50 };
+    start_on_socket();
+    int fd = dial();
+    assert_pong(fd);
+    nap();
+    long before = status_of_agent("\nvoluntary_ctxt_switches:");
+    for (int i = 0; i < PINGS; i++) {
+        say(fd, PING);
+        nap();
+        assert_string_equal(hear(fd, "\n"), PONG);
+        nap();
+    }
+    assert_in_range(status_of_agent("\nvoluntary_ctxt_switches:") - before, 1, PINGS + 10);
+    close(fd);
+}
+
+enum { PING_LEN = sizeof PING - 1, PONG_LEN = sizeof PONG - 1 };
+
+/* Pings without reading, until nothing more is taken, and returns how many bytes were. */
+static size_t ping_until_stuck(int fd)
+{
+    size_t sent = 0;
+    for (int stuck = 0; stuck < 5;) {
+        const char *rest = PING + sent % PING_LEN;
+        ssize_t n = send(fd, rest, strlen(rest), MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+        stuck = n > 0 ? 0 : stuck + 1;
+        if (n <= 0) {
+            nap();
+        }
+    }
+    return sent;
+}
+
+static void hear_pongs(int fd, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char answer[PONG_LEN];
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+        assert_int_equal(recv(fd, answer, PONG_LEN, MSG_WAITALL), PONG_LEN);
+        assert_memory_equal(answer, PONG, PONG_LEN);
+    }
+}
+
+/* Who does not read is not written to, and gets all of it when he does; again and again, so that
+ * room is asked for, and no longer, more than once. */
+static void a_client_that_reads_late_gets_every_answer(void **state)
+{
+    (void)state;
+    start_on_socket();
+    int fd = dial();
+    for (int round = 0; round < 3; round++) {
+        size_t sent = ping_until_stuck(fd);
+        assert_true(sent > MVM_SEND_CAP);
+        hear_pongs(fd, sent / PING_LEN);
+        if (sent % PING_LEN > 0) {
+            say(fd, PING + sent % PING_LEN);
+            hear_pongs(fd, 1);
+        }
+        assert_pong(fd);
+    }
+    assert_idle_for_a_while();
+    close(fd);
+}
+
 static int bind_socket(bool listening)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -714,6 +799,8 @@ int main(void)
         TEST(the_socket_is_private_and_goes_with_the_agent),
         TEST(told_so_it_ends_by_itself_once_a_build_is_answered),
         TEST(a_virtio_port_that_is_not_there_is_said_by_its_name),
+        TEST(it_wakes_once_for_a_ping),
+        TEST(a_client_that_reads_late_gets_every_answer),
         TEST(a_stale_socket_is_replaced),
         TEST(a_socket_that_somebody_listens_on_is_waited_for_and_said_once),
         TEST(a_listener_too_busy_to_answer_keeps_its_socket),
