@@ -1,10 +1,12 @@
 /*
  * Measures an agent from outside, as its host:
- *     agent NAME start TIMES PROGRAM ARG…       from exec to the first answer
+ *     agent NAME start TIMES PROGRAM ARG…       from exec to the first answer, on one processor
  *     agent NAME pump LINES PROGRAM ARG…        a build that prints, whose log is read
  *     agent NAME calls LINES PROGRAM ARG…       the same under strace: system calls
- *     agent NAME pings TIMES PROGRAM ARG…       ping to pong, when nothing else is to be done
- *     agent NAME busy-pings TIMES PROGRAM ARG…  the same, 1 ms apart, while a build prints
+ *     agent NAME pings TIMES PROGRAM ARG…       ping to pong, when nothing else is to be done, on one
+ *                                               processor
+ *     agent NAME busy-pings TIMES PROGRAM ARG…  the same, 1 ms apart, while a build prints, by a host
+ *                                               that waits for no processor
  * The program finds a listening socket at descriptor 3; with `--unix PATH` before NAME it makes its
  * own there. `--qemu-ga` asks as that agent wants to be asked. Prints `NAME WHAT NUMBER` lines.
  */
@@ -19,7 +21,7 @@ static void build(int fd, long lines)
     snprintf(attr, sizeof attr, "%ld", lines);
     guest_say_build(fd, attr);
     long came = guest_hear(fd, "{\"Err\"");
-    if (came != lines) {
+    if (came < lines) { /* one more may say that build.log could not be written */
         fprintf(stderr, "agent: %ld lines of %ld came\n", came, lines);
         exit(1);
     }
@@ -27,6 +29,7 @@ static void build(int fd, long lines)
 
 static void measure_start(const char *name, long times, char **argv)
 {
+    guest_one_processor();
     for (long i = 0; i < times; i++) {
         double begin = guest_now_us();
         pid_t pid = guest_start(&address, argv);
@@ -94,6 +97,7 @@ static void measure_calls(const char *name, long lines, char **argv)
 
 static void measure_pings(const char *name, long times, char **argv)
 {
+    guest_one_processor();
     pid_t pid = guest_start(&address, argv);
     int fd = guest_dial(&address);
     long n = 0;
@@ -121,6 +125,7 @@ static void measure_busy_pings(const char *name, long times, char **argv)
         _exit(1);
     }
     usleep(50000);
+    guest_never_wait();
     while (n < times) {
         guest_time_ping(other, &n);
         usleep(1000);

@@ -2,13 +2,10 @@
  * What work costs the agent as it grows, and what memory it holds afterwards:
  *     growth AGENT ARG…
  * prints `WHAT AMOUNT CPU-NS KIB` lines: the agent's CPU time for all of that amount, and its Rss.
- * A fresh agent for each, that has built once before. All of them on one processor: what it costs
- * to wake another one, most of all in a virtual machine, is no cost of the agent's, and comes and
- * goes.
+ * A fresh agent for each, that has built once before. All of them on one processor.
  */
 #define _GNU_SOURCE
 #include "guest.h"
-#include <sched.h>
 
 static char **program;
 static struct guest_address address;
@@ -116,20 +113,6 @@ static const struct work {
     {grow_frames, {1000, 10000, 100000, 1000000}},
 };
 
-static void stay_on_one_processor(void)
-{
-    cpu_set_t all, one;
-    CPU_ZERO(&one);
-    if (sched_getaffinity(0, sizeof all, &all) == 0) {
-        for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++) {
-            if (CPU_ISSET(cpu, &all)) {
-                CPU_SET(cpu, &one);
-            }
-        }
-        sched_setaffinity(0, sizeof one, &one);
-    }
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -137,7 +120,7 @@ int main(int argc, char **argv)
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    stay_on_one_processor();
+    guest_one_processor();
     program = argv + 1;
     address = guest_listen();
     for (size_t w = 0; w < sizeof works / sizeof *works; w++) {

@@ -1,12 +1,13 @@
 /*
  * What every program shares that measures an agent from outside, as its host: a listening socket
  * that the agent finds at descriptor 3, frames to and fro, and the kernel's account of a process.
- * Each fails loudly: a measurement that went wrong is none.
+ * Each fails loudly: a measurement that went wrong is none. Wants _GNU_SOURCE.
  */
 #ifndef GUEST_H
 #define GUEST_H
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,6 +34,34 @@ static inline double guest_now_us(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+/* ---- processors ----------------------------------------------------------------------------- */
+
+/* Keeps this process, and all that it starts from now on, on one processor. What it costs to wake
+ * another one, most of all in a virtual machine, is no cost of the agent's, and comes and goes. */
+static inline void guest_one_processor(void)
+{
+    cpu_set_t all, one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof all, &all) == 0) {
+        for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++) {
+            if (CPU_ISSET(cpu, &all)) {
+                CPU_SET(cpu, &one);
+            }
+        }
+        sched_setaffinity(0, sizeof one, &one);
+    }
+}
+
+/* A host has processors of its own: from now on this process waits for none, whatever runs beside
+ * the agent. */
+static inline void guest_never_wait(void)
+{
+    const struct sched_param first = {.sched_priority = 1};
+    if (sched_setscheduler(0, SCHED_FIFO, &first) < 0) {
+        perror("not measured as a host with processors of its own: sched_setscheduler");
+    }
 }
 
 /* ---- its address ---------------------------------------------------------------------------- */
