@@ -150,7 +150,7 @@ static void ask_for_room(struct mvm_agent *a, struct mvm_connection *c)
     bool wanted = !c->writable || (c->room_asked && !mvm_session_flushed(&c->client->session));
     if (wanted != c->room_asked && c->fd >= 0) {
         c->room_asked = wanted;
-        watch_connection(a, c, c->fd, EPOLL_CTL_MOD, wanted ? EPOLLOUT : 0);
+        c->gone = !watch_connection(a, c, c->fd, EPOLL_CTL_MOD, wanted ? EPOLLOUT : 0) || c->gone;
     }
 }
 
