@@ -188,9 +188,10 @@ void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
     begin_step(e, mvm_first_steps[m->kind]);
 }
 
+#if !defined(__OPTIMIZE_SIZE__) || UINTPTR_MAX > UINT32_MAX
 /* The short way for most frames, those of one text and with room for it as it is: literal, run and
  * literal in one go. A run that ends early leaves the rest to the steps, as if they had come there.
- */
+ * Not on small machines with code made small, where its 200 bytes count. */
 static void put_whole(struct mvm_encoder *e, struct room *room)
 {
     const struct mvm_step *step = &mvm_steps[e->step];
@@ -213,6 +214,12 @@ static void put_whole(struct mvm_encoder *e, struct room *room)
     use_room(room, step[1].len);
     begin_step(e, IDLE);
 }
+#else
+static void put_whole(struct mvm_encoder *e, struct room *room)
+{
+    (void)e, (void)room;
+}
+#endif
 
 size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap)
 {
