@@ -33,25 +33,9 @@ static void use_room(struct room *room, size_t n)
     room->left -= n;
 }
 
-/* All of a literal's array, by moves of eight bytes: where code is made small, one memcpy(3) of it
- * becomes a string instruction that takes longer than the rest of a short frame. */
-static void copy_literal(uint8_t *to, const char *literal)
-{
-    _Static_assert(MVM_LITERAL_CAP == 24, "three moves");
-    memcpy(to, literal, 8);
-    memcpy(to + 8, literal + 8, 8);
-    memcpy(to + 16, literal + 16, 8);
-}
-
 /* Copies what fits of the step's literal. True: it is written. */
 static bool put_literal(struct mvm_encoder *e, const struct mvm_step *step, struct room *room)
 {
-    if (e->literal_at == 0 && room->left >= MVM_LITERAL_CAP) {
-        copy_literal(room->at, step->literal);
-        e->literal_at = step->len;
-        use_room(room, step->len);
-        return true;
-    }
     size_t left = (size_t)(step->len - e->literal_at);
     size_t len = left < room->left ? left : room->left;
     memcpy(room->at, step->literal + e->literal_at, len);
@@ -189,6 +173,16 @@ void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
 }
 
 #if !defined(__OPTIMIZE_SIZE__) || UINTPTR_MAX > UINT32_MAX
+/* All of a literal's array, by moves of eight bytes: where code is made small, one memcpy(3) of it
+ * becomes a string instruction that takes longer than the rest of a short frame. */
+static void copy_literal(uint8_t *to, const char *literal)
+{
+    _Static_assert(MVM_LITERAL_CAP == 24, "three moves");
+    memcpy(to, literal, 8);
+    memcpy(to + 8, literal + 8, 8);
+    memcpy(to + 16, literal + 16, 8);
+}
+
 /* The short way for most frames, those of one text and with room for it as it is: literal, run and
  * literal in one go. A run that ends early leaves the rest to the steps, as if they had come there.
  * Not on small machines with code made small, where its 200 bytes count. */
