@@ -503,7 +503,7 @@ static void make_source(void)
 {
     int fd = open(in_place(&place, 0, "from"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     put_data(fd, 0, 20 * MIB + 5);
-    put_data(fd, 24 * MIB, 3 * MIB + 4096 + 511);
+    put_data(fd, 24 * MIB, 4 * MIB + 4096 + 511);
     close(fd);
 }
 
