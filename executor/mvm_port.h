@@ -118,11 +118,12 @@ struct mvm_port {
     /* Appends up to len bytes: > 0 how many. */
     int (*write)(void *ctx, int handle, const uint8_t *bytes, size_t len);
 
-    /* Moves up to max bytes from one file's position to the other's: > 0 how many bytes it went on
-     * (a hole or a cloned extent counts whole, so this may exceed max); 0 at the end, the target
-     * then as long as the source. Holes stay holes. A port that has nobody else to do it moves a
-     * piece at each call; one that has says MVM_PORT_LATER while nothing is new, and takes pieces
-     * as large as it likes. One copy or sync_file at a time. */
+    /* Copies a file of which nothing was read to a new one, up to max bytes further at each call:
+     * > 0 how many bytes it went on (a hole or a cloned extent counts whole, so this may exceed
+     * max); 0 at the end, the target then as long as the source: the last call. Holes stay holes.
+     * A port that has nobody else to do it moves a piece at each call; one that has says
+     * MVM_PORT_LATER while nothing is new, and takes pieces as large as it likes. One copy or
+     * sync_file at a time. */
     int64_t (*copy)(void *ctx, int from, int to, uint32_t max);
 
     int (*sync_file)(void *ctx, int handle); /* fdatasync(2); MVM_PORT_LATER, or [blocks] */

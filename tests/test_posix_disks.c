@@ -8,6 +8,7 @@
 #include <linux/loop.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -446,7 +447,7 @@ static void a_full_disk_is_said_for_what_it_is(void **state)
     while ((n = copy_more(&posix, from, to, MIB)) > 0) {
     }
     assert_int_equal(n, MVM_PORT_FAILED);
-    assert_string_equal(reason_of(&posix), "sendfile: No space left on device");
+    assert_string_equal(reason_of(&posix), "write: No space left on device");
     int log = port->open_new(&posix, in_place(&place, 0, "dir/log"));
     assert_true(log >= 0);
     while ((n = port->write(&posix, log, block, sizeof block)) > 0) {
@@ -476,6 +477,125 @@ static void a_copy_between_disks_is_whole(void **state)
                                 in_place(&place, 1, "dir/to"), NULL};
     assert_int_equal(run(argv), 0);
     assert_int_equal(port->unmount(&posix, in_place(&place, 1, "dir")), 0);
+}
+
+/* How many whole pages of a file are in memory. */
+static size_t pages_in_memory(const char *path)
+{
+    static unsigned char resident[32 * MIB / 4096];
+    struct stat st;
+    size_t count = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    void *pages = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    assert_true(pages != MAP_FAILED);
+    assert_int_equal(mincore(pages, (size_t)st.st_size, resident), 0);
+    for (int64_t i = 0; i < st.st_size / sysconf(_SC_PAGESIZE); i++) {
+        count += resident[i] & 1;
+    }
+    munmap(pages, (size_t)st.st_size);
+    close(fd);
+    return count;
+}
+
+/* A run of 20 MiB and something, a hole, and another. */
+static void make_source(void)
+{
+    int fd = open(in_place(&place, 0, "from"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    put_data(fd, 0, 20 * MIB + 5);
+    put_data(fd, 24 * MIB, 4 * MIB + 4096 + 511);
+    close(fd);
+}
+
+static void copy_there(const char *source, const char *target)
+{
+    int64_t n;
+    int from = open_to_read(&posix, in_place(&place, 0, source));
+    int to = port->open_new(&posix, in_place(&place, 0, target));
+    assert_true(from >= 0 && to >= 0);
+    while ((n = copy_more(&posix, from, to, MIB)) > 0) {
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(sync_whole(&posix, to), 0);
+    assert_int_equal(port->close(&posix, from), 0);
+    assert_int_equal(port->close(&posix, to), 0);
+}
+
+/* Mounts a disk, copies, mounts it again, for what it really has, and compares. */
+static void copy_to_disk(const char *device)
+{
+    make_source();
+    assert_int_equal(port->mount(&posix, device, mount_point(), false), 0);
+    copy_there("from", "dir/to");
+    size_t pages = pages_in_memory(in_place(&place, 0, "dir/to"));
+    assert_int_equal(port->unmount(&posix, mount_point()), 0);
+    assert_int_equal(port->mount(&posix, device, mount_point(), true), 0);
+    assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "dir/to"));
+    assert_int_equal(port->unmount(&posix, mount_point()), 0);
+    assert_true(pages < 64);
+}
+
+/* What the kernel can write from the source's pages it does not copy to the target's first. */
+static void a_large_copy_leaves_nothing_in_memory(void **state)
+{
+    (void)state;
+    copy_to_disk(attach_ext4(64 * MIB));
+}
+
+static void a_copy_to_blocks_smaller_than_pages_is_whole(void **state)
+{
+    (void)state;
+    make_image("image", 64 * MIB);
+    const char *const argv[] = {"mkfs.ext4", "-q", "-b", "1024", in_place(&place, 0, "image"),
+                                NULL};
+    if (run(argv) != 0) {
+        SKIP_BECAUSE("%s is not installed", argv[0]);
+    }
+    copy_to_disk(attach(0, "image", 0));
+}
+
+static void a_copy_to_xfs_is_whole(void **state)
+{
+    (void)state;
+    make_file_system("mkfs.xfs", "image", 512 * (int64_t)MIB);
+    const char *device = attach(0, "image", 0);
+    if (port->mount(&posix, device, mount_point(), false) < 0) {
+        SKIP_BECAUSE("this kernel has no xfs");
+    }
+    assert_int_equal(port->unmount(&posix, mount_point()), 0);
+    copy_to_disk(device);
+}
+
+/* They have no disk to write to: one says so, the other does in some kernels. */
+static void a_copy_into_memory_is_whole(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"ramfs", "tmpfs"};
+    make_source();
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (mount("none", mount_point(), types[i], 0, NULL) < 0) {
+            SKIP_BECAUSE("no mounts");
+        }
+        copy_there("from", "dir/to");
+        assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "dir/to"));
+        assert_int_equal(umount2(mount_point(), 0), 0);
+    }
+}
+
+static void a_copy_from_squashfs_is_whole(void **state)
+{
+    (void)state;
+    make_source();
+    const char *const argv[] = {"mksquashfs", in_place(&place, 0, "from"),
+                                in_place(&place, 1, "image"), "-quiet", NULL};
+    if (run(argv) != 0) {
+        SKIP_BECAUSE("mksquashfs is not installed");
+    }
+    const char *device = attach(0, "image", LO_FLAGS_READ_ONLY);
+    assert_int_equal(port->mount(&posix, device, mount_point(), true), 0);
+    copy_there("dir/from", "to");
+    assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+    assert_int_equal(port->unmount(&posix, mount_point()), 0);
 }
 
 /* One call, whatever its slice, and no more blocks in use than before. */
@@ -527,6 +647,11 @@ int main(void)
         ALONE(a_directory_on_a_read_only_disk_cannot_be_made),
         ALONE(a_full_disk_is_said_for_what_it_is),
         ALONE(a_copy_between_disks_is_whole),
+        ALONE(a_large_copy_leaves_nothing_in_memory),
+        ALONE(a_copy_to_blocks_smaller_than_pages_is_whole),
+        ALONE(a_copy_to_xfs_is_whole),
+        ALONE(a_copy_into_memory_is_whole),
+        ALONE(a_copy_from_squashfs_is_whole),
         ALONE(a_copy_within_a_file_system_that_can_share_blocks_shares_them),
     };
     return cmocka_run_group_tests(tests, enter_namespace, clean_up);

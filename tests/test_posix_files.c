@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_alone.h"
+#include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -143,28 +145,7 @@ static void renaming_replaces_and_removing_wants_something_there(void **state)
 
 /* ---- copies ---- */
 
-enum { SLICE = 65536, HOLE = 8 << 20 };
-
-/* Bytes that tell where in a file they stand. */
-static void put_data(int fd, int64_t at, int64_t len)
-{
-    static uint8_t block[4096];
-    for (int64_t done = 0; done < len;) {
-        for (size_t i = 0; i < sizeof block; i++) {
-            uint64_t position = (uint64_t)(at + done) + i;
-            block[i] = (uint8_t)(1 + (position * 2654435761u >> 16) % 255);
-        }
-        size_t n = len - done < 4096 ? (size_t)(len - done) : sizeof block;
-        assert_int_equal(pwrite(fd, block, n, at + done), (ssize_t)n);
-        done += (int64_t)n;
-    }
-}
-
-static void assert_same(const char *a, const char *b)
-{
-    const char *const argv[] = {"cmp", "--silent", a, b, NULL};
-    assert_int_equal(run(argv), 0);
-}
+enum { SLICE = 65536, MIB = 1 << 20, HOLE = 8 * MIB };
 
 static int make_source(const char *name)
 {
@@ -185,7 +166,6 @@ static int64_t copy_all(uint32_t max)
         sum += n;
     }
     assert_int_equal(n, 0);
-    assert_int_equal(copy_more(&posix, from, to, max), 0);
     assert_int_equal(sync_whole(&posix, to), 0);
     assert_int_equal(port->close(&posix, from), 0);
     assert_int_equal(port->close(&posix, to), 0);
@@ -195,14 +175,20 @@ static int64_t copy_all(uint32_t max)
 static void copies_of_every_size_are_whole(void **state)
 {
     (void)state;
-    static const int64_t sizes[] = {0,         1,     4095,      4096,      4097,
-                                    SLICE - 1, SLICE, SLICE + 1, 3 * SLICE, (20 << 20) + 5};
+    static const int64_t sizes[] = {
+        0,           1,           4095,          4096,           4097,           SLICE - 1,
+        SLICE,       SLICE + 1,   3 * SLICE,     4 * MIB - 1,    4 * MIB,        4 * MIB + 1,
+        4 * MIB + 5, 8 * MIB - 1, 8 * MIB + 512, 16 * MIB + 512, 20 * MIB - 511, 20 * MIB + 5,
+    };
+    static const uint32_t slices[] = {SLICE, MIB, 2 * MIB + 1};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         int fd = make_source("from");
         put_data(fd, 0, sizes[i]);
         close(fd);
-        assert_int_equal(copy_all(SLICE), sizes[i]);
-        assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+        for (size_t k = 0; k < sizeof slices / sizeof slices[0]; k++) {
+            assert_int_equal(copy_all(slices[k]), sizes[i]);
+            assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+        }
     }
 }
 
@@ -239,6 +225,8 @@ static void holes_stay_holes_wherever_they_are(void **state)
         {HOLE, {{0, 8192}, {0, 0}}},
         {HOLE, {{0, 4096}, {HOLE - 100, 100}}},
         {3 * HOLE + 1, {{HOLE, 100000}, {2 * HOLE, 5000}}},
+        {3 * HOLE + 1, {{HOLE, 5 * MIB}, {2 * HOLE + 4096, 4 * MIB + 5}}},
+        {3 * HOLE, {{HOLE - 4096, 4 * MIB + 4096}, {3 * HOLE - 5 * MIB - 5, 5 * MIB + 5}}},
     };
     if (!keeps_holes()) {
         SKIP_BECAUSE("the file system of /tmp has no holes");
@@ -253,7 +241,7 @@ static void holes_stay_holes_wherever_they_are(void **state)
         }
         assert_int_equal(ftruncate(fd, cases[i].size), 0);
         close(fd);
-        assert_int_equal(copy_all(SLICE), cases[i].size);
+        assert_int_equal(copy_all(MIB), cases[i].size);
         assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
         assert_int_equal(stat(in_place(&place, 1, "to"), &st), 0);
         assert_int_equal(st.st_size, cases[i].size);
@@ -350,6 +338,69 @@ static void a_source_that_grows_is_copied_as_it_was(void **state)
     close(fd);
 }
 
+/* At whatever moment: a mapping of what is there no more must end no process, and no copy. */
+static void a_source_that_shrinks_under_a_copy_is_no_error(void **state)
+{
+    (void)state;
+    int fd = make_source("from");
+    for (int i = 0; i < 40; i++) {
+        const struct timespec moment = {0, i * 50000};
+        int64_t n;
+        put_data(fd, 0, 8 * MIB);
+        int from = open_to_read(&posix, in_place(&place, 0, "from"));
+        int to = port->open_new(&posix, in_place(&place, 1, "to"));
+        assert_int_equal(port->copy(&posix, from, to, MIB), MVM_PORT_LATER);
+        nanosleep(&moment, NULL);
+        assert_int_equal(ftruncate(fd, 100001), 0);
+        while ((n = copy_more(&posix, from, to, MIB)) > 0) {
+        }
+        assert_int_equal(n, 0);
+        assert_int_equal(port->close(&posix, from), 0);
+        assert_int_equal(port->close(&posix, to), 0);
+        assert_same_at(0, 8192);
+    }
+    close(fd);
+}
+
+/* The kernel splices nothing into a file that is appended to. */
+static void where_the_kernel_moves_no_bytes_a_buffer_does(void **state)
+{
+    (void)state;
+    int fd = make_source("from");
+    put_data(fd, 0, 3 * SLICE + 5);
+    int to = open(in_place(&place, 1, "to"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    struct mvm_posix_work w = {.from = fd, .to = to, .max = SLICE};
+    assert_int_equal(sendfile(to, fd, NULL, 1), -1);
+    assert_int_equal(copy_to_the_end(&w), 3 * SLICE + 5);
+    assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+    close(fd);
+}
+
+/* What cannot be written is said by the last of the ways, as write(2) does. */
+static void a_target_that_takes_nothing_is_an_error(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    int fd = make_source("from");
+    put_data(fd, 0, 12 * MIB);
+    int to = open(in_place(&place, 1, "to"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    struct mvm_posix_work w = {.from = fd, .to = to, .max = 8 * MIB};
+    getrlimit(RLIMIT_FSIZE, &before);
+    const struct rlimit limit = {8 * MIB + SLICE, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    int64_t n;
+    while ((n = mvm_posix_copy_piece(&w)) > 0) {
+    }
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(n, -1);
+    assert_string_equal(w.call, "write");
+    assert_int_equal(w.err, EFBIG);
+    close(to);
+    close(fd);
+}
+
 /* /proc has regular files without a size; such a source is empty, and no error. */
 static void a_source_that_gives_less_than_it_says_ends_the_copy(void **state)
 {
@@ -394,6 +445,9 @@ int main(void)
         ALONE(a_sparse_file_of_more_than_4_gib_takes_the_room_of_its_data),
         ALONE(a_source_that_shrinks_ends_the_copy_where_it_ends),
         ALONE(a_source_that_grows_is_copied_as_it_was),
+        ALONE(a_source_that_shrinks_under_a_copy_is_no_error),
+        ALONE(where_the_kernel_moves_no_bytes_a_buffer_does),
+        ALONE(a_target_that_takes_nothing_is_an_error),
         ALONE(a_source_that_gives_less_than_it_says_ends_the_copy),
         ALONE(a_file_of_the_kernels_is_copied_as_long_as_it_is),
     };

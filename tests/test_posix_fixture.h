@@ -116,6 +116,27 @@ static inline void write_file(const char *path, const char *text)
     close(fd);
 }
 
+/* Bytes that tell where in a file they stand. */
+static inline void put_data(int fd, int64_t at, int64_t len)
+{
+    static uint8_t block[4096];
+    for (int64_t done = 0; done < len;) {
+        for (size_t i = 0; i < sizeof block; i++) {
+            uint64_t position = (uint64_t)(at + done) + i;
+            block[i] = (uint8_t)(1 + (position * 2654435761u >> 16) % 255);
+        }
+        size_t n = len - done < 4096 ? (size_t)(len - done) : sizeof block;
+        assert_int_equal(pwrite(fd, block, n, at + done), (ssize_t)n);
+        done += (int64_t)n;
+    }
+}
+
+static inline void assert_same(const char *a, const char *b)
+{
+    const char *const argv[] = {"cmp", "--silent", a, b, NULL};
+    assert_int_equal(run(argv), 0);
+}
+
 static inline uint64_t clock_ms(void)
 {
     struct timespec t;

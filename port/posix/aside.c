@@ -4,9 +4,8 @@
  * also when a disk hangs.
  *
  * The process is a fork(2) of this one with nothing left of it but the two files and a pipe, on
- * which it tells how far it is. It shares the files' positions and ends when the pipe's reader has
- * gone. Where no process can be made the work is done here, and takes as long as it takes: a build
- * is not lost for want of one.
+ * which it tells how far it is. It ends when the pipe's reader has gone. Where no process can be
+ * made the work is done here, and takes as long as it takes: a build is not lost for want of one.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"

@@ -131,7 +131,7 @@ struct mvm_posix_work {
     int from; /* descriptors; a sync has no `from`: -1 */
     int to;
     int64_t max;      /* bytes of a piece */
-    bool begun;       /* the first piece is done: `end` is known */
+    int64_t at;       /* how far it is, in both */
     int64_t end;      /* where the source ended when the copy began */
     const char *call; /* what failed … */
     int err;          /* … and the errno */
