@@ -308,7 +308,7 @@ demo: ## build a real flake with the installed nix, through agent and host tool
 
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
 	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
-	    e2fsprogs squashfs-tools btrfs-progs mount procps socat nanopb protobuf-compiler \
+	    e2fsprogs squashfs-tools btrfs-progs xfsprogs mount procps socat nanopb protobuf-compiler \
 	    musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf
 	@BUILD=$(BUILD) scripts/check
 

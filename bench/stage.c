@@ -1,7 +1,8 @@
 /*
  * Measures how files get from the store to the output disk:
  *     stage NAME build STORE-PATH AGENT ARG…  by an agent: from the end of nix to the answer
- *     stage NAME pings STORE-PATH AGENT ARG…  pings meanwhile, 1 ms apart, on another connection
+ *     stage NAME pings STORE-PATH AGENT ARG…  pings meanwhile, 1 ms apart, on another connection, by a
+ *                                             host that waits for no processor
  *     stage NAME run PROGRAM ARG…             by a program: from fork to exit
  * Prints `NAME WHAT NUMBER` lines: wall time, and CPU time of the whole agent with its children, or
  * of the program with its own.
@@ -61,6 +62,7 @@ static void measure_pings(const char *name, char **argv)
         build(fd, argv[0]);
         _exit(0);
     }
+    guest_never_wait();
     while (waitpid(builder, &status, WNOHANG) == 0) {
         guest_time_ping(other, &n);
         usleep(1000);
