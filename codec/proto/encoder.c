@@ -98,42 +98,53 @@ static pb_callback_t writes(const struct mvm_text *text,
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
-static bool encode_request(pb_ostream_t *stream, const struct mvm_message *m)
+/* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
+ * would come to the same by way of each kind that it is not. */
+static bool write_kind(pb_ostream_t *stream, uint32_t tag, const pb_msgdesc_t *fields,
+                       const void *message)
 {
-    mvm_guest_v1_Request request = mvm_guest_v1_Request_init_zero;
-    request.which_kind = mvm_guest_v1_Request_ping_tag;
-    if (m->kind == MVM_BUILD) {
-        request.which_kind = mvm_guest_v1_Request_build_tag;
-        request.kind.build.flake_ref = writes(&m->build.flake_ref, write_string);
-        request.kind.build.attr = writes(&m->build.attr, write_string);
-        request.kind.build.has_timeout_secs = m->build.has_timeout;
-        request.kind.build.timeout_secs = m->build.timeout_secs;
-    }
-    return pb_encode(stream, mvm_guest_v1_Request_fields, &request);
+    return pb_encode_tag(stream, PB_WT_STRING, tag) &&
+           pb_encode_submessage(stream, fields, message);
 }
 
-static bool encode_response(pb_ostream_t *stream, const struct mvm_message *m)
+static bool write_build(pb_ostream_t *stream, const struct mvm_build *b)
 {
-    mvm_guest_v1_Response response = mvm_guest_v1_Response_init_zero;
-    if (m->kind == MVM_OK) {
-        response.which_kind = mvm_guest_v1_Response_ok_tag;
-        response.kind.ok.out_path = writes(&m->text, write_string);
-    } else if (m->kind == MVM_ERR) {
-        response.which_kind = mvm_guest_v1_Response_err_tag;
-        response.kind.err.message = writes(&m->text, write_string);
-    } else if (m->kind == MVM_LOG) {
-        response.which_kind = mvm_guest_v1_Response_log_tag;
-        response.kind.log.line = writes(&m->text, write_bytes);
-    } else {
-        response.which_kind = mvm_guest_v1_Response_pong_tag;
-    }
-    return pb_encode(stream, mvm_guest_v1_Response_fields, &response);
+    const mvm_guest_v1_Build build = {
+        .flake_ref = writes(&b->flake_ref, write_string),
+        .attr = writes(&b->attr, write_string),
+        .has_timeout_secs = b->has_timeout,
+        .timeout_secs = b->timeout_secs,
+    };
+    return write_kind(stream, mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields, &build);
 }
 
 static bool encode(pb_ostream_t *stream, const struct mvm_message *m)
 {
-    bool request = m->kind == MVM_BUILD || m->kind == MVM_PING;
-    return request ? encode_request(stream, m) : encode_response(stream, m);
+    switch (m->kind) {
+    case MVM_BUILD:
+        return write_build(stream, &m->build);
+    case MVM_PING: {
+        const mvm_guest_v1_Ping ping = mvm_guest_v1_Ping_init_zero;
+        return write_kind(stream, mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields, &ping);
+    }
+    case MVM_OK: {
+        const mvm_guest_v1_Ok ok = {.out_path = writes(&m->text, write_string)};
+        return write_kind(stream, mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields, &ok);
+    }
+    case MVM_ERR: {
+        const mvm_guest_v1_Err err = {.message = writes(&m->text, write_string)};
+        return write_kind(stream, mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields, &err);
+    }
+    case MVM_LOG: {
+        const mvm_guest_v1_Log log = {.line = writes(&m->text, write_bytes)};
+        return write_kind(stream, mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields, &log);
+    }
+    case MVM_PONG: {
+        const mvm_guest_v1_Pong pong = mvm_guest_v1_Pong_init_zero;
+        return write_kind(stream, mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields, &pong);
+    }
+    }
+    return false;
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
