@@ -37,15 +37,16 @@ static inline bool copy_four(uint8_t *to, const uint8_t *from)
     block_store(to + BLOCK, b);
     block_store(to + 2 * BLOCK, c);
     block_store(to + 3 * BLOCK, d);
-    block ab = larger(rank(a, BEYOND_IS_ODD), rank(b, BEYOND_IS_ODD));
-    block cd = larger(rank(c, BEYOND_IS_ODD), rank(d, BEYOND_IS_ODD));
-    return word_of(is_odd(larger(ab, cd))) == 0;
+    return !any_odd(a, b, c, d);
 }
 
 /* Plain ASCII, four blocks at a time: where that ends, the end or a stop is less than four blocks
  * ahead. The last four, where one block would not do, reach back over bytes that are known. */
 static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
 {
+    if (len >= MANY) {
+        at -= (uintptr_t)(to + at) % BLOCK; /* stores that lie in two lines of a cache cost twice */
+    }
     for (; len - at >= FOUR; at += FOUR) {
         if (!copy_four(to + at, from + at)) {
             return at;
@@ -179,10 +180,24 @@ static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len, size_t at
 }
 #endif
 
+/* Less than a block. */
+static size_t copy_short(uint8_t *to, const uint8_t *from, size_t len)
+{
+    size_t at = 0;
+#if defined(HAS_PARTS)
+    block v = part_load(from, len);
+    if (to != NULL) {
+        part_store(to, len, v);
+    }
+    at = first_of(word_of(is_odd(rank(v, BEYOND_IS_ODD)))); /* the end at the latest: zeros are */
+#endif
+    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+}
+
 size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
 {
     if (len < BLOCK) {
-        return mvm_plain_copy_portable(to, from, len);
+        return copy_short(to, from, len);
     }
     size_t at = copy_ascii(to, from, len);
     return at == len || from[at] < 0x80 ? at : copy_mixed(to, from, len, at);
