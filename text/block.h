@@ -176,6 +176,9 @@ static inline block each(uint8_t byte)
  * 0x5f; the backslash is left behind, at 0x21. With 0x1f off it is 2, and plain ones are below
  * 0x40. The second exclusive or swaps 2 for the highest of these, and leaves alone on which side of
  * 0x40 a byte is. The top bit has what lies beyond ASCII stand above all that, or below.
+ *
+ * Three operations, and one to join blocks by: with one less, no sequence of SSE2's operations on
+ * bytes with one constant each does it.
  */
 enum beyond { BEYOND_IS_ODD = 0, BEYOND_IS_PLAIN = 0x80 };
 enum { ODD = 0x3f };
