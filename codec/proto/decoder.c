@@ -101,49 +101,33 @@ static bool decode_build(pb_istream_t *stream, struct parts *parts)
     return sound;
 }
 
+/* By kind: who is sent it, and how it stands in a Request or Response. */
+static const struct kind {
+    uint8_t direction;
+    uint8_t tag;
+    const pb_msgdesc_t *fields;
+} kinds[] = {
+    [MVM_BUILD] = {MVM_REQUESTS, mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields},
+    [MVM_PING] = {MVM_REQUESTS, mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields},
+    [MVM_OK] = {MVM_RESPONSES, mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields},
+    [MVM_ERR] = {MVM_RESPONSES, mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields},
+    [MVM_LOG] = {MVM_RESPONSES, mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields},
+    [MVM_PONG] = {MVM_RESPONSES, mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields},
+};
+
+/* Ok, Err and Log hold one text each, Ping and Pong nothing. */
 static bool decode_kind(pb_istream_t *stream, enum mvm_kind kind, struct parts *parts)
 {
-    switch (kind) {
-    case MVM_BUILD:
+    if (kind == MVM_BUILD) {
         return decode_build(stream, parts);
-    case MVM_PING: {
-        mvm_guest_v1_Ping ping = mvm_guest_v1_Ping_init_zero;
-        return pb_decode_ex(stream, mvm_guest_v1_Ping_fields, &ping, PB_DECODE_NOINIT);
     }
-    case MVM_OK: {
-        mvm_guest_v1_Ok ok = {.out_path = keeps(&parts->first)};
-        return pb_decode_ex(stream, mvm_guest_v1_Ok_fields, &ok, PB_DECODE_NOINIT);
-    }
-    case MVM_ERR: {
-        mvm_guest_v1_Err err = {.message = keeps(&parts->first)};
-        return pb_decode_ex(stream, mvm_guest_v1_Err_fields, &err, PB_DECODE_NOINIT);
-    }
-    case MVM_LOG: {
-        mvm_guest_v1_Log log = {.line = keeps(&parts->first)};
-        return pb_decode_ex(stream, mvm_guest_v1_Log_fields, &log, PB_DECODE_NOINIT);
-    }
-    case MVM_PONG: {
-        mvm_guest_v1_Pong pong = mvm_guest_v1_Pong_init_zero;
-        return pb_decode_ex(stream, mvm_guest_v1_Pong_fields, &pong, PB_DECODE_NOINIT);
-    }
-    }
-    return false;
+    pb_callback_t text = keeps(&parts->first);
+    return pb_decode_ex(stream, kinds[kind].fields, &text, PB_DECODE_NOINIT);
 }
 
 /* The kind that a tag stands for. False: for none that this end knows. */
 static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind *kind)
 {
-    static const struct {
-        enum mvm_direction direction;
-        uint32_t tag;
-    } kinds[] = {
-        [MVM_BUILD] = {MVM_REQUESTS, mvm_guest_v1_Request_build_tag},
-        [MVM_PING] = {MVM_REQUESTS, mvm_guest_v1_Request_ping_tag},
-        [MVM_OK] = {MVM_RESPONSES, mvm_guest_v1_Response_ok_tag},
-        [MVM_ERR] = {MVM_RESPONSES, mvm_guest_v1_Response_err_tag},
-        [MVM_LOG] = {MVM_RESPONSES, mvm_guest_v1_Response_log_tag},
-        [MVM_PONG] = {MVM_RESPONSES, mvm_guest_v1_Response_pong_tag},
-    };
     for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         if (kinds[k].direction == direction && kinds[k].tag == tag) {
             *kind = (enum mvm_kind)k;

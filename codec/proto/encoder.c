@@ -98,53 +98,39 @@ static pb_callback_t writes(const struct mvm_text *text,
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
+/* By kind: how it stands in a Request or Response, and what writes the one text that it holds. */
+static const struct form {
+    uint32_t tag;
+    const pb_msgdesc_t *fields;
+    bool (*write)(pb_ostream_t *stream, const pb_field_t *field, void *const *arg);
+} forms[] = {
+    [MVM_BUILD] = {mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields, NULL},
+    [MVM_PING] = {mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields, NULL},
+    [MVM_OK] = {mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields, write_string},
+    [MVM_ERR] = {mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields, write_string},
+    [MVM_LOG] = {mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields, write_bytes},
+    [MVM_PONG] = {mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields, NULL},
+};
+
 /* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
  * would come to the same by way of each kind that it is not. */
-static bool write_kind(pb_ostream_t *stream, uint32_t tag, const pb_msgdesc_t *fields,
-                       const void *message)
-{
-    return pb_encode_tag(stream, PB_WT_STRING, tag) &&
-           pb_encode_submessage(stream, fields, message);
-}
-
-static bool write_build(pb_ostream_t *stream, const struct mvm_build *b)
-{
-    const mvm_guest_v1_Build build = {
-        .flake_ref = writes(&b->flake_ref, write_string),
-        .attr = writes(&b->attr, write_string),
-        .has_timeout_secs = b->has_timeout,
-        .timeout_secs = b->timeout_secs,
-    };
-    return write_kind(stream, mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields, &build);
-}
-
 static bool encode(pb_ostream_t *stream, const struct mvm_message *m)
 {
-    switch (m->kind) {
-    case MVM_BUILD:
-        return write_build(stream, &m->build);
-    case MVM_PING: {
-        const mvm_guest_v1_Ping ping = mvm_guest_v1_Ping_init_zero;
-        return write_kind(stream, mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields, &ping);
+    const struct form *form = &forms[m->kind];
+    pb_callback_t text = {.arg = NULL};
+    mvm_guest_v1_Build build;
+    const void *message = &text;
+    if (m->kind == MVM_BUILD) {
+        build.flake_ref = writes(&m->build.flake_ref, write_string);
+        build.attr = writes(&m->build.attr, write_string);
+        build.has_timeout_secs = m->build.has_timeout;
+        build.timeout_secs = m->build.timeout_secs;
+        message = &build;
+    } else if (form->write != NULL) {
+        text = writes(&m->text, form->write);
     }
-    case MVM_OK: {
-        const mvm_guest_v1_Ok ok = {.out_path = writes(&m->text, write_string)};
-        return write_kind(stream, mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields, &ok);
-    }
-    case MVM_ERR: {
-        const mvm_guest_v1_Err err = {.message = writes(&m->text, write_string)};
-        return write_kind(stream, mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields, &err);
-    }
-    case MVM_LOG: {
-        const mvm_guest_v1_Log log = {.line = writes(&m->text, write_bytes)};
-        return write_kind(stream, mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields, &log);
-    }
-    case MVM_PONG: {
-        const mvm_guest_v1_Pong pong = mvm_guest_v1_Pong_init_zero;
-        return write_kind(stream, mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields, &pong);
-    }
-    }
-    return false;
+    return pb_encode_tag(stream, PB_WT_STRING, form->tag) &&
+           pb_encode_submessage(stream, form->fields, message);
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
