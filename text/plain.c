@@ -44,8 +44,9 @@ static inline bool copy_four(uint8_t *to, const uint8_t *from)
  * ahead. The last four, where one block would not do, reach back over bytes that are known. */
 static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
 {
-    if (len >= MANY) {
-        at -= (uintptr_t)(to + at) % BLOCK; /* stores that lie in two lines of a cache cost twice */
+    if (BLOCK > 16 && len >= MANY) {
+        /* Stores that lie in two lines of the cache cost twice; of narrow ones few do. */
+        at -= (uintptr_t)(to + at) % BLOCK;
     }
     for (; len - at >= FOUR; at += FOUR) {
         if (!copy_four(to + at, from + at)) {
