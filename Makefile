@@ -244,10 +244,10 @@ $(BUILD)/bench/codec: $(BUILD)/bench/codec.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
 
-# The same for machines with AVX2, which the compiler must be told.
-$(BUILD)/bench/codec-v3: force
-	$(run)$(MAKE) --no-print-directory BUILD=$(BUILD)/v3 EXTRA_CFLAGS=-march=x86-64-v3 $(BUILD)/v3/bench/codec
-	$(run)cp $(BUILD)/v3/bench/codec $@
+# The same for this machine, with AVX2 or AVX-512 where it has them, which the compiler must be told.
+$(BUILD)/bench/codec-native: force
+	$(run)$(MAKE) --no-print-directory BUILD=$(BUILD)/native EXTRA_CFLAGS=-march=native $(BUILD)/native/bench/codec
+	$(run)cp $(BUILD)/native/bench/codec $@
 
 $(addprefix $(BUILD)/bench/,agent stage growth nix): $(BUILD)/bench/%: $(BUILD)/bench/%.o
 	$(call say,LINK $@)
@@ -293,7 +293,7 @@ $(BUILD)/bench/cargo/release/bench-%: bench/peers/%/src/main.rs bench/peers/%/Ca
 	@touch $@
 
 .PHONY: bench-programs
-bench-programs: $(addprefix $(BUILD)/bench/,codec $(if $(filter x86_64,$(shell uname -m)),codec-v3) agent stage growth nix echo static-agent nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent)
+bench-programs: $(addprefix $(BUILD)/bench/,codec $(if $(filter x86_64,$(shell uname -m)),codec-native) agent stage growth nix echo static-agent nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent)
 
 .SECONDARY:
 

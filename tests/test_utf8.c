@@ -184,7 +184,7 @@ static void boundary_leaves_out_a_character_cut_short(void **state)
 
 /* ---- plain runs ----------------------------------------------------------------------------- */
 
-enum { RUN_MAX = 200 }; /* more than the widest vectors take at a time */
+enum { RUN_MAX = 5 * 64 + 40 }; /* more than the widest vectors take at a time */
 
 /* The run at the front of what is copied, by both versions; they agree, and copy the same. */
 static size_t run_of(const uint8_t *bytes, size_t len)
@@ -215,14 +215,23 @@ static void each_byte_is_plain_or_stops_a_run(void **state)
     }
 }
 
-/* A text of `len` bytes, of characters that take one to four. */
+/* A text of `len` bytes, of characters that take one to four; some are the first or last of those
+ * whose second byte has bounds of its own. */
 static void write_characters(uint8_t *bytes, size_t len, uint64_t *seed)
 {
-    static const char *const characters[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x9a\x80"};
+    static const char *const characters[4][5] = {
+        {"a", "z", " ", "~", "\x7f"},
+        {"\xc3\xa9", "\xc3\xa9", "\xd0\xa9", "\xc2\x80", "\xdf\xbf"},
+        {"\xe2\x82\xac", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf"},
+        {"\xf0\x9f\x9a\x80", "\xf0\x90\x80\x80", "\xf3\xbf\xbf\xbf", "\xf0\x9f\x9a\x80",
+         "\xf4\x8f\xbf\xbf"},
+    };
+    size_t rare = guard_random(seed, 5);
     for (size_t at = 0; at < len;) {
         size_t size = 1 + guard_random(seed, 4);
         size = size <= len - at ? size : len - at;
-        memcpy(bytes + at, characters[size - 1], size);
+        size_t which = guard_random(seed, 8) == 0 ? rare : 0;
+        memcpy(bytes + at, characters[size - 1][which], size);
         at += size;
     }
 }
@@ -259,21 +268,45 @@ static void the_fast_run_is_the_portable_one_whatever_byte_is_changed(void **sta
     }
 }
 
-/* Every pair of bytes decides somewhere whether what they begin is well formed. */
+/* Every pair of bytes decides somewhere whether what they begin is well formed: behind a character,
+ * in the first of blocks of any width, or in a later one. */
 static void the_fast_run_is_the_portable_one_for_every_beginning_of_a_character(void **state)
 {
     (void)state;
+    uint8_t bytes[160];
     for (unsigned pair = 0; pair < 65536; pair++) {
-        uint8_t bytes[40];
-        memset(bytes, 0x80, sizeof bytes);
-        memcpy(bytes, "0123456789abcde\xc3\xa9", 17);
-        bytes[17] = (uint8_t)(pair >> 8);
-        bytes[18] = (uint8_t)pair;
-        for (size_t third = 19; third < 22; third++) {
-            memset(bytes + third, 'z', sizeof bytes - third);
-            run_of(bytes, sizeof bytes);
-            bytes[third] = 0x80;
+        for (size_t at = 17; at < 100; at += 64) {
+            memset(bytes, '.', at);
+            memcpy(bytes + at - 2, "\xc3\xa9", 2);
+            bytes[at] = (uint8_t)(pair >> 8);
+            bytes[at + 1] = (uint8_t)pair;
+            for (size_t third = at + 2; third < at + 5; third++) {
+                memset(bytes + third, 'z', sizeof bytes - third);
+                run_of(bytes, sizeof bytes);
+                bytes[third] = 0x80;
+            }
         }
+    }
+}
+
+/* Long enough for what is worth its while in long texts alone, at all distances between the two. */
+static void the_fast_run_is_the_portable_one_in_long_texts(void **state)
+{
+    (void)state;
+    enum { LONG = 3000 };
+    uint64_t seed = 13;
+    for (size_t round = 0; round < 3000; round++) {
+        size_t len = 1000 + guard_random(&seed, LONG - 1000);
+        size_t ascii = guard_random(&seed, 3) * 1000;
+        uint8_t *bytes = guard_end(0, len);
+        write_characters(bytes, len, &seed);
+        memset(bytes, 'a', ascii < len ? ascii : len);
+        while (ascii < len && (bytes[ascii] & 0xc0) == 0x80) {
+            bytes[ascii++] = 'a'; /* what is left of a character */
+        }
+        assert_int_equal(run_of(bytes, len), len);
+        bytes[guard_random(&seed, (uint32_t)len)] = (uint8_t)guard_random(&seed, 256);
+        run_of(bytes, len);
     }
 }
 
@@ -316,6 +349,7 @@ int main(void)
         cmocka_unit_test(the_fast_run_is_the_portable_one_at_every_length_and_stop),
         cmocka_unit_test(the_fast_run_is_the_portable_one_whatever_byte_is_changed),
         cmocka_unit_test(the_fast_run_is_the_portable_one_for_every_beginning_of_a_character),
+        cmocka_unit_test(the_fast_run_is_the_portable_one_in_long_texts),
         cmocka_unit_test(a_run_goes_on_over_whole_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 size_t mvm_escape(uint8_t to[MVM_ESCAPE_CAP], uint8_t byte);
 
 /*
- * Text in which much is to be escaped, sixteen bytes at a time: as many at the front of
+ * Text in which much is to be escaped, sixteen bytes or more at a time: as many at the front of
  * from[0 … len-1] as are ASCII, hold something to escape, and have room in to[0 … cap-1] come what
  * may. `*used` says how many bytes of the text that was, the result how many were written; more of
  * `to` may be overwritten. Both are 0 where there is no such front, and on machines without

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #if defined(HAS_BLOCKS)
-enum { FOUR = 4 * BLOCK };
+enum { FOUR = 4 * BLOCK, MANY = 16 * BLOCK };
 
 static void put_block(uint8_t *to, size_t at, block v)
 {
@@ -37,15 +37,17 @@ static inline bool copy_four(uint8_t *to, const uint8_t *from)
     block_store(to + BLOCK, b);
     block_store(to + 2 * BLOCK, c);
     block_store(to + 3 * BLOCK, d);
-    block ab = larger(rank(a, BEYOND_IS_ODD), rank(b, BEYOND_IS_ODD));
-    block cd = larger(rank(c, BEYOND_IS_ODD), rank(d, BEYOND_IS_ODD));
-    return word_of(is_odd(larger(ab, cd))) == 0;
+    return !any_odd(a, b, c, d);
 }
 
 /* Plain ASCII, four blocks at a time: where that ends, the end or a stop is less than four blocks
  * ahead. The last four, where one block would not do, reach back over bytes that are known. */
 static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
 {
+    if (BLOCK > 16 && len >= MANY) {
+        /* Stores that lie in two lines of the cache cost twice; of narrow ones few do. */
+        at -= (uintptr_t)(to + at) % BLOCK;
+    }
     for (; len - at >= FOUR; at += FOUR) {
         if (!copy_four(to + at, from + at)) {
             return at;
@@ -79,49 +81,73 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
 }
 
 #if !defined(__OPTIMIZE_SIZE__)
+/*
+ * What blocks beyond ASCII hold, joined over some of them so that it is looked at once for all.
+ *
+ * A byte must be a continuation if and only if the byte one, two or three places before it leads a
+ * sequence that long; the second byte of some has narrower bounds; some bytes lead nothing (RFC
+ * 3629, section 4). F4, which has bounds too but leads what nobody prints, is just in doubt.
+ */
+struct look {
+    block ill;       /* top bit: a byte that is ill formed where it stands */
+    block surrogate; /* 0x20: one too high behind an ED */
+    block ranks;     /* the oddest */
+    block high;      /* the highest byte: F4 and above are in doubt */
+    block overlong;  /* the highest of the bytes ^ 0x3f: C0 and C1 alone are 0xfe and above */
+};
+
 /* `least`: from 0x80 on. */
 static inline block at_least(block v, uint8_t least)
 {
     return sub_saturating(v, each((uint8_t)(least - 0x80)));
 }
 
-/*
- * Bytes that are ill formed where they stand, given the bytes one, two and three places before
- * each. A byte must be a continuation if and only if one of those leads a sequence that long; the
- * second byte of some has narrower bounds; some bytes lead nothing (RFC 3629, section 4).
- */
-static block is_ill_formed(block v, block one, block two, block three)
+static inline void take_in(struct look *l, block v, const uint8_t *from)
 {
+    block one = block_load(from - 1), two = block_load(from - 2), three = block_load(from - 3);
     block is_led = at_least(one, 0xc0) | at_least(two, 0xe0) | at_least(three, 0xf0);
-    block is_continuation = v & ~at_least(v, 0xc0);
-    /* Of continuations; signed. E0 wants a second byte from A0 on, ED one below that; F0 wants one
-     * from 90 on, F4 one below. A lead with a byte that is too low is made its partner, which has
-     * one that is too high. */
-    block below_a0 = (block)((signed_block)v < (int8_t)0xa0);
-    block below_90 = (block)((signed_block)v < (int8_t)0x90);
-    block bounds = (block)((one ^ (below_a0 & (0xe0 ^ 0xed))) == 0xed) |
-                   (block)((one ^ (below_90 & (0xf0 ^ 0xf4))) == 0xf4);
-    block leads_nothing = at_least(v, 0xf5) | (block)((v & 0xfe) == 0xc0);
-    return (is_led ^ is_continuation) | bounds | leads_nothing;
+    block is_continuation = (block)((signed_block)v < (int8_t)0xc0);
+    /* Of continuations: E0 wants one from A0 on, F0 from 90 on; both sums are 0x180. */
+    block is_low = ~(one + v) & (block)((one & 0xef) == 0xe0);
+    l->ill |= (is_led ^ is_continuation) | is_low;
+    l->surrogate |= v & (block)(one == 0xed);
+    l->ranks = larger(l->ranks, rank(v, BEYOND_IS_PLAIN));
+    l->high = larger(l->high, v);
+    l->overlong = larger(l->overlong, v ^ 0x3f);
 }
 
-/* Blocks of characters, until one is all ASCII, or holds a byte that is ill formed or stops a run.
- * Begins and ends between characters; the three bytes before `from` are there to be looked at. */
+static inline bool is_doubtful(const struct look *l)
+{
+    block doubts = l->ill | (l->surrogate << 2) | is_odd(l->ranks) | at_least(l->high, 0xf4) |
+                   at_least(l->overlong, 0xfe);
+    return word_of(doubts) != 0;
+}
+
+/* Blocks of characters, until some are all ASCII, or hold a byte that is in doubt. More of them at
+ * a time as long as all is well. Begins and ends between characters; the three bytes before `from`
+ * are there to be looked at. */
 static size_t copy_characters(uint8_t *to, const uint8_t *from, size_t len)
 {
-    size_t at = 0;
+    size_t at = 0, most = 2 * BLOCK;
     bool mixed = true;
     while (len - at >= BLOCK && mixed) {
-        const uint8_t *here = from + at;
-        block v = block_load(here);
-        block ill =
-            is_ill_formed(v, block_load(here - 1), block_load(here - 2), block_load(here - 3));
-        if (word_of(ill | is_odd(rank(v, BEYOND_IS_PLAIN))) != 0) {
+        struct look look = {0};
+        size_t whole = (len - at) / BLOCK * BLOCK;
+        size_t end = at + (whole < most ? whole : most);
+        for (size_t n = at; n < end; n += BLOCK) {
+            block v = block_load(from + n);
+            put_block(to, n, v);
+            take_in(&look, v, from + n);
+        }
+        if (!is_doubtful(&look)) {
+            mixed = word_of(look.high) != 0;
+            at = end;
+            most = most < MANY ? 2 * most : most;
+        } else if (most > BLOCK) {
+            most = BLOCK;
+        } else {
             break;
         }
-        put_block(to, at, v);
-        mixed = word_of(v) != 0;
-        at += BLOCK;
     }
     return mvm_utf8_boundary(from, at);
 }
@@ -131,12 +157,14 @@ static size_t copy_characters(uint8_t *to, const uint8_t *from, size_t len)
 __attribute__((noinline)) static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len,
                                                    size_t at)
 {
-    size_t n = 1;
-    while (len - at >= BLOCK && n > 0 && from[at] >= 0x80) {
-        if (at < 3) {
-            n = mvm_plain_copy_portable(ahead(to, at), from + at, 4);
-        } else {
-            n = copy_characters(ahead(to, at), from + at, len - at);
+    while (len - at >= BLOCK && from[at] >= 0x80) {
+        size_t n = at < 3 ? 0 : copy_characters(ahead(to, at), from + at, len - at);
+        if (n == 0) { /* too near the beginning to look back, or in doubt */
+            size_t some = at < 3 ? 4 : BLOCK;
+            n = mvm_plain_copy_portable(ahead(to, at), from + at, some);
+            if (n + 3 < some) { /* a character that `some` cuts has three bytes at most in it */
+                return at + n;
+            }
         }
         at += n;
         if (len - at >= BLOCK) {
@@ -153,10 +181,24 @@ static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len, size_t at
 }
 #endif
 
+/* Less than a block. */
+static size_t copy_short(uint8_t *to, const uint8_t *from, size_t len)
+{
+    size_t at = 0;
+#if defined(HAS_PARTS)
+    block v = part_load(from, len);
+    if (to != NULL) {
+        part_store(to, len, v);
+    }
+    at = first_of(word_of(is_odd(rank(v, BEYOND_IS_ODD)))); /* the end at the latest: zeros are */
+#endif
+    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+}
+
 size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
 {
     if (len < BLOCK) {
-        return mvm_plain_copy_portable(to, from, len);
+        return copy_short(to, from, len);
     }
     size_t at = copy_ascii(to, from, len);
     return at == len || from[at] < 0x80 ? at : copy_mixed(to, from, len, at);

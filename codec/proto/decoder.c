@@ -59,11 +59,13 @@ struct slot {
     size_t message_len;
 };
 
-/* The message being taken apart: its kind's tag, 0 for none, and its texts. */
+/* The message being taken apart: its kind's tag, 0 for none, and what it holds. */
 struct parts {
     uint32_t tag;
     struct slot first;
     struct slot second;
+    bool has_timeout;
+    uint64_t timeout_secs;
 };
 
 /* A text stays where it is: nanopb's stream over a buffer has its bytes at `state`. A field of
@@ -85,76 +87,104 @@ static pb_callback_t keeps(struct slot *slot)
     return (pb_callback_t){.funcs.decode = keep_text, .arg = slot};
 }
 
-/* Of a kind that stands twice, the parts are merged; of two kinds the last one counts alone. */
-static struct parts *begin_kind(void *arg, const pb_field_t *field)
+static bool decode_build(pb_istream_t *stream, struct parts *parts)
 {
-    struct parts *parts = arg;
-    if (parts->tag != field->tag) {
-        parts->tag = field->tag;
-        parts->first.text = parts->second.text = (struct mvm_text){NULL, 0};
-    }
-    return parts;
+    mvm_guest_v1_Build build = {
+        .flake_ref = keeps(&parts->first),
+        .attr = keeps(&parts->second),
+        .has_timeout_secs = parts->has_timeout,
+        .timeout_secs = parts->timeout_secs,
+    };
+    bool sound = pb_decode_ex(stream, mvm_guest_v1_Build_fields, &build, PB_DECODE_NOINIT);
+    parts->has_timeout = build.has_timeout_secs;
+    parts->timeout_secs = build.timeout_secs;
+    return sound;
 }
 
-/* Called by nanopb at each message inside a request, before it is read. */
-static bool begin_request(pb_istream_t *stream, const pb_field_t *field, void **arg)
+/* By kind: who is sent it, and how it stands in a Request or Response. */
+static const struct kind {
+    uint8_t direction;
+    uint8_t tag;
+    const pb_msgdesc_t *fields;
+} kinds[] = {
+    [MVM_BUILD] = {MVM_REQUESTS, mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields},
+    [MVM_PING] = {MVM_REQUESTS, mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields},
+    [MVM_OK] = {MVM_RESPONSES, mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields},
+    [MVM_ERR] = {MVM_RESPONSES, mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields},
+    [MVM_LOG] = {MVM_RESPONSES, mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields},
+    [MVM_PONG] = {MVM_RESPONSES, mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields},
+};
+
+/* Ok, Err and Log hold one text each, Ping and Pong nothing. */
+static bool decode_kind(pb_istream_t *stream, enum mvm_kind kind, struct parts *parts)
 {
-    struct parts *parts = begin_kind(*arg, field);
-    (void)stream;
-    if (field->tag == mvm_guest_v1_Request_build_tag) {
-        mvm_guest_v1_Build *build = field->pData;
-        build->flake_ref = keeps(&parts->first);
-        build->attr = keeps(&parts->second);
+    if (kind == MVM_BUILD) {
+        return decode_build(stream, parts);
     }
-    return true;
+    pb_callback_t text = keeps(&parts->first);
+    return pb_decode_ex(stream, kinds[kind].fields, &text, PB_DECODE_NOINIT);
 }
 
-/* Ok, Err and Log hold one text each. */
-static bool begin_response(pb_istream_t *stream, const pb_field_t *field, void **arg)
+/* The kind that a tag stands for. False: for none that this end knows. */
+static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind *kind)
 {
-    struct parts *parts = begin_kind(*arg, field);
-    (void)stream;
-    if (field->tag != mvm_guest_v1_Response_pong_tag) {
-        *(pb_callback_t *)field->pData = keeps(&parts->first);
+    for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        if (kinds[k].direction == direction && kinds[k].tag == tag) {
+            *kind = (enum mvm_kind)k;
+            return true;
+        }
     }
-    return true;
+    return false;
 }
 
-static bool decode_request(pb_istream_t *stream, struct parts *parts, struct mvm_message *m)
+/* A field of a request or response: one of its kinds, to be read by nanopb, or one to skip. Of a
+ * kind that stands twice the parts are merged; of two kinds the last one counts alone. */
+static bool decode_field(pb_istream_t *stream, enum mvm_direction direction, struct parts *parts,
+                         enum mvm_kind *kind)
 {
-    mvm_guest_v1_Request request = mvm_guest_v1_Request_init_zero;
-    request.cb_kind = (pb_callback_t){.funcs.decode = begin_request, .arg = parts};
-    if (!pb_decode_ex(stream, mvm_guest_v1_Request_fields, &request, PB_DECODE_NOINIT)) {
+    pb_wire_type_t type;
+    uint32_t tag;
+    bool eof;
+    if (!pb_decode_tag(stream, &type, &tag, &eof) || tag == 0) {
         return false;
     }
-    m->kind = MVM_PING;
-    if (request.which_kind == mvm_guest_v1_Request_build_tag) {
-        m->kind = MVM_BUILD;
+    if (!find_kind(direction, tag, kind)) {
+        return pb_skip_field(stream, type);
+    }
+    pb_istream_t inner;
+    if (type != PB_WT_STRING || !pb_make_string_substream(stream, &inner)) {
+        return false;
+    }
+    if (parts->tag != tag) {
+        parts->tag = tag;
+        parts->first.text = parts->second.text = (struct mvm_text){NULL, 0};
+        parts->has_timeout = false;
+        parts->timeout_secs = 0;
+    }
+    return decode_kind(&inner, *kind, parts) && pb_close_string_substream(stream, &inner);
+}
+
+/* A request or response. nanopb would come to the same by way of each kind that it is not. */
+static bool decode(pb_istream_t *stream, enum mvm_direction direction, struct parts *parts,
+                   struct mvm_message *m)
+{
+    enum mvm_kind kind = MVM_PING;
+    while (stream->bytes_left > 0) {
+        if (!decode_field(stream, direction, parts, &kind)) {
+            return false;
+        }
+    }
+    m->kind = kind;
+    if (kind == MVM_BUILD) {
         m->build = (struct mvm_build){
             .flake_ref = parts->first.text,
             .attr = parts->second.text,
-            .has_timeout = request.kind.build.has_timeout_secs,
-            .timeout_secs = request.kind.build.timeout_secs,
+            .has_timeout = parts->has_timeout,
+            .timeout_secs = parts->timeout_secs,
         };
+    } else {
+        m->text = parts->first.text;
     }
-    return true;
-}
-
-static bool decode_response(pb_istream_t *stream, struct parts *parts, struct mvm_message *m)
-{
-    static const enum mvm_kind kinds[] = {
-        [mvm_guest_v1_Response_ok_tag] = MVM_OK,
-        [mvm_guest_v1_Response_err_tag] = MVM_ERR,
-        [mvm_guest_v1_Response_log_tag] = MVM_LOG,
-        [mvm_guest_v1_Response_pong_tag] = MVM_PONG,
-    };
-    mvm_guest_v1_Response response = mvm_guest_v1_Response_init_zero;
-    response.cb_kind = (pb_callback_t){.funcs.decode = begin_response, .arg = parts};
-    if (!pb_decode_ex(stream, mvm_guest_v1_Response_fields, &response, PB_DECODE_NOINIT)) {
-        return false;
-    }
-    m->kind = kinds[response.which_kind];
-    m->text = parts->first.text;
     return true;
 }
 
@@ -185,11 +215,9 @@ static enum mvm_decoder_status check_texts(struct mvm_proto_decoder *d)
 static enum mvm_decoder_status take_message(struct mvm_proto_decoder *d)
 {
     const struct slot empty = {{NULL, 0}, d->frame, d->len};
-    struct parts parts = {0, empty, empty};
+    struct parts parts = {0, empty, empty, false, 0};
     pb_istream_t stream = pb_istream_from_buffer(d->frame, d->len);
-    bool sound = d->direction == MVM_REQUESTS ? decode_request(&stream, &parts, &d->message)
-                                              : decode_response(&stream, &parts, &d->message);
-    if (!sound) {
+    if (!decode(&stream, (enum mvm_direction)d->direction, &parts, &d->message)) {
         uint32_t at = d->len - (uint32_t)stream.bytes_left;
         return refuse(d, MVM_DECODER_NOT_PROTOBUF, NULL, MVM_PROTO_PREFIX + at);
     }

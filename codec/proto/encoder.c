@@ -98,42 +98,39 @@ static pb_callback_t writes(const struct mvm_text *text,
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
-static bool encode_request(pb_ostream_t *stream, const struct mvm_message *m)
-{
-    mvm_guest_v1_Request request = mvm_guest_v1_Request_init_zero;
-    request.which_kind = mvm_guest_v1_Request_ping_tag;
-    if (m->kind == MVM_BUILD) {
-        request.which_kind = mvm_guest_v1_Request_build_tag;
-        request.kind.build.flake_ref = writes(&m->build.flake_ref, write_string);
-        request.kind.build.attr = writes(&m->build.attr, write_string);
-        request.kind.build.has_timeout_secs = m->build.has_timeout;
-        request.kind.build.timeout_secs = m->build.timeout_secs;
-    }
-    return pb_encode(stream, mvm_guest_v1_Request_fields, &request);
-}
+/* By kind: how it stands in a Request or Response, and what writes the one text that it holds. */
+static const struct form {
+    uint32_t tag;
+    const pb_msgdesc_t *fields;
+    bool (*write)(pb_ostream_t *stream, const pb_field_t *field, void *const *arg);
+} forms[] = {
+    [MVM_BUILD] = {mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields, NULL},
+    [MVM_PING] = {mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields, NULL},
+    [MVM_OK] = {mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields, write_string},
+    [MVM_ERR] = {mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields, write_string},
+    [MVM_LOG] = {mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields, write_bytes},
+    [MVM_PONG] = {mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields, NULL},
+};
 
-static bool encode_response(pb_ostream_t *stream, const struct mvm_message *m)
-{
-    mvm_guest_v1_Response response = mvm_guest_v1_Response_init_zero;
-    if (m->kind == MVM_OK) {
-        response.which_kind = mvm_guest_v1_Response_ok_tag;
-        response.kind.ok.out_path = writes(&m->text, write_string);
-    } else if (m->kind == MVM_ERR) {
-        response.which_kind = mvm_guest_v1_Response_err_tag;
-        response.kind.err.message = writes(&m->text, write_string);
-    } else if (m->kind == MVM_LOG) {
-        response.which_kind = mvm_guest_v1_Response_log_tag;
-        response.kind.log.line = writes(&m->text, write_bytes);
-    } else {
-        response.which_kind = mvm_guest_v1_Response_pong_tag;
-    }
-    return pb_encode(stream, mvm_guest_v1_Response_fields, &response);
-}
-
+/* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
+ * would come to the same by way of each kind that it is not. */
 static bool encode(pb_ostream_t *stream, const struct mvm_message *m)
 {
-    bool request = m->kind == MVM_BUILD || m->kind == MVM_PING;
-    return request ? encode_request(stream, m) : encode_response(stream, m);
+    const struct form *form = &forms[m->kind];
+    pb_callback_t text = {.arg = NULL};
+    mvm_guest_v1_Build build;
+    const void *message = &text;
+    if (m->kind == MVM_BUILD) {
+        build.flake_ref = writes(&m->build.flake_ref, write_string);
+        build.attr = writes(&m->build.attr, write_string);
+        build.has_timeout_secs = m->build.has_timeout;
+        build.timeout_secs = m->build.timeout_secs;
+        message = &build;
+    } else if (form->write != NULL) {
+        text = writes(&m->text, form->write);
+    }
+    return pb_encode_tag(stream, PB_WT_STRING, form->tag) &&
+           pb_encode_submessage(stream, form->fields, message);
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
