@@ -437,8 +437,8 @@ static bool step_service(struct mvm_agent *a)
 
 static void read_connections(struct mvm_agent *a)
 {
-    for (size_t i = 0; i < a->served; i++) {
-        struct mvm_connection *c = &a->connections[i];
+    const struct mvm_connection *end = a->connections + a->served;
+    for (struct mvm_connection *c = a->connections; c < end; c++) {
         if (c->client != NULL && (c->awake || c->look_ms != 0)) {
             mvm_connection_read(c, a->now_ms);
         }

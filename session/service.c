@@ -400,9 +400,10 @@ bool mvm_service_step(struct mvm_service *v, uint64_t now_ms)
 {
     v->now_ms = now_ms;
     v->detached = false;
-    for (size_t i = 0; i < v->clients_used; i++) {
-        if (v->clients[i].attached) {
-            take_frames(v, &v->clients[i]);
+    const struct mvm_client *end = v->clients + v->clients_used;
+    for (struct mvm_client *c = v->clients; c < end; c++) {
+        if (c->attached) {
+            take_frames(v, c);
         }
     }
     beat(v);
