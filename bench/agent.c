@@ -1,14 +1,13 @@
 /*
  * Measures an agent from outside, as its host:
- *     agent NAME start TIMES PROGRAM ARG…       from exec to the first answer, on one processor
+ *     agent NAME start TIMES PROGRAM ARG…       from exec to the first answer
  *     agent NAME pump LINES PROGRAM ARG…        a build that prints, whose log is read
  *     agent NAME calls LINES PROGRAM ARG…       the same under strace: system calls
- *     agent NAME pings TIMES PROGRAM ARG…       ping to pong, when nothing else is to be done, on one
- *                                               processor
- *     agent NAME busy-pings TIMES PROGRAM ARG…  the same, 1 ms apart, while a build prints, by a host
- *                                               that waits for no processor
+ *     agent NAME pings TIMES PROGRAM ARG…       ping to pong, when nothing else is to be done
+ *     agent NAME busy-pings TIMES PROGRAM ARG…  the same, 1 ms apart, while a build prints
  * The program finds a listening socket at descriptor 3; with `--unix PATH` before NAME it makes its
  * own there. `--qemu-ga` asks as that agent wants to be asked. Prints `NAME WHAT NUMBER` lines.
+ * Starts and pings are on one processor; who pings a busy agent waits for none.
  */
 #define _GNU_SOURCE
 #include "guest.h"

@@ -1,11 +1,10 @@
 /*
  * Measures how files get from the store to the output disk:
  *     stage NAME build STORE-PATH AGENT ARG…  by an agent: from the end of nix to the answer
- *     stage NAME pings STORE-PATH AGENT ARG…  pings meanwhile, 1 ms apart, on another connection, by a
- *                                             host that waits for no processor
+ *     stage NAME pings STORE-PATH AGENT ARG…  pings meanwhile, 1 ms apart, on another connection
  *     stage NAME run PROGRAM ARG…             by a program: from fork to exit
  * Prints `NAME WHAT NUMBER` lines: wall time, and CPU time of the whole agent with its children, or
- * of the program with its own.
+ * of the program with its own. Who pings waits for no processor.
  */
 #define _GNU_SOURCE
 #include "guest.h"
