@@ -191,21 +191,37 @@ static int stop(void)
     return wait_for_exit();
 }
 
-/* Milliseconds of processor time that the agent has used. */
-static long used_ms(void)
+/* What the kernel says of the agent in /proc/PID/NAME. */
+static const char *read_proc(const char *name)
 {
-    char path[64], text[1024];
-    unsigned long user, sys;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)agent_pid);
+    static char text[4096];
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)agent_pid, name);
     int fd = open(path, O_RDONLY);
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     assert_true(n > 0);
     text[n] = '\0';
-    assert_int_equal(sscanf(strrchr(text, ')'),
+    return text;
+}
+
+/* Milliseconds of processor time that the agent has used. */
+static long used_ms(void)
+{
+    unsigned long user, sys;
+    assert_int_equal(sscanf(strrchr(read_proc("stat"), ')'),
                             ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys),
                      2);
     return (long)(user + sys) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+/* How often the agent has gone to sleep. */
+static long sleeps(void)
+{
+    static const char label[] = "\nvoluntary_ctxt_switches:";
+    const char *at = strstr(read_proc("status"), label);
+    assert_non_null(at);
+    return strtol(at + sizeof label - 1, NULL, 10);
 }
 
 static void assert_idle_for_a_while(void)
@@ -277,21 +293,6 @@ static void the_socket_is_private_and_goes_with_the_agent(void **state)
     assert_int_equal(stat(socket_path, &st), -1);
 }
 
-/* A figure of /proc/PID/status. */
-static long status_of_agent(const char *label)
-{
-    char path[64], text[4096];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)agent_pid);
-    int fd = open(path, O_RDONLY);
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    assert_true(n > 0);
-    text[n] = '\0';
-    const char *at = strstr(text, label);
-    assert_non_null(at);
-    return strtol(at + strlen(label), NULL, 10);
-}
-
 /* A client that reads its answer makes room where nobody waits for room: the agent sleeps on. */
 static void it_wakes_once_for_a_ping(void **state)
 {
@@ -301,14 +302,14 @@ static void it_wakes_once_for_a_ping(void **state)
     int fd = dial();
     assert_pong(fd);
     nap();
-    long before = status_of_agent("\nvoluntary_ctxt_switches:");
+    long before = sleeps();
     for (int i = 0; i < PINGS; i++) {
         say(fd, PING);
         nap();
         assert_string_equal(hear(fd, "\n"), PONG);
         nap();
     }
-    assert_in_range(status_of_agent("\nvoluntary_ctxt_switches:") - before, 1, PINGS + 10);
+    assert_in_range(sleeps() - before, 1, PINGS + 10);
     close(fd);
 }
 
