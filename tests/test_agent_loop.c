@@ -320,7 +320,7 @@ static size_t ping_until_stuck(int fd)
 {
     size_t sent = 0;
     for (int stuck = 0; stuck < 5;) {
-        const char *rest = PING + sent % PING_LEN;
+        const char *rest = &PING[sent % PING_LEN];
         ssize_t n = send(fd, rest, strlen(rest), MSG_DONTWAIT);
         sent += n > 0 ? (size_t)n : 0;
         stuck = n > 0 ? 0 : stuck + 1;
@@ -354,7 +354,7 @@ static void a_client_that_reads_late_gets_every_answer(void **state)
         assert_true(sent > MVM_SEND_CAP);
         hear_pongs(fd, sent / PING_LEN);
         if (sent % PING_LEN > 0) {
-            say(fd, PING + sent % PING_LEN);
+            say(fd, &PING[sent % PING_LEN]);
             hear_pongs(fd, 1);
         }
         assert_pong(fd);
