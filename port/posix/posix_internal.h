@@ -24,7 +24,7 @@ const char *mvm_posix_default_path(void);
 /* ---- find_nix.c ---- */
 int mvm_posix_find_nix(void *ctx, char *path, size_t cap);
 
-/* ---- output.c: the build's pipes ---- */
+/* ---- pipes.c: the build's pipes ---- */
 void mvm_posix_output_none(struct mvm_posix_output *o);
 
 /* A pipe, and the build's end of it. 0 or an errno. */

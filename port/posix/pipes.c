@@ -45,7 +45,7 @@ void mvm_posix_output_close(struct mvm_posix_output *o)
 }
 
 /* Empties the pipe into the store. Where that cannot be, it is read as it is. */
-static void store(struct mvm_posix_output *o)
+static void empty_into_store(struct mvm_posix_output *o)
 {
     if (o->store[0] < 0 && pipe2(o->store, O_CLOEXEC) == 0) {
         fcntl(o->store[0], F_SETPIPE_SZ, PIPE_SIZE);
@@ -62,7 +62,7 @@ int mvm_posix_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_
         return MVM_PORT_END;
     }
     if (o->floods && o->stored == 0) {
-        store(o);
+        empty_into_store(o);
     }
     bool stored = o->stored > 0;
     ssize_t n;
