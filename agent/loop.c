@@ -3,6 +3,7 @@
 #include "loop.h"
 #include "log.h"
 #include "system.h"
+#include "watch.h"
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -20,14 +21,6 @@ enum { EVENTS = 64, ACCEPTS = 16, PAGE = 4096, STACK_TAKEN = 4 * PAGE };
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-/* What an event is about; the index of a listener or connection in the low half. */
-enum source {
-    SOURCE_BUILD = 0,
-    SOURCE_SIGNAL = 1 << 16,
-    SOURCE_LISTENER = 2 << 16,
-    SOURCE_CONNECTION = 3 << 16,
-};
-
 static uint64_t clock_ms(void)
 {
     return mvm_posix_clock_ns(CLOCK_MONOTONIC) / 1000000;
@@ -36,78 +29,6 @@ static uint64_t clock_ms(void)
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
-}
-
-static bool control(struct mvm_agent *a, int op, int fd, uint32_t events, size_t tag)
-{
-    struct epoll_event e = {.events = events | EPOLLET, .data.u32 = (uint32_t)tag};
-    return epoll_ctl(a->epoll, op, fd, &e) == 0;
-}
-
-static bool watch(struct mvm_agent *a, int fd, size_t tag)
-{
-    return control(a, EPOLL_CTL_ADD, fd, EPOLLIN, tag);
-}
-
-/* ---- the build's descriptors come and go inside the port: the watch goes around it ---- */
-
-enum { BUILD_FDS = 3 };
-
-static int build_fd(const struct mvm_agent *a, int i)
-{
-    return i < MVM_STREAMS ? mvm_posix_output_fd(&a->posix, (enum mvm_stream)i)
-                           : mvm_posix_child_fd(&a->posix);
-}
-
-/* The executor reads until nothing is left before it waits, so an edge says all there is to say. */
-static int spawn(void *ctx, const char *const argv[])
-{
-    struct mvm_agent *a = ctx;
-    int r = mvm_posix_port.spawn(&a->posix, argv);
-    for (int i = 0; r >= 0 && i < BUILD_FDS; i++) {
-        if (build_fd(a, i) >= 0) {
-            watch(a, build_fd(a, i), SOURCE_BUILD);
-        }
-    }
-    return r;
-}
-
-/* Watches who works on files from their beginning; the end closes the descriptor. */
-static void watch_work(struct mvm_agent *a, int before)
-{
-    int fd = mvm_posix_child_fd(&a->posix);
-    if (before < 0 && fd >= 0) {
-        watch(a, fd, SOURCE_BUILD);
-    }
-}
-
-static int64_t copy(void *ctx, int from, int to, uint32_t max)
-{
-    struct mvm_agent *a = ctx;
-    int before = mvm_posix_child_fd(&a->posix);
-    int64_t n = mvm_posix_port.copy(&a->posix, from, to, max);
-    watch_work(a, before);
-    return n;
-}
-
-static int sync_file(void *ctx, int handle)
-{
-    struct mvm_agent *a = ctx;
-    int before = mvm_posix_child_fd(&a->posix);
-    int r = mvm_posix_port.sync_file(&a->posix, handle);
-    watch_work(a, before);
-    return r;
-}
-
-static void close_build(void *ctx)
-{
-    struct mvm_agent *a = ctx;
-    for (int i = 0; i < BUILD_FDS; i++) {
-        if (build_fd(a, i) >= 0) {
-            epoll_ctl(a->epoll, EPOLL_CTL_DEL, build_fd(a, i), NULL);
-        }
-    }
-    mvm_posix_port.close_build(&a->posix);
 }
 
 /* ---- connections ---- */
@@ -136,24 +57,6 @@ static struct mvm_client *attach(struct mvm_agent *a, const struct mvm_connectio
     return mvm_service_attach(&a->service, &memory, a->now_ms);
 }
 
-/* Watches a descriptor for a connection, or asks anew what it is watched for. */
-static bool watch_connection(struct mvm_agent *a, const struct mvm_connection *c, int fd, int op,
-                             uint32_t room)
-{
-    return control(a, op, fd, EPOLLIN | EPOLLRDHUP | room,
-                   SOURCE_CONNECTION | (size_t)(c - a->connections));
-}
-
-/* Has epoll say when there is room to write, from a write that found none until all is written. */
-static void ask_for_room(struct mvm_agent *a, struct mvm_connection *c)
-{
-    bool wanted = !c->writable || (c->room_asked && !mvm_session_flushed(&c->client->session));
-    if (wanted != c->room_asked && c->fd >= 0) {
-        c->room_asked = wanted;
-        c->gone = !watch_connection(a, c, c->fd, EPOLL_CTL_MOD, wanted ? EPOLLOUT : 0) || c->gone;
-    }
-}
-
 /* Serves `fd` from now on; where that cannot be, errno says why and `fd` stays the caller's. */
 static bool add_connection(struct mvm_agent *a, int fd, struct mvm_listener *listener)
 {
@@ -163,7 +66,7 @@ static bool add_connection(struct mvm_agent *a, int fd, struct mvm_listener *lis
         errno = EAGAIN;
         return false;
     }
-    if (!watch_connection(a, c, fd, EPOLL_CTL_ADD, 0)) {
+    if (!mvm_watch_connection(a, c, fd)) {
         mvm_service_detach(&a->service, client);
         return false;
     }
@@ -265,7 +168,7 @@ static bool hand_over(struct mvm_agent *a, struct mvm_listener *l)
         if (c->client == NULL || c->listener != l) {
             continue;
         }
-        if (!watch_connection(a, c, l->fd, EPOLL_CTL_ADD, 0)) {
+        if (!mvm_watch_connection(a, c, l->fd)) {
             return false;
         }
         mvm_connection_reopen(c, l->fd);
@@ -281,7 +184,7 @@ static void open_listener(struct mvm_agent *a, struct mvm_listener *l)
     }
     bool served = l->state == MVM_LISTENER_SERVING
                       ? hand_over(a, l)
-                      : watch(a, l->fd, SOURCE_LISTENER | (size_t)(l - a->listeners));
+                      : mvm_watch(a, l->fd, MVM_SOURCE_LISTENER | (size_t)(l - a->listeners));
     if (served) {
         mvm_listener_say_up(l);
     } else {
@@ -340,7 +243,7 @@ static bool open_signals(struct mvm_agent *a)
     mvm_posix_signal(SIGHUP, SIG_IGN);
     sigprocmask(SIG_BLOCK, &set, NULL);
     a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return a->signals >= 0 && watch(a, a->signals, SOURCE_SIGNAL);
+    return a->signals >= 0 && mvm_watch(a, a->signals, MVM_SOURCE_SIGNAL);
 }
 
 /* Every child, the build's and whatever came to process 1. */
@@ -455,7 +358,7 @@ static bool write_connections(struct mvm_agent *a, bool busy)
         if (c->client != NULL && (c->awake || busy)) {
             c->awake = mvm_connection_write(c, a->now_ms) || mvm_connection_ready(c);
             more = more || c->awake;
-            ask_for_room(a, c);
+            mvm_watch_room(a, c);
             reap(a, c);
         }
     }
@@ -497,17 +400,17 @@ static int patience(const struct mvm_agent *a, bool more)
 static void take_event(struct mvm_agent *a, const struct epoll_event *e)
 {
     size_t index = e->data.u32 & 0xffff;
-    switch ((enum source)(e->data.u32 - index)) {
-    case SOURCE_CONNECTION:
+    switch ((enum mvm_source)(e->data.u32 - index)) {
+    case MVM_SOURCE_CONNECTION:
         mvm_connection_event(&a->connections[index], e->events);
         break;
-    case SOURCE_LISTENER:
+    case MVM_SOURCE_LISTENER:
         a->listeners[index].pending = true;
         break;
-    case SOURCE_SIGNAL:
+    case MVM_SOURCE_SIGNAL:
         take_signals(a);
         break;
-    case SOURCE_BUILD: /* the step that follows looks for itself */
+    case MVM_SOURCE_BUILD: /* the step that follows looks for itself */
         break;
     }
 }
@@ -529,11 +432,7 @@ static bool init(struct mvm_agent *a, const struct mvm_options *options)
     for (size_t i = 0; i < options->listen_len; i++) {
         mvm_listener_init(&a->listeners[i], &options->listen[i]);
     }
-    a->port = mvm_posix_port;
-    a->port.spawn = spawn;
-    a->port.close_build = close_build;
-    a->port.copy = copy;
-    a->port.sync_file = sync_file;
+    mvm_watch_port(a);
     mvm_posix_init(&a->posix, &options->posix);
     mvm_executor_init(&a->executor, &a->port, a, &options->executor);
     mvm_service_init(&a->service, &a->executor, &options->service, a->clients, MVM_CLIENTS_MAX);
