@@ -263,7 +263,7 @@ static inline void guest_time_ping(int fd, long *times)
 static inline void guest_print_pings(const char *name, const char *what, long times)
 {
     guest_sort(times);
-    printf("%s %s-median-us %.1f\n", name, what, guest_took[times / 2]);
+    printf("%s %s-median-us %.2f\n", name, what, guest_took[times / 2]);
     printf("%s %s-99th-us %.1f\n", name, what, guest_took[times * 99 / 100]);
 }
 

@@ -102,9 +102,15 @@ size_t mvm_decoder_take_whole(struct mvm_decoder *d, const uint8_t *bytes, size_
     return 0;
 }
 #else
+/* Where code is made small, only frames without fields, Ping and Pong: they are what comes most. */
 size_t mvm_decoder_take_whole(struct mvm_decoder *d, const uint8_t *bytes, size_t len)
 {
-    (void)d, (void)bytes, (void)len;
-    return 0;
+    enum mvm_kind kind = d->direction == MVM_REQUESTS ? MVM_PING : MVM_PONG;
+    const struct mvm_step *step = &mvm_steps[mvm_first_steps[kind]];
+    if (len < step->len || memcmp(bytes, step->literal, step->len) != 0) {
+        return 0;
+    }
+    d->message.kind = kind;
+    return step->len;
 }
 #endif
