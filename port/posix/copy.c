@@ -60,16 +60,22 @@ static int64_t directly(const struct mvm_posix_work *w, int64_t len)
 static int64_t through_buffer(struct mvm_posix_work *w, int64_t len)
 {
     char buf[BUFFER];
-    ssize_t n = read(w->from, buf, (size_t)least(len, BUFFER));
+    ssize_t n;
+    ssize_t written;
+    do {
+        n = read(w->from, buf, (size_t)least(len, BUFFER));
+    } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return work_failed(w, "read");
     }
-    if (n > 0) {
-        errno = EIO; /* where it takes nothing and says nothing */
-        n = write(w->to, buf, (size_t)n);
-        n = n > 0 ? n : work_failed(w, "write");
+    if (n == 0) {
+        return 0;
     }
-    return n;
+    do {
+        errno = EIO; /* where it takes nothing and says nothing */
+        written = write(w->to, buf, (size_t)n);
+    } while (written < 0 && errno == EINTR);
+    return written > 0 ? written : work_failed(w, "write");
 }
 
 /* A way that fails has moved no position; the next does it, and the last says what is the matter.
@@ -91,7 +97,7 @@ static int64_t move(struct mvm_posix_work *w, int64_t len)
 static int64_t write_back(struct mvm_posix_work *w, int64_t len)
 {
     if (sync_file_range(w->to, w->at, len, SYNC_FILE_RANGE_WRITE) == 0 || errno == ENOSYS ||
-        errno == EINVAL) {
+        errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP || errno == EINTR) {
         return len;
     }
     /* Said here or never: the kernel reports an error once for each open file. */
