@@ -20,8 +20,9 @@ VERSION  = $(shell sed -n 's/^.define MVM_VERSION "\(.*\)"/\1/p' include/mvm_ver
 SEES_text       := include
 SEES_codec      := $(SEES_text) text
 SEES_executor   := $(SEES_text) text
-SEES_codec/proto := $(SEES_codec) codec
-SEES_session    := $(SEES_codec) codec codec/proto executor
+SEES_codec/json := $(SEES_codec) codec
+SEES_codec/proto := $(SEES_codec) codec codec/json
+SEES_session    := $(SEES_codec) codec codec/json codec/proto executor
 SEES_port/posix := $(SEES_text) text executor
 SEES_port/sim   := $(SEES_text) text executor
 SEES_agent      := $(SEES_session) session port/posix
@@ -29,13 +30,13 @@ SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_examples/init := $(SEES_agent)
 SEES_examples/port := $(SEES_executor) executor
-SEES_simulation := $(SEES_session) session port/sim
-SEES_fuzz       := $(SEES_simulation) simulation
-SEES_tests      := $(SEES_agent) port/sim simulation
+SEES_tests/simulation := $(SEES_session) session port/sim
+SEES_fuzz       := $(SEES_tests/simulation) tests/simulation
+SEES_tests      := $(SEES_agent) port/sim tests/simulation
 SEES_bench      := $(SEES_session)
 
-LIBRARY := text codec codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port simulation fuzz tests bench
+LIBRARY := text codec codec/json codec/proto executor session port/posix
+MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port tests/simulation fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -83,7 +84,7 @@ $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 
 build/cache/nanopb/pb.h:
 	@scripts/need nanopb
-	scripts/nanopb $(@D)
+	codec/proto/nanopb $(@D)
 
 $(BUILD)/codec/proto/mvm.pb.h $(BUILD)/codec/proto/mvm.pb.c &: codec/proto/mvm.proto codec/proto/mvm.options \
 		| $(NANOPB_DIR)/pb.h
@@ -157,7 +158,7 @@ static: ## build the agent as one small static program, BUILD/static/mvm-builder
 .PHONY: static-aarch64
 static-aarch64: ## … and for aarch64, in BUILD/cross/aarch64/static
 	@scripts/need gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-	@specs=$$(scripts/musl-arm64) && $(MAKE) --no-print-directory static-programs BUILD=$(BUILD)/cross/aarch64 \
+	@specs=$$(tests/cross/musl-arm64) && $(MAKE) --no-print-directory static-programs BUILD=$(BUILD)/cross/aarch64 \
 	    CROSS_COMPILE=aarch64-linux-gnu- MUSL_GCC="aarch64-linux-gnu-gcc -specs=$$specs"
 
 .PHONY: static-programs
@@ -210,11 +211,11 @@ tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded 
 
 # ---- simulation ----
 
-$(BUILD)/simulation.a: $(call but_main,simulation)
+$(BUILD)/simulation.a: $(call but_main,tests/simulation)
 	$(call say,AR   $@)
 	$(run)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/simulate: $(BUILD)/simulation/main.o $(call objects,port/sim) $(BUILD)/simulation.a $(BUILD)/libmvm-guest.a
+$(BUILD)/simulate: $(BUILD)/tests/simulation/main.o $(call objects,port/sim) $(BUILD)/simulation.a $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
 
@@ -318,52 +319,52 @@ check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look
 	    nanopb
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory static-programs
-	@BUILD=$(BUILD) scripts/check-vm
+	@BUILD=$(BUILD) tests/vm/run
 
 check-nix: ## a machine with a real nix builds a flake, and what it built boots
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs debootstrap nanopb
 	@$(MAKE) --no-print-directory all static-programs
-	@BUILD=$(BUILD) scripts/check-nix
+	@BUILD=$(BUILD) tests/vm/run-nix
 
 .PHONY: check-remote
 check-remote: ## two machines: what the agent is asked for on one is built on the other, or comes from its cache
 	@scripts/need gcc libc6-dev binutils musl-tools busybox-static e2fsprogs debootstrap mount procps iproute2 nanopb
 	@$(MAKE) --no-print-directory all static
-	@BUILD=$(BUILD) scripts/check-remote
+	@BUILD=$(BUILD) tests/remote/run
 
 power-cuts: ## kill the machine after Ok, 50 times, and in staging, 100 times: some fifteen minutes
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all static-programs
-	@BUILD=$(BUILD) scripts/power-cuts
+	@BUILD=$(BUILD) tests/vm/power-cuts
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, the agent's on aarch64, emulated; sizes
 	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
 	    libc6-dev-s390x-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static libcmocka-dev nanopb
-	@BUILD=$(BUILD) scripts/cross
+	@BUILD=$(BUILD) tests/cross/run
 
 coverage: ## lines and branches that the unit tests reach, by file
 	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler
-	@BUILD=$(BUILD) scripts/coverage
+	@BUILD=$(BUILD) tests/coverage
 
 # CBMC 6: Debian has it from trixie on; CBMC_DIR names a folder with another.
 CBMC_DIR ?= build/cache/cbmc
 build/cache/cbmc/cbmc:
-	@scripts/cbmc $(@D)
+	@proof/cbmc $(@D)
 
 prove: $(CBMC_DIR)/cbmc ## prove decoder and encoder free of undefined behaviour, see proof/README.md
 	@scripts/need gcc libc6-dev
-	@BUILD=$(BUILD) scripts/prove $(CBMC_DIR)
+	@BUILD=$(BUILD) proof/run $(CBMC_DIR)
 
 SEEDS ?= 100000
 simulate: ## run SEEDS random worlds with clients, faults and delays
 	@scripts/need gcc libc6-dev binutils nanopb
 	@$(MAKE) --no-print-directory $(BUILD)/simulate
-	@BUILD=$(BUILD) scripts/simulate $(SEEDS)
+	@BUILD=$(BUILD) tests/simulation/run $(SEEDS)
 
 faults: ## each system call of the agent fails once, by strace
 	@scripts/need gcc libc6-dev binutils nanopb strace procps
 	@$(MAKE) --no-print-directory all
-	@BUILD=$(BUILD) scripts/faults
+	@BUILD=$(BUILD) tests/faults
 
 soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: some ten minutes
 	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev e2fsprogs mount
@@ -374,21 +375,21 @@ soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: s
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
 	@scripts/need clang libclang-rt-14-dev binutils nanopb
-	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
 
 bench: ## measure against what else people would use; writes docs/benchmarks
 	@scripts/need gcc libc6-dev binutils g++ cargo librust-serde-json-dev librust-serde-derive-dev libcjson-dev \
 	    libjansson-dev rapidjson-dev libsimdjson-dev nanopb musl-tools strace qemu-guest-agent btrfs-progs mount
 	@$(MAKE) --no-print-directory bench-programs
-	@BUILD=$(BUILD) NANOPB_DIR=$(NANOPB_DIR) CC=$(CC) CXX=$(CXX) scripts/bench
+	@BUILD=$(BUILD) NANOPB_DIR=$(NANOPB_DIR) CC=$(CC) CXX=$(CXX) bench/run
 
 bench-count: ## count the codec's instructions; fails where they grew by more than 5 %
 	@scripts/need gcc libc6-dev binutils valgrind nanopb
-	@BUILD=$(BUILD) scripts/bench-count
+	@BUILD=$(BUILD) bench/count
 
 bench-count-accept: ## make the present counts the ones to compare with
 	@scripts/need gcc libc6-dev binutils valgrind nanopb
-	@BUILD=$(BUILD) scripts/bench-count --accept
+	@BUILD=$(BUILD) bench/count --accept
 
 lint: ## look for what compilers do not: clang-format, cppcheck, clang-tidy, gcc's analyzer, shellcheck, mandoc
 	@scripts/need gcc libc6-dev clang-format cppcheck clang-tidy shellcheck mandoc nanopb
@@ -467,7 +468,7 @@ install: all libraries ## install programs, libraries, headers, manual and what 
 .PHONY: deb
 deb: | $(NANOPB_DIR)/pb.h ## build Debian packages into BUILD/deb, and have lintian look at them
 	@scripts/need gcc libc6-dev binutils nanopb dpkg-dev debhelper lintian
-	scripts/deb $(BUILD)/deb $(NANOPB_DIR)
+	packaging/deb $(BUILD)/deb $(NANOPB_DIR)
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)

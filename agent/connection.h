@@ -11,7 +11,7 @@
 #define MVM_CONNECTION_H
 
 #include "listen.h"
-#include "mvm_service.h"
+#include "mvm_scheduler.h"
 
 enum mvm_connection_kind {
     MVM_CONNECTION_STREAM, /* end-of-file may be half a close: answers still go out */

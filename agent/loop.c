@@ -54,7 +54,7 @@ static struct mvm_client *attach(struct mvm_agent *a, const struct mvm_connectio
         .fields = b->fields,
         .fields_cap = sizeof b->fields,
     };
-    return mvm_service_attach(&a->service, &memory, a->now_ms);
+    return mvm_scheduler_attach(&a->scheduler, &memory, a->now_ms);
 }
 
 /* Serves `fd` from now on; where that cannot be, errno says why and `fd` stays the caller's. */
@@ -67,7 +67,7 @@ static bool add_connection(struct mvm_agent *a, int fd, struct mvm_listener *lis
         return false;
     }
     if (!mvm_watch_connection(a, c, fd)) {
-        mvm_service_detach(&a->service, client);
+        mvm_scheduler_detach(&a->scheduler, client);
         return false;
     }
     mvm_connection_init(c, client, fd, listener);
@@ -79,7 +79,7 @@ static bool add_connection(struct mvm_agent *a, int fd, struct mvm_listener *lis
 
 static void close_connection(struct mvm_agent *a, struct mvm_connection *c)
 {
-    mvm_service_detach(&a->service, c->client);
+    mvm_scheduler_detach(&a->scheduler, c->client);
     c->client = NULL;
     close(c->fd);
     while (a->served > 0 && a->connections[a->served - 1].client == NULL) {
@@ -98,7 +98,7 @@ static void close_connection(struct mvm_agent *a, struct mvm_connection *c)
 /* Whoever uses the line next gets a fresh session on it; what nobody took is lost, and said so. */
 static void restart_serial(struct mvm_agent *a, struct mvm_connection *c)
 {
-    mvm_service_detach(&a->service, c->client);
+    mvm_scheduler_detach(&a->scheduler, c->client);
     c->client = attach(a, c);
     c->client->permanent = true;
     c->awake = c->newline_due = true;
@@ -112,7 +112,7 @@ static void reap(struct mvm_agent *a, struct mvm_connection *c)
     }
     if (c->client->stalled && c->kind == MVM_CONNECTION_SERIAL) {
         restart_serial(a, c);
-    } else if (c->client->stalled || c->gone || mvm_service_done(&a->service, c->client)) {
+    } else if (c->client->stalled || c->gone || mvm_scheduler_done(&a->scheduler, c->client)) {
         close_connection(a, c);
     }
 }
@@ -140,7 +140,7 @@ static bool make_room(struct mvm_agent *a, struct mvm_listener *l)
         return false;
     }
     struct mvm_connection *idle =
-        connection_of(a, mvm_service_idlest(&a->service, MVM_IDLE_EVICT_MS));
+        connection_of(a, mvm_scheduler_idlest(&a->scheduler, MVM_IDLE_EVICT_MS));
     if (idle == NULL) {
         l->retry_ms = a->now_ms + MVM_PAUSE_MS;
         return false;
@@ -224,7 +224,7 @@ static bool all_over(const struct mvm_agent *a)
             return false;
         }
     }
-    return mvm_service_idle(&a->service);
+    return mvm_scheduler_idle(&a->scheduler);
 }
 
 /* ---- signals ---- */
@@ -259,7 +259,7 @@ static void collect_children(struct mvm_agent *a)
 static void stop(struct mvm_agent *a, const char *why)
 {
     mvm_log("stopping: ", why, NULL);
-    mvm_service_stop(&a->service);
+    mvm_scheduler_stop(&a->scheduler);
     a->stop_ms = UINT64_MAX;
 }
 
@@ -294,7 +294,7 @@ static bool finished(struct mvm_agent *a)
     if (a->stop_ms == 0) {
         return all_over(a);
     }
-    if (!mvm_service_idle(&a->service)) {
+    if (!mvm_scheduler_idle(&a->scheduler)) {
         return a->stop_now;
     }
     a->stop_ms = sooner(a->stop_ms, a->now_ms + MVM_TERM_GRACE_MS);
@@ -303,10 +303,10 @@ static bool finished(struct mvm_agent *a)
 
 /* ---- the loop ---- */
 
-static void log_start(const struct mvm_service *v)
+static void log_start(const struct mvm_scheduler *v)
 {
     struct mvm_log_line line;
-    struct mvm_job job = mvm_ticket_job(&v->queue[0]);
+    struct mvm_job job = mvm_queued_build_job(&v->queue[0]);
     mvm_log_begin(&line, "build started: ");
     mvm_writer_add_text(&line.w, job.flake_ref);
     mvm_writer_add(&line.w, "#");
@@ -314,23 +314,23 @@ static void log_start(const struct mvm_service *v)
     mvm_log_end(&line);
 }
 
-static void log_end(const struct mvm_service *v)
+static void log_end(const struct mvm_scheduler *v)
 {
     struct mvm_log_line line;
-    mvm_log_begin(&line, v->answer.kind == MVM_OK ? "build done: " : "build failed: ");
+    mvm_log_begin(&line, v->answer.kind == MVM_MESSAGE_OK ? "build done: " : "build failed: ");
     mvm_writer_add_text(&line.w, v->answer.text);
     mvm_log_end(&line);
 }
 
 static bool step_service(struct mvm_agent *a)
 {
-    bool was_building = mvm_service_building(&a->service);
-    bool more = mvm_service_step(&a->service, a->now_ms);
-    bool is_building = mvm_service_building(&a->service);
+    bool was_building = mvm_scheduler_building(&a->scheduler);
+    bool more = mvm_scheduler_step(&a->scheduler, a->now_ms);
+    bool is_building = mvm_scheduler_building(&a->scheduler);
     if (!was_building && is_building) {
-        log_start(&a->service);
+        log_start(&a->scheduler);
     } else if (was_building && !is_building) {
-        log_end(&a->service);
+        log_end(&a->scheduler);
         if (a->options->exit_after_build && a->stop_ms == 0) {
             stop(a, "the build has ended");
         }
@@ -367,8 +367,8 @@ static bool write_connections(struct mvm_agent *a, bool busy)
 
 static uint64_t deadline(const struct mvm_agent *a)
 {
-    uint64_t at = mvm_service_deadline(&a->service);
-    if (mvm_service_building(&a->service) && mvm_posix_child_fd(&a->posix) < 0 &&
+    uint64_t at = mvm_scheduler_deadline(&a->scheduler);
+    if (mvm_scheduler_building(&a->scheduler) && mvm_posix_child_fd(&a->posix) < 0 &&
         !a->options->posix.status_is_handed && mvm_executor_wants_child(&a->executor)) {
         at = sooner(at, a->now_ms + MVM_KILL_POLL_MS); /* no pidfd in this kernel */
     }
@@ -435,7 +435,8 @@ static bool init(struct mvm_agent *a, const struct mvm_options *options)
     mvm_watch_port(a);
     mvm_posix_init(&a->posix, &options->posix);
     mvm_executor_init(&a->executor, &a->port, a, &options->executor);
-    mvm_service_init(&a->service, &a->executor, &options->service, a->clients, MVM_CLIENTS_MAX);
+    mvm_scheduler_init(&a->scheduler, &a->executor, &options->scheduler, a->clients,
+                       MVM_CLIENTS_MAX);
     a->epoll = epoll_create1(EPOLL_CLOEXEC);
     return a->epoll >= 0 && open_signals(a);
 }
@@ -470,7 +471,7 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
     while (!finished(a)) {
         wait_for_events(a, more);
         read_connections(a);
-        bool busy = !mvm_service_idle(&a->service);
+        bool busy = !mvm_scheduler_idle(&a->scheduler);
         more = step_service(a);
         more = write_connections(a, busy) || more;
         tend_listeners(a);

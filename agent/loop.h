@@ -8,7 +8,7 @@
 #include "connection.h"
 #include "mvm_executor.h"
 #include "mvm_posix.h"
-#include "mvm_service.h"
+#include "mvm_scheduler.h"
 #include "options.h"
 
 /* Some 3 MiB, of which memory is only touched as clients come: keep it static and zeroed. */
@@ -24,7 +24,7 @@ struct mvm_agent {
     const struct mvm_options *options;
     struct mvm_executor executor;
     struct mvm_buffers buffers[MVM_CLIENTS_MAX]; /* of the connections; all before is always used */
-    struct mvm_service service;
+    struct mvm_scheduler scheduler;
     struct mvm_listener listeners[MVM_LISTENERS_MAX];
     struct mvm_connection connections[MVM_CLIENTS_MAX];
     struct mvm_client clients[MVM_CLIENTS_MAX];

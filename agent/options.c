@@ -180,7 +180,7 @@ static const char *set_heartbeat(struct mvm_options *o, const struct option *opt
     if (!read_u32(values[0], UINT32_MAX / 1000, &secs)) {
         return "no number of seconds";
     }
-    o->executor.heartbeat_ms = o->service.heartbeat_ms = secs * 1000;
+    o->executor.heartbeat_ms = o->scheduler.heartbeat_ms = secs * 1000;
     return NULL;
 }
 
@@ -276,7 +276,7 @@ static const struct option options[] = {
      "may forbid builds; absent: they are allowed\n[/mnt/config/security-policy.json]"},
     {"--allow-cid", "CID|any", 1, 0, 0, set_allow_cid,
      "a vsock peer to serve besides the host (repeatable)"},
-    {"--keep-building", NULL, 0, 0, MEMBER(service.keep_building), set_flag,
+    {"--keep-building", NULL, 0, 0, MEMBER(scheduler.keep_building), set_flag,
      "go on with a build whose client has gone"},
     {"--exit-after-build", NULL, 0, 0, MEMBER(exit_after_build), set_flag,
      "end once a build has been answered"},
@@ -307,7 +307,7 @@ void mvm_options_begin(struct mvm_options *o)
         .timeout_secs = MVM_TIMEOUT_DEFAULT_SECS,
         .heartbeat_ms = MVM_HEARTBEAT_MS,
     };
-    o->service.heartbeat_ms = MVM_HEARTBEAT_MS;
+    o->scheduler.heartbeat_ms = MVM_HEARTBEAT_MS;
     o->posix.subreaper = true;
 }
 

@@ -7,7 +7,7 @@
 #include "mvm_executor.h"
 #include "mvm_limits.h"
 #include "mvm_posix.h"
-#include "mvm_service.h"
+#include "mvm_scheduler.h"
 #include "mvm_text.h"
 
 enum mvm_address_kind {
@@ -49,7 +49,7 @@ struct mvm_options {
     bool any_cid;
     struct mvm_nix_option nix_options[MVM_NIX_OPTIONS_MAX];
     struct mvm_executor_config executor;
-    struct mvm_service_config service;
+    struct mvm_scheduler_config scheduler;
     struct mvm_posix_config posix;
     bool exit_after_build; /* stop once a build has been answered */
 

@@ -32,7 +32,7 @@ static uint8_t far_lines[FAR_LINES][FAR_LINE], far_frames[FAR_LINES][FAR_FRAME];
 
 static struct mvm_message log_message(int which)
 {
-    return (struct mvm_message){.kind = MVM_LOG,
+    return (struct mvm_message){.kind = MVM_MESSAGE_LOG,
                                 .text = {(const char *)text[which].bytes, text[which].len}};
 }
 
@@ -54,12 +54,12 @@ static void decode(enum mvm_direction direction, const struct bench_bytes *from,
 static void decode_build(int which, long n)
 {
     (void)which;
-    decode(MVM_REQUESTS, &build_frame, n);
+    decode(MVM_DIRECTION_REQUESTS, &build_frame, n);
 }
 
 static void decode_log(int which, long n)
 {
-    decode(MVM_RESPONSES, &frame[which], n);
+    decode(MVM_DIRECTION_RESPONSES, &frame[which], n);
 }
 
 static void encode_log(int which, long n)
@@ -80,7 +80,7 @@ static void encode_far(int which, long n)
     mvm_encoder_init(&e);
     for (long i = 0; i < n; i++) {
         const char *line = (const char *)far_lines[i % FAR_LINES];
-        struct mvm_message m = {.kind = MVM_LOG, .text = {line, FAR_LINE}};
+        struct mvm_message m = {.kind = MVM_MESSAGE_LOG, .text = {line, FAR_LINE}};
         mvm_encoder_start(&e, &m);
         bench_sink += mvm_encoder_pull(&e, far_frames[i % FAR_LINES], FAR_FRAME);
     }
@@ -90,7 +90,7 @@ static void proto_decode(int which, long n)
 {
     (void)which;
     struct mvm_proto_decoder d;
-    mvm_proto_decoder_init(&d, MVM_RESPONSES, fields, sizeof fields);
+    mvm_proto_decoder_init(&d, MVM_DIRECTION_RESPONSES, fields, sizeof fields);
     for (long i = 0; i < n; i++) {
         size_t used;
         if (mvm_proto_decoder_push(&d, proto_frame.bytes, proto_frame.len, &used) !=
@@ -191,7 +191,7 @@ static void make_frames(void)
         frame[i].len = mvm_encoder_pull(&e, frame[i].bytes, BENCH_CAP);
     }
     struct mvm_message build = {
-        .kind = MVM_BUILD,
+        .kind = MVM_MESSAGE_BUILD,
         .build = {mvm_text_from("git+https://git.example.org/infra/tenants?ref=main&rev="
                                 "4f1d3c0b9a8e7d6c5b4a39281706f5e4d3c2b1a0&dir=worker"),
                   mvm_text_from("packages.x86_64-linux.tenant-worker"), true, 1800}};

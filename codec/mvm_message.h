@@ -9,13 +9,13 @@
 
 enum mvm_kind {
     /* requests */
-    MVM_BUILD, /* answered by Log*, then one Ok or Err */
-    MVM_PING,  /* answered by Pong */
+    MVM_MESSAGE_BUILD, /* answered by Log*, then one Ok or Err */
+    MVM_MESSAGE_PING,  /* answered by Pong */
     /* responses */
-    MVM_OK,
-    MVM_ERR,
-    MVM_LOG,
-    MVM_PONG,
+    MVM_MESSAGE_OK,
+    MVM_MESSAGE_ERR,
+    MVM_MESSAGE_LOG,
+    MVM_MESSAGE_PONG,
 };
 
 struct mvm_build {
@@ -35,8 +35,8 @@ struct mvm_message {
 
 /* Which half of the messages one side of a connection receives. */
 enum mvm_direction {
-    MVM_REQUESTS,  /* an agent decodes these */
-    MVM_RESPONSES, /* a host decodes these */
+    MVM_DIRECTION_REQUESTS,  /* an agent decodes these */
+    MVM_DIRECTION_RESPONSES, /* a host decodes these */
 };
 
 #endif

@@ -75,7 +75,7 @@ enum mvm_turn mvm_executor_logfile(struct mvm_executor *x)
         x->wake_ms = UINT64_MAX;
         return MVM_TURN_WAIT;
     }
-    mvm_executor_enter(x, MVM_RENAME);
+    mvm_executor_enter(x, MVM_EXECUTOR_RENAME);
     if (x->log_failed) {
         tell(x);
     }

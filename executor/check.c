@@ -74,6 +74,6 @@ enum mvm_turn mvm_executor_check(struct mvm_executor *x)
     if (x->cancelled) {
         mvm_executor_fail_cancelled(x);
     }
-    mvm_executor_enter(x, x->failed ? MVM_DONE : MVM_MOUNT_OUT);
+    mvm_executor_enter(x, x->failed ? MVM_EXECUTOR_DONE : MVM_EXECUTOR_MOUNT_OUT);
     return MVM_TURN_ON;
 }

@@ -109,7 +109,7 @@ static bool spawn(struct mvm_executor *x)
     mvm_executor_add_command(x, &w);
     mvm_writer_finish(&w);
     x->port->close_build(x->ctx);
-    mvm_executor_enter(x, MVM_LOGFILE);
+    mvm_executor_enter(x, MVM_EXECUTOR_LOGFILE);
     return false;
 }
 
@@ -119,7 +119,7 @@ void mvm_executor_start_build(struct mvm_executor *x)
     make_arguments(x);
     mvm_nix_json_init(&x->nix_json);
     if (spawn(x)) {
-        mvm_executor_enter(x, MVM_RUN);
+        mvm_executor_enter(x, MVM_EXECUTOR_RUN);
     }
 }
 
@@ -133,7 +133,7 @@ static void start_probe(struct mvm_executor *x)
     if (spawn(x)) {
         uint64_t patience = x->now_ms + MVM_NIX_PROBE_MS;
         x->phase_ms = patience < x->deadline_ms ? patience : x->deadline_ms;
-        mvm_executor_enter(x, MVM_PROBE);
+        mvm_executor_enter(x, MVM_EXECUTOR_PROBE);
     }
 }
 
@@ -148,7 +148,7 @@ enum mvm_turn mvm_executor_nix(struct mvm_executor *x)
         mvm_executor_fail_reason(x, "nix not found", "");
     }
     if (x->failed) {
-        mvm_executor_enter(x, MVM_LOGFILE);
+        mvm_executor_enter(x, MVM_EXECUTOR_LOGFILE);
     } else if (strcmp(x->nix, x->probed) == 0) {
         mvm_executor_start_build(x);
     } else {

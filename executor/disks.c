@@ -83,7 +83,7 @@ enum mvm_turn mvm_executor_mount_out(struct mvm_executor *x)
     const struct mvm_executor_config *c = x->config;
     x->out_ready = mvm_executor_paths_fit(x) && free_left_over(x) &&
                    attach(x, c->out_device, c->out_dir, false, &x->out_mounted);
-    mvm_executor_enter(x, x->out_ready ? MVM_MOUNT_IN : MVM_SYNC);
+    mvm_executor_enter(x, x->out_ready ? MVM_EXECUTOR_MOUNT_IN : MVM_EXECUTOR_SYNC);
     return MVM_TURN_YIELD;
 }
 
@@ -92,21 +92,21 @@ enum mvm_turn mvm_executor_mount_in(struct mvm_executor *x)
     const struct mvm_executor_config *c = x->config;
     if (x->cancelled) {
         mvm_executor_fail_cancelled(x);
-        mvm_executor_enter(x, MVM_SYNC);
+        mvm_executor_enter(x, MVM_EXECUTOR_SYNC);
         return MVM_TURN_ON;
     }
     if (!x->wants_in) {
-        mvm_executor_enter(x, MVM_NIX);
+        mvm_executor_enter(x, MVM_EXECUTOR_NIX);
         return MVM_TURN_ON;
     }
     bool ready = attach(x, c->in_device, c->in_dir, true, &x->in_mounted);
-    mvm_executor_enter(x, ready ? MVM_NIX : MVM_SYNC);
+    mvm_executor_enter(x, ready ? MVM_EXECUTOR_NIX : MVM_EXECUTOR_SYNC);
     return MVM_TURN_YIELD;
 }
 
 enum mvm_turn mvm_executor_sync(struct mvm_executor *x)
 {
-    mvm_executor_enter(x, MVM_UNMOUNT);
+    mvm_executor_enter(x, MVM_EXECUTOR_UNMOUNT);
     if (!x->out_ready) {
         return MVM_TURN_ON;
     }
@@ -152,6 +152,6 @@ enum mvm_turn mvm_executor_unmount(struct mvm_executor *x)
         x->out_mounted = false;
         release_out(x);
     }
-    mvm_executor_enter(x, MVM_DONE);
+    mvm_executor_enter(x, MVM_EXECUTOR_DONE);
     return MVM_TURN_ON;
 }

@@ -15,7 +15,7 @@ void mvm_executor_init(struct mvm_executor *x, const struct mvm_port *port, void
 
 bool mvm_executor_idle(const struct mvm_executor *x)
 {
-    return x->state == MVM_IDLE || x->state == MVM_DONE;
+    return x->state == MVM_EXECUTOR_IDLE || x->state == MVM_EXECUTOR_DONE;
 }
 
 /* The limit in force: the request's, else the configuration's, else the wire's default. */
@@ -44,7 +44,7 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
     x->store_path[0] = '\0';
     x->text = mvm_text_from("");
     mvm_executor_take(x, job);
-    mvm_executor_enter(x, MVM_CHECK);
+    mvm_executor_enter(x, MVM_EXECUTOR_CHECK);
 }
 
 void mvm_executor_cancel(struct mvm_executor *x)
@@ -58,34 +58,34 @@ void mvm_executor_cancel(struct mvm_executor *x)
 static enum mvm_turn run_state(struct mvm_executor *x)
 {
     switch (x->state) { /* COVERAGE: each state has its case; a branch for none is never taken */
-    case MVM_CHECK:
+    case MVM_EXECUTOR_CHECK:
         return mvm_executor_check(x);
-    case MVM_MOUNT_OUT:
+    case MVM_EXECUTOR_MOUNT_OUT:
         return mvm_executor_mount_out(x);
-    case MVM_MOUNT_IN:
+    case MVM_EXECUTOR_MOUNT_IN:
         return mvm_executor_mount_in(x);
-    case MVM_NIX:
+    case MVM_EXECUTOR_NIX:
         return mvm_executor_nix(x);
-    case MVM_PROBE:
-    case MVM_RUN:
-    case MVM_TERM:
-    case MVM_KILL:
-    case MVM_DRAIN:
+    case MVM_EXECUTOR_PROBE:
+    case MVM_EXECUTOR_RUN:
+    case MVM_EXECUTOR_TERM:
+    case MVM_EXECUTOR_KILL:
+    case MVM_EXECUTOR_DRAIN:
         return mvm_executor_process(x);
-    case MVM_PICK:
+    case MVM_EXECUTOR_PICK:
         return mvm_executor_pick(x);
-    case MVM_COPY:
+    case MVM_EXECUTOR_COPY:
         return mvm_executor_copy(x);
-    case MVM_LOGFILE:
+    case MVM_EXECUTOR_LOGFILE:
         return mvm_executor_logfile(x);
-    case MVM_RENAME:
+    case MVM_EXECUTOR_RENAME:
         return mvm_executor_rename(x);
-    case MVM_SYNC:
+    case MVM_EXECUTOR_SYNC:
         return mvm_executor_sync(x);
-    case MVM_UNMOUNT:
+    case MVM_EXECUTOR_UNMOUNT:
         return mvm_executor_unmount(x);
-    case MVM_IDLE:
-    case MVM_DONE:
+    case MVM_EXECUTOR_IDLE:
+    case MVM_EXECUTOR_DONE:
         return MVM_TURN_NONE;
     }
     return MVM_TURN_NONE; /* COVERAGE: each state has returned */
@@ -94,7 +94,7 @@ static enum mvm_turn run_state(struct mvm_executor *x)
 static enum mvm_executor_event answer(struct mvm_executor *x)
 {
     x->wake_ms = UINT64_MAX;
-    if (x->state == MVM_IDLE) {
+    if (x->state == MVM_EXECUTOR_IDLE) {
         return MVM_EXECUTOR_WAIT;
     }
     x->text = mvm_text_from(x->failed ? x->message : x->store_path);
@@ -160,10 +160,11 @@ void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
 /* While a line waits to be taken only the build's clock matters. */
 static uint64_t clock_of(const struct mvm_executor *x)
 {
-    if (x->state == MVM_RUN) {
+    if (x->state == MVM_EXECUTOR_RUN) {
         return x->cancelled ? x->now_ms : x->deadline_ms;
     }
-    return x->state == MVM_PROBE || x->state == MVM_TERM ? x->phase_ms : UINT64_MAX;
+    return x->state == MVM_EXECUTOR_PROBE || x->state == MVM_EXECUTOR_TERM ? x->phase_ms
+                                                                           : UINT64_MAX;
 }
 
 uint64_t mvm_executor_deadline(const struct mvm_executor *x)
@@ -180,7 +181,8 @@ uint64_t mvm_executor_deadline(const struct mvm_executor *x)
 
 static bool reads(const struct mvm_executor *x)
 {
-    return x->pending == MVM_PENDING_NONE && x->state >= MVM_PROBE && x->state <= MVM_DRAIN;
+    return x->pending == MVM_PENDING_NONE && x->state >= MVM_EXECUTOR_PROBE &&
+           x->state <= MVM_EXECUTOR_DRAIN;
 }
 
 bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream)
@@ -190,15 +192,16 @@ bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream)
 
 static bool works_on_files(const struct mvm_executor *x)
 {
-    return x->pending == MVM_PENDING_NONE && (x->state == MVM_COPY || x->state == MVM_LOGFILE);
+    return x->pending == MVM_PENDING_NONE &&
+           (x->state == MVM_EXECUTOR_COPY || x->state == MVM_EXECUTOR_LOGFILE);
 }
 
 bool mvm_executor_wants_child(const struct mvm_executor *x)
 {
-    return (reads(x) && !x->exited && x->state != MVM_DRAIN) || works_on_files(x);
+    return (reads(x) && !x->exited && x->state != MVM_EXECUTOR_DRAIN) || works_on_files(x);
 }
 
 bool mvm_executor_ending(const struct mvm_executor *x)
 {
-    return x->state >= MVM_TERM;
+    return x->state >= MVM_EXECUTOR_TERM;
 }

@@ -67,6 +67,6 @@ enum mvm_turn mvm_executor_pick(struct mvm_executor *x)
         mvm_executor_add_command(x, &w);
         mvm_writer_finish(&w);
     }
-    mvm_executor_enter(x, x->failed ? MVM_LOGFILE : MVM_COPY);
+    mvm_executor_enter(x, x->failed ? MVM_EXECUTOR_LOGFILE : MVM_EXECUTOR_COPY);
     return MVM_TURN_ON;
 }

@@ -17,7 +17,7 @@ static void kill_all(struct mvm_executor *x)
     x->port->signal_build(x->ctx, MVM_SIGNAL_KILL);
     x->phase_ms = x->now_ms + MVM_KILL_POLL_MS;
     x->looks = MVM_KILL_PATIENCE_MS / MVM_KILL_POLL_MS;
-    mvm_executor_enter(x, MVM_KILL);
+    mvm_executor_enter(x, MVM_EXECUTOR_KILL);
 }
 
 /* Asks every process to end. A failure to send shows in KILL, which looks whether it worked. */
@@ -26,19 +26,19 @@ static void terminate(struct mvm_executor *x, enum mvm_cause cause)
     x->cause = cause;
     x->port->signal_build(x->ctx, MVM_SIGNAL_TERM);
     x->phase_ms = x->now_ms + MVM_TERM_GRACE_MS;
-    mvm_executor_enter(x, MVM_TERM);
+    mvm_executor_enter(x, MVM_EXECUTOR_TERM);
 }
 
 /* The clock's part, also while a line waits to be taken. */
 void mvm_executor_watch(struct mvm_executor *x)
 {
-    if (x->state == MVM_RUN && x->cancelled) {
+    if (x->state == MVM_EXECUTOR_RUN && x->cancelled) {
         terminate(x, MVM_CAUSE_CANCEL);
-    } else if (x->state == MVM_RUN && x->now_ms >= x->deadline_ms) {
+    } else if (x->state == MVM_EXECUTOR_RUN && x->now_ms >= x->deadline_ms) {
         terminate(x, MVM_CAUSE_TIMEOUT);
-    } else if (x->state == MVM_PROBE && (x->cancelled || x->now_ms >= x->phase_ms)) {
+    } else if (x->state == MVM_EXECUTOR_PROBE && (x->cancelled || x->now_ms >= x->phase_ms)) {
         kill_all(x);
-    } else if (x->state == MVM_TERM && x->now_ms >= x->phase_ms) {
+    } else if (x->state == MVM_EXECUTOR_TERM && x->now_ms >= x->phase_ms) {
         kill_all(x);
     }
 }
@@ -47,7 +47,7 @@ static void drain(struct mvm_executor *x)
 {
     x->phase_ms = x->now_ms + MVM_DRAIN_MS;
     x->drained = 0;
-    mvm_executor_enter(x, MVM_DRAIN);
+    mvm_executor_enter(x, MVM_EXECUTOR_DRAIN);
 }
 
 /* Whether the child has exited; a port that cannot say fails the job and counts as yes. */
@@ -84,11 +84,11 @@ static enum mvm_turn wait_until(struct mvm_executor *x, uint64_t ms)
 static enum mvm_turn watch_running(struct mvm_executor *x)
 {
     if (!child_exited(x)) {
-        return wait_until(x, x->state == MVM_PROBE ? x->phase_ms : x->deadline_ms);
+        return wait_until(x, x->state == MVM_EXECUTOR_PROBE ? x->phase_ms : x->deadline_ms);
     }
     if (x->port->remaining(x->ctx) == 0) {
         drain(x);
-    } else if (x->state == MVM_PROBE) {
+    } else if (x->state == MVM_EXECUTOR_PROBE) {
         kill_all(x);
     } else {
         terminate(x, MVM_CAUSE_NONE);
@@ -112,7 +112,7 @@ static enum mvm_turn watch_ending(struct mvm_executor *x)
         drain(x);
         return MVM_TURN_ON;
     }
-    if (x->state == MVM_KILL && x->now_ms >= x->phase_ms) {
+    if (x->state == MVM_EXECUTOR_KILL && x->now_ms >= x->phase_ms) {
         if (x->looks == 0) {
             go_on_without(x);
             return MVM_TURN_ON;
@@ -173,7 +173,7 @@ static void end_probe(struct mvm_executor *x)
         fail_stopped(x);
     }
     if (x->failed) {
-        mvm_executor_enter(x, MVM_LOGFILE);
+        mvm_executor_enter(x, MVM_EXECUTOR_LOGFILE);
         return;
     }
     if (!x->exit.signaled && x->exit.code == 0) {
@@ -196,15 +196,15 @@ static void end_child(struct mvm_executor *x)
     } else if (x->exit.signaled || x->exit.code != 0) {
         fail_status(x);
     }
-    mvm_executor_enter(x, MVM_PICK);
+    mvm_executor_enter(x, MVM_EXECUTOR_PICK);
 }
 
 static enum mvm_turn look_after(struct mvm_executor *x)
 {
-    if (x->state == MVM_PROBE || x->state == MVM_RUN) {
+    if (x->state == MVM_EXECUTOR_PROBE || x->state == MVM_EXECUTOR_RUN) {
         return watch_running(x);
     }
-    if (x->state != MVM_DRAIN) {
+    if (x->state != MVM_EXECUTOR_DRAIN) {
         return watch_ending(x);
     }
     if (!mvm_executor_output_ended(x)) {
@@ -217,14 +217,14 @@ static enum mvm_turn look_after(struct mvm_executor *x)
 /* Whether a pipe that nobody of the build holds any more gives more than it could hold. */
 static bool floods(const struct mvm_executor *x)
 {
-    return x->state == MVM_DRAIN && x->now_ms >= x->phase_ms && x->drained > MVM_DRAIN_MAX;
+    return x->state == MVM_EXECUTOR_DRAIN && x->now_ms >= x->phase_ms && x->drained > MVM_DRAIN_MAX;
 }
 
 /* Output first: while there is some, the process is only looked at now and then, so that somebody
  * who floods the pipe cannot hide its end. */
 enum mvm_turn mvm_executor_process(struct mvm_executor *x)
 {
-    bool due = x->state != MVM_DRAIN && x->now_ms >= x->look_ms;
+    bool due = x->state != MVM_EXECUTOR_DRAIN && x->now_ms >= x->look_ms;
     if (due) {
         x->look_ms = x->now_ms + MVM_KILL_POLL_MS;
         if (look_after(x) == MVM_TURN_ON) {

@@ -243,7 +243,7 @@ enum mvm_turn mvm_executor_copy(struct mvm_executor *x)
     }
     if (x->failed || x->artifact == ARTIFACTS) {
         x->artifact = 0;
-        mvm_executor_enter(x, MVM_LOGFILE);
+        mvm_executor_enter(x, MVM_EXECUTOR_LOGFILE);
     }
     return turn;
 }
@@ -300,6 +300,6 @@ enum mvm_turn mvm_executor_rename(struct mvm_executor *x)
     if (x->port->sync_dir(x->ctx, x->config->out_dir) < 0) {
         mvm_executor_fail_reason(x, failed_copy, x->config->out_dir);
     }
-    mvm_executor_enter(x, MVM_SYNC);
+    mvm_executor_enter(x, MVM_EXECUTOR_SYNC);
     return MVM_TURN_YIELD;
 }

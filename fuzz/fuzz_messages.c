@@ -14,7 +14,7 @@ static uint8_t frame[FRAME_CAP];
 
 static bool is_request(const struct mvm_message *m)
 {
-    return m->kind == MVM_BUILD || m->kind == MVM_PING;
+    return m->kind == MVM_MESSAGE_BUILD || m->kind == MVM_MESSAGE_PING;
 }
 
 static struct mvm_text take_text(const uint8_t **data, size_t *size)
@@ -32,15 +32,15 @@ static struct mvm_text take_text(const uint8_t **data, size_t *size)
 
 static struct mvm_message take_message(const uint8_t **data, size_t *size, struct fuzz_dice *dice)
 {
-    struct mvm_message m = {.kind = (enum mvm_kind)fuzz_throw(dice, MVM_PONG + 1)};
-    if (m.kind == MVM_BUILD) {
+    struct mvm_message m = {.kind = (enum mvm_kind)fuzz_throw(dice, MVM_MESSAGE_PONG + 1)};
+    if (m.kind == MVM_MESSAGE_BUILD) {
         m.build.flake_ref = take_text(data, size);
         m.build.attr = take_text(data, size);
         m.build.has_timeout = fuzz_throw(dice, 2) == 0;
         if (m.build.has_timeout) {
             m.build.timeout_secs = (uint64_t)fuzz_throw(dice, 1u << 16) << fuzz_throw(dice, 64);
         }
-    } else if (m.kind == MVM_OK || m.kind == MVM_ERR || m.kind == MVM_LOG) {
+    } else if (m.kind == MVM_MESSAGE_OK || m.kind == MVM_MESSAGE_ERR || m.kind == MVM_MESSAGE_LOG) {
         m.text = take_text(data, size);
     }
     return m;
@@ -149,20 +149,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static char fields[2][FIELDS_CAP];
     struct fuzz_dice dice = fuzz_dice_from(&data, &size);
     struct mvm_message was = take_message(&data, &size, &dice);
-    enum mvm_direction direction = is_request(&was) ? MVM_REQUESTS : MVM_RESPONSES;
+    enum mvm_direction direction =
+        is_request(&was) ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
     struct mvm_message json = from_json(to_json(&was, &dice), direction, fields[0], &dice);
     struct mvm_message protobuf =
         from_protobuf(to_protobuf(&was, &dice), direction, fields[1], &dice);
 
     FUZZ_CHECK(json.kind == was.kind && protobuf.kind == was.kind);
-    if (was.kind == MVM_BUILD) {
+    if (was.kind == MVM_MESSAGE_BUILD) {
         same_build(&json.build, &protobuf.build, &was.build);
-    } else if (was.kind == MVM_LOG) {
+    } else if (was.kind == MVM_MESSAGE_LOG) {
         same_text(json.text, json.text, was.text);
         FUZZ_CHECK(protobuf.text.len == was.text.len);
         FUZZ_CHECK(was.text.len == 0 ||
                    memcmp(protobuf.text.bytes, was.text.bytes, was.text.len) == 0);
-    } else if (was.kind == MVM_OK || was.kind == MVM_ERR) {
+    } else if (was.kind == MVM_MESSAGE_OK || was.kind == MVM_MESSAGE_ERR) {
         same_text(json.text, protobuf.text, was.text);
     }
     return 0;

@@ -98,7 +98,8 @@ static void decode(struct transcript *t, enum mvm_direction direction, char *pla
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_dice dice = fuzz_dice_from(&data, &size);
-    enum mvm_direction direction = fuzz_throw(&dice, 2) == 0 ? MVM_REQUESTS : MVM_RESPONSES;
+    enum mvm_direction direction =
+        fuzz_throw(&dice, 2) == 0 ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
     decode(&whole, direction, fields[0], data, size, NULL);
     decode(&cut, direction, fields[1], data, size, &dice);
     FUZZ_CHECK(whole.len == cut.len && memcmp(whole.bytes, cut.bytes, whole.len) == 0);

@@ -3,6 +3,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    fuzz_json_frames(MVM_REQUESTS, data, size);
+    fuzz_json_frames(MVM_DIRECTION_REQUESTS, data, size);
     return 0;
 }

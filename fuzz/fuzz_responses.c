@@ -3,6 +3,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    fuzz_json_frames(MVM_RESPONSES, data, size);
+    fuzz_json_frames(MVM_DIRECTION_RESPONSES, data, size);
     return 0;
 }

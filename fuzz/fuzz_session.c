@@ -91,7 +91,8 @@ static void drive(struct peer *p)
             mvm_writer_init(&w, text, sizeof text);
             mvm_session_explain(&p->session, &w);
             FUZZ_CHECK(!w.cut);
-            answer(p, &(struct mvm_message){.kind = MVM_ERR, .text = mvm_writer_finish(&w)});
+            answer(p,
+                   &(struct mvm_message){.kind = MVM_MESSAGE_ERR, .text = mvm_writer_finish(&w)});
             break;
         case MVM_SESSION_NOTHING:
             transmit(p);
@@ -127,7 +128,8 @@ static void begin(struct peer *p, enum mvm_direction direction, struct fuzz_dice
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_dice dice = fuzz_dice_from(&data, &size);
-    enum mvm_direction direction = fuzz_throw(&dice, 2) == 0 ? MVM_REQUESTS : MVM_RESPONSES;
+    enum mvm_direction direction =
+        fuzz_throw(&dice, 2) == 0 ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
     begin(&whole, direction, dice, false, data, size);
     begin(&cut, direction, dice, true, data, size);
     drive(&whole);

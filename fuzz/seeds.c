@@ -13,14 +13,15 @@
     }
 
 static const struct mvm_message messages[] = {
-    {.kind = MVM_BUILD, .build = {TEXT("/build-in"), TEXT("packages.x86_64-linux.a"), true, 1800}},
-    {.kind = MVM_BUILD, .build = {TEXT("path:/\xc3\xa9 \"q\""), TEXT("a"), false, 0}},
-    {.kind = MVM_PING},
-    {.kind = MVM_OK, .text = TEXT("/nix/store/0123-x")},
-    {.kind = MVM_ERR, .text = TEXT("nix build failed (exit status: 1)")},
-    {.kind = MVM_LOG, .text = TEXT("a\x1b[1mb\xff\tc\\\"\xf0\x9f\x98\x80")},
-    {.kind = MVM_LOG, .text = TEXT("")},
-    {.kind = MVM_PONG},
+    {.kind = MVM_MESSAGE_BUILD,
+     .build = {TEXT("/build-in"), TEXT("packages.x86_64-linux.a"), true, 1800}},
+    {.kind = MVM_MESSAGE_BUILD, .build = {TEXT("path:/\xc3\xa9 \"q\""), TEXT("a"), false, 0}},
+    {.kind = MVM_MESSAGE_PING},
+    {.kind = MVM_MESSAGE_OK, .text = TEXT("/nix/store/0123-x")},
+    {.kind = MVM_MESSAGE_ERR, .text = TEXT("nix build failed (exit status: 1)")},
+    {.kind = MVM_MESSAGE_LOG, .text = TEXT("a\x1b[1mb\xff\tc\\\"\xf0\x9f\x98\x80")},
+    {.kind = MVM_MESSAGE_LOG, .text = TEXT("")},
+    {.kind = MVM_MESSAGE_PONG},
 };
 
 enum { MESSAGES = sizeof messages / sizeof messages[0], CAP = 512 };

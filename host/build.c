@@ -115,16 +115,16 @@ static int follow(struct mvm_run *r)
             return take_loss(r, how);
         }
         switch (r->session.message.kind) {
-        case MVM_LOG:
+        case MVM_MESSAGE_LOG:
             take_log(r);
             break;
-        case MVM_OK:
+        case MVM_MESSAGE_OK:
             return take_ok(r);
-        case MVM_ERR:
+        case MVM_MESSAGE_ERR:
             return take_failure(r);
-        case MVM_PONG:
-        case MVM_PING: /* requests: a session of responses has none */
-        case MVM_BUILD:
+        case MVM_MESSAGE_PONG:
+        case MVM_MESSAGE_PING: /* requests: a session of responses has none */
+        case MVM_MESSAGE_BUILD:
             break;
         }
     }
@@ -133,7 +133,7 @@ static int follow(struct mvm_run *r)
 int mvm_run_build(struct mvm_run *r)
 {
     const struct mvm_message request = {
-        .kind = MVM_BUILD,
+        .kind = MVM_MESSAGE_BUILD,
         .build = {.flake_ref = mvm_text_from(r->options->flake),
                   .attr = mvm_text_from(r->options->attr),
                   .has_timeout = r->options->has_timeout,

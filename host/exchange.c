@@ -173,7 +173,7 @@ bool mvm_run_open(struct mvm_run *r, uint64_t until_ms)
     };
     struct mvm_writer why;
     mvm_writer_init(&why, r->why_text, sizeof r->why_text);
-    mvm_session_init(&r->session, MVM_RESPONSES, &memory);
+    mvm_session_init(&r->session, MVM_DIRECTION_RESPONSES, &memory);
     mvm_session_speak(&r->session, r->options->wire);
     mvm_status_draw(&r->status);
     mvm_run_flush(r);
@@ -184,12 +184,13 @@ bool mvm_run_open(struct mvm_run *r, uint64_t until_ms)
 
 enum mvm_arrival mvm_run_ping(struct mvm_run *r, uint64_t until_ms)
 {
-    const struct mvm_message ping = {.kind = MVM_PING};
+    const struct mvm_message ping = {.kind = MVM_MESSAGE_PING};
     mvm_session_send(&r->session, &ping);
     for (;;) {
         enum mvm_arrival how = mvm_run_next(r, until_ms);
         enum mvm_kind kind = r->session.message.kind;
-        if (how != MVM_ARRIVED || kind == MVM_PONG || (kind == MVM_ERR && !mvm_run_on_serial(r))) {
+        if (how != MVM_ARRIVED || kind == MVM_MESSAGE_PONG ||
+            (kind == MVM_MESSAGE_ERR && !mvm_run_on_serial(r))) {
             return how;
         }
     }

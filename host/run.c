@@ -29,7 +29,7 @@ static int ping(struct mvm_run *r)
     if (how != MVM_ARRIVED) {
         return mvm_run_give_up(r, how);
     }
-    if (r->session.message.kind == MVM_ERR) {
+    if (r->session.message.kind == MVM_MESSAGE_ERR) {
         return mvm_run_refused(r);
     }
     if (!r->options->json) {
@@ -51,7 +51,7 @@ static bool answers(struct mvm_run *r, uint64_t until_ms)
         mvm_run_set_why(r, "connected, but no answer came", 0);
     }
     mvm_connection_close(&r->connection);
-    return how == MVM_ARRIVED && r->session.message.kind == MVM_PONG;
+    return how == MVM_ARRIVED && r->session.message.kind == MVM_MESSAGE_PONG;
 }
 
 static int wait_for_agent(struct mvm_run *r)

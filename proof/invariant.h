@@ -187,20 +187,20 @@ enum { TIMEOUT_FIELD = 2 };
 /* The variant's fields are numbers first_field … end_field - 1. */
 static inline unsigned mvm_decoder_first_field(const struct mvm_decoder *d)
 {
-    return d->message.kind == MVM_OK    ? 3
-           : d->message.kind == MVM_ERR ? 4
-           : d->message.kind == MVM_LOG ? 5
-                                        : 0;
+    return d->message.kind == MVM_MESSAGE_OK    ? 3
+           : d->message.kind == MVM_MESSAGE_ERR ? 4
+           : d->message.kind == MVM_MESSAGE_LOG ? 5
+                                                : 0;
 }
 
 static inline bool mvm_decoder_has_fields(const struct mvm_decoder *d)
 {
-    return d->message.kind != MVM_PING && d->message.kind != MVM_PONG;
+    return d->message.kind != MVM_MESSAGE_PING && d->message.kind != MVM_MESSAGE_PONG;
 }
 
 static inline unsigned mvm_decoder_end_field(const struct mvm_decoder *d)
 {
-    return mvm_decoder_first_field(d) + (d->message.kind == MVM_BUILD ? 3u : 1u);
+    return mvm_decoder_first_field(d) + (d->message.kind == MVM_MESSAGE_BUILD ? 3u : 1u);
 }
 
 /* The next string or key goes where names go. */
@@ -233,11 +233,12 @@ static inline bool mvm_decoder_owns(const struct mvm_decoder *d, const struct mv
 static inline bool mvm_decoder_message_invariant(const struct mvm_decoder *d)
 {
     const struct mvm_message *m = &d->message;
-    if (d->direction == MVM_REQUESTS ? m->kind > MVM_PING
-                                     : m->kind < MVM_OK || m->kind > MVM_PONG) {
+    if (d->direction == MVM_DIRECTION_REQUESTS
+            ? m->kind > MVM_MESSAGE_PING
+            : m->kind < MVM_MESSAGE_OK || m->kind > MVM_MESSAGE_PONG) {
         return false;
     }
-    if (m->kind == MVM_BUILD) {
+    if (m->kind == MVM_MESSAGE_BUILD) {
         return mvm_decoder_owns(d, &m->build.flake_ref) && mvm_decoder_owns(d, &m->build.attr) &&
                mvm_is_bool(&m->build.has_timeout);
     }
@@ -308,14 +309,15 @@ static inline bool mvm_decoder_state_invariant(const struct mvm_decoder *d)
 /* Bytes of the longest frame of the decoder's direction. */
 static inline uint32_t mvm_decoder_frame_max(const struct mvm_decoder *d)
 {
-    return d->direction == MVM_REQUESTS ? MVM_REQUEST_FRAME_MAX : MVM_RESPONSE_FRAME_MAX;
+    return d->direction == MVM_DIRECTION_REQUESTS ? MVM_REQUEST_FRAME_MAX : MVM_RESPONSE_FRAME_MAX;
 }
 
 static inline bool mvm_decoder_invariant(const struct mvm_decoder *d)
 {
-    if (d->direction > MVM_RESPONSES || d->state > DECODER_SKIPPED || d->fields == NULL ||
+    if (d->direction > MVM_DIRECTION_RESPONSES || d->state > DECODER_SKIPPED || d->fields == NULL ||
         !CAN_WRITE(d->fields, d->fields_cap) || d->fields_len > d->fields_cap ||
-        (unsigned)d->message.kind > MVM_PONG || (unsigned)d->error > MVM_DECODER_CUT_SHORT) {
+        (unsigned)d->message.kind > MVM_MESSAGE_PONG ||
+        (unsigned)d->error > MVM_DECODER_CUT_SHORT) {
         return false;
     }
     if (d->state == DECODER_SKIPPED) {
@@ -359,27 +361,27 @@ static inline bool mvm_text_invariant(const struct mvm_text *text)
 static inline bool mvm_message_invariant(const struct mvm_message *m)
 {
     switch (m->kind) {
-    case MVM_BUILD:
+    case MVM_MESSAGE_BUILD:
         return mvm_text_invariant(&m->build.flake_ref) && mvm_text_invariant(&m->build.attr) &&
                mvm_is_bool(&m->build.has_timeout);
-    case MVM_OK:
-    case MVM_ERR:
-    case MVM_LOG:
+    case MVM_MESSAGE_OK:
+    case MVM_MESSAGE_ERR:
+    case MVM_MESSAGE_LOG:
         return mvm_text_invariant(&m->text);
     default:
-        return m->kind == MVM_PING || m->kind == MVM_PONG;
+        return m->kind == MVM_MESSAGE_PING || m->kind == MVM_MESSAGE_PONG;
     }
 }
 
 /* The message that a step belongs to. */
 static inline enum mvm_kind mvm_encoder_kind(const struct mvm_encoder *e)
 {
-    return e->step < ENCODER_PING    ? MVM_BUILD
-           : e->step == ENCODER_PING ? MVM_PING
-           : e->step < ENCODER_ERR   ? MVM_OK
-           : e->step < ENCODER_LOG   ? MVM_ERR
-           : e->step < ENCODER_PONG  ? MVM_LOG
-                                     : MVM_PONG;
+    return e->step < ENCODER_PING    ? MVM_MESSAGE_BUILD
+           : e->step == ENCODER_PING ? MVM_MESSAGE_PING
+           : e->step < ENCODER_ERR   ? MVM_MESSAGE_OK
+           : e->step < ENCODER_LOG   ? MVM_MESSAGE_ERR
+           : e->step < ENCODER_PONG  ? MVM_MESSAGE_LOG
+                                     : MVM_MESSAGE_PONG;
 }
 
 /* Bytes of the text that the step ends with; 0 where it has none. */

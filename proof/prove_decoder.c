@@ -1,8 +1,8 @@
 /*
- * codec/decoder.c: from any state, by any byte, to a state as good. The parser inside is the real
- * one.
+ * codec/json/decoder.c: from any state, by any byte, to a state as good. The parser inside is the
+ * real one.
  */
-#include "../codec/decoder.c"
+#include "../codec/json/decoder.c"
 #include "any.h"
 #include "frames.h"
 
@@ -49,7 +49,7 @@ static void any_decoder(struct mvm_decoder *d)
     if (mvm_json_in_string(&d->json) && d->json.place != NULL) {
         d->json.text.bytes = d->json.place;
     }
-    if (d->message.kind == MVM_BUILD) {
+    if (d->message.kind == MVM_MESSAGE_BUILD) {
         own(d, &d->message.build.flake_ref);
         own(d, &d->message.build.attr);
     } else {
@@ -68,7 +68,7 @@ static bool is_status(enum mvm_decoder_status status)
 static bool readable(const struct mvm_decoder *d)
 {
     const struct mvm_message *m = &d->message;
-    if (m->kind == MVM_BUILD) {
+    if (m->kind == MVM_MESSAGE_BUILD) {
         return mvm_text_invariant(&m->build.flake_ref) && mvm_text_invariant(&m->build.attr);
     }
     return !mvm_decoder_has_fields(d) || mvm_text_invariant(&m->text);
@@ -87,7 +87,8 @@ size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
 void decoder_init(void)
 {
     size_t cap = any_len();
-    mvm_decoder_init(&decoder, any_bool() ? MVM_REQUESTS : MVM_RESPONSES, any_memory(cap), cap);
+    mvm_decoder_init(&decoder, any_bool() ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES,
+                     any_memory(cap), cap);
     prove(mvm_decoder_invariant(&decoder), "init establishes the invariant");
     possible(true, "the end");
 }
@@ -104,8 +105,8 @@ void decoder_push(void)
     prove(status != MVM_DECODER_PARTIAL || used == 1, "push without a frame takes all");
     if (status == MVM_DECODER_MESSAGE) {
         prove(readable(&decoder), "a message's texts lie in the field buffer");
-        possible(decoder.message.kind == MVM_BUILD, "a Build");
-        possible(decoder.message.kind == MVM_LOG, "a Log");
+        possible(decoder.message.kind == MVM_MESSAGE_BUILD, "a Build");
+        possible(decoder.message.kind == MVM_MESSAGE_LOG, "a Log");
     }
     possible(status == MVM_DECODER_MESSAGE, "a message");
     possible(status == MVM_DECODER_BAD_FRAME, "a refusal");
@@ -136,8 +137,8 @@ void decoder_whole(void)
     prove(whole <= len, "a frame lies within the input");
     if (whole > 0) {
         prove(readable(&decoder), "a message's texts lie in the field buffer");
-        possible(decoder.message.kind == MVM_BUILD, "a Build");
-        possible(decoder.message.kind == MVM_LOG, "a Log");
+        possible(decoder.message.kind == MVM_MESSAGE_BUILD, "a Build");
+        possible(decoder.message.kind == MVM_MESSAGE_LOG, "a Log");
     }
     possible(whole == 0, "the long way");
 }

@@ -1,10 +1,10 @@
 /*
- * codec/encoder.c: from any state, into any room. mvm_encoder_pull is put_whole and a loop over
- * put_step and begin_step, put_text one over put_piece and put_part: each of these is taken once,
- * from any state for which the invariant holds, and has it hold again.
+ * codec/json/encoder.c: from any state, into any room. mvm_encoder_pull is put_whole and a loop
+ * over put_step and begin_step, put_text one over put_piece and put_part: each of these is taken
+ * once, from any state for which the invariant holds, and has it hold again.
  */
-#include "../codec/encoder.c"
-#include "../codec/frames.c"
+#include "../codec/json/encoder.c"
+#include "../codec/json/frames.c"
 #include "any.h"
 
 #define SAME(number)                                                                               \
@@ -32,7 +32,7 @@ bool copy_stays_in_place(const void *to, size_t len)
 
 static void any_message(struct mvm_message *m)
 {
-    if (m->kind == MVM_BUILD) {
+    if (m->kind == MVM_MESSAGE_BUILD) {
         m->build.flake_ref = any_text();
         m->build.attr = any_text();
     } else {

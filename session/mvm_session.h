@@ -75,7 +75,7 @@ struct mvm_session {
     };
 };
 
-/* `direction`: which messages come in. An agent's session takes MVM_REQUESTS. */
+/* `direction`: which messages come in. An agent's session takes MVM_DIRECTION_REQUESTS. */
 void mvm_session_init(struct mvm_session *s, enum mvm_direction direction,
                       const struct mvm_session_memory *memory);
 

@@ -234,8 +234,8 @@ static bool goes_on(struct e2e_conn *c)
         return true;
     }
     enum mvm_kind kind = e2e_frame(c, E2E_PATIENCE_MS).kind;
-    assert_true(kind == MVM_LOG || kind == MVM_OK);
-    return kind == MVM_LOG;
+    assert_true(kind == MVM_MESSAGE_LOG || kind == MVM_MESSAGE_OK);
+    return kind == MVM_MESSAGE_LOG;
 }
 
 static void pings_are_answered_between_the_slices_of_a_copy(void **state)
@@ -267,7 +267,7 @@ static bool read_lines(struct e2e_conn *c, unsigned long *next, unsigned long la
 {
     while (bytes > 0 && *next <= last) {
         struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
-        assert_int_equal(f.kind, MVM_LOG);
+        assert_int_equal(f.kind, MVM_MESSAGE_LOG);
         if (f.text.len > 0) {
             assert_true(strtoul(f.text.bytes, NULL, 10) == *next);
             ++*next;

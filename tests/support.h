@@ -10,13 +10,14 @@
  *         E2E_AGENT("a", "--heartbeat", "1");
  *         struct e2e_conn *c = e2e_dial("a");
  *         e2e_say(c, E2E_PING);
- *         assert_int_equal(e2e_frame(c, E2E_PATIENCE_MS).kind, MVM_PONG);
+ *         assert_int_equal(e2e_frame(c, E2E_PATIENCE_MS).kind, MVM_MESSAGE_PONG);
  *     }
  *     … E2E_TEST(a_ping_is_answered) … cmocka_run_group_tests(tests, e2e_begin, NULL);
  *
  * A test that takes longer than E2E_TEST_SECS (or MVM_TEST_SECS of the environment) is named and
  * ended. Its end, good or bad, ends every process it started and everything those left behind, and
- * removes directory, disks, mounts and store paths. MVM_BUILD names the directory with the programs
+ * removes directory, disks, mounts and store paths. MVM_MESSAGE_BUILD names the directory with the
+ * programs
  * ("build").
  */
 #ifndef TESTS_SUPPORT_H

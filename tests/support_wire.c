@@ -175,13 +175,13 @@ struct e2e_frame e2e_frame(struct e2e_conn *c, int ms)
     if (!e2e_line(c, &f.line, ms)) {
         fail_msg("the connection ended instead of a frame");
     }
-    mvm_decoder_init(&d, MVM_RESPONSES, c->fields, sizeof c->fields - 1);
+    mvm_decoder_init(&d, MVM_DIRECTION_RESPONSES, c->fields, sizeof c->fields - 1);
     mvm_decoder_push(&d, (const uint8_t *)f.line.bytes, f.line.len, &used);
     if (used != f.line.len || mvm_decoder_finish(&d) != MVM_DECODER_MESSAGE) {
         fail_msg("no frame that a host knows: %.300s", f.line.bytes);
     }
     f.kind = d.message.kind;
-    if (f.kind != MVM_PONG) {
+    if (f.kind != MVM_MESSAGE_PONG) {
         f.text = d.message.text;
         c->fields[f.text.len] = '\0';
         f.text.bytes = f.text.len > 0 ? f.text.bytes : "";
@@ -195,7 +195,7 @@ struct e2e_frame e2e_answer(struct e2e_conn *c, int ms)
     for (;;) {
         uint64_t now = e2e_now_ms();
         struct e2e_frame f = e2e_frame(c, now < until ? (int)(until - now) : 0);
-        if (f.kind == MVM_OK || f.kind == MVM_ERR) {
+        if (f.kind == MVM_MESSAGE_OK || f.kind == MVM_MESSAGE_ERR) {
             return f;
         }
     }
@@ -204,7 +204,7 @@ struct e2e_frame e2e_answer(struct e2e_conn *c, int ms)
 const char *e2e_assert_err(struct e2e_conn *c, const char *start, int ms)
 {
     struct e2e_frame f = e2e_answer(c, ms);
-    if (f.kind != MVM_ERR || strncmp(f.text.bytes, start, strlen(start)) != 0) {
+    if (f.kind != MVM_MESSAGE_ERR || strncmp(f.text.bytes, start, strlen(start)) != 0) {
         fail_msg("expected Err \"%s…\", got %.600s", start, f.line.bytes);
     }
     return f.text.bytes;
@@ -213,7 +213,7 @@ const char *e2e_assert_err(struct e2e_conn *c, const char *start, int ms)
 const char *e2e_assert_ok(struct e2e_conn *c, int ms)
 {
     struct e2e_frame f = e2e_answer(c, ms);
-    if (f.kind != MVM_OK) {
+    if (f.kind != MVM_MESSAGE_OK) {
         fail_msg("expected Ok, got %.600s", f.line.bytes);
     }
     return f.text.bytes;
@@ -224,10 +224,10 @@ void e2e_await_line(struct e2e_conn *c, const char *line)
     struct e2e_frame f;
     do {
         f = e2e_frame(c, E2E_PATIENCE_MS);
-        if (f.kind == MVM_OK || f.kind == MVM_ERR) {
+        if (f.kind == MVM_MESSAGE_OK || f.kind == MVM_MESSAGE_ERR) {
             fail_msg("expected a Log \"%s\", got %.600s", line, f.line.bytes);
         }
-    } while (f.kind != MVM_LOG || strcmp(f.text.bytes, line) != 0);
+    } while (f.kind != MVM_MESSAGE_LOG || strcmp(f.text.bytes, line) != 0);
 }
 
 int e2e_ping(struct e2e_conn *c, int ms)

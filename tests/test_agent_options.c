@@ -51,8 +51,8 @@ static void without_arguments_it_takes_the_known_agents_place(void **state)
     assert_int_equal(options.executor.timeout_secs, 1800);
     assert_int_equal(options.executor.heartbeat_ms, 10000);
     assert_int_equal(options.executor.nix_options_len, 0);
-    assert_int_equal(options.service.heartbeat_ms, 10000);
-    assert_false(options.service.keep_building);
+    assert_int_equal(options.scheduler.heartbeat_ms, 10000);
+    assert_false(options.scheduler.keep_building);
     assert_null(options.posix.nix);
     assert_true(options.posix.subreaper);
     assert_false(options.any_cid);
@@ -129,11 +129,11 @@ static void each_option_is_taken_with_a_space_or_an_equals_sign(void **state)
         assert_string_equal(options.posix.nix, "/n");
         assert_int_equal(options.executor.timeout_secs, 60);
         assert_int_equal(options.executor.heartbeat_ms, 5000);
-        assert_int_equal(options.service.heartbeat_ms, 5000);
+        assert_int_equal(options.scheduler.heartbeat_ms, 5000);
         assert_string_equal(options.executor.policy_file, "/p");
         assert_int_equal(options.allowed_cids_len, 1);
         assert_int_equal(options.allowed_cids[0], 1);
-        assert_true(options.service.keep_building);
+        assert_true(options.scheduler.keep_building);
     }
 }
 
@@ -192,7 +192,7 @@ static void a_heartbeat_of_zero_is_none(void **state)
     (void)state;
     assert_int_equal(PARSE("--heartbeat", "0"), MVM_OPTIONS_RUN);
     assert_int_equal(options.executor.heartbeat_ms, 0);
-    assert_int_equal(options.service.heartbeat_ms, 0);
+    assert_int_equal(options.scheduler.heartbeat_ms, 0);
 }
 
 /* Zero is "the default" in the executor's configuration and "no limit" on the wire: here too. */

@@ -37,15 +37,15 @@ static void add_build(struct mvm_writer *w, const struct mvm_build *build)
 static void add_message(struct mvm_writer *w, const struct mvm_message *m)
 {
     static const char *const names[] = {
-        [MVM_BUILD] = "Build(", [MVM_PING] = "Ping", [MVM_OK] = "Ok(",
-        [MVM_ERR] = "Err(",     [MVM_LOG] = "Log(",  [MVM_PONG] = "Pong",
+        [MVM_MESSAGE_BUILD] = "Build(", [MVM_MESSAGE_PING] = "Ping", [MVM_MESSAGE_OK] = "Ok(",
+        [MVM_MESSAGE_ERR] = "Err(",     [MVM_MESSAGE_LOG] = "Log(",  [MVM_MESSAGE_PONG] = "Pong",
     };
     mvm_writer_add(w, names[m->kind]);
-    if (m->kind == MVM_PING || m->kind == MVM_PONG) {
+    if (m->kind == MVM_MESSAGE_PING || m->kind == MVM_MESSAGE_PONG) {
         mvm_writer_add(w, ";");
         return;
     }
-    if (m->kind == MVM_BUILD) {
+    if (m->kind == MVM_MESSAGE_BUILD) {
         add_build(w, &m->build);
     } else {
         mvm_writer_add_text(w, m->text);
@@ -150,8 +150,8 @@ struct frame_case {
 /* Each frame alone without a newline, and between two others. */
 static void check_all(enum mvm_direction direction, const struct frame_case *cases, size_t count)
 {
-    const char *other = direction == MVM_REQUESTS ? "\"Ping\"\n" : "\"Pong\"\n";
-    const char *other_expected = direction == MVM_REQUESTS ? "Ping;" : "Pong;";
+    const char *other = direction == MVM_DIRECTION_REQUESTS ? "\"Ping\"\n" : "\"Pong\"\n";
+    const char *other_expected = direction == MVM_DIRECTION_REQUESTS ? "Ping;" : "Pong;";
     for (size_t n = 0; n < count; n++) {
         check_cut_anywhere(direction, cases[n].frame, strlen(cases[n].frame), cases[n].expected);
         char stream[512], expected[512];
@@ -188,7 +188,7 @@ static void requests_are_decoded(void **state)
         {"{\"Build\":[\"f\",\"a\",null]}", "Build(f|a|-);"},
         {"{\"Build\":[\"f\",\"a\",18446744073709551615]}", "Build(f|a|18446744073709551615);"},
     };
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
 }
 
 static void responses_are_decoded(void **state)
@@ -203,7 +203,7 @@ static void responses_are_decoded(void **state)
         {"{\"Log\":[\"x\"]}", "Log(x);"},
         {"{\"Ok\":[\"\"]}", "Ok();"},
     };
-    CHECK(MVM_RESPONSES, cases);
+    CHECK(MVM_DIRECTION_RESPONSES, cases);
 }
 
 static void white_space_may_stand_between_tokens(void **state)
@@ -216,7 +216,7 @@ static void white_space_may_stand_between_tokens(void **state)
          "Build(f|a|1);"},
         {"{\"Build\": [ \"f\" ,\"a\" , 7 ] }", "Build(f|a|7);"},
     };
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
 }
 
 static void names_and_texts_may_carry_escapes(void **state)
@@ -228,7 +228,7 @@ static void names_and_texts_may_carry_escapes(void **state)
          "Build(/b|\xf0\x9f\x9a\x80\n|-);"},
         {"{\"Build\":{\"flake_ref\":\"\xc3\xa9\",\"attr\":\"\x7f\"}}", "Build(\xc3\xa9|\x7f|-);"},
     };
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
 }
 
 static void a_text_may_hold_nul(void **state)
@@ -237,7 +237,7 @@ static void a_text_may_hold_nul(void **state)
     struct trace t;
     static const char frame[] = "{\"Log\":{\"line\":\"a\\u0000b\"}}\n";
     size_t used;
-    begin(&t, MVM_RESPONSES);
+    begin(&t, MVM_DIRECTION_RESPONSES);
     assert_int_equal(mvm_decoder_push(&t.decoder, (const uint8_t *)frame, strlen(frame), &used),
                      MVM_DECODER_MESSAGE);
     assert_int_equal(t.decoder.message.text.len, 3);
@@ -259,19 +259,19 @@ static void unknown_fields_are_skipped_whatever_they_hold(void **state)
         {"{\"Log\":{\"line\":\"l\",\"x\":1E400}}", "Log(l);"},
         {"{\"Ok\":{\"timeout_secs\":[],\"message\":1,\"out_path\":\"p\"}}", "Ok(p);"},
     };
-    CHECK(MVM_RESPONSES, cases);
+    CHECK(MVM_DIRECTION_RESPONSES, cases);
     static const struct frame_case requests[] = {
         {"{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"timeout_secss\":1}}", "Build(f|a|-);"},
         {"{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"out_path\":1}}", "Build(f|a|-);"},
     };
-    CHECK(MVM_REQUESTS, requests);
+    CHECK(MVM_DIRECTION_REQUESTS, requests);
 }
 
 static void a_blank_line_is_nothing(void **state)
 {
     (void)state;
     static const struct frame_case cases[] = {{"", ""}, {" ", ""}, {"\t \r", ""}, {"\n\r\n", ""}};
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
 }
 
 /* ---- what is refused ------------------------------------------------------------------------ */
@@ -304,7 +304,7 @@ static void what_is_no_json_is_refused_where_it_stops_being_it(void **state)
         {"{\"Build\":{\"timeout_secs\":01}}", "unexpected character at byte 26;"},
         {"{\"Build\":{\"timeout_secs\":1.}}", "unexpected character at byte 27;"},
     };
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
 }
 
 static void what_is_no_message_is_refused_where_it_begins(void **state)
@@ -334,13 +334,13 @@ static void what_is_no_message_is_refused_where_it_begins(void **state)
         {"{\"Build\":\"x\"}", "a variant's fields are neither an object nor an array at byte 9;"},
         {"{\"Build\": 1}", "a variant's fields are neither an object nor an array at byte 10;"},
     };
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
     static const struct frame_case responses[] = {
         {"\"Ok\"", "variant without its fields at byte 0;"},
         {"\"Ping\"", "unknown variant at byte 0;"},
         {"{\"Pong\":1}", "variant has no fields at byte 8;"},
     };
-    CHECK(MVM_RESPONSES, responses);
+    CHECK(MVM_DIRECTION_RESPONSES, responses);
 }
 
 static void fields_that_are_missing_or_twice_there_are_named(void **state)
@@ -361,14 +361,14 @@ static void fields_that_are_missing_or_twice_there_are_named(void **state)
         {"{\"Build\":{\"timeout_secs\":null,\"timeout_secs\":1}}",
          "duplicate field timeout_secs at byte 30;"},
     };
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
     static const struct frame_case responses[] = {
         {"{\"Ok\":{}}", "missing field out_path at byte 7;"},
         {"{\"Err\":[]}", "missing field message at byte 8;"},
         {"{\"Log\":[\"a\",\"b\"]}", "more elements than fields at byte 12;"},
         {"{\"Log\":{\"line\":\"\",\"line\":\"\"}}", "duplicate field line at byte 18;"},
     };
-    CHECK(MVM_RESPONSES, responses);
+    CHECK(MVM_DIRECTION_RESPONSES, responses);
 }
 
 static void fields_of_another_type_are_named(void **state)
@@ -389,7 +389,7 @@ static void fields_of_another_type_are_named(void **state)
         {"{\"Build\":{\"timeout_secs\":true}}", "wrong type of timeout_secs at byte 25;"},
         {"{\"Build\":{\"timeout_secs\":[1]}}", "wrong type of timeout_secs at byte 25;"},
     };
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
 }
 
 static void the_fields_of_an_error_are_those_of_its_frame_alone(void **state)
@@ -397,12 +397,12 @@ static void the_fields_of_an_error_are_those_of_its_frame_alone(void **state)
     (void)state;
     struct trace t;
     size_t used;
-    begin(&t, MVM_REQUESTS);
+    begin(&t, MVM_DIRECTION_REQUESTS);
     assert_int_equal(mvm_decoder_push(&t.decoder, (const uint8_t *)"{\"Build\":[1\n", 12, &used),
                      MVM_DECODER_BAD_FRAME);
     assert_int_equal(t.decoder.error, MVM_DECODER_JSON);
     assert_int_equal(t.decoder.json_error, MVM_JSON_ENDED);
-    begin(&t, MVM_REQUESTS);
+    begin(&t, MVM_DIRECTION_REQUESTS);
     assert_int_equal(mvm_decoder_push(&t.decoder, (const uint8_t *)"{\"Build\":[1]", 12, &used),
                      MVM_DECODER_BAD_FRAME);
     assert_int_equal(t.decoder.error, MVM_DECODER_WRONG_TYPE);
@@ -422,7 +422,7 @@ static void a_bad_frame_is_reported_at_once_and_once(void **state)
 {
     (void)state;
     struct trace t;
-    begin(&t, MVM_REQUESTS);
+    begin(&t, MVM_DIRECTION_REQUESTS);
     push(&t, "{\"Bild\"", 7);
     assert_string_equal(t.buf, "unknown variant at byte 1;");
     push(&t, ":{\"flake_ref\":\"\xff\\", 16);
@@ -438,7 +438,7 @@ static void frames_stand_for_themselves(void **state)
     (void)state;
     static const char stream[] = "\"Ping\"\n\n{\"Build\":[\"f\",\"a\",1]}\r\nnull\n12\n"
                                  "{\"Build\":{\"attr\":\"b\",\"flake_ref\":\"g\"}}\n{\n\"Ping\"";
-    check_cut_anywhere(MVM_REQUESTS, stream, strlen(stream),
+    check_cut_anywhere(MVM_DIRECTION_REQUESTS, stream, strlen(stream),
                        "Ping;Build(f|a|1);"
                        "neither a name nor an object with one member at byte 0;"
                        "neither a name nor an object with one member at byte 0;"
@@ -449,9 +449,9 @@ static void a_decoder_may_move_between_frames(void **state)
 {
     (void)state;
     struct trace a, b;
-    begin(&a, MVM_REQUESTS);
+    begin(&a, MVM_DIRECTION_REQUESTS);
     push(&a, "\"Ping\"\n", 7);
-    begin(&b, MVM_REQUESTS);
+    begin(&b, MVM_DIRECTION_REQUESTS);
     b.decoder = a.decoder;
     b.decoder.fields = b.fields;
     memset(&a, 0xff, sizeof a);
@@ -496,7 +496,7 @@ static void numbers_are_decoded_where_serde_writes_them(void **state)
         {AS_WRITTEN "}}", "unexpected character at byte 52;"},
         {AS_WRITTEN "1800", "unexpected end at byte 56;"},
     };
-    CHECK(MVM_REQUESTS, cases);
+    CHECK(MVM_DIRECTION_REQUESTS, cases);
 }
 
 static enum mvm_decoder_status decode_big(struct big *b, enum mvm_direction direction, size_t cap)
@@ -516,7 +516,7 @@ static enum mvm_decoder_status decode_lengths(struct big *b, size_t flake_ref, s
     mvm_writer_add(&b->w, "\",\"attr\":\"");
     fill(&b->w, 'a', attr);
     mvm_writer_add(&b->w, "\",\"timeout_secs\":5}}\n");
-    return decode_big(b, MVM_REQUESTS, MVM_REQUEST_FIELDS_CAP);
+    return decode_big(b, MVM_DIRECTION_REQUESTS, MVM_REQUEST_FIELDS_CAP);
 }
 
 static void fields_fit_up_to_their_limits(void **state)
@@ -551,7 +551,7 @@ static void a_response_s_field_fits_up_to_its_buffer(void **state)
     for (size_t cap = 0; cap < 5; cap++) {
         mvm_writer_init(&b.w, b.frame, sizeof b.frame);
         mvm_writer_add(&b.w, "{\"Log\":{\"line\":\"abc\"}}\n");
-        enum mvm_decoder_status status = decode_big(&b, MVM_RESPONSES, cap);
+        enum mvm_decoder_status status = decode_big(&b, MVM_DIRECTION_RESPONSES, cap);
         assert_int_equal(status, cap < 3 ? MVM_DECODER_BAD_FRAME : MVM_DECODER_MESSAGE);
         if (cap < 3) {
             assert_int_equal(b.decoder.error, MVM_DECODER_FIELD_TOO_LONG);
@@ -567,7 +567,7 @@ static void the_fields_of_a_request_share_the_buffer(void **state)
     for (size_t cap = 6; cap < 9; cap++) {
         mvm_writer_init(&b.w, b.frame, sizeof b.frame);
         mvm_writer_add(&b.w, "{\"Build\":{\"attr\":\"aaa\",\"flake_ref\":\"ffff\"}}\n");
-        enum mvm_decoder_status status = decode_big(&b, MVM_REQUESTS, cap);
+        enum mvm_decoder_status status = decode_big(&b, MVM_DIRECTION_REQUESTS, cap);
         assert_int_equal(status, cap < 7 ? MVM_DECODER_BAD_FRAME : MVM_DECODER_MESSAGE);
         if (cap < 7) {
             assert_string_equal(b.decoder.field, "flake_ref");
@@ -585,7 +585,7 @@ static void a_frame_in_front_of_more_than_a_frame_may_have_is_taken(void **state
     size_t used;
     memset(bytes, ' ', sizeof bytes);
     memcpy(bytes, frame, sizeof frame - 1);
-    mvm_decoder_init(&d, MVM_REQUESTS, fields, sizeof fields);
+    mvm_decoder_init(&d, MVM_DIRECTION_REQUESTS, fields, sizeof fields);
     assert_int_equal(mvm_decoder_push(&d, (const uint8_t *)bytes, sizeof bytes, &used),
                      MVM_DECODER_MESSAGE);
     assert_int_equal(used, sizeof frame - 1);
@@ -597,7 +597,7 @@ static void a_buffer_larger_than_any_frame_is_no_trouble(void **state)
     struct mvm_decoder d;
     char fields[16];
     size_t used;
-    mvm_decoder_init(&d, MVM_RESPONSES, fields, SIZE_MAX);
+    mvm_decoder_init(&d, MVM_DIRECTION_RESPONSES, fields, SIZE_MAX);
     const char *frame = "{\"Log\":[\"abc\"]}\n";
     assert_int_equal(mvm_decoder_push(&d, (const uint8_t *)frame, strlen(frame), &used),
                      MVM_DECODER_MESSAGE);
@@ -617,7 +617,7 @@ static enum mvm_decoder_status decode_nested(struct big *b, const char *opening,
         mvm_writer_add(&b->w, closing);
     }
     mvm_writer_add(&b->w, ",\"line\":\"l\"}}\n\"Pong\"\n");
-    return decode_big(b, MVM_RESPONSES, sizeof b->fields);
+    return decode_big(b, MVM_DIRECTION_RESPONSES, sizeof b->fields);
 }
 
 static void unknown_values_nest_up_to_the_limit(void **state)
@@ -647,7 +647,7 @@ static const char *decode_padded(struct trace *t, enum mvm_direction direction, 
         push(t, spaces, piece);
         left -= piece;
     }
-    push(t, direction == MVM_REQUESTS ? "\n\"Ping\"\n" : "\n\"Pong\"\n", 8);
+    push(t, direction == MVM_DIRECTION_REQUESTS ? "\n\"Ping\"\n" : "\n\"Pong\"\n", 8);
     return finish(t);
 }
 
@@ -658,14 +658,15 @@ static void a_request_frame_is_whole_up_to_its_limit(void **state)
     struct trace t;
     for (size_t n = 0; n < 3; n++) {
         size_t max = MVM_REQUEST_FRAME_MAX, chunk = chunks[n];
-        assert_string_equal(decode_padded(&t, MVM_REQUESTS, "{\"Ping\":null}", max, chunk),
-                            "Ping;Ping;");
-        assert_string_equal(decode_padded(&t, MVM_REQUESTS, "{\"Ping\":null}", max + 1, chunk),
+        assert_string_equal(
+            decode_padded(&t, MVM_DIRECTION_REQUESTS, "{\"Ping\":null}", max, chunk), "Ping;Ping;");
+        assert_string_equal(
+            decode_padded(&t, MVM_DIRECTION_REQUESTS, "{\"Ping\":null}", max + 1, chunk),
+            "frame too long at byte 65536;Ping;");
+        assert_string_equal(decode_padded(&t, MVM_DIRECTION_REQUESTS, "", max, chunk), "Ping;");
+        assert_string_equal(decode_padded(&t, MVM_DIRECTION_REQUESTS, "", max + 1, chunk),
                             "frame too long at byte 65536;Ping;");
-        assert_string_equal(decode_padded(&t, MVM_REQUESTS, "", max, chunk), "Ping;");
-        assert_string_equal(decode_padded(&t, MVM_REQUESTS, "", max + 1, chunk),
-                            "frame too long at byte 65536;Ping;");
-        assert_string_equal(decode_padded(&t, MVM_REQUESTS, "x", 3 * max, chunk),
+        assert_string_equal(decode_padded(&t, MVM_DIRECTION_REQUESTS, "x", 3 * max, chunk),
                             "unexpected character at byte 0;Ping;");
     }
 }
@@ -675,8 +676,9 @@ static void a_response_frame_is_whole_up_to_its_limit(void **state)
     (void)state;
     struct trace t;
     size_t max = MVM_RESPONSE_FRAME_MAX;
-    assert_string_equal(decode_padded(&t, MVM_RESPONSES, "\"Pong\"", max, 1 << 16), "Pong;Pong;");
-    assert_string_equal(decode_padded(&t, MVM_RESPONSES, "\"Pong\"", max + 1, 1 << 16),
+    assert_string_equal(decode_padded(&t, MVM_DIRECTION_RESPONSES, "\"Pong\"", max, 1 << 16),
+                        "Pong;Pong;");
+    assert_string_equal(decode_padded(&t, MVM_DIRECTION_RESPONSES, "\"Pong\"", max + 1, 1 << 16),
                         "frame too long at byte 16777216;Pong;");
 }
 
@@ -741,11 +743,11 @@ static void any_stream_decodes_the_same_however_it_is_cut(void **state)
         char stream[512];
         size_t len = make_garbage(&seed, stream);
         struct trace whole, cut;
-        const char *expected = run_chunks(&whole, MVM_REQUESTS, stream, len, len + 1);
+        const char *expected = run_chunks(&whole, MVM_DIRECTION_REQUESTS, stream, len, len + 1);
         size_t a = guard_random(&seed, (uint32_t)len + 1);
         size_t b = a + guard_random(&seed, (uint32_t)(len - a) + 1);
-        assert_string_equal(run_chunks(&cut, MVM_REQUESTS, stream, len, 1), expected);
-        assert_string_equal(run_cuts(&cut, MVM_REQUESTS, stream, len, a, b), expected);
+        assert_string_equal(run_chunks(&cut, MVM_DIRECTION_REQUESTS, stream, len, 1), expected);
+        assert_string_equal(run_cuts(&cut, MVM_DIRECTION_REQUESTS, stream, len, a, b), expected);
     }
 }
 
@@ -782,12 +784,12 @@ static void assert_same_text(struct mvm_text a, struct mvm_text b)
 static void assert_same_message(const struct mvm_message *a, const struct mvm_message *b)
 {
     assert_int_equal(a->kind, b->kind);
-    if (a->kind == MVM_BUILD) {
+    if (a->kind == MVM_MESSAGE_BUILD) {
         assert_same_text(a->build.flake_ref, b->build.flake_ref);
         assert_same_text(a->build.attr, b->build.attr);
         assert_int_equal(a->build.has_timeout, b->build.has_timeout);
         assert_int_equal(a->build.timeout_secs, b->build.timeout_secs);
-    } else if (a->kind != MVM_PING && a->kind != MVM_PONG) {
+    } else if (a->kind != MVM_MESSAGE_PING && a->kind != MVM_MESSAGE_PONG) {
         assert_same_text(a->text, b->text);
     }
 }
@@ -799,20 +801,20 @@ static void decoding_gives_back_what_was_encoded(void **state)
     struct trace t;
     for (int round = 0; round < 20000; round++) {
         char places[2][256];
-        struct mvm_message in = {.kind = (enum mvm_kind)guard_random(&seed, MVM_PONG + 1)};
-        if (in.kind == MVM_BUILD) {
+        struct mvm_message in = {.kind = (enum mvm_kind)guard_random(&seed, MVM_MESSAGE_PONG + 1)};
+        if (in.kind == MVM_MESSAGE_BUILD) {
             in.build.flake_ref = random_text(&seed, places[0]);
             in.build.attr = random_text(&seed, places[1]);
             in.build.has_timeout = guard_random(&seed, 2) != 0;
             in.build.timeout_secs =
                 in.build.has_timeout ? (uint64_t)guard_random(&seed, 99999) << seed % 48 : 0;
-        } else if (in.kind != MVM_PING && in.kind != MVM_PONG) {
+        } else if (in.kind != MVM_MESSAGE_PING && in.kind != MVM_MESSAGE_PONG) {
             in.text = random_text(&seed, places[0]);
         }
         struct mvm_encoder e;
         mvm_encoder_init(&e);
         mvm_encoder_start(&e, &in);
-        begin(&t, in.kind <= MVM_PING ? MVM_REQUESTS : MVM_RESPONSES);
+        begin(&t, in.kind <= MVM_MESSAGE_PING ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES);
         enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
         while (!mvm_encoder_idle(&e)) {
             uint8_t room[64];

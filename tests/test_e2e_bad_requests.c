@@ -13,7 +13,7 @@ static void assert_refused(struct e2e_conn *c, const char *line, size_t len, con
     e2e_say(c, "\n");
     struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
     snprintf(expected, sizeof expected, "parse error: %s at byte %u", what, at);
-    if (f.kind != MVM_ERR || strcmp(f.text.bytes, expected) != 0) {
+    if (f.kind != MVM_MESSAGE_ERR || strcmp(f.text.bytes, expected) != 0) {
         fail_msg("%.60s: expected %s, got %.300s", line, expected, f.line.bytes);
     }
     e2e_ping(c, E2E_PATIENCE_MS);
@@ -75,7 +75,7 @@ static void a_line_cut_anywhere_gets_one_error_and_the_next_one_works(void **sta
         e2e_say(c, "\n");
         struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
         snprintf(expected, sizeof expected, "parse error: unexpected end at byte %zu", len);
-        assert_int_equal(f.kind, MVM_ERR);
+        assert_int_equal(f.kind, MVM_MESSAGE_ERR);
         assert_string_equal(f.text.bytes, expected);
         e2e_ping(c, E2E_PATIENCE_MS);
     }
@@ -98,7 +98,7 @@ static void a_frame_at_its_limit_is_taken_and_one_past_it_refused(void **state)
     struct e2e_conn *c = e2e_dial("a");
     e2e_say(c, padded_ping(MVM_REQUEST_FRAME_MAX));
     e2e_say(c, "\n");
-    assert_int_equal(e2e_frame(c, E2E_PATIENCE_MS).kind, MVM_PONG);
+    assert_int_equal(e2e_frame(c, E2E_PATIENCE_MS).kind, MVM_MESSAGE_PONG);
     assert_refused(c, padded_ping(MVM_REQUEST_FRAME_MAX + 1), MVM_REQUEST_FRAME_MAX + 1,
                    "frame too long", MVM_REQUEST_FRAME_MAX);
 }

@@ -66,7 +66,7 @@ static void a_queued_build_goes_with_its_client(void **state)
     start();
     struct e2e_conn *first = start_build("wait"), *second = e2e_dial("a");
     e2e_say_build(second, "flake", "second", "");
-    assert_int_equal(e2e_frame(second, E2E_PATIENCE_MS).kind, MVM_LOG);
+    assert_int_equal(e2e_frame(second, E2E_PATIENCE_MS).kind, MVM_MESSAGE_LOG);
     e2e_close(second);
     e2e_ping(e2e_dial("a"), AT_ONCE_MS);
     let_go();
@@ -235,7 +235,7 @@ static void a_second_build_waits_for_the_first(void **state)
     struct e2e_conn *first = start_build("wait"), *second = e2e_dial("a");
     e2e_say_build(second, "flake", "second", "");
     struct e2e_frame f = e2e_frame(second, AT_ONCE_MS);
-    assert_int_equal(f.kind, MVM_LOG);
+    assert_int_equal(f.kind, MVM_MESSAGE_LOG);
     assert_non_null(strstr(f.text.bytes, "waiting"));
     e2e_assert_silent(second, 300);
     e2e_ping(e2e_dial("a"), AT_ONCE_MS);
@@ -254,7 +254,7 @@ static void the_queue_is_bounded_and_full_is_an_err(void **state)
     for (int i = 1; i < MVM_QUEUE_MAX; i++) {
         queued[i] = e2e_dial("a");
         e2e_say_build(queued[i], "flake", "b", "");
-        assert_int_equal(e2e_frame(queued[i], AT_ONCE_MS).kind, MVM_LOG);
+        assert_int_equal(e2e_frame(queued[i], AT_ONCE_MS).kind, MVM_MESSAGE_LOG);
     }
     struct e2e_conn *late = e2e_dial("a");
     e2e_say_build(late, "flake", "c", "");
@@ -333,14 +333,14 @@ static void a_silent_build_beats_and_so_does_one_that_waits(void **state)
     E2E_AGENT("a", "--heartbeat", "1");
     struct e2e_conn *c = start_build("slow"), *queued = e2e_dial("a");
     e2e_say_build(queued, "flake", "b", "");
-    assert_int_equal(e2e_frame(queued, AT_ONCE_MS).kind, MVM_LOG);
+    assert_int_equal(e2e_frame(queued, AT_ONCE_MS).kind, MVM_MESSAGE_LOG);
     uint64_t since = e2e_now_ms();
     for (int i = 0; i < 3; i++) {
         struct e2e_frame f = e2e_frame(c, 1000 + AT_ONCE_MS);
-        assert_int_equal(f.kind, MVM_LOG);
+        assert_int_equal(f.kind, MVM_MESSAGE_LOG);
         assert_int_equal(f.text.len, 0);
         f = e2e_frame(queued, 1000 + AT_ONCE_MS);
-        assert_int_equal(f.kind, MVM_LOG);
+        assert_int_equal(f.kind, MVM_MESSAGE_LOG);
         assert_int_equal(f.text.len, 0);
     }
     assert_in_range(e2e_now_ms() - since, 2000, 3000 + AT_ONCE_MS);
@@ -431,7 +431,7 @@ static void several_listeners_serve_one_queue(void **state)
     struct e2e_conn *first = start_build("wait"), *b = e2e_dial("b"), *c = e2e_dial("c");
     e2e_ping(b, AT_ONCE_MS);
     e2e_say_build(c, "flake", "b", "");
-    assert_int_equal(e2e_frame(c, AT_ONCE_MS).kind, MVM_LOG);
+    assert_int_equal(e2e_frame(c, AT_ONCE_MS).kind, MVM_MESSAGE_LOG);
     let_go();
     e2e_assert_err(first, ENDED, E2E_PATIENCE_MS);
     e2e_assert_err(c, ENDED, E2E_PATIENCE_MS);
@@ -504,7 +504,7 @@ static void a_serial_line_carries_a_long_build_whole(void **state)
         char expected[16];
         snprintf(expected, sizeof expected, "%d", i);
         struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
-        assert_int_equal(f.kind, MVM_LOG);
+        assert_int_equal(f.kind, MVM_MESSAGE_LOG);
         assert_string_equal(f.text.bytes, expected);
     }
     e2e_assert_err(c, ENDED, E2E_PATIENCE_MS);

@@ -332,10 +332,10 @@ static void devices_that_are_absent_are_said_and_done_without(void **state)
     struct e2e_conn *c = e2e_dial("a");
     e2e_say_build(c, in, store, "");
     struct e2e_frame out = e2e_frame(c, E2E_PATIENCE_MS);
-    assert_int_equal(out.kind, MVM_LOG);
+    assert_int_equal(out.kind, MVM_MESSAGE_LOG);
     assert_non_null(strstr(out.text.bytes, "/dev/nonexistent-out"));
     struct e2e_frame into = e2e_frame(c, E2E_PATIENCE_MS);
-    assert_int_equal(into.kind, MVM_LOG);
+    assert_int_equal(into.kind, MVM_MESSAGE_LOG);
     assert_non_null(strstr(into.text.bytes, "/dev/nonexistent-in"));
     assert_string_equal(e2e_assert_ok(c, E2E_PATIENCE_MS), store);
     assert_artifacts(e2e_path("a.out"), "kernel", "rootfs");

@@ -243,7 +243,7 @@ static void nix_s_own_lines_pass_untouched(void **state)
     struct e2e_conn *c = host_build("flake", 1800);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
-        assert_int_equal(f.kind, MVM_LOG);
+        assert_int_equal(f.kind, MVM_MESSAGE_LOG);
         assert_string_equal(f.text.bytes, words[i]);
     }
     e2e_assert_err(c, "nix build failed (exit status: 1): ", E2E_PATIENCE_MS);

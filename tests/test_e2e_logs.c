@@ -106,7 +106,7 @@ static void ten_megabytes_without_a_newline_come_in_pieces_that_join(void **stat
     size_t len = 0;
     while (len < LONG_LEN) {
         struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
-        assert_int_equal(f.kind, MVM_LOG);
+        assert_int_equal(f.kind, MVM_MESSAGE_LOG);
         assert_in_range(f.text.len, 1, MVM_LOG_LINE_MAX);
         assert_int_not_equal(f.text.bytes[0] & 0xc0, 0x80); /* cut between characters */
         for (size_t i = 0; i < f.text.len; i++) {
@@ -191,7 +191,7 @@ static void stdout_and_stderr_both_arrive_each_in_order(void **state)
     struct e2e_conn *c = start_build("seq -f o%.0f 50000 & seq -f e%.0f 50000 >&2; wait");
     for (int i = 0; i < 2 * LINES; i++) {
         struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
-        assert_int_equal(f.kind, MVM_LOG);
+        assert_int_equal(f.kind, MVM_MESSAGE_LOG);
         int stream = f.text.bytes[0] == 'e';
         assert_int_equal(atoi(f.text.bytes + 1), next[stream]++);
     }
@@ -210,12 +210,12 @@ static void the_last_words_of_a_build_always_come(void **state)
         struct e2e_frame f;
         int lines = 0, out = 0, err = 0;
         e2e_say_build(c, "flake", "x", "");
-        while ((f = e2e_frame(c, E2E_PATIENCE_MS)).kind == MVM_LOG) {
+        while ((f = e2e_frame(c, E2E_PATIENCE_MS)).kind == MVM_MESSAGE_LOG) {
             lines++;
             out += strcmp(f.text.bytes, "out") == 0;
             err += strcmp(f.text.bytes, "err") == 0;
         }
-        assert_int_equal(f.kind, MVM_ERR);
+        assert_int_equal(f.kind, MVM_MESSAGE_ERR);
         assert_int_equal(lines, 3002);
         assert_int_equal(out, 1);
         assert_int_equal(err, 1);

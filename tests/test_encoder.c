@@ -47,7 +47,7 @@ static void check_log(const char *bytes, size_t len, const char *expected_line)
     mvm_writer_add(&w, "{\"Log\":{\"line\":\"");
     mvm_writer_add(&w, expected_line);
     mvm_writer_add(&w, "\"}}\n");
-    struct mvm_message m = {.kind = MVM_LOG,
+    struct mvm_message m = {.kind = MVM_MESSAGE_LOG,
                             .text = {(const char *)guard_copy(1, bytes, len), len}};
     check(&m, expected);
 }
@@ -60,7 +60,7 @@ static struct mvm_message with_text(enum mvm_kind kind, const char *text)
 static struct mvm_message build(const char *flake_ref, const char *attr, bool has_timeout,
                                 uint64_t timeout_secs)
 {
-    return (struct mvm_message){.kind = MVM_BUILD,
+    return (struct mvm_message){.kind = MVM_MESSAGE_BUILD,
                                 .build = {.flake_ref = mvm_text_from(flake_ref),
                                           .attr = mvm_text_from(attr),
                                           .has_timeout = has_timeout,
@@ -74,12 +74,12 @@ static void each_message_has_its_form(void **state)
         struct mvm_message message;
         const char *expected;
     } cases[] = {
-        {{.kind = MVM_PING}, "\"Ping\"\n"},
-        {{.kind = MVM_PONG}, "\"Pong\"\n"},
-        {with_text(MVM_OK, "/nix/store/x"), "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n"},
-        {with_text(MVM_ERR, "it failed"), "{\"Err\":{\"message\":\"it failed\"}}\n"},
-        {with_text(MVM_LOG, "a line"), "{\"Log\":{\"line\":\"a line\"}}\n"},
-        {with_text(MVM_LOG, ""), "{\"Log\":{\"line\":\"\"}}\n"},
+        {{.kind = MVM_MESSAGE_PING}, "\"Ping\"\n"},
+        {{.kind = MVM_MESSAGE_PONG}, "\"Pong\"\n"},
+        {with_text(MVM_MESSAGE_OK, "/nix/store/x"), "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n"},
+        {with_text(MVM_MESSAGE_ERR, "it failed"), "{\"Err\":{\"message\":\"it failed\"}}\n"},
+        {with_text(MVM_MESSAGE_LOG, "a line"), "{\"Log\":{\"line\":\"a line\"}}\n"},
+        {with_text(MVM_MESSAGE_LOG, ""), "{\"Log\":{\"line\":\"\"}}\n"},
         {build("/build-in", "a.b", true, 1800),
          "{\"Build\":{\"flake_ref\":\"/build-in\",\"attr\":\"a.b\",\"timeout_secs\":1800}}\n"},
         {build("", "", true, 0),
@@ -97,7 +97,7 @@ static void each_message_has_its_form(void **state)
 static void a_text_without_bytes_may_be_null(void **state)
 {
     (void)state;
-    struct mvm_message m = {.kind = MVM_LOG, .text = {NULL, 0}};
+    struct mvm_message m = {.kind = MVM_MESSAGE_LOG, .text = {NULL, 0}};
     check(&m, "{\"Log\":{\"line\":\"\"}}\n");
 }
 
@@ -183,7 +183,7 @@ static void an_encoder_is_idle_before_and_after(void **state)
     memset(&e, 0xaa, sizeof e);
     mvm_encoder_init(&e);
     assert_true(mvm_encoder_idle(&e));
-    struct mvm_message ping = {.kind = MVM_PING};
+    struct mvm_message ping = {.kind = MVM_MESSAGE_PING};
     mvm_encoder_start(&e, &ping);
     assert_false(mvm_encoder_idle(&e));
     assert_int_equal(mvm_encoder_pull(&e, NULL, 0), 0);
@@ -197,7 +197,7 @@ static void a_frame_begun_in_little_room_goes_on_in_plenty(void **state)
 {
     (void)state;
     static const char expected[] = "{\"Log\":{\"line\":\"a line\\tof some bytes\"}}\n";
-    const struct mvm_message log = with_text(MVM_LOG, "a line\tof some bytes");
+    const struct mvm_message log = with_text(MVM_MESSAGE_LOG, "a line\tof some bytes");
     for (size_t first = 1; first < sizeof expected; first++) {
         struct mvm_encoder e = {0};
         char out[256];
@@ -214,9 +214,9 @@ static void messages_follow_each_other(void **state)
 {
     (void)state;
     const struct mvm_message messages[] = {build("f\n", "a", true, 12),
-                                           with_text(MVM_LOG, "\x01"),
-                                           {.kind = MVM_PONG},
-                                           with_text(MVM_OK, "\xff")};
+                                           with_text(MVM_MESSAGE_LOG, "\x01"),
+                                           {.kind = MVM_MESSAGE_PONG},
+                                           with_text(MVM_MESSAGE_OK, "\xff")};
     for (size_t room = 1; room < 40; room++) {
         struct mvm_encoder e = {0};
         char out[256];
@@ -246,7 +246,7 @@ static void any_bytes_encode_the_same_whatever_the_room(void **state)
         for (size_t at = 0; at < len; at++) {
             text[at] = guard_random(&seed, 3) != 0 ? 'a' : odd[guard_random(&seed, sizeof odd - 1)];
         }
-        struct mvm_message m = {.kind = MVM_ERR,
+        struct mvm_message m = {.kind = MVM_MESSAGE_ERR,
                                 .text = {(const char *)guard_copy(1, text, len), len}};
         size_t expected = encode(&m, sizeof whole, whole, sizeof whole);
         size_t room = 1 + guard_random(&seed, 30);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { STATES = MVM_DONE + 1, WORLDS = 3000, FAULTS = 200 };
+enum { STATES = MVM_EXECUTOR_DONE + 1, WORLDS = 3000, FAULTS = 200 };
 
 static const char *const names[STATES] = {
     "IDLE",  "CHECK", "MOUNT_OUT", "MOUNT_IN", "NIX",    "PROBE", "RUN",     "TERM", "KILL",

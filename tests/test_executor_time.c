@@ -78,10 +78,10 @@ static void one_that_survives_sigkill_is_said_and_left(void **state)
     sim.build.run_ms = UINT64_MAX;
     sim.build.ignores_term = sim.build.survives_kill = true;
     start_with("f", "a", true, 1);
-    while (x.state != MVM_KILL) {
+    while (x.state != MVM_EXECUTOR_KILL) {
         assert_true(turn());
     }
-    while (x.state != MVM_DRAIN || x.pending != MVM_PENDING_NONE) {
+    while (x.state != MVM_EXECUTOR_DRAIN || x.pending != MVM_PENDING_NONE) {
         assert_true(turn());
     }
     assert_true(mvm_executor_wants(&x, MVM_STDOUT));
@@ -106,12 +106,12 @@ static void a_line_nobody_takes_does_not_stop_the_clock(void **state)
     assert_false(mvm_executor_wants(&x, MVM_STDERR));
     sim.now_ms = 1000;
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
-    assert_int_equal(x.state, MVM_TERM);
+    assert_int_equal(x.state, MVM_EXECUTOR_TERM);
     assert_true(mvm_executor_ending(&x));
     assert_true(mvm_executor_deadline(&x) == 1000 + MVM_TERM_GRACE_MS);
     sim.now_ms += MVM_TERM_GRACE_MS;
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
-    assert_int_equal(x.state, MVM_KILL);
+    assert_int_equal(x.state, MVM_EXECUTOR_KILL);
     finish();
     assert_err("nix build timed out after 1 s: ");
 }
@@ -145,7 +145,7 @@ static void it_says_what_it_waits_for(void **state)
     sim.build.leaves_child = sim.build.child_ignores_term = true;
     start();
     assert_false(mvm_executor_wants_child(&x));
-    step_to(MVM_RUN);
+    step_to(MVM_EXECUTOR_RUN);
     assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_LOG); /* the path */
     assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_child(&x));
     take_log();
@@ -153,7 +153,7 @@ static void it_says_what_it_waits_for(void **state)
     assert_true(mvm_executor_wants(&x, MVM_STDOUT) && mvm_executor_wants(&x, MVM_STDERR));
     assert_true(mvm_executor_wants_child(&x));
     sim.now_ms = 1000;
-    step_to(MVM_TERM); /* a child is left */
+    step_to(MVM_EXECUTOR_TERM); /* a child is left */
     assert_false(mvm_executor_wants_child(&x));
     assert_true(mvm_executor_wants(&x, MVM_STDOUT));
     finish();
@@ -166,7 +166,7 @@ static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
     (void)state;
     sim.build.stranger_holds_pipes = true;
     start();
-    step_to(MVM_DRAIN);
+    step_to(MVM_EXECUTOR_DRAIN);
     assert_true(mvm_executor_wants(&x, MVM_STDOUT));
     assert_false(mvm_executor_wants_child(&x));
     sim.now_ms += MVM_DRAIN_MS;
@@ -194,7 +194,7 @@ static void the_port_s_work_on_files_is_waited_for(void **state)
 {
     (void)state;
     start();
-    for (enum mvm_executor_state at = MVM_COPY; at <= MVM_LOGFILE; at++) {
+    for (enum mvm_executor_state at = MVM_EXECUTOR_COPY; at <= MVM_EXECUTOR_LOGFILE; at++) {
         while (x.state != at) {
             assert_true(turn());
         }
@@ -224,16 +224,16 @@ static void a_cancel_in_a_copy_waits_for_the_copy_s_end(void **state)
     for (int syncs = 0; syncs <= 1; syncs++) {
         setup(state);
         start();
-        wait_in(MVM_COPY);
+        wait_in(MVM_EXECUTOR_COPY);
         while (syncs && x.from >= 0) {
             assert_true(turn());
         }
-        wait_in(MVM_COPY);
+        wait_in(MVM_EXECUTOR_COPY);
         mvm_executor_cancel(&x);
         assert_int_equal(mvm_executor_deadline(&x), sim.now_ms);
         assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_WAIT);
         assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_WAIT);
-        assert_int_equal(x.state, MVM_COPY);
+        assert_int_equal(x.state, MVM_EXECUTOR_COPY);
         assert_true(mvm_executor_wants_child(&x));
         finish();
         assert_err("build cancelled");
@@ -246,14 +246,14 @@ static void a_copy_that_takes_long_says_how_far_it_is(void **state)
     static const char told[] = "mvm: staging vmlinux, 1 of 10 bytes\n";
     sim.piece = 1;
     start();
-    wait_in(MVM_COPY);
+    wait_in(MVM_EXECUTOR_COPY);
     sim.now_ms += MVM_PROGRESS_MS - 1;
-    wait_in(MVM_COPY);
+    wait_in(MVM_EXECUTOR_COPY);
     assert_null(strstr(log_text, "mvm: staging"));
     setup(state);
     sim.piece = 1;
     start();
-    wait_in(MVM_COPY);
+    wait_in(MVM_EXECUTOR_COPY);
     sim.now_ms += MVM_PROGRESS_MS;
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
     assert_false(mvm_executor_wants_child(&x));
@@ -269,7 +269,7 @@ static void a_cancel_wants_a_step_at_once(void **state)
     (void)state;
     sim.build.run_ms = UINT64_MAX;
     start();
-    step_to(MVM_RUN);
+    step_to(MVM_EXECUTOR_RUN);
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
     assert_true(mvm_executor_deadline(&x) == 1800000);
     mvm_executor_cancel(&x);
@@ -284,7 +284,7 @@ static void a_cancel_wants_a_step_at_once(void **state)
     sim.build.run_ms = UINT64_MAX;
     sim.build.out = sim.build.err = NULL;
     start();
-    step_to(MVM_RUN);
+    step_to(MVM_EXECUTOR_RUN);
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_WAIT);
     mvm_executor_cancel(&x);
     assert_true(mvm_executor_deadline(&x) == 0); /* … and without */
@@ -299,7 +299,7 @@ static void a_version_that_never_comes_can_be_cancelled_and_timed_out(void **sta
         config.heartbeat_ms = 200;
         sim.version.run_ms = UINT64_MAX;
         start_with("f", "a", true, 3);
-        step_to(MVM_PROBE);
+        step_to(MVM_EXECUTOR_PROBE);
         sim.now_ms = 1000;
         assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* a heartbeat */
         assert_true(mvm_executor_deadline(&x) == 3000);
@@ -336,7 +336,7 @@ static void a_stranger_that_floods_the_pipe_is_read_only_so_long(void **state)
         sim.build.run_ms = cancel ? UINT64_MAX : 0;
         sim.build.ignores_term = true;
         start_with("f", "a", true, 0);
-        step_to(MVM_RUN);
+        step_to(MVM_EXECUTOR_RUN);
         if (cancel) {
             mvm_executor_cancel(&x);
         }
@@ -363,7 +363,7 @@ static void while_a_line_waits_those_who_were_killed_lose_no_time(void **state)
     sim.fail_at = sim.calls + 1; /* the first SIGKILL */
     sim.now_ms += MVM_TERM_GRACE_MS;
     mvm_executor_step(&x, sim.now_ms);
-    assert_int_equal(x.state, MVM_KILL);
+    assert_int_equal(x.state, MVM_EXECUTOR_KILL);
     assert_true(sim.failed);
     sim.now_ms += 10 * MVM_KILL_PATIENCE_MS;
     finish();

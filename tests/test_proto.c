@@ -18,23 +18,24 @@ static struct mvm_text text(const char *s)
 
 /* One of each, with the texts that matter: absent, empty, long, not ASCII, any bytes. */
 static const struct mvm_message samples[] = {
-    {.kind = MVM_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}},
-    {.kind = MVM_BUILD, .build = {{"path:/x?dir=\xc3\xa9", 14}, {"", 0}, false, 0}},
-    {.kind = MVM_BUILD, .build = {{".", 1}, {"x", 1}, true, UINT64_MAX}},
-    {.kind = MVM_BUILD, .build = {{".", 1}, {"x", 1}, true, 0}},
-    {.kind = MVM_PING},
-    {.kind = MVM_OK, .text = {"/nix/store/x", 12}},
-    {.kind = MVM_ERR, .text = {"no", 2}},
-    {.kind = MVM_LOG, .text = {"a\0\xff\x1b[0m", 7}},
-    {.kind = MVM_LOG, .text = {"", 0}},
-    {.kind = MVM_PONG},
+    {.kind = MVM_MESSAGE_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}},
+    {.kind = MVM_MESSAGE_BUILD, .build = {{"path:/x?dir=\xc3\xa9", 14}, {"", 0}, false, 0}},
+    {.kind = MVM_MESSAGE_BUILD, .build = {{".", 1}, {"x", 1}, true, UINT64_MAX}},
+    {.kind = MVM_MESSAGE_BUILD, .build = {{".", 1}, {"x", 1}, true, 0}},
+    {.kind = MVM_MESSAGE_PING},
+    {.kind = MVM_MESSAGE_OK, .text = {"/nix/store/x", 12}},
+    {.kind = MVM_MESSAGE_ERR, .text = {"no", 2}},
+    {.kind = MVM_MESSAGE_LOG, .text = {"a\0\xff\x1b[0m", 7}},
+    {.kind = MVM_MESSAGE_LOG, .text = {"", 0}},
+    {.kind = MVM_MESSAGE_PONG},
 };
 
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
 
 static enum mvm_direction direction_of(const struct mvm_message *m)
 {
-    return m->kind == MVM_BUILD || m->kind == MVM_PING ? MVM_REQUESTS : MVM_RESPONSES;
+    return m->kind == MVM_MESSAGE_BUILD || m->kind == MVM_MESSAGE_PING ? MVM_DIRECTION_REQUESTS
+                                                                       : MVM_DIRECTION_RESPONSES;
 }
 
 static size_t encode(const struct mvm_message *m, uint8_t *out, size_t room)
@@ -94,7 +95,7 @@ static void assert_text(struct mvm_text got, struct mvm_text want)
 static void assert_message(const struct mvm_message *got, const struct mvm_message *want)
 {
     assert_int_equal(got->kind, want->kind);
-    if (want->kind == MVM_BUILD) {
+    if (want->kind == MVM_MESSAGE_BUILD) {
         assert_text(got->build.flake_ref, want->build.flake_ref);
         assert_text(got->build.attr, want->build.attr);
         assert_int_equal(got->build.has_timeout, want->build.has_timeout);
@@ -108,9 +109,9 @@ static void assert_goes_on(void)
 {
     static const uint8_t ping[] = {0, 0, 0, 0, 2, 0x12, 0};
     static const uint8_t pong[] = {0, 0, 0, 0, 2, 0x22, 0};
-    bool requests = decoder.direction == MVM_REQUESTS;
+    bool requests = decoder.direction == MVM_DIRECTION_REQUESTS;
     assert_int_equal(push_once(requests ? ping : pong, sizeof ping), MVM_DECODER_MESSAGE);
-    assert_int_equal(decoder.message.kind, requests ? MVM_PING : MVM_PONG);
+    assert_int_equal(decoder.message.kind, requests ? MVM_MESSAGE_PING : MVM_MESSAGE_PONG);
 }
 
 /* A frame around a message's bytes. */
@@ -146,8 +147,8 @@ static void every_message_survives_any_cut_and_any_room(void **state)
 static void text_that_is_no_utf8_goes_out_sound_but_for_log_lines(void **state)
 {
     (void)state;
-    struct mvm_message m = {.kind = MVM_ERR, .text = {"a\xffz\xe2\x82", 5}};
-    begin(MVM_RESPONSES);
+    struct mvm_message m = {.kind = MVM_MESSAGE_ERR, .text = {"a\xffz\xe2\x82", 5}};
+    begin(MVM_DIRECTION_RESPONSES);
     assert_int_equal(push_once(wire, encode(&m, wire, 3)), MVM_DECODER_MESSAGE);
     assert_text(decoder.message.text, text("a\xef\xbf\xbdz\xef\xbf\xbd"));
 }
@@ -159,7 +160,7 @@ static void unknown_fields_are_skipped(void **state)
                                       8,    0x0a, 12,   0x6a, 2, 0xff, 0, 0x0a, 1, '.',
                                       0x12, 1,    'x',  0x78, 1, 0x65, 1, 2,    3, 4};
     (void)state;
-    begin(MVM_REQUESTS);
+    begin(MVM_DIRECTION_REQUESTS);
     assert_int_equal(push_once(wire, frame(message, sizeof message, 0)), MVM_DECODER_MESSAGE);
     assert_text(decoder.message.build.flake_ref, text("."));
     assert_text(decoder.message.build.attr, text("x"));
@@ -170,7 +171,7 @@ static void of_a_field_that_stands_twice_the_last_value_counts(void **state)
     static const uint8_t message[] = {0x0a, 6, 0x12, 1, 'x', 0x0a, 1, 'a',
                                       0x0a, 5, 0x0a, 1, 'b', 0x18, 9};
     (void)state;
-    begin(MVM_REQUESTS);
+    begin(MVM_DIRECTION_REQUESTS);
     assert_int_equal(push_once(wire, frame(message, sizeof message, 0)), MVM_DECODER_MESSAGE);
     assert_text(decoder.message.build.flake_ref, text("b"));
     assert_text(decoder.message.build.attr, text("x"));
@@ -182,9 +183,9 @@ static void of_two_kinds_the_last_one_counts_alone(void **state)
 {
     static const uint8_t message[] = {0x0a, 3, 0x0a, 1, 'a', 0x12, 0};
     (void)state;
-    begin(MVM_RESPONSES); /* Ok, then Err without a text */
+    begin(MVM_DIRECTION_RESPONSES); /* Ok, then Err without a text */
     assert_int_equal(push_once(wire, frame(message, sizeof message, 0)), MVM_DECODER_MESSAGE);
-    assert_int_equal(decoder.message.kind, MVM_ERR);
+    assert_int_equal(decoder.message.kind, MVM_MESSAGE_ERR);
     assert_int_equal(decoder.message.text.len, 0);
 }
 
@@ -228,7 +229,7 @@ static void a_bad_frame_is_refused_alone(void **state)
         size_t len = frame(b->message, b->len, b->flag);
         for (size_t step = 1; step <= len; step++) {
             int said;
-            begin(MVM_REQUESTS);
+            begin(MVM_DIRECTION_REQUESTS);
             enum mvm_decoder_status status = push(wire, len, step, &said);
             if (status != MVM_DECODER_BAD_FRAME || said != 1 || decoder.error != b->error) {
                 fail_msg("%s: said %d, status %d, error %d", b->name, said, (int)status,
@@ -244,7 +245,7 @@ static void responses_with_strings_that_are_no_utf8_are_refused(void **state)
     static const uint8_t ok[] = {0x0a, 3, 0x0a, 1, 0xff};
     static const uint8_t err[] = {0x12, 3, 0x0a, 1, 0xff};
     (void)state;
-    begin(MVM_RESPONSES);
+    begin(MVM_DIRECTION_RESPONSES);
     assert_int_equal(push_once(wire, frame(ok, sizeof ok, 0)), MVM_DECODER_BAD_FRAME);
     assert_string_equal(decoder.field, "out_path");
     assert_int_equal(push_once(wire, frame(err, sizeof err, 0)), MVM_DECODER_BAD_FRAME);
@@ -258,7 +259,7 @@ static void a_frame_cut_short_by_the_end_is_refused(void **state)
     size_t len = encode(&samples[0], wire, sizeof wire);
     for (size_t cut = 0; cut < len; cut++) {
         int said;
-        begin(MVM_REQUESTS);
+        begin(MVM_DIRECTION_REQUESTS);
         push(wire, cut, len, &said);
         assert_int_equal(said, 0);
         enum mvm_decoder_status status = mvm_proto_decoder_finish(&decoder);
@@ -293,7 +294,7 @@ static void lines_on_this_wire_are_refused_one_by_one(void **state)
     static const char lines[] = "\"Ping\"\n{\"x\":1}\n\n";
     int said;
     (void)state;
-    begin(MVM_REQUESTS);
+    begin(MVM_DIRECTION_REQUESTS);
     assert_int_equal(push((const uint8_t *)lines, sizeof lines - 1, 1, &said),
                      MVM_DECODER_BAD_FRAME);
     assert_int_equal(said, 3);
@@ -312,7 +313,7 @@ static size_t build_of(size_t flake_ref_len, size_t attr_len)
     static char attr[MVM_ATTR_MAX + 1];
     memset(ref, 'r', sizeof ref);
     memset(attr, 'a', sizeof attr);
-    struct mvm_message m = {.kind = MVM_BUILD,
+    struct mvm_message m = {.kind = MVM_MESSAGE_BUILD,
                             .build = {{ref, flake_ref_len}, {attr, attr_len}, true, UINT64_MAX}};
     return encode(&m, wire, sizeof wire);
 }
@@ -320,7 +321,7 @@ static size_t build_of(size_t flake_ref_len, size_t attr_len)
 static void fields_at_their_limits_are_taken_and_one_more_byte_is_not(void **state)
 {
     (void)state;
-    begin(MVM_REQUESTS);
+    begin(MVM_DIRECTION_REQUESTS);
     assert_int_equal(push_once(wire, build_of(MVM_FLAKE_REF_MAX, MVM_ATTR_MAX)),
                      MVM_DECODER_MESSAGE);
     assert_int_equal(push_once(wire, build_of(MVM_FLAKE_REF_MAX + 1, 1)), MVM_DECODER_BAD_FRAME);
@@ -345,7 +346,7 @@ static void a_message_as_long_as_the_buffer_is_taken_and_one_byte_more_is_skippe
         message[2] = 0x6a;
         message[3] = (uint8_t)(0x80 | (rest & 0x7f));
         message[4] = (uint8_t)(rest >> 7);
-        begin(MVM_REQUESTS);
+        begin(MVM_DIRECTION_REQUESTS);
         assert_int_equal(push_once(wire, frame(message, len, 0)),
                          over == 0 ? MVM_DECODER_MESSAGE : MVM_DECODER_BAD_FRAME);
         if (over > 0) {
@@ -361,7 +362,7 @@ static void a_huge_length_is_refused_at_once_and_skipped_without_a_buffer(void *
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         int said;
-        begin(MVM_REQUESTS);
+        begin(MVM_DIRECTION_REQUESTS);
         assert_int_equal(push_once(prefixes[i], 5), MVM_DECODER_BAD_FRAME);
         assert_int_equal(decoder.error, MVM_DECODER_FRAME_TOO_LONG);
         uint64_t left = i == 0 ? 0x80000000u : 0xffffffffu;

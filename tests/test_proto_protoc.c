@@ -32,7 +32,7 @@ static size_t protoc(const char *mode, enum mvm_direction direction, const void 
     assert_int_equal(fwrite(in, 1, in_len, f), in_len);
     fclose(f);
     snprintf(command, sizeof command, "protoc --%s=mvm.guest.v1.%s -Icodec/proto mvm.proto <%s >%s",
-             mode, direction == MVM_REQUESTS ? "Request" : "Response", from, to);
+             mode, direction == MVM_DIRECTION_REQUESTS ? "Request" : "Response", from, to);
     if (system(command) != 0) {
         fail_msg("protoc failed (package protobuf-compiler): %s", command);
     }
@@ -94,8 +94,8 @@ static struct mvm_message decode(enum mvm_direction direction, const void *messa
 
 /* ---- by words ---- */
 
-#define REQUEST  MVM_REQUESTS
-#define RESPONSE MVM_RESPONSES
+#define REQUEST  MVM_DIRECTION_REQUESTS
+#define RESPONSE MVM_DIRECTION_RESPONSES
 
 static const struct {
     enum mvm_direction direction;
@@ -104,29 +104,29 @@ static const struct {
 } judged[] = {
     {REQUEST,
      "build {\n  flake_ref: \"/build-in\"\n  attr: \"a.b\"\n  timeout_secs: 1800\n}\n",
-     {.kind = MVM_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}}},
+     {.kind = MVM_MESSAGE_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}}},
     {REQUEST,
      "build {\n  flake_ref: \"\\303\\251\"\n}\n",
-     {.kind = MVM_BUILD, .build = {{"\xc3\xa9", 2}, {"", 0}, false, 0}}},
+     {.kind = MVM_MESSAGE_BUILD, .build = {{"\xc3\xa9", 2}, {"", 0}, false, 0}}},
     {REQUEST,
      "build {\n  timeout_secs: 0\n}\n",
-     {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, true, 0}}},
+     {.kind = MVM_MESSAGE_BUILD, .build = {{"", 0}, {"", 0}, true, 0}}},
     {REQUEST,
      "build {\n  timeout_secs: 18446744073709551615\n}\n",
-     {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, true, UINT64_MAX}}},
-    {REQUEST, "build {\n}\n", {.kind = MVM_BUILD, .build = {{"", 0}, {"", 0}, false, 0}}},
-    {REQUEST, "ping {\n}\n", {.kind = MVM_PING}},
+     {.kind = MVM_MESSAGE_BUILD, .build = {{"", 0}, {"", 0}, true, UINT64_MAX}}},
+    {REQUEST, "build {\n}\n", {.kind = MVM_MESSAGE_BUILD, .build = {{"", 0}, {"", 0}, false, 0}}},
+    {REQUEST, "ping {\n}\n", {.kind = MVM_MESSAGE_PING}},
     {RESPONSE,
      "ok {\n  out_path: \"/nix/store/x\"\n}\n",
-     {.kind = MVM_OK, .text = {"/nix/store/x", 12}}},
-    {RESPONSE, "ok {\n}\n", {.kind = MVM_OK, .text = {"", 0}}},
-    {RESPONSE, "err {\n  message: \"no\"\n}\n", {.kind = MVM_ERR, .text = {"no", 2}}},
-    {RESPONSE, "err {\n}\n", {.kind = MVM_ERR, .text = {"", 0}}},
+     {.kind = MVM_MESSAGE_OK, .text = {"/nix/store/x", 12}}},
+    {RESPONSE, "ok {\n}\n", {.kind = MVM_MESSAGE_OK, .text = {"", 0}}},
+    {RESPONSE, "err {\n  message: \"no\"\n}\n", {.kind = MVM_MESSAGE_ERR, .text = {"no", 2}}},
+    {RESPONSE, "err {\n}\n", {.kind = MVM_MESSAGE_ERR, .text = {"", 0}}},
     {RESPONSE,
      "log {\n  line: \"a\\000\\377\\033\"\n}\n",
-     {.kind = MVM_LOG, .text = {"a\0\xff\x1b", 4}}},
-    {RESPONSE, "log {\n}\n", {.kind = MVM_LOG, .text = {"", 0}}},
-    {RESPONSE, "pong {\n}\n", {.kind = MVM_PONG}},
+     {.kind = MVM_MESSAGE_LOG, .text = {"a\0\xff\x1b", 4}}},
+    {RESPONSE, "log {\n}\n", {.kind = MVM_MESSAGE_LOG, .text = {"", 0}}},
+    {RESPONSE, "pong {\n}\n", {.kind = MVM_MESSAGE_PONG}},
 };
 
 enum { JUDGED = sizeof judged / sizeof judged[0] };
@@ -162,12 +162,12 @@ static void we_read_what_protoc_writes(void **state)
         size_t n = protoc("encode", judged[i].direction, words, strlen(words), bytes);
         struct mvm_message got = decode(judged[i].direction, bytes, n);
         assert_int_equal(got.kind, want->kind);
-        if (want->kind == MVM_BUILD) {
+        if (want->kind == MVM_MESSAGE_BUILD) {
             assert_text(got.build.flake_ref, want->build.flake_ref);
             assert_text(got.build.attr, want->build.attr);
             assert_int_equal(got.build.has_timeout, want->build.has_timeout);
             assert_true(got.build.timeout_secs == want->build.timeout_secs);
-        } else if (want->kind != MVM_PING && want->kind != MVM_PONG) {
+        } else if (want->kind != MVM_MESSAGE_PING && want->kind != MVM_MESSAGE_PONG) {
             assert_text(got.text, want->text);
         }
     }

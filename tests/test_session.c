@@ -85,7 +85,7 @@ static void assert_text(struct mvm_text text, const char *expected)
 
 static void assert_build_a(void)
 {
-    assert_int_equal(session.message.kind, MVM_BUILD);
+    assert_int_equal(session.message.kind, MVM_MESSAGE_BUILD);
     assert_text(session.message.build.flake_ref, "/build-in");
     assert_text(session.message.build.attr, "packages.x.a");
     assert_true(session.message.build.has_timeout);
@@ -105,7 +105,7 @@ static void a_fresh_session_has_room_and_nothing_else(void **state)
 {
     (void)state;
     size_t len;
-    begin(MVM_REQUESTS, 100, 100);
+    begin(MVM_DIRECTION_REQUESTS, 100, 100);
     assert_ptr_equal(mvm_session_room(&session, &len), receive_buffer);
     assert_int_equal(len, 100);
     assert_null(mvm_session_bytes(&session, &len));
@@ -121,13 +121,13 @@ static void frames_are_the_same_through_a_receive_buffer_of_any_size(void **stat
     (void)state;
     for (size_t cap = 1; cap < 200; cap++) {
         const char *bytes = BUILD_A PING BUILD_B;
-        begin(MVM_REQUESTS, cap, 100);
+        begin(MVM_DIRECTION_REQUESTS, cap, 100);
         assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
         assert_build_a();
         assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
-        assert_int_equal(session.message.kind, MVM_PING);
+        assert_int_equal(session.message.kind, MVM_MESSAGE_PING);
         assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
-        assert_int_equal(session.message.kind, MVM_BUILD);
+        assert_int_equal(session.message.kind, MVM_MESSAGE_BUILD);
         assert_text(session.message.build.flake_ref, "github:a/b");
         assert_false(session.message.build.has_timeout);
         assert_int_equal(next_of(&bytes), MVM_SESSION_NOTHING);
@@ -147,12 +147,12 @@ static void messages_are_the_same_through_a_send_buffer_of_any_size(void **state
     for (size_t cap = 1; cap < sizeof expected + 2; cap++) {
         char out[sizeof expected] = "";
         size_t len = 0;
-        begin(MVM_REQUESTS, 1, cap);
+        begin(MVM_DIRECTION_REQUESTS, 1, cap);
         for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
             while (!mvm_session_can_send(&session)) {
                 assert_true(drain(out, &len, 3) > 0);
             }
-            send_kind(MVM_LOG, lines[i]);
+            send_kind(MVM_MESSAGE_LOG, lines[i]);
         }
         while (drain(out, &len, 5) > 0) {
         }
@@ -168,11 +168,11 @@ static void one_byte_buffers_carry_requests_and_answers(void **state)
     const char *bytes = PING PING PING;
     char out[64] = "";
     size_t len = 0;
-    begin(MVM_REQUESTS, 1, 1);
+    begin(MVM_DIRECTION_REQUESTS, 1, 1);
     for (int pings = 0; pings < 3;) {
         if (next_of(&bytes) == MVM_SESSION_MESSAGE) {
             pings++;
-            send_kind(MVM_PONG, NULL);
+            send_kind(MVM_MESSAGE_PONG, NULL);
         }
         while (drain(out, &len, 1) > 0) {
         }
@@ -185,10 +185,10 @@ static void nothing_is_taken_while_an_answer_is_not_in_the_send_buffer(void **st
     (void)state;
     char out[64] = "";
     size_t len = 0;
-    begin(MVM_REQUESTS, 64, 4);
+    begin(MVM_DIRECTION_REQUESTS, 64, 4);
     feed(PING PING);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
-    send_kind(MVM_PONG, NULL);
+    send_kind(MVM_MESSAGE_PONG, NULL);
     assert_false(mvm_session_can_send(&session));
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
     assert_int_equal(drain(out, &len, 4), 4);
@@ -202,10 +202,10 @@ static void a_peer_that_does_not_read_is_not_read_from(void **state)
 {
     (void)state;
     size_t cap;
-    begin(MVM_REQUESTS, 16, 1);
+    begin(MVM_DIRECTION_REQUESTS, 16, 1);
     feed(PING PING PING);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
-    send_kind(MVM_PONG, NULL);
+    send_kind(MVM_MESSAGE_PONG, NULL);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
     assert_null(mvm_session_room(&session, &cap));
     assert_int_equal(cap, 0);
@@ -218,10 +218,10 @@ static void thousands_of_lines_leave_in_few_pieces(void **state)
     static char line[81];
     size_t len = 0, pieces = 0, lines = 0;
     memset(line, 'x', sizeof line - 1);
-    begin(MVM_REQUESTS, 1, BUFFER_CAP);
+    begin(MVM_DIRECTION_REQUESTS, 1, BUFFER_CAP);
     while (lines < 5000) {
         while (lines < 5000 && mvm_session_can_send(&session)) {
-            send_kind(MVM_LOG, line);
+            send_kind(MVM_MESSAGE_LOG, line);
             lines++;
         }
         pieces += drain(out, &len, BUFFER_CAP) > 0;
@@ -237,10 +237,10 @@ static void bytes_stay_where_they_are_until_they_are_sent(void **state)
 {
     (void)state;
     size_t before, after;
-    begin(MVM_REQUESTS, 64, 64);
-    send_kind(MVM_PONG, NULL);
+    begin(MVM_DIRECTION_REQUESTS, 64, 64);
+    send_kind(MVM_MESSAGE_PONG, NULL);
     const uint8_t *bytes = mvm_session_bytes(&session, &before);
-    send_kind(MVM_PONG, NULL);
+    send_kind(MVM_MESSAGE_PONG, NULL);
     assert_ptr_equal(mvm_session_bytes(&session, &after), bytes);
     assert_int_equal(after, 2 * before);
     mvm_session_sent(&session, 3);
@@ -255,7 +255,7 @@ static void a_bad_frame_is_said_once_and_the_next_is_fine(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char text[160];
         struct mvm_writer w;
-        begin(MVM_REQUESTS, 256, 64);
+        begin(MVM_DIRECTION_REQUESTS, 256, 64);
         feed(bad[i]);
         feed(PING);
         assert_int_equal(mvm_session_next(&session), MVM_SESSION_BAD_FRAME);
@@ -263,7 +263,7 @@ static void a_bad_frame_is_said_once_and_the_next_is_fine(void **state)
         mvm_session_explain(&session, &w);
         assert_true(mvm_text_begins(mvm_writer_finish(&w), "parse error"));
         assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
-        assert_int_equal(session.message.kind, MVM_PING);
+        assert_int_equal(session.message.kind, MVM_MESSAGE_PING);
         assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
     }
 }
@@ -272,25 +272,25 @@ static void after_its_end_a_last_frame_counts_without_its_newline(void **state)
 {
     (void)state;
     size_t cap;
-    begin(MVM_REQUESTS, 64, 64);
+    begin(MVM_DIRECTION_REQUESTS, 64, 64);
     feed("\"Ping\"");
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
     mvm_session_peer_ended(&session);
     assert_null(mvm_session_room(&session, &cap));
     assert_false(mvm_session_ended(&session));
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
-    assert_int_equal(session.message.kind, MVM_PING);
+    assert_int_equal(session.message.kind, MVM_MESSAGE_PING);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_ENDED);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_ENDED);
     assert_true(mvm_session_ended(&session));
-    send_kind(MVM_PONG, NULL);
+    send_kind(MVM_MESSAGE_PONG, NULL);
     assert_false(mvm_session_flushed(&session));
 }
 
 static void after_its_end_half_a_frame_is_a_bad_one(void **state)
 {
     (void)state;
-    begin(MVM_REQUESTS, 64, 64);
+    begin(MVM_DIRECTION_REQUESTS, 64, 64);
     feed(PING "\"Pi");
     mvm_session_peer_ended(&session);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
@@ -302,7 +302,7 @@ static void after_its_end_half_a_frame_is_a_bad_one(void **state)
 static void an_end_between_frames_is_just_an_end(void **state)
 {
     (void)state;
-    begin(MVM_REQUESTS, 64, 64);
+    begin(MVM_DIRECTION_REQUESTS, 64, 64);
     mvm_session_peer_ended(&session);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_ENDED);
 }
@@ -310,25 +310,25 @@ static void an_end_between_frames_is_just_an_end(void **state)
 static void a_new_peer_does_not_inherit_half_a_frame(void **state)
 {
     (void)state;
-    begin(MVM_REQUESTS, 64, 64);
+    begin(MVM_DIRECTION_REQUESTS, 64, 64);
     feed("{\"Build\":{\"fla");
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
     mvm_session_peer_changed(&session);
     feed(PING);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
-    assert_int_equal(session.message.kind, MVM_PING);
+    assert_int_equal(session.message.kind, MVM_MESSAGE_PING);
 }
 
 static void frames_that_wait_survive_a_change_of_peers(void **state)
 {
     (void)state;
-    begin(MVM_REQUESTS, 64, 64);
+    begin(MVM_DIRECTION_REQUESTS, 64, 64);
     feed("\"Pi");
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
     feed("ng\"\n");
     mvm_session_peer_changed(&session);
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
-    assert_int_equal(session.message.kind, MVM_PING);
+    assert_int_equal(session.message.kind, MVM_MESSAGE_PING);
 }
 
 static void a_host_reads_responses_by_the_same_code(void **state)
@@ -336,15 +336,15 @@ static void a_host_reads_responses_by_the_same_code(void **state)
     (void)state;
     const char *bytes =
         "{\"Log\":{\"line\":\"hi\"}}\n{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n" PONG;
-    begin(MVM_RESPONSES, 5, 64);
+    begin(MVM_DIRECTION_RESPONSES, 5, 64);
     assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
-    assert_int_equal(session.message.kind, MVM_LOG);
+    assert_int_equal(session.message.kind, MVM_MESSAGE_LOG);
     assert_text(session.message.text, "hi");
     assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
-    assert_int_equal(session.message.kind, MVM_OK);
+    assert_int_equal(session.message.kind, MVM_MESSAGE_OK);
     assert_text(session.message.text, "/nix/store/x");
     assert_int_equal(next_of(&bytes), MVM_SESSION_MESSAGE);
-    assert_int_equal(session.message.kind, MVM_PONG);
+    assert_int_equal(session.message.kind, MVM_MESSAGE_PONG);
 }
 
 int main(void)

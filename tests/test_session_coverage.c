@@ -3,7 +3,7 @@
  * answer behind a Pong; two that are idle; a stop with nothing to stop. The executor is a script
  * here, in place of the library's.
  */
-#include "mvm_service.h"
+#include "mvm_scheduler.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -72,7 +72,7 @@ bool mvm_executor_ending(const struct mvm_executor *x)
 enum { CLIENTS = 3, SEND_CAP = 4096 };
 
 static struct mvm_executor executor;
-static struct mvm_service service;
+static struct mvm_scheduler scheduler;
 static struct mvm_client clients[CLIENTS];
 static uint8_t receive_buffers[CLIENTS][256];
 static uint8_t send_buffers[CLIENTS][SEND_CAP];
@@ -82,10 +82,10 @@ static char out[SEND_CAP];
 static int begin(void **state)
 {
     (void)state;
-    struct mvm_service_config config = {.heartbeat_ms = 100};
+    struct mvm_scheduler_config config = {.heartbeat_ms = 100};
     memset(&fake, 0, sizeof fake);
     fake.at = waits;
-    mvm_service_init(&service, &executor, &config, clients, CLIENTS);
+    mvm_scheduler_init(&scheduler, &executor, &config, clients, CLIENTS);
     return 0;
 }
 
@@ -101,7 +101,7 @@ static struct mvm_client *join(size_t send_cap, uint64_t now_ms)
         .fields = field_buffers[slot],
         .fields_cap = sizeof field_buffers[slot],
     };
-    return mvm_service_attach(&service, &memory, now_ms);
+    return mvm_scheduler_attach(&scheduler, &memory, now_ms);
 }
 
 static void ask(struct mvm_client *c, const char *bytes)
@@ -116,7 +116,7 @@ static void ask(struct mvm_client *c, const char *bytes)
 static void run(uint64_t now_ms)
 {
     int steps = 0;
-    while (mvm_service_step(&service, now_ms)) {
+    while (mvm_scheduler_step(&scheduler, now_ms)) {
         assert_true(++steps < 100);
     }
 }
@@ -164,7 +164,7 @@ static void the_line_of_a_build_waits_behind_a_pong_that_has_no_room(void **stat
     fake.at = logs;
     run(1);
     assert_int_equal(fake.at->event, MVM_EXECUTOR_LOG);
-    assert_int_equal(service.state, MVM_SERVICE_BUILDING);
+    assert_int_equal(service.state, MVM_SCHEDULER_BUILDING);
     assert_string_equal(hear(c), PONG);
     run(2);
     assert_string_equal(hear(c), "{\"Log\":{\"line\":\"one\"}}\n");
@@ -179,12 +179,12 @@ static void the_answer_of_a_build_waits_behind_a_pong_that_has_no_room(void **st
     ask(c, PING);
     fake.at = succeeds;
     run(1);
-    assert_int_equal(service.state, MVM_SERVICE_ANSWERING);
+    assert_int_equal(service.state, MVM_SCHEDULER_ANSWERING);
     assert_string_equal(hear(c), PONG);
     run(2);
     assert_string_equal(hear(c), "{\"Ok\":{\"out_path\":\"/a\"}}\n");
     run(3);
-    assert_true(mvm_service_idle(&service));
+    assert_true(mvm_scheduler_idle(&scheduler));
 }
 
 static void no_heartbeat_is_added_for_one_who_waits_and_takes_nothing(void **state)
@@ -210,7 +210,7 @@ static void of_two_that_are_idle_the_one_idle_longer_is_found(void **state)
     struct mvm_client *middle = join(SEND_CAP, 15);
     (void)late, (void)middle;
     run(500);
-    assert_ptr_equal(mvm_service_idlest(&service, 100), early);
+    assert_ptr_equal(mvm_scheduler_idlest(&scheduler, 100), early);
 }
 
 static void a_permanent_client_is_not_given_up_for_its_own_next_build(void **state)
@@ -225,7 +225,7 @@ static void a_permanent_client_is_not_given_up_for_its_own_next_build(void **sta
     fake.at = succeeds;
     run(1);
     run(2 * MVM_STALL_MS);
-    assert_int_equal(service.state, MVM_SERVICE_ANSWERING);
+    assert_int_equal(service.state, MVM_SCHEDULER_ANSWERING);
     assert_false(c->stalled);
     assert_string_equal(hear(c), WAITS PONG);
 }
@@ -234,7 +234,7 @@ static void stopping_an_idle_service_cancels_nothing(void **state)
 {
     (void)state;
     struct mvm_client *c = join(SEND_CAP, 0);
-    mvm_service_stop(&service);
+    mvm_scheduler_stop(&scheduler);
     assert_int_equal(fake.cancels, 0);
     ask(c, PING);
     run(0);

@@ -26,7 +26,7 @@ static int begin(void **state)
     static const struct mvm_session_memory memory = {
         receive_buf, sizeof receive_buf, send_buf, sizeof send_buf, fields, sizeof fields};
     (void)state;
-    mvm_session_init(&s, MVM_REQUESTS, &memory);
+    mvm_session_init(&s, MVM_DIRECTION_REQUESTS, &memory);
     return 0;
 }
 
@@ -76,7 +76,7 @@ static void before_a_byte_has_come_json_is_spoken(void **state)
 {
     (void)state;
     assert_int_equal(s.wire, MVM_WIRE_OPEN);
-    say(MVM_PONG);
+    say(MVM_MESSAGE_PONG);
     assert_said(BYTES(JSON_PONG));
     assert_int_equal(mvm_session_next(&s), MVM_SESSION_NOTHING);
     assert_int_equal(s.wire, MVM_WIRE_OPEN);
@@ -86,18 +86,18 @@ static void the_first_byte_chooses_and_answers_are_in_kind(void **state)
 {
     (void)state;
     come(BYTES(JSON_PING));
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
     assert_int_equal(s.wire, MVM_WIRE_JSON);
-    say(MVM_PONG);
+    say(MVM_MESSAGE_PONG);
     assert_said(BYTES(JSON_PONG));
 
     begin(NULL);
     come(BYTES(PROTO_BUILD PROTO_PING));
-    assert_kind(MVM_BUILD);
+    assert_kind(MVM_MESSAGE_BUILD);
     assert_memory_equal(s.message.build.flake_ref.bytes, "f", 1);
     assert_int_equal(s.wire, mvm_proto_present ? MVM_WIRE_PROTO : MVM_WIRE_JSON);
-    assert_kind(MVM_PING);
-    say(MVM_PONG);
+    assert_kind(MVM_MESSAGE_PING);
+    say(MVM_MESSAGE_PONG);
     assert_said(BYTES(PROTO_PONG));
 }
 
@@ -105,9 +105,9 @@ static void a_line_amid_protobuf_is_one_bad_frame(void **state)
 {
     (void)state;
     come(BYTES(PROTO_PING JSON_PING PROTO_PING));
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
     assert_bad("parse error: not a length-prefixed message at byte 0");
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
     assert_int_equal(mvm_session_next(&s), MVM_SESSION_NOTHING);
 }
 
@@ -115,21 +115,21 @@ static void a_protobuf_frame_amid_lines_is_part_of_a_bad_line(void **state)
 {
     (void)state;
     come(BYTES(JSON_PING PROTO_PING "\n" JSON_PING));
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
     assert_bad("parse error: unexpected character at byte 0");
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
 }
 
 static void a_side_that_speaks_first_chooses(void **state)
 {
     (void)state;
     mvm_session_speak(&s, MVM_WIRE_PROTO);
-    say(MVM_PING);
+    say(MVM_MESSAGE_PING);
     assert_said(BYTES(PROTO_PING));
     come(BYTES(PROTO_PING));
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
     mvm_session_speak(&s, MVM_WIRE_JSON);
-    say(MVM_PING);
+    say(MVM_MESSAGE_PING);
     assert_said(BYTES(JSON_PING));
 }
 
@@ -137,12 +137,12 @@ static void a_new_peer_chooses_anew_once_the_old_one_has_its_answer(void **state
 {
     (void)state;
     come(BYTES(PROTO_PING));
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
     mvm_session_peer_changed(&s);
     assert_int_equal(s.wire, MVM_WIRE_OPEN);
     come(BYTES(JSON_PING));
-    assert_kind(MVM_PING);
-    say(MVM_PONG);
+    assert_kind(MVM_MESSAGE_PING);
+    say(MVM_MESSAGE_PONG);
     assert_said(BYTES(JSON_PONG));
 }
 
@@ -151,11 +151,11 @@ static void a_frame_longer_than_the_send_buffer_keeps_its_wire_over_a_new_peer(v
     char line[100];
     uint8_t all[200];
     size_t have = 0;
-    struct mvm_message log = {.kind = MVM_LOG, .text = {line, sizeof line}};
+    struct mvm_message log = {.kind = MVM_MESSAGE_LOG, .text = {line, sizeof line}};
     (void)state;
     memset(line, 'x', sizeof line);
     come(BYTES(PROTO_PING));
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
     mvm_session_send(&s, &log);
     assert_false(mvm_session_can_send(&s));
     mvm_session_peer_changed(&s);
@@ -196,7 +196,7 @@ static void without_protobuf_its_frames_are_bad_lines(void **state)
     (void)state;
     come(BYTES(PROTO_PING "\n" JSON_PING));
     assert_int_equal(mvm_session_next(&s), MVM_SESSION_BAD_FRAME);
-    assert_kind(MVM_PING);
+    assert_kind(MVM_MESSAGE_PING);
     assert_int_equal(s.wire, MVM_WIRE_JSON);
 }
 

@@ -107,18 +107,24 @@ static const struct kind {
     uint8_t tag;
     const pb_msgdesc_t *fields;
 } kinds[] = {
-    [MVM_BUILD] = {MVM_REQUESTS, mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields},
-    [MVM_PING] = {MVM_REQUESTS, mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields},
-    [MVM_OK] = {MVM_RESPONSES, mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields},
-    [MVM_ERR] = {MVM_RESPONSES, mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields},
-    [MVM_LOG] = {MVM_RESPONSES, mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields},
-    [MVM_PONG] = {MVM_RESPONSES, mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields},
+    [MVM_MESSAGE_BUILD] = {MVM_DIRECTION_REQUESTS, mvm_guest_v1_Request_build_tag,
+                           mvm_guest_v1_Build_fields},
+    [MVM_MESSAGE_PING] = {MVM_DIRECTION_REQUESTS, mvm_guest_v1_Request_ping_tag,
+                          mvm_guest_v1_Ping_fields},
+    [MVM_MESSAGE_OK] = {MVM_DIRECTION_RESPONSES, mvm_guest_v1_Response_ok_tag,
+                        mvm_guest_v1_Ok_fields},
+    [MVM_MESSAGE_ERR] = {MVM_DIRECTION_RESPONSES, mvm_guest_v1_Response_err_tag,
+                         mvm_guest_v1_Err_fields},
+    [MVM_MESSAGE_LOG] = {MVM_DIRECTION_RESPONSES, mvm_guest_v1_Response_log_tag,
+                         mvm_guest_v1_Log_fields},
+    [MVM_MESSAGE_PONG] = {MVM_DIRECTION_RESPONSES, mvm_guest_v1_Response_pong_tag,
+                          mvm_guest_v1_Pong_fields},
 };
 
 /* Ok, Err and Log hold one text each, Ping and Pong nothing. */
 static bool decode_kind(pb_istream_t *stream, enum mvm_kind kind, struct parts *parts)
 {
-    if (kind == MVM_BUILD) {
+    if (kind == MVM_MESSAGE_BUILD) {
         return decode_build(stream, parts);
     }
     pb_callback_t text = keeps(&parts->first);
@@ -168,14 +174,14 @@ static bool decode_field(pb_istream_t *stream, enum mvm_direction direction, str
 static bool decode(pb_istream_t *stream, enum mvm_direction direction, struct parts *parts,
                    struct mvm_message *m)
 {
-    enum mvm_kind kind = MVM_PING;
+    enum mvm_kind kind = MVM_MESSAGE_PING;
     while (stream->bytes_left > 0) {
         if (!decode_field(stream, direction, parts, &kind)) {
             return false;
         }
     }
     m->kind = kind;
-    if (kind == MVM_BUILD) {
+    if (kind == MVM_MESSAGE_BUILD) {
         m->build = (struct mvm_build){
             .flake_ref = parts->first.text,
             .attr = parts->second.text,
@@ -192,9 +198,9 @@ static bool decode(pb_istream_t *stream, enum mvm_direction direction, struct pa
 static enum mvm_decoder_status check_texts(struct mvm_proto_decoder *d)
 {
     static const char *const names[] = {
-        [MVM_OK] = "out_path", [MVM_ERR] = "message", [MVM_LOG] = "line"};
+        [MVM_MESSAGE_OK] = "out_path", [MVM_MESSAGE_ERR] = "message", [MVM_MESSAGE_LOG] = "line"};
     const struct mvm_message *m = &d->message;
-    if (m->kind == MVM_BUILD) {
+    if (m->kind == MVM_MESSAGE_BUILD) {
         const struct mvm_build *b = &m->build;
         if (b->flake_ref.len > MVM_FLAKE_REF_MAX) {
             return refuse(d, MVM_DECODER_FIELD_TOO_LONG, "flake_ref", MVM_PROTO_PREFIX);
@@ -206,7 +212,7 @@ static enum mvm_decoder_status check_texts(struct mvm_proto_decoder *d)
             const char *name = sound_utf8(b->flake_ref) ? "attr" : "flake_ref";
             return refuse(d, MVM_DECODER_NOT_UTF8, name, MVM_PROTO_PREFIX);
         }
-    } else if ((m->kind == MVM_OK || m->kind == MVM_ERR) && !sound_utf8(m->text)) {
+    } else if ((m->kind == MVM_MESSAGE_OK || m->kind == MVM_MESSAGE_ERR) && !sound_utf8(m->text)) {
         return refuse(d, MVM_DECODER_NOT_UTF8, names[m->kind], MVM_PROTO_PREFIX);
     }
     return MVM_DECODER_MESSAGE;

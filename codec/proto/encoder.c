@@ -104,12 +104,12 @@ static const struct form {
     const pb_msgdesc_t *fields;
     bool (*write)(pb_ostream_t *stream, const pb_field_t *field, void *const *arg);
 } forms[] = {
-    [MVM_BUILD] = {mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields, NULL},
-    [MVM_PING] = {mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields, NULL},
-    [MVM_OK] = {mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields, write_string},
-    [MVM_ERR] = {mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields, write_string},
-    [MVM_LOG] = {mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields, write_bytes},
-    [MVM_PONG] = {mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields, NULL},
+    [MVM_MESSAGE_BUILD] = {mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields, NULL},
+    [MVM_MESSAGE_PING] = {mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields, NULL},
+    [MVM_MESSAGE_OK] = {mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields, write_string},
+    [MVM_MESSAGE_ERR] = {mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields, write_string},
+    [MVM_MESSAGE_LOG] = {mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields, write_bytes},
+    [MVM_MESSAGE_PONG] = {mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields, NULL},
 };
 
 /* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
@@ -120,7 +120,7 @@ static bool encode(pb_ostream_t *stream, const struct mvm_message *m)
     pb_callback_t text = {.arg = NULL};
     mvm_guest_v1_Build build;
     const void *message = &text;
-    if (m->kind == MVM_BUILD) {
+    if (m->kind == MVM_MESSAGE_BUILD) {
         build.flake_ref = writes(&m->build.flake_ref, write_string);
         build.attr = writes(&m->build.attr, write_string);
         build.has_timeout_secs = m->build.has_timeout;

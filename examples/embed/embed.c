@@ -9,7 +9,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "mvm_posix.h"
-#include "mvm_service.h"
+#include "mvm_scheduler.h"
 #include <poll.h>
 #include <signal.h>
 #include <time.h>
@@ -18,7 +18,7 @@
 /* All the memory there is. */
 static struct mvm_posix posix;
 static struct mvm_executor executor;
-static struct mvm_service service;
+static struct mvm_scheduler scheduler;
 static struct mvm_client clients[1];
 static uint8_t in[4096];
 static uint8_t out[16384];
@@ -27,7 +27,7 @@ static char fields[MVM_REQUEST_FIELDS_CAP];
 /* How it is to work: a zero is a sound choice everywhere but for out_dir. */
 static struct mvm_posix_config port;
 static struct mvm_executor_config job;
-static struct mvm_service_config serving;
+static struct mvm_scheduler_config serving;
 
 static uint64_t now_ms(void)
 {
@@ -51,7 +51,7 @@ static void wait_for_events(short client_in, short client_out)
         {child_wanted ? mvm_posix_child_fd(&posix) : -1, POLLIN, 0},
     };
     uint64_t now = now_ms();
-    uint64_t at = mvm_service_deadline(&service);
+    uint64_t at = mvm_scheduler_deadline(&scheduler);
     int ms = at == UINT64_MAX ? -1 : at <= now ? 0 : at - now < 1000 ? (int)(at - now) : 1000;
     poll(fds, sizeof fds / sizeof fds[0], ms);
 }
@@ -68,14 +68,14 @@ int main(int argc, char *argv[])
     signal(SIGPIPE, SIG_IGN);
     mvm_posix_init(&posix, &port);
     mvm_executor_init(&executor, &mvm_posix_port, &posix, &job);
-    mvm_service_init(&service, &executor, &serving, clients, 1);
-    struct mvm_client *client = mvm_service_attach(&service, &memory, now_ms());
+    mvm_scheduler_init(&scheduler, &executor, &serving, clients, 1);
+    struct mvm_client *client = mvm_scheduler_attach(&scheduler, &memory, now_ms());
     struct mvm_session *s = &client->session;
 
     for (;;) {
         size_t room, len;
-        bool more = mvm_service_step(&service, now_ms());
-        if (mvm_service_done(&service, client)) { /* asked between the step and the wait */
+        bool more = mvm_scheduler_step(&scheduler, now_ms());
+        if (mvm_scheduler_done(&scheduler, client)) { /* asked between the step and the wait */
             break;
         }
         uint8_t *place = mvm_session_room(s, &room);
@@ -95,7 +95,7 @@ int main(int argc, char *argv[])
         if (bytes != NULL) {
             ssize_t n = write(STDOUT_FILENO, bytes, len);
             if (n < 0) {
-                mvm_service_detach(&service, client); /* gone: its build is cancelled */
+                mvm_scheduler_detach(&scheduler, client); /* gone: its build is cancelled */
                 break;
             }
             mvm_session_sent(s, (size_t)n);

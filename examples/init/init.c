@@ -11,7 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "mvm_posix.h"
-#include "mvm_service.h"
+#include "mvm_scheduler.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,7 +26,7 @@
 /* All the memory there is. */
 static struct mvm_posix posix;
 static struct mvm_executor executor;
-static struct mvm_service service;
+static struct mvm_scheduler scheduler;
 static struct mvm_client clients[1];
 static uint8_t in[4096];
 static uint8_t out[16384];
@@ -91,7 +91,7 @@ static void take_signals(int signals)
     while (read(signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGTERM && !stopping) {
             stopping = true;
-            mvm_service_stop(&service); /* the build is ended and answered, then we are idle */
+            mvm_scheduler_stop(&scheduler); /* the build is ended and answered, then we are idle */
         }
     }
     collect_children();
@@ -137,7 +137,7 @@ static void wait_for_events(struct mvm_session *s, int line, int signals, bool t
         {child_wanted ? mvm_posix_child_fd(&posix) : -1, POLLIN, 0},
     };
     uint64_t now = now_ms();
-    uint64_t at = mvm_service_deadline(&service);
+    uint64_t at = mvm_scheduler_deadline(&scheduler);
     uint64_t most = there && program_pid != 0 ? 1000 : 100;
     poll(fds, sizeof fds / sizeof fds[0], at <= now ? 0 : (int)(at - now < most ? at - now : most));
 }
@@ -165,16 +165,16 @@ int main(int argc, char *argv[])
 
     mvm_posix_init(&posix, &(struct mvm_posix_config){.status_is_handed = true});
     mvm_executor_init(&executor, &mvm_posix_port, &posix, &job);
-    mvm_service_init(&service, &executor, &(struct mvm_service_config){.heartbeat_ms = 10000},
-                     clients, 1);
-    struct mvm_client *client = mvm_service_attach(&service, &memory, now_ms());
+    mvm_scheduler_init(&scheduler, &executor, &(struct mvm_scheduler_config){.heartbeat_ms = 10000},
+                       clients, 1);
+    struct mvm_client *client = mvm_scheduler_attach(&scheduler, &memory, now_ms());
     client->permanent = true; /* a line is never closed: garbage on it is answered and survived */
 
-    while (!stopping || !mvm_service_idle(&service) || !mvm_session_flushed(&client->session)) {
+    while (!stopping || !mvm_scheduler_idle(&scheduler) || !mvm_session_flushed(&client->session)) {
         if (program[0] != NULL && program_pid == 0) {
             start_program();
         }
-        bool more = mvm_service_step(&service, now_ms());
+        bool more = mvm_scheduler_step(&scheduler, now_ms());
         bool there = move_bytes(&client->session, line);
         if (!more) {
             wait_for_events(&client->session, line, signals, there);

@@ -1,6 +1,6 @@
 # A machine image that only a remote builder can build: it asks for the feature "remote", which the builder's
 # nix.conf beside this file offers and a machine's does not. No nixpkgs, no network; inputs/busybox is put
-# there by scripts/check-remote.
+# there by tests/remote/run.
 {
   description = "What a microVM has built elsewhere";
 

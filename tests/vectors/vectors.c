@@ -172,7 +172,7 @@ static void push(struct run *run, size_t from, size_t to)
         if (from <= c->frame_len) {
             run->went_wrong |= c->verdict != OK || !encodes_in_any_room(c, &run->decoder.message);
         } else {
-            enum mvm_kind kind = c->direction == 'q' ? MVM_PING : MVM_PONG;
+            enum mvm_kind kind = c->direction == 'q' ? MVM_MESSAGE_PING : MVM_MESSAGE_PONG;
             run->went_wrong |= run->decoder.message.kind != kind;
         }
     }
@@ -182,7 +182,8 @@ static void push(struct run *run, size_t from, size_t to)
 static bool decodes(const struct test_case *c, size_t cut, size_t step, char *fields)
 {
     struct run run = {.c = c};
-    mvm_decoder_init(&run.decoder, c->direction == 'q' ? MVM_REQUESTS : MVM_RESPONSES, fields,
+    mvm_decoder_init(&run.decoder,
+                     c->direction == 'q' ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES, fields,
                      c->input.len);
     push(&run, 0, cut);
     for (size_t at = cut; at < c->input.len;) {
@@ -210,7 +211,7 @@ static bool passes(const struct test_case *c)
     if (c->direction != 'l') {
         return decodes_in_any_pieces(c);
     }
-    struct mvm_message log = {.kind = MVM_LOG,
+    struct mvm_message log = {.kind = MVM_MESSAGE_LOG,
                               .text = {(const char *)c->input.at, c->frame_len - 1}};
     return encodes_in_any_room(c, &log);
 }
