@@ -132,7 +132,7 @@ static int begin(void **state)
 static struct mvm_client *join_with(size_t send_cap, uint64_t now_ms)
 {
     size_t slot = 0;
-    while (slot < service.clients_used && clients[slot].attached) {
+    while (slot < scheduler.clients_used && clients[slot].attached) {
         slot++;
     }
     struct mvm_session_memory memory = {
@@ -280,7 +280,7 @@ static void the_beginning_and_the_end_of_a_build_are_each_seen_between_two_steps
         assert_true(mvm_scheduler_building(&scheduler));
         assert_true(mvm_scheduler_step(&scheduler, 0));
         assert_false(mvm_scheduler_building(&scheduler));
-        assert_int_equal(service.answer.kind, MVM_MESSAGE_OK);
+        assert_int_equal(scheduler.answer.kind, MVM_MESSAGE_OK);
         mvm_scheduler_step(&scheduler, 0);
     }
     assert_true(mvm_scheduler_idle(&scheduler));
@@ -466,7 +466,7 @@ static void a_request_of_the_longest_fields_waits_unharmed(void **state)
         run(0);
         p += strlen(piece);
     }
-    assert_int_equal(service.queued, 2);
+    assert_int_equal(scheduler.queued, 2);
     struct mvm_job job = mvm_queued_build_job(&scheduler.queue[1]);
     assert_int_equal(job.flake_ref.len, sizeof flake);
     assert_memory_equal(job.flake_ref.bytes, flake, sizeof flake);
@@ -535,7 +535,7 @@ static void a_client_that_goes_with_a_line_half_sent_leaves_the_executor_sound(v
     struct mvm_client *a = join_with(4, 0);
     ask_build(a, "a");
     run(0);
-    assert_int_equal(service.state, MVM_SCHEDULER_LINE_LENT);
+    assert_int_equal(scheduler.state, MVM_SCHEDULER_LINE_LENT);
     mvm_scheduler_detach(&scheduler, a);
     assert_int_equal(fake.logged, 1);
     assert_int_equal(fake.cancels, 1);
@@ -557,7 +557,7 @@ static void a_build_whose_client_goes_goes_on_at_once(void **state)
         run(0);
         assert_true(mvm_scheduler_deadline(&scheduler) == UINT64_MAX);
         mvm_scheduler_detach(&scheduler, a);
-        assert_true(mvm_scheduler_deadline(&scheduler) <= service.now_ms);
+        assert_true(mvm_scheduler_deadline(&scheduler) <= scheduler.now_ms);
         run(0);
         assert_true(mvm_scheduler_idle(&scheduler));
     }
@@ -571,10 +571,10 @@ static void a_client_that_goes_with_its_answer_half_sent_does_not_hold_up_the_ne
     ask_build(a, "a");
     ask_build(b, "b");
     run(0);
-    assert_int_equal(service.state, MVM_SCHEDULER_ANSWER_LENT);
+    assert_int_equal(scheduler.state, MVM_SCHEDULER_ANSWER_LENT);
     mvm_scheduler_detach(&scheduler, a);
     assert_int_equal(fake.cancels, 0);
-    assert_true(mvm_scheduler_deadline(&scheduler) <= service.now_ms);
+    assert_true(mvm_scheduler_deadline(&scheduler) <= scheduler.now_ms);
     run(0);
     assert_string_equal(fake.flakes[1], "f#b");
 }
@@ -591,7 +591,7 @@ static void the_queued_builds_of_a_client_that_has_gone_are_forgotten(void **sta
     run(0);
     mvm_scheduler_detach(&scheduler, b);
     assert_int_equal(fake.cancels, 0);
-    assert_int_equal(service.queued, 2);
+    assert_int_equal(scheduler.queued, 2);
     fake.at = succeeds;
     run(1);
     assert_string_equal(hear(a), OK("/nix/store/a"));

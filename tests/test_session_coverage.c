@@ -1,6 +1,6 @@
 /*
- * The service where several things come together: a full send buffer and a heartbeat, a line or an
- * answer behind a Pong; two that are idle; a stop with nothing to stop. The executor is a script
+ * The scheduler where several things come together: a full send buffer and a heartbeat, a line or
+ * an answer behind a Pong; two that are idle; a stop with nothing to stop. The executor is a script
  * here, in place of the library's.
  */
 #include "mvm_scheduler.h"
@@ -92,7 +92,7 @@ static int begin(void **state)
 /* The next free client; nobody leaves here. */
 static struct mvm_client *join(size_t send_cap, uint64_t now_ms)
 {
-    size_t slot = service.clients_used;
+    size_t slot = scheduler.clients_used;
     struct mvm_session_memory memory = {
         .receive = receive_buffers[slot],
         .receive_cap = sizeof receive_buffers[slot],
@@ -121,7 +121,7 @@ static void run(uint64_t now_ms)
     }
 }
 
-/* What the client's transport takes until there is no more; the service is not stepped. */
+/* What the client's transport takes until there is no more; the scheduler is not stepped. */
 static const char *hear(struct mvm_client *c)
 {
     size_t len, total = 0;
@@ -164,7 +164,7 @@ static void the_line_of_a_build_waits_behind_a_pong_that_has_no_room(void **stat
     fake.at = logs;
     run(1);
     assert_int_equal(fake.at->event, MVM_EXECUTOR_LOG);
-    assert_int_equal(service.state, MVM_SCHEDULER_BUILDING);
+    assert_int_equal(scheduler.state, MVM_SCHEDULER_BUILDING);
     assert_string_equal(hear(c), PONG);
     run(2);
     assert_string_equal(hear(c), "{\"Log\":{\"line\":\"one\"}}\n");
@@ -179,7 +179,7 @@ static void the_answer_of_a_build_waits_behind_a_pong_that_has_no_room(void **st
     ask(c, PING);
     fake.at = succeeds;
     run(1);
-    assert_int_equal(service.state, MVM_SCHEDULER_ANSWERING);
+    assert_int_equal(scheduler.state, MVM_SCHEDULER_ANSWERING);
     assert_string_equal(hear(c), PONG);
     run(2);
     assert_string_equal(hear(c), "{\"Ok\":{\"out_path\":\"/a\"}}\n");
@@ -220,12 +220,12 @@ static void a_permanent_client_is_not_given_up_for_its_own_next_build(void **sta
     c->permanent = true;
     ask(c, BUILD BUILD PING);
     run(0);
-    assert_int_equal(service.queued, 2);
+    assert_int_equal(scheduler.queued, 2);
     assert_false(mvm_session_can_send(&c->session));
     fake.at = succeeds;
     run(1);
     run(2 * MVM_STALL_MS);
-    assert_int_equal(service.state, MVM_SCHEDULER_ANSWERING);
+    assert_int_equal(scheduler.state, MVM_SCHEDULER_ANSWERING);
     assert_false(c->stalled);
     assert_string_equal(hear(c), WAITS PONG);
 }

@@ -185,7 +185,7 @@ static void make_world(void)
         .heartbeat_ms = chance_one_in(&w.chance, 2) ? 1000 : 0,
     };
     mvm_executor_init(&w.executor, &mvm_sim_port, &w.sim, &w.config);
-    struct mvm_scheduler_config service = {
+    struct mvm_scheduler_config scheduler = {
         .keep_building = chance_one_in(&w.chance, 4),
         .heartbeat_ms = w.config.heartbeat_ms,
     };
