@@ -1,6 +1,9 @@
 /*
  * The messages of the wire: what a host may ask, what an agent may answer. Plain data; texts are
- * borrowed, each place that hands one out says for how long.
+ * borrowed, each function that returns one says for how long.
+ *
+ * An optional text is absent if its `bytes` are NULL; a text that is present and empty has bytes
+ * and the length 0. A zeroed message has no optional field.
  */
 #ifndef MVM_MESSAGE_H
 #define MVM_MESSAGE_H
@@ -9,27 +12,56 @@
 
 enum mvm_kind {
     /* requests */
-    MVM_MESSAGE_BUILD, /* answered by Log*, then one Ok or Err */
-    MVM_MESSAGE_PING,  /* answered by Pong */
+    MVM_MESSAGE_BUILD,  /* answered by Log*, then one Ok or Err */
+    MVM_MESSAGE_PING,   /* answered by Pong */
+    MVM_MESSAGE_HELLO,  /* answered by the response Hello, MVM_MESSAGE_WELCOME */
+    MVM_MESSAGE_JOIN,   /* answered as the build it names: Log*, then one Ok or Err */
+    MVM_MESSAGE_CANCEL, /* answered by Cancelled */
     /* responses */
     MVM_MESSAGE_OK,
     MVM_MESSAGE_ERR,
     MVM_MESSAGE_LOG,
     MVM_MESSAGE_PONG,
+    MVM_MESSAGE_WELCOME, /* "Hello" on the wire */
+    MVM_MESSAGE_CANCELLED,
+};
+
+/* An optional boolean field. */
+enum mvm_flag {
+    MVM_FLAG_ABSENT = 0,
+    MVM_FLAG_FALSE,
+    MVM_FLAG_TRUE,
 };
 
 struct mvm_build {
     struct mvm_text flake_ref; /* up to MVM_FLAKE_REF_MAX bytes */
     struct mvm_text attr;      /* up to MVM_ATTR_MAX bytes */
+    uint64_t timeout_secs;     /* if has_timeout; 0: no limit */
     bool has_timeout;
-    uint64_t timeout_secs; /* where has_timeout; 0: no limit */
+    uint8_t keep; /* enum mvm_flag: the build outlives its connection */
+};
+
+struct mvm_hello {
+    struct mvm_text nonce;    /* optional, both ways: the response repeats the request's */
+    struct mvm_text agent;    /* WELCOME: name and version */
+    struct mvm_text boot;     /* WELCOME: random at each start of the agent */
+    struct mvm_text features; /* WELCOME: words with blanks between them */
+};
+
+struct mvm_refusal {
+    struct mvm_text refused; /* optional: the id of a request that was refused; nothing has ended */
+    struct mvm_text category; /* optional: mvm_category.h */
 };
 
 struct mvm_message {
     enum mvm_kind kind;
+    struct mvm_text text; /* OK: out_path · ERR: message · LOG: line · CANCELLED: was */
+    struct mvm_text id;   /* BUILD, OK, ERR, LOG: optional · JOIN, CANCEL, CANCELLED: always */
     union {
-        struct mvm_build build; /* BUILD */
-        struct mvm_text text;   /* OK: out_path · ERR: message · LOG: line */
+        struct mvm_build build;     /* BUILD */
+        struct mvm_hello hello;     /* HELLO (nonce alone), WELCOME */
+        struct mvm_refusal refusal; /* ERR */
+        uint8_t beat;               /* LOG: enum mvm_flag: a heartbeat, not a line of the build */
     };
 };
 

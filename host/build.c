@@ -125,6 +125,11 @@ static int follow(struct mvm_run *r)
         case MVM_MESSAGE_PONG:
         case MVM_MESSAGE_PING: /* requests: a session of responses has none */
         case MVM_MESSAGE_BUILD:
+        case MVM_MESSAGE_HELLO:
+        case MVM_MESSAGE_JOIN:
+        case MVM_MESSAGE_CANCEL:
+        case MVM_MESSAGE_WELCOME:
+        case MVM_MESSAGE_CANCELLED:
             break;
         }
     }

@@ -158,9 +158,7 @@ struct mvm_client *mvm_scheduler_idlest(const struct mvm_scheduler *v, uint64_t 
 
 static void send_text(struct mvm_client *c, enum mvm_kind kind, struct mvm_text text)
 {
-    struct mvm_message m; /* not zeroed for each line: only a Build has more than these two */
-    m.kind = kind;
-    m.text = text;
+    const struct mvm_message m = {.kind = kind, .text = text};
     mvm_session_send(&c->session, &m);
 }
 

@@ -227,6 +227,11 @@ static void hear(struct peer *p, uint32_t lines)
         break;
     case MVM_MESSAGE_PING:
     case MVM_MESSAGE_BUILD:
+    case MVM_MESSAGE_HELLO:
+    case MVM_MESSAGE_JOIN:
+    case MVM_MESSAGE_CANCEL:
+    case MVM_MESSAGE_WELCOME:
+    case MVM_MESSAGE_CANCELLED:
         p->violation = "a request comes from the agent";
         break;
     }
