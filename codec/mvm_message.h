@@ -36,9 +36,9 @@ enum mvm_flag {
 struct mvm_build {
     struct mvm_text flake_ref; /* up to MVM_FLAKE_REF_MAX bytes */
     struct mvm_text attr;      /* up to MVM_ATTR_MAX bytes */
-    uint64_t timeout_secs;     /* if has_timeout; 0: no limit */
     bool has_timeout;
-    uint8_t keep; /* enum mvm_flag: the build outlives its connection */
+    uint64_t timeout_secs; /* if has_timeout; 0: no limit */
+    uint8_t keep;          /* enum mvm_flag: the build outlives its connection */
 };
 
 struct mvm_hello {
