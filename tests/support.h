@@ -16,9 +16,8 @@
  *
  * A test that takes longer than E2E_TEST_SECS (or MVM_TEST_SECS of the environment) is named and
  * ended. Its end, good or bad, ends every process it started and everything those left behind, and
- * removes directory, disks, mounts and store paths. MVM_MESSAGE_BUILD names the directory with the
- * programs
- * ("build").
+ * removes directory, disks, mounts and store paths. MVM_BUILD of the environment names the directory
+ * with the programs ("build").
  */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H

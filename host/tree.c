@@ -1,0 +1,227 @@
+#define _GNU_SOURCE
+#include "tree.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { PATH_CAP = 4096 };
+
+static bool fail(struct mvm_writer *why, const char *path, const char *reason)
+{
+    mvm_writer_add3(why, path, ": ", reason);
+    return false;
+}
+
+/* ---- the list ---- */
+
+static bool add_path(struct mvm_tree *t, const char *dir, const char *name, struct mvm_writer *why)
+{
+    char *at = t->names + t->names_len;
+    size_t cap = sizeof t->names - t->names_len;
+    const char *slash = dir[0] != '\0' ? "/" : "";
+    if (t->files == MVM_TREE_FILES_MAX || cap == 0 || !mvm_text_join(at, cap, dir, slash, name)) {
+        return fail(why, name, "too many files");
+    }
+    if (strlen(at) >= PATH_CAP) {
+        return fail(why, at, "path too long");
+    }
+    t->paths[t->files++] = at;
+    t->names_len += strlen(at) + 1;
+    return true;
+}
+
+/* The rank of a path's byte: its end comes first, then '/', so that a directory's contents follow
+ * it before a name that only begins like the directory's. */
+static unsigned rank(char c)
+{
+    return c == '\0' ? 0 : c == '/' ? 1 : (unsigned char)c + 1u;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const char *p = *(const char *const *)a;
+    const char *q = *(const char *const *)b;
+    while (*p == *q && *p != '\0') {
+        p++;
+        q++;
+    }
+    return rank(*p) < rank(*q) ? -1 : rank(*p) > rank(*q);
+}
+
+/* ---- all files ---- */
+
+static bool is_git(const char *name)
+{
+    return strcmp(name, ".git") == 0;
+}
+
+static bool list_directory(struct mvm_tree *t, int root, const char *path, struct mvm_writer *why)
+{
+    int fd =
+        openat(root, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        bool done = errno == ENOTDIR || errno == ELOOP; /* a file: it has no contents */
+        if (fd >= 0) {
+            close(fd);
+        }
+        return done || fail(why, path, strerror(errno));
+    }
+    bool good = true;
+    struct dirent *entry;
+    for (errno = 0; good && (entry = readdir(dir)) != NULL; errno = 0) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_git(name)) {
+            good = add_path(t, path, name, why);
+        }
+    }
+    if (good && errno != 0) {
+        good = fail(why, path, strerror(errno));
+    }
+    closedir(dir);
+    return good;
+}
+
+/* The list is its own queue: what it has of directories is listed behind it. */
+static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
+{
+    bool good = list_directory(t, root, "", why);
+    for (size_t i = 0; good && i < t->files; i++) {
+        struct stat st;
+        if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
+            good = fail(why, t->paths[i], strerror(errno));
+        } else if (S_ISDIR(st.st_mode)) {
+            good = list_directory(t, root, t->paths[i], why);
+        }
+    }
+    return good;
+}
+
+/* ---- the files that git tracks ---- */
+
+/* Whether the folder, or one above it, has a `.git`. */
+static bool in_checkout(const char *folder)
+{
+    char path[PATH_CAP];
+    bool found = false;
+    bool resolved = realpath(folder, path) != NULL;
+    while (resolved && path[0] != '\0' && !found) {
+        char git[PATH_CAP];
+        found = mvm_text_join(git, sizeof git, path, "/.git", "") && access(git, F_OK) == 0;
+        *strrchr(path, '/') = '\0';
+    }
+    return found;
+}
+
+/* Starts `git ls-files`; its pid, and `*out` to read the names from, each with a NUL behind it. */
+static pid_t start_git(const char *folder, int *out, struct mvm_writer *why)
+{
+    char *const argv[] = {"git", "-C", (char *)(uintptr_t)folder, "ls-files", "--cached",
+                          "-z",  NULL};
+    int fds[2];
+    pid_t pid = -1;
+    posix_spawn_file_actions_t actions;
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        fail(why, "pipe", strerror(errno));
+        return -1;
+    }
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+    int err = posix_spawnp(&pid, "git", &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(fds[1]);
+    if (err != 0) {
+        close(fds[0]);
+        fail(why, "git", strerror(err));
+        return -1;
+    }
+    *out = fds[0];
+    return pid;
+}
+
+/* Reads names to the end of `fd`. */
+static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
+{
+    ssize_t n = 1;
+    while (n > 0 && t->names_len < sizeof t->names) {
+        n = read(fd, t->names + t->names_len, sizeof t->names - t->names_len);
+        if (n > 0) {
+            t->names_len += (size_t)n;
+        } else if (n < 0 && errno == EINTR) {
+            n = 1;
+        }
+    }
+    if (n != 0) {
+        return fail(why, "git ls-files", n < 0 ? strerror(errno) : "too many files");
+    }
+    for (size_t at = 0; at < t->names_len; at += strlen(t->names + at) + 1) {
+        if (t->files == MVM_TREE_FILES_MAX || t->names[t->names_len - 1] != '\0') {
+            return fail(why, "git ls-files",
+                        t->files == MVM_TREE_FILES_MAX ? "too many files" : "a name was cut");
+        }
+        t->paths[t->files++] = t->names + at;
+    }
+    return true;
+}
+
+/* A conflict lists a name once for each side, and what was deleted but not yet from the index is
+ * still listed: neither is a file more. */
+static void drop_absent(struct mvm_tree *t, int root)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < t->files; i++) {
+        struct stat st;
+        bool again = kept > 0 && strcmp(t->paths[i], t->paths[kept - 1]) == 0;
+        if (!again &&
+            (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)) {
+            t->paths[kept++] = t->paths[i];
+        }
+    }
+    t->files = kept;
+}
+
+static bool list_tracked(struct mvm_tree *t, const char *folder, int root, struct mvm_writer *why)
+{
+    int fd;
+    int status = 0;
+    pid_t pid = start_git(folder, &fd, why);
+    if (pid < 0) {
+        return false;
+    }
+    bool good = read_names(t, fd, why);
+    close(fd);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (good && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+        good = fail(why, folder, "git ls-files failed; --all-files sends all of it");
+    }
+    drop_absent(t, root);
+    if (good && t->files == 0) {
+        good = fail(why, folder, "git tracks no file here; git add them, or --all-files sends all");
+    }
+    return good;
+}
+
+bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,
+                   struct mvm_writer *why)
+{
+    t->files = 0;
+    t->names_len = 0;
+    int root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) {
+        return fail(why, folder, strerror(errno));
+    }
+    bool tracked = choice == MVM_TREE_TRACKED && in_checkout(folder);
+    bool good = tracked ? list_tracked(t, folder, root, why) : list_all(t, root, why);
+    close(root);
+    qsort(t->paths, t->files, sizeof t->paths[0], compare);
+    return good;
+}

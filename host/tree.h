@@ -1,0 +1,48 @@
+/*
+ * The files of a folder, as a list in the order in which nix archives them: each directory before
+ * its contents, names in a directory sorted by their bytes.
+ */
+#ifndef MVM_TREE_H
+#define MVM_TREE_H
+
+#include "mvm_text.h"
+
+/* Bytes of all paths together, terminators included: a checkout of nixpkgs has 3 MiB of them.
+ * Past it: "too many files". Memory is touched only as far as it is used. */
+#ifndef MVM_TREE_NAMES_CAP
+#define MVM_TREE_NAMES_CAP (64u << 20)
+#endif
+#if MVM_TREE_NAMES_CAP < 4096
+#error "MVM_TREE_NAMES_CAP: at least one path, 4096"
+#endif
+
+/* Paths. Past it: "too many files". */
+#ifndef MVM_TREE_FILES_MAX
+#define MVM_TREE_FILES_MAX (1u << 20)
+#endif
+#if MVM_TREE_FILES_MAX < 1
+#error "MVM_TREE_FILES_MAX: at least 1"
+#endif
+
+/* Keep it static: some 72 MiB of address space. */
+struct mvm_tree {
+    size_t files;
+    size_t names_len;
+    const char *paths[MVM_TREE_FILES_MAX]; /* relative to the folder, sorted */
+    char names[MVM_TREE_NAMES_CAP];
+};
+
+enum mvm_tree_choice {
+    MVM_TREE_TRACKED, /* the files that git tracks if the folder is in a checkout, else all */
+    MVM_TREE_ALL,     /* all, also what git ignores; never a `.git` */
+};
+
+/*
+ * Fills `*t` with the paths below `folder`. Directories are listed if all files are; git lists
+ * files alone. False: `why` names the path and the reason. Runs git(1) for TRACKED, which says on
+ * stderr what is wrong with a checkout.
+ */
+bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,
+                   struct mvm_writer *why);
+
+#endif

@@ -1,0 +1,254 @@
+/* A folder as a NAR: byte for byte what nix-store --dump writes, at any size of room. */
+#define _GNU_SOURCE
+#include "nar.h"
+#include "tree.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct mvm_tree tree;
+static struct mvm_nar nar;
+static char folder[64];
+static char why_text[512];
+static struct mvm_writer why;
+static uint8_t ours[1 << 20];
+static uint8_t theirs[1 << 20];
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/mvm-nar.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    mvm_writer_init(&why, why_text, sizeof why_text);
+    return 0;
+}
+
+static void run(const char *format, ...)
+{
+    char command[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(command, sizeof command, format, ap);
+    va_end(ap);
+    assert_int_equal(system(command), 0);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    run("chmod -R u+w %s && rm -rf %s %s.nar", folder, folder, folder);
+    return 0;
+}
+
+static void put(const char *path, const char *text)
+{
+    char full[256];
+    snprintf(full, sizeof full, "%s/%s", folder, path);
+    FILE *f = fopen(full, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static size_t pull_all(size_t room)
+{
+    size_t len = 0;
+    ssize_t n;
+    while ((n = mvm_nar_pull(&nar, ours + len, room, &why)) > 0) {
+        len += (size_t)n;
+        assert_true(len + room <= sizeof ours);
+    }
+    if (n < 0) {
+        fail_msg("%s", why_text);
+    }
+    return len;
+}
+
+static size_t dump(const char *of)
+{
+    run("HOME=%s nix-store --dump %s >%s.nar", folder, of, folder);
+    char path[80];
+    snprintf(path, sizeof path, "%s.nar", folder);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t len = fread(theirs, 1, sizeof theirs, f);
+    fclose(f);
+    return len;
+}
+
+static void assert_as_nix_dumps(const char *of, enum mvm_tree_choice choice)
+{
+    static const size_t rooms[] = {1, 7, 64, 4096, 65536};
+    size_t len = dump(of);
+    assert_true(mvm_tree_list(&tree, folder, choice, &why));
+    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+        assert_true(mvm_nar_open(&nar, folder, &tree, &why));
+        assert_int_equal(mvm_nar_measure(&nar, &why), len);
+        assert_int_equal(pull_all(rooms[i]), len);
+        assert_memory_equal(ours, theirs, len);
+        assert_int_equal(nar.bytes, len);
+        mvm_nar_close(&nar);
+    }
+}
+
+static void files_links_and_directories_are_as_nix_dumps_them(void **state)
+{
+    (void)state;
+    run("cd %s && mkdir -p a/b/c a.d empty Z && ln -s ../nowhere a/link && ln -s a alink", folder);
+    put("flake.nix", "{ }");
+    put("a/b/c/x", "12345678");
+    put("a/run", "#!/bin/sh\n");
+    put("a.d/y", "");
+    put("a-b", "sorted between a and a.d by some");
+    put("Z/\xc3\xa4 name with blanks", "utf-8");
+    run("chmod 755 %s/a/run && chmod 611 %s/flake.nix && chmod 4755 %s/a-b", folder, folder,
+        folder);
+    assert_as_nix_dumps(folder, MVM_TREE_ALL);
+}
+
+static void an_empty_folder_is_as_nix_dumps_it(void **state)
+{
+    (void)state;
+    assert_as_nix_dumps(folder, MVM_TREE_TRACKED);
+}
+
+static void every_length_is_padded_as_nix_pads_it(void **state)
+{
+    (void)state;
+    char name[32], text[32] = "";
+    for (int len = 0; len < 20; len++) {
+        snprintf(name, sizeof name, "%.*s", len + 1, "abcdefghijklmnopqrstuvwxyz");
+        put(name, text);
+        text[len] = 'x';
+        text[len + 1] = '\0';
+    }
+    assert_as_nix_dumps(folder, MVM_TREE_ALL);
+}
+
+static void a_checkout_is_sent_as_git_tracks_it(void **state)
+{
+    (void)state;
+    char copy[80];
+    run("cd %s && git init -q . && mkdir -p src/deep out", folder);
+    put("flake.nix", "{ }");
+    put("src/deep/main.c", "int main;");
+    put("src.c", "sorted behind src/");
+    put("deleted", "");
+    put("out/huge", "ignored");
+    put(".gitignore", "out\n");
+    run("cd %s && git add . && rm deleted", folder);
+    put("untracked", "not sent");
+    snprintf(copy, sizeof copy, "%s/out/copy", folder);
+    run("cd %s && mkdir -p %s/src/deep && cp flake.nix src.c .gitignore %s && cp src/deep/main.c "
+        "%s/src/deep",
+        folder, copy, copy, copy);
+    assert_as_nix_dumps(copy, MVM_TREE_TRACKED);
+}
+
+static void a_folder_where_git_tracks_nothing_is_an_error(void **state)
+{
+    (void)state;
+    run("cd %s && git init -q .", folder);
+    put("flake.nix", "{ }");
+    assert_false(mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why));
+    assert_non_null(strstr(why_text, "git tracks no file here"));
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    assert_int_equal(tree.files, 1);
+    assert_string_equal(tree.paths[0], "flake.nix");
+}
+
+static void what_is_no_file_is_named(void **state)
+{
+    (void)state;
+    run("mkdir %s/d && mkfifo %s/d/fifo", folder, folder);
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    assert_true(mvm_nar_open(&nar, folder, &tree, &why));
+    assert_int_equal(mvm_nar_measure(&nar, &why), -1);
+    assert_string_equal(why_text, "d/fifo: not a regular file, a directory or a symbolic link");
+    mvm_nar_close(&nar);
+}
+
+static void a_folder_that_is_not_there_is_named(void **state)
+{
+    (void)state;
+    assert_false(mvm_tree_list(&tree, "/nowhere/at/all", MVM_TREE_ALL, &why));
+    assert_string_equal(why_text, "/nowhere/at/all: No such file or directory");
+}
+
+/* The name of a file whose size is another one in the middle of its contents. */
+static void assert_change_is_seen(off_t size)
+{
+    char path[80];
+    put("f", "0123456789012345678901234567890123456789");
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    assert_true(mvm_nar_open(&nar, folder, &tree, &why));
+    int64_t whole = mvm_nar_measure(&nar, &why);
+    assert_true(mvm_nar_pull(&nar, ours, (size_t)whole - 60, &why) > 0);
+    snprintf(path, sizeof path, "%s/f", folder);
+    assert_int_equal(truncate(path, size), 0);
+    ssize_t n;
+    while ((n = mvm_nar_pull(&nar, ours, 16, &why)) > 0) {
+    }
+    assert_int_equal(n, -1);
+    assert_string_equal(why_text, "f: changed while it was read");
+    mvm_nar_close(&nar);
+}
+
+static void a_file_that_shrinks_meanwhile_is_an_error(void **state)
+{
+    (void)state;
+    assert_change_is_seen(3);
+}
+
+static void a_file_that_grows_meanwhile_is_an_error(void **state)
+{
+    (void)state;
+    assert_change_is_seen(100);
+}
+
+static void nix_restores_what_was_sent(void **state)
+{
+    (void)state;
+    run("mkdir -p %s/in/deep && ln -s x %s/in/link", folder, folder);
+    put("in/deep/f", "contents");
+    char in[80], path[80];
+    snprintf(in, sizeof in, "%s/in", folder);
+    assert_true(mvm_tree_list(&tree, in, MVM_TREE_ALL, &why));
+    assert_true(mvm_nar_open(&nar, in, &tree, &why));
+    size_t len = pull_all(100);
+    mvm_nar_close(&nar);
+    snprintf(path, sizeof path, "%s/nar", folder);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(ours, 1, len, f), len);
+    fclose(f);
+    run("HOME=%s nix-store --restore %s/out <%s && diff -r --no-dereference %s/in %s/out", folder, folder, path,
+        folder, folder);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(files_links_and_directories_are_as_nix_dumps_them),
+        TEST(an_empty_folder_is_as_nix_dumps_it),
+        TEST(every_length_is_padded_as_nix_pads_it),
+        TEST(a_checkout_is_sent_as_git_tracks_it),
+        TEST(a_folder_where_git_tracks_nothing_is_an_error),
+        TEST(what_is_no_file_is_named),
+        TEST(a_folder_that_is_not_there_is_named),
+        TEST(a_file_that_shrinks_meanwhile_is_an_error),
+        TEST(a_file_that_grows_meanwhile_is_an_error),
+        TEST(nix_restores_what_was_sent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
