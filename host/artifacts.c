@@ -1,0 +1,265 @@
+#define _GNU_SOURCE
+#include "artifacts.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool fail(struct mvm_writer *why, const char *what, const char *reason)
+{
+    mvm_writer_add3(why, what, ": ", reason);
+    return false;
+}
+
+/* ---- folders ---- */
+
+/* Removes the artifacts of a folder in `parent`, and it. Nothing else is ever removed. */
+static void remove_folder(int parent, const char *name)
+{
+    int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const char *artifact;
+    for (unsigned i = 0; dir >= 0 && (artifact = mvm_artifact_name(i)) != NULL; i++) {
+        unlinkat(dir, artifact, 0);
+    }
+    if (dir >= 0) {
+        close(dir);
+    }
+    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+/* Whether the folder, if it is there, has nothing but artifacts. */
+static bool is_a_set(const struct mvm_artifacts *a, struct mvm_writer *why)
+{
+    int fd = openat(a->parent, a->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        return errno == ENOENT || fail(why, a->name, strerror(errno));
+    }
+    const struct dirent *entry;
+    bool good = true;
+    while (good && (entry = readdir(dir)) != NULL) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !mvm_artifact_known(name)) {
+            mvm_writer_add3(why, a->name, " has a file that is not an artifact: ", name);
+            good = false;
+        }
+    }
+    closedir(dir);
+    return good;
+}
+
+/* Splits `folder` into its parent, opened, and its name there. */
+static bool open_parent(struct mvm_artifacts *a, const char *folder, struct mvm_writer *why)
+{
+    char path[PATH_MAX];
+    if (!mvm_text_join(path, sizeof path, folder, "", "")) {
+        return fail(why, folder, strerror(ENAMETOOLONG));
+    }
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') {
+        path[--len] = '\0';
+    }
+    char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        return fail(why, folder, "not the name of a folder");
+    }
+    if (!mvm_text_join(a->name, sizeof a->name, name, "", "")) {
+        return fail(why, folder, strerror(ENAMETOOLONG));
+    }
+    if (slash != NULL) {
+        slash[slash == path ? 1 : 0] = '\0';
+    }
+    a->parent = open(slash != NULL ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return a->parent >= 0 || fail(why, slash != NULL ? path : ".", strerror(errno));
+}
+
+/* A name in the parent that no other program uses: of this process. */
+static void name_other(const struct mvm_artifacts *a, const char *suffix, char *to, size_t cap)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, to, cap);
+    mvm_writer_add(&w, ".");
+    mvm_writer_add(&w, a->name);
+    mvm_writer_add(&w, suffix);
+    mvm_writer_add_u64(&w, (uint64_t)getpid());
+}
+
+bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t max_size,
+                        struct mvm_writer *why)
+{
+    a->len = 0;
+    a->allowed = max_size;
+    a->parent = a->dir = -1;
+    if (!open_parent(a, folder, why)) {
+        return false;
+    }
+    name_other(a, ".new-", a->fresh, sizeof a->fresh);
+    if (!is_a_set(a, why)) {
+        close(a->parent);
+        a->parent = -1;
+        return false;
+    }
+    remove_folder(a->parent, a->fresh);
+    if (mkdirat(a->parent, a->fresh, 0777) < 0) {
+        fail(why, a->fresh, strerror(errno));
+        close(a->parent);
+        a->parent = -1;
+        return false;
+    }
+    a->dir = openat(a->parent, a->fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return a->dir >= 0 || fail(why, a->fresh, strerror(errno));
+}
+
+/* ---- files ---- */
+
+static bool expected_already(const struct mvm_artifacts *a, const char *name)
+{
+    for (size_t i = 0; i < a->len; i++) {
+        if (strcmp(a->files[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t size,
+                       struct mvm_writer *why)
+{
+    struct mvm_artifact_file f = {.size = size, .fd = -1};
+    if (name.len >= sizeof f.name || memchr(name.bytes, '\0', name.len) != NULL) {
+        return fail(why, "an artifact", "its name is not known here");
+    }
+    memcpy(f.name, name.bytes, name.len);
+    if (!mvm_artifact_known(f.name)) {
+        return fail(why, "an artifact", "its name is not known here");
+    }
+    if (a->len == MVM_ARTIFACTS_MAX || expected_already(a, f.name)) {
+        return fail(why, f.name, "listed twice");
+    }
+    if (size > a->allowed) {
+        return fail(why, f.name, "larger than --max-size allows");
+    }
+    f.fd = openat(a->dir, f.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (f.fd < 0 || ftruncate(f.fd, (off_t)size) < 0) {
+        fail(why, f.name, strerror(errno));
+        if (f.fd >= 0) {
+            close(f.fd);
+        }
+        return false;
+    }
+    a->allowed -= size;
+    a->files[a->len++] = f;
+    return true;
+}
+
+bool mvm_artifacts_write(struct mvm_artifact_file *f, uint64_t offset, struct mvm_text bytes,
+                         struct mvm_writer *why)
+{
+    if (offset < f->done || offset > f->size || bytes.len > f->size - offset) {
+        return fail(why, f->name, "bytes out of order or past its end");
+    }
+    for (size_t at = 0; at < bytes.len;) {
+        ssize_t n = pwrite(f->fd, bytes.bytes + at, bytes.len - at, (off_t)(offset + at));
+        if (n > 0) {
+            at += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            return fail(why, f->name, strerror(n == 0 ? ENOSPC : errno));
+        }
+    }
+    f->done = offset + bytes.len;
+    return true;
+}
+
+void mvm_artifacts_end(struct mvm_artifact_file *f)
+{
+    f->done = f->size;
+}
+
+/* ---- the end ---- */
+
+static bool sync_all(struct mvm_artifacts *a, struct mvm_writer *why)
+{
+    for (size_t i = 0; i < a->len; i++) {
+        struct mvm_artifact_file *f = &a->files[i];
+        if (f->done != f->size) {
+            return fail(why, f->name, "not all of it has come");
+        }
+        if (fsync(f->fd) < 0) {
+            return fail(why, f->name, strerror(errno));
+        }
+        int fd = f->fd;
+        f->fd = -1;
+        if (close(fd) < 0) {
+            return fail(why, f->name, strerror(errno));
+        }
+    }
+    return fsync(a->dir) == 0 || fail(why, a->fresh, strerror(errno));
+}
+
+/* The new folder takes the old one's name. Afterwards `fresh` names the old set, if there was one.
+ */
+static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
+{
+    if (renameat2(a->parent, a->fresh, a->parent, a->name, RENAME_NOREPLACE) == 0) {
+        return true;
+    }
+    if (renameat2(a->parent, a->fresh, a->parent, a->name, RENAME_EXCHANGE) == 0) {
+        return true;
+    }
+    if (errno != EINVAL && errno != ENOSYS && errno != ENOENT) {
+        return fail(why, a->name, strerror(errno));
+    }
+    char old[sizeof a->fresh];
+    name_other(a, ".old-", old, sizeof old);
+    if (renameat(a->parent, a->name, a->parent, old) < 0 && errno != ENOENT) {
+        return fail(why, a->name, strerror(errno));
+    }
+    if (renameat(a->parent, a->fresh, a->parent, a->name) < 0) {
+        fail(why, a->name, strerror(errno));
+        renameat(a->parent, old, a->parent, a->name);
+        return false;
+    }
+    mvm_text_join(a->fresh, sizeof a->fresh, old, "", "");
+    return true;
+}
+
+static void close_all(struct mvm_artifacts *a)
+{
+    for (size_t i = 0; i < a->len; i++) {
+        if (a->files[i].fd >= 0) {
+            close(a->files[i].fd);
+            a->files[i].fd = -1;
+        }
+    }
+    if (a->dir >= 0) {
+        close(a->dir);
+    }
+    if (a->parent >= 0) {
+        close(a->parent);
+    }
+    a->dir = a->parent = -1;
+}
+
+bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why)
+{
+    bool good = sync_all(a, why) && exchange(a, why);
+    if (good && fsync(a->parent) < 0) {
+        good = fail(why, a->name, strerror(errno));
+    }
+    mvm_artifacts_abandon(a);
+    return good;
+}
+
+void mvm_artifacts_abandon(struct mvm_artifacts *a)
+{
+    if (a->parent >= 0) {
+        remove_folder(a->parent, a->fresh);
+    }
+    close_all(a);
+}

@@ -1,0 +1,57 @@
+/*
+ * The artifacts of a build as they arrive: a folder that has all of the old set or all of the new
+ * one, whenever the program or the machine ends. They are written to a new folder beside it, made
+ * durable, and the two folders change places in one step (renameat2(2), RENAME_EXCHANGE; where the
+ * file system cannot, the old folder is moved away first: then it may be absent, never mixed).
+ *
+ * The other side is not trusted: it names artifacts of mvm_artifact_known alone, once each, within
+ * the size that was allowed, and their bytes in order.
+ */
+#ifndef MVM_ARTIFACTS_H
+#define MVM_ARTIFACTS_H
+
+#include "mvm_artifact.h"
+#include "mvm_limits.h"
+#include "mvm_text.h"
+
+struct mvm_artifact_file {
+    char name[MVM_ARTIFACT_NAME_CAP];
+    uint64_t size;
+    uint64_t done; /* bytes that are there, holes among them */
+    int fd;
+};
+
+struct mvm_artifacts {
+    size_t len;
+    struct mvm_artifact_file files[MVM_ARTIFACTS_MAX];
+    /* its own */
+    uint64_t allowed;     /* bytes of all files together */
+    int parent;           /* the folder that has both; -1: not open */
+    int dir;              /* the new folder */
+    char name[256];       /* of the old one in there */
+    char fresh[256 + 16]; /* of the new one */
+};
+
+/* Begins a set for `folder`, which need not exist; its parent must. `max_size`: bytes of all files
+ * together. A folder that has other files than artifacts is refused: they would be lost. */
+bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t max_size,
+                        struct mvm_writer *why);
+
+/* One more artifact of the set, of this size. */
+bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t size,
+                       struct mvm_writer *why);
+
+/* Bytes of `f` at `offset`; what is between `f->done` and there is a hole. */
+bool mvm_artifacts_write(struct mvm_artifact_file *f, uint64_t offset, struct mvm_text bytes,
+                         struct mvm_writer *why);
+
+/* The rest of `f` is a hole: it is whole. */
+void mvm_artifacts_end(struct mvm_artifact_file *f);
+
+/* Makes the set durable and puts it in place. False: the old set is there as it was. */
+bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why);
+
+/* Removes what has come of the new set. Harmless after commit. */
+void mvm_artifacts_abandon(struct mvm_artifacts *a);
+
+#endif

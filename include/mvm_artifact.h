@@ -1,0 +1,30 @@
+/*
+ * The names that artifacts have on the wire and in the folder that they are put in. A build has at
+ * most one of each line of the table in text/artifact.c.
+ */
+#ifndef MVM_ARTIFACT_H
+#define MVM_ARTIFACT_H
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Bytes of the longest name and its terminator. */
+enum { MVM_ARTIFACT_NAME_CAP = 32 };
+
+/* Names in the table. */
+enum { MVM_ARTIFACTS_MAX = 16 };
+
+/* The name with this index, static; NULL: there are no more. */
+const char *mvm_artifact_name(unsigned index);
+
+/* Whether `name` is one of them. */
+bool mvm_artifact_known(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

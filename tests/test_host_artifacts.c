@@ -1,0 +1,286 @@
+/* The folder that artifacts are put in: the old set or the new one, and nothing that was not
+ * allowed. */
+#define _GNU_SOURCE
+#include "artifacts.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char base[64];
+static char out[80];
+static struct mvm_artifacts set;
+static char why_text[512];
+static struct mvm_writer why;
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(base, "/tmp/mvm-artifacts.XXXXXX");
+    assert_non_null(mkdtemp(base));
+    snprintf(out, sizeof out, "%s/out", base);
+    mvm_writer_init(&why, why_text, sizeof why_text);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[128];
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf %s", base);
+    return system(command);
+}
+
+static void begin(uint64_t max_size)
+{
+    if (!mvm_artifacts_open(&set, out, max_size, &why)) {
+        fail_msg("%s", why_text);
+    }
+}
+
+static bool add(const char *name, uint64_t size)
+{
+    return mvm_artifacts_add(&set, mvm_text_from(name), size, &why);
+}
+
+static bool put(size_t i, uint64_t offset, const char *bytes)
+{
+    return mvm_artifacts_write(&set.files[i], offset, mvm_text_from(bytes), &why);
+}
+
+/* A whole set of one file. */
+static void place(const char *name, const char *text)
+{
+    begin(1000);
+    assert_true(add(name, strlen(text)));
+    assert_true(put(0, 0, text));
+    if (!mvm_artifacts_commit(&set, &why)) {
+        fail_msg("%s", why_text);
+    }
+}
+
+static const char *contents(const char *name)
+{
+    static char text[256];
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", out, name);
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) {
+        return NULL;
+    }
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    assert_true(n >= 0);
+    text[n] = '\0';
+    return text;
+}
+
+static int entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    int n = 0;
+    while (readdir(dir) != NULL) {
+        n++;
+    }
+    closedir(dir);
+    return n - 2;
+}
+
+static void a_set_is_put_in_place(void **state)
+{
+    (void)state;
+    place("vmlinux", "a kernel");
+    assert_string_equal(contents("vmlinux"), "a kernel");
+    assert_int_equal(entries(base), 1);
+    assert_int_equal(entries(out), 1);
+}
+
+static void a_new_set_replaces_all_of_the_old_one(void **state)
+{
+    (void)state;
+    place("initrd", "old");
+    place("vmlinux", "new");
+    assert_null(contents("initrd"));
+    assert_string_equal(contents("vmlinux"), "new");
+    assert_int_equal(entries(base), 1);
+}
+
+static void an_abandoned_set_leaves_the_old_one_as_it_was(void **state)
+{
+    (void)state;
+    place("vmlinux", "old");
+    begin(1000);
+    assert_true(add("vmlinux", 3));
+    assert_true(put(0, 0, "new"));
+    mvm_artifacts_abandon(&set);
+    assert_string_equal(contents("vmlinux"), "old");
+    assert_int_equal(entries(base), 1);
+}
+
+static void a_set_that_is_not_whole_is_not_put_in_place(void **state)
+{
+    (void)state;
+    place("vmlinux", "old");
+    begin(1000);
+    assert_true(add("vmlinux", 4));
+    assert_true(put(0, 0, "new"));
+    assert_false(mvm_artifacts_commit(&set, &why));
+    assert_string_equal(why_text, "vmlinux: not all of it has come");
+    assert_string_equal(contents("vmlinux"), "old");
+    assert_int_equal(entries(base), 1);
+}
+
+static void holes_take_no_room(void **state)
+{
+    (void)state;
+    struct stat st;
+    char path[128];
+    begin(1u << 30);
+    assert_true(add("rootfs.ext4", 1u << 28));
+    assert_true(put(0, 1u << 20, "in the middle"));
+    mvm_artifacts_end(&set.files[0]);
+    assert_true(mvm_artifacts_commit(&set, &why));
+    snprintf(path, sizeof path, "%s/rootfs.ext4", out);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 1u << 28);
+    assert_true(st.st_blocks * 512 < 1 << 20);
+}
+
+static void only_known_names_are_taken(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",       ".",           "..",
+        "../x",   "/etc/passwd", "vmlinux/",
+        "vmlinu", "vmlinux2",    "a name of more than thirty-two bytes altogether"};
+    begin(1000);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(add(bad[i], 1));
+    }
+    assert_false(mvm_artifacts_add(&set, (struct mvm_text){"vmlinux\0x", 9}, 1, &why));
+    assert_int_equal(set.len, 0);
+    mvm_artifacts_abandon(&set);
+    assert_int_equal(entries(base), 0);
+}
+
+static void a_name_comes_once(void **state)
+{
+    (void)state;
+    begin(1000);
+    assert_true(add("vmlinux", 1));
+    assert_false(add("vmlinux", 1));
+    mvm_artifacts_abandon(&set);
+}
+
+static void all_sizes_together_are_bounded(void **state)
+{
+    (void)state;
+    begin(10);
+    assert_true(add("vmlinux", 4));
+    assert_false(add("rootfs.ext4", 7));
+    assert_string_equal(why_text, "rootfs.ext4: larger than --max-size allows");
+    assert_true(add("rootfs.ext4", 6));
+    mvm_artifacts_abandon(&set);
+}
+
+static void bytes_come_in_order_and_within_the_size(void **state)
+{
+    (void)state;
+    begin(1000);
+    assert_true(add("vmlinux", 8));
+    assert_true(put(0, 2, "xy"));
+    assert_false(put(0, 3, "z"));
+    assert_false(put(0, 4, "12345"));
+    assert_false(put(0, 9, ""));
+    assert_false(put(0, UINT64_MAX, "1"));
+    assert_true(put(0, 4, "1234"));
+    mvm_artifacts_abandon(&set);
+}
+
+static void a_folder_with_other_files_is_refused_and_left_alone(void **state)
+{
+    (void)state;
+    char path[128];
+    place("vmlinux", "old");
+    snprintf(path, sizeof path, "%s/thesis.txt", out);
+    close(open(path, O_WRONLY | O_CREAT, 0644));
+    assert_false(mvm_artifacts_open(&set, out, 1000, &why));
+    assert_string_equal(why_text, "out has a file that is not an artifact: thesis.txt");
+    assert_int_equal(entries(out), 2);
+    assert_int_equal(entries(base), 1);
+}
+
+static void a_name_that_is_a_file_or_a_link_is_refused(void **state)
+{
+    (void)state;
+    close(open(out, O_WRONLY | O_CREAT, 0644));
+    assert_false(mvm_artifacts_open(&set, out, 1000, &why));
+    assert_int_equal(unlink(out), 0);
+    assert_int_equal(symlink(base, out), 0);
+    assert_false(mvm_artifacts_open(&set, out, 1000, &why));
+}
+
+static void odd_names_of_folders_work_or_are_refused(void **state)
+{
+    (void)state;
+    char path[128];
+    snprintf(path, sizeof path, "%s///", out);
+    assert_true(mvm_artifacts_open(&set, path, 1000, &why));
+    mvm_artifacts_abandon(&set);
+    assert_false(mvm_artifacts_open(&set, "/", 1000, &why));
+    assert_false(mvm_artifacts_open(&set, ".", 1000, &why));
+    assert_false(mvm_artifacts_open(&set, "", 1000, &why));
+    assert_false(mvm_artifacts_open(&set, "/nowhere/at/all", 1000, &why));
+}
+
+static void a_disk_that_is_full_leaves_the_old_set(void **state)
+{
+    (void)state;
+    place("vmlinux", "old");
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit small = {4096, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    begin(1u << 20);
+    bool added = add("vmlinux", 8192);
+    mvm_artifacts_abandon(&set);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_false(added);
+    assert_string_equal(why_text, "vmlinux: File too large");
+    assert_string_equal(contents("vmlinux"), "old");
+    assert_int_equal(entries(base), 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_set_is_put_in_place),
+        TEST(a_new_set_replaces_all_of_the_old_one),
+        TEST(an_abandoned_set_leaves_the_old_one_as_it_was),
+        TEST(a_set_that_is_not_whole_is_not_put_in_place),
+        TEST(holes_take_no_room),
+        TEST(only_known_names_are_taken),
+        TEST(a_name_comes_once),
+        TEST(all_sizes_together_are_bounded),
+        TEST(bytes_come_in_order_and_within_the_size),
+        TEST(a_folder_with_other_files_is_refused_and_left_alone),
+        TEST(a_name_that_is_a_file_or_a_link_is_refused),
+        TEST(odd_names_of_folders_work_or_are_refused),
+        TEST(a_disk_that_is_full_leaves_the_old_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
