@@ -2,6 +2,7 @@
  * allowed. */
 #define _GNU_SOURCE
 #include "artifacts.h"
+#include "sha256.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -263,6 +264,20 @@ static void a_disk_that_is_full_leaves_the_old_set(void **state)
     assert_int_equal(entries(base), 1);
 }
 
+static void a_file_has_the_hash_that_the_standard_says(void **state)
+{
+    (void)state;
+    char hash[MVM_SHA256_TEXT_CAP], path[128];
+    place("vmlinux", "abc"); /* FIPS 180-2, appendix B.1 */
+    snprintf(path, sizeof path, "%s/vmlinux", out);
+    int fd = open(path, O_RDONLY);
+    assert_true(mvm_sha256_file(fd, hash));
+    assert_string_equal(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_true(mvm_sha256_file(fd, hash));
+    close(fd);
+    assert_false(mvm_sha256_file(fd, hash));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -281,6 +296,7 @@ int main(void)
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(odd_names_of_folders_work_or_are_refused),
         TEST(a_disk_that_is_full_leaves_the_old_set),
+        TEST(a_file_has_the_hash_that_the_standard_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

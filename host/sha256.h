@@ -1,0 +1,13 @@
+/* A file's SHA-256, by sha256sum(1) of coreutils or busybox. */
+#ifndef MVM_SHA256_H
+#define MVM_SHA256_H
+
+#include <stdbool.h>
+
+enum { MVM_SHA256_TEXT_CAP = 65 };
+
+/* Hashes the file behind `fd` from its beginning, in lower-case hexadecimal. False: there is no
+ * sha256sum on PATH, or it could not read the file. Moves the file's offset. */
+bool mvm_sha256_file(int fd, char text[MVM_SHA256_TEXT_CAP]);
+
+#endif
