@@ -113,6 +113,17 @@ static bool spawn(struct mvm_executor *x)
     return false;
 }
 
+/* Tells the client what the port cannot guarantee for the build that was started. */
+static void note_limits(struct mvm_executor *x)
+{
+    const char *limits = x->port->limits != NULL ? x->port->limits(x->ctx) : NULL;
+    if (limits != NULL) {
+        struct mvm_writer w = mvm_executor_note(x);
+        mvm_writer_add(&w, limits);
+        mvm_executor_noted(x, &w);
+    }
+}
+
 void mvm_executor_start_build(struct mvm_executor *x)
 {
     x->probing = false;
@@ -120,6 +131,7 @@ void mvm_executor_start_build(struct mvm_executor *x)
     mvm_nix_json_init(&x->nix_json);
     if (spawn(x)) {
         mvm_executor_enter(x, MVM_EXECUTOR_RUN);
+        note_limits(x);
     }
 }
 

@@ -84,6 +84,11 @@ struct mvm_port {
      * when it is called, or all has been tried. Never fails; harmless without a build. */
     void (*close_build)(void *ctx);
 
+    /* After a successful spawn: what the port cannot guarantee for this build, such as that no
+     * process of it or of an earlier one is left; NULL: nothing. Valid until the next call. The
+     * member may be NULL. */
+    const char *(*limits)(void *ctx);
+
     /* ---- disks ---- */
 
     int (*make_dir)(void *ctx, const char *dir); /* 0: is a directory now. NOT_DIRECTORY */

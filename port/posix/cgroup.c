@@ -99,15 +99,15 @@ static void make_name(struct mvm_posix *p)
     mvm_writer_add_u64(&w, mvm_posix_clock_ns(CLOCK_REALTIME));
 }
 
-static void close_both(struct mvm_posix *p)
+static void close_all(struct mvm_posix *p)
 {
-    if (p->cgroup >= 0) {
-        close(p->cgroup);
+    int *const all[] = {&p->cgroup_kill, &p->cgroup, &p->cgroup_parent};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (*all[i] >= 0) {
+            close(*all[i]);
+            *all[i] = -1;
+        }
     }
-    if (p->cgroup_parent >= 0) {
-        close(p->cgroup_parent);
-    }
-    p->cgroup = p->cgroup_parent = -1;
 }
 
 /* Whether the directory just made is a cgroup v2's; in any other file system it is removed. */
@@ -134,7 +134,13 @@ static bool make_below(struct mvm_posix *p)
         unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR);
         return false;
     }
-    return is_cgroup(p);
+    if (!is_cgroup(p)) {
+        return false;
+    }
+    if (!p->no_cgroup_kill) { /* opened now: later there may be no descriptor left */
+        p->cgroup_kill = openat(p->cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+    }
+    return true;
 }
 
 /* A process that was ended by SIGKILL left its builds' cgroups behind: they go as soon as nobody is
@@ -168,7 +174,7 @@ int mvm_posix_cgroup_make(struct mvm_posix *p)
         return 0;
     }
     int err = errno;
-    close_both(p);
+    close_all(p);
     if (chosen == NULL) {
         return 0;
     }
@@ -176,15 +182,15 @@ int mvm_posix_cgroup_make(struct mvm_posix *p)
     return MVM_PORT_FAILED;
 }
 
-/* Writes one of the cgroup's files; 0 or an errno. */
+/* Writes one of the cgroup's files; 0 or an errno. Also called between vfork(2) and execve(2). */
 static int write_file(const struct mvm_posix *p, const char *name, const char *text)
 {
-    int fd = openat(p->cgroup, name, O_WRONLY | O_CLOEXEC);
+    int fd = mvm_posix_raw_open(p->cgroup, name, O_WRONLY | O_CLOEXEC);
     if (fd < 0) {
         return errno;
     }
-    int err = write(fd, text, strlen(text)) < 0 ? errno : 0;
-    close(fd);
+    int err = mvm_posix_raw_write(fd, text, strlen(text)) < 0 ? errno : 0;
+    mvm_posix_raw_close(fd);
     return err;
 }
 
@@ -251,12 +257,10 @@ bool mvm_posix_cgroup_populated(const struct mvm_posix *p)
     return cgroup_says(p, "populated 1", true);
 }
 
+/* A threaded cgroup refuses it. */
 bool mvm_posix_cgroup_kill(struct mvm_posix *p)
 {
-    if (!p->no_cgroup_kill) {
-        p->no_cgroup_kill = write_file(p, "cgroup.kill", "1") == ENOENT;
-    }
-    return !p->no_cgroup_kill;
+    return p->cgroup_kill >= 0 && write(p->cgroup_kill, "1", 1) == 1;
 }
 
 /* Freezing takes a moment; who forks before it is done is frozen too, but not yet seen. */
@@ -319,5 +323,5 @@ void mvm_posix_cgroup_remove(struct mvm_posix *p)
     while (unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR) < 0 && errno == EBUSY &&
            remove_one_below(p)) {
     }
-    close_both(p);
+    close_all(p);
 }

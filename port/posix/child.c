@@ -1,12 +1,13 @@
 /*
- * What a child does before its own work: it takes the descriptors it is meant to have, closes all
- * others and goes back to default signals. Nothing but system calls, and nothing of the parent's is
- * changed but errno: it runs between vfork(2) and execve(2), too.
+ * What a child does before its own work: it moves its descriptors into place, closes all others and
+ * resets its signals. It makes system calls only, none of which is a cancellation point of libc,
+ * and changes nothing of the parent's but errno: it also runs between vfork(2) and execve(2).
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,28 +15,57 @@
 #define SYS_close_range 436 /* the same on every machine; Linux 5.9 */
 #endif
 
-/* Clears close-on-exec also where the descriptor is in its place already. */
+enum { CLOSE_MAX = 65536 };
+
+int mvm_posix_raw_open(int dir, const char *path, int flags)
+{
+    return (int)syscall(SYS_openat, dir, path, flags, 0);
+}
+
+long mvm_posix_raw_write(int fd, const void *bytes, size_t len)
+{
+    return syscall(SYS_write, fd, bytes, len);
+}
+
+void mvm_posix_raw_close(int fd)
+{
+    syscall(SYS_close, fd);
+}
+
+/* Clears close-on-exec also if the descriptor is in its place already. */
 static bool move_fd(int from, int to)
 {
     return from == to ? fcntl(to, F_SETFD, 0) == 0 : dup2(from, to) == to;
 }
 
-/* Before close_range: one by one, but for the directory that lists them. */
+/* Without close_range: one by one, except the directory that lists them. */
 static bool close_listed(int from)
 {
-    struct mvm_posix_directory d;
+    struct mvm_posix_directory d = {
+        .fd = mvm_posix_raw_open(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     const char *name;
-    if (!mvm_posix_directory_open(&d, AT_FDCWD, "/proc/self/fd")) {
+    if (d.fd < 0) {
         return false;
     }
     while ((name = mvm_posix_directory_next(&d)) != NULL) {
         int fd = (int)mvm_posix_number(mvm_text_from(name));
         if (fd >= from && fd != d.fd) {
-            close(fd);
+            mvm_posix_raw_close(fd);
         }
     }
-    mvm_posix_directory_close(&d);
+    mvm_posix_raw_close(d.fd);
     return true;
+}
+
+/* Without /proc as well: every number there can be, up to a bound on the time this takes. */
+static void close_each(int from)
+{
+    struct rlimit limit = {CLOSE_MAX, CLOSE_MAX};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    int end = limit.rlim_cur < CLOSE_MAX ? (int)limit.rlim_cur : CLOSE_MAX;
+    for (int fd = from; fd < end; fd++) {
+        mvm_posix_raw_close(fd);
+    }
 }
 
 /* Out of the way of what is moved to 0, 1 and 2. */
@@ -63,7 +93,10 @@ bool mvm_posix_child_descriptors(const int standard[3], int *report)
     *report = MVM_POSIX_REPORT_FD;
     fcntl(*report, F_SETFD, FD_CLOEXEC);
     int rest = MVM_POSIX_REPORT_FD + 1;
-    return syscall(SYS_close_range, rest, ~0u, 0) == 0 || close_listed(rest);
+    if (syscall(SYS_close_range, rest, ~0u, 0) != 0 && !close_listed(rest)) {
+        close_each(rest);
+    }
+    return true;
 }
 
 /* By the system call: libc's way there takes a lock and, in a static program, a KiB. The kernel's

@@ -78,6 +78,14 @@ struct mvm_posix_aside {
     bool told; /* … where it has said so */
 };
 
+/* The ways to start a build, best first. */
+enum mvm_posix_way {
+    MVM_POSIX_ANY_WAY, /* the best that works */
+    MVM_POSIX_BY_SPAWN,
+    MVM_POSIX_BY_CLONE,
+    MVM_POSIX_BY_VFORK,
+};
+
 struct mvm_posix {
     struct mvm_posix_config config;
     /* ---- the implementation's own, given here so that the caller can own the memory ---- */
@@ -86,14 +94,17 @@ struct mvm_posix {
     pid_t pid; /* its first process, collected by close_build; 0: no build */
     int pidfd; /* -1: none */
     struct mvm_posix_output output[MVM_STREAMS];
-    int cgroup;          /* its directory; -1: none */
-    int cgroup_parent;   /* where that was made */
-    bool exited;         /* `exit` is known */
-    bool was_subreaper;  /* before init, for fini to restore */
-    bool no_cgroup_kill; /* the kernel has no cgroup.kill: freeze instead */
+    int cgroup;             /* its directory; -1: none */
+    int cgroup_parent;      /* where that was made */
+    int cgroup_kill;        /* its cgroup.kill; -1: none, freeze instead */
+    bool exited;            /* `exit` is known */
+    bool was_subreaper;     /* before init, for fini to restore */
+    bool no_cgroup_kill;    /* for tests: as if the kernel had no cgroup.kill */
+    enum mvm_posix_way way; /* for tests: the only way to start a build */
     struct mvm_exit exit;
-    uint64_t since;   /* no process of the build was started before: ticks since boot */
-    const char *root; /* goes before the fixed paths that are looked at; "" but in tests */
+    uint64_t since;           /* no process of the build was started before: ticks since boot */
+    uint64_t survivors_since; /* of an earlier build that was closed with processes left; 0: none */
+    const char *root;         /* goes before the fixed paths that are looked at; "" but in tests */
 
     struct mvm_posix_aside aside;
     int handles[MVM_POSIX_HANDLES]; /* descriptors; -1: free */
@@ -104,6 +115,7 @@ struct mvm_posix {
     char home[MVM_PATH_MAX];
     char nix_config[MVM_POSIX_NIX_CONFIG_CAP];
 
+    char limits[MVM_POSIX_REASON_CAP]; /* what cannot be guaranteed for this build; "": nothing */
     char reason[MVM_POSIX_REASON_CAP];
 };
 

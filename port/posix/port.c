@@ -22,6 +22,7 @@ const struct mvm_port mvm_posix_port = {
     .signal_build = mvm_posix_signal_build,
     .remaining = mvm_posix_remaining,
     .close_build = mvm_posix_close_build,
+    .limits = mvm_posix_limits,
     .make_dir = mvm_posix_make_dir,
     .is_mounted = mvm_posix_is_mounted,
     .mount = mvm_posix_mount,
@@ -45,7 +46,7 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
 {
     memset(p, 0, sizeof *p);
     p->config = *config;
-    p->pidfd = p->cgroup = p->cgroup_parent = -1;
+    p->pidfd = p->cgroup = p->cgroup_parent = p->cgroup_kill = -1;
     mvm_posix_output_none(&p->output[MVM_STDOUT]);
     mvm_posix_output_none(&p->output[MVM_STDERR]);
     p->aside.fd = p->aside.from = p->aside.to = -1;

@@ -37,15 +37,89 @@ int mvm_posix_spawn(void *ctx, const char *const argv[]);
 int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e);
 void mvm_posix_close_build(void *ctx);
 
-/* ---- tree.c: the processes of the build ---- */
-int mvm_posix_signal_build(void *ctx, enum mvm_signal signal);
-int mvm_posix_remaining(void *ctx);
+/* ---- proc.c: processes as /proc shows them ---- */
+struct mvm_posix_process {
+    pid_t pid;
+    pid_t parent;
+    pid_t session;
+    char state;
+    uint64_t threads;
+    uint64_t since; /* when it began, in ticks since boot */
+};
 
 /* Ticks since boot now, as /proc/PID/stat counts them. */
 uint64_t mvm_posix_ticks(void);
 
-/* Moves processes of the build that are not in its cgroup there. */
-void mvm_posix_adopt(struct mvm_posix *p);
+/* Reads PID/stat at a path below `dir`. False: errno. */
+bool mvm_posix_process_read(int dir, const char *path, struct mvm_posix_process *is);
+bool mvm_posix_process_is_dead(const struct mvm_posix_process *is);
+bool mvm_posix_process_is_stopped(const struct mvm_posix_process *is);
+
+/* "/proc/PID" and `rest`, into buf, which is returned. */
+const char *mvm_posix_pid_path(char *buf, size_t cap, pid_t pid, const char *rest);
+
+/* Whether /proc is mounted for this process's pid namespace, so that its numbers can be used. */
+bool mvm_posix_proc_is_usable(void);
+
+/* ---- members.c: which processes are the build's ---- */
+
+/* Live processes that one scan finds. Those past it are found when these have ended. */
+enum { MVM_POSIX_MEMBERS = 1024 };
+
+struct mvm_posix_member {
+    pid_t pid;
+    uint32_t since; /* the low half: with the number it names a process */
+};
+
+struct mvm_posix_members {
+    size_t len;
+    struct mvm_posix_member list[MVM_POSIX_MEMBERS];
+};
+
+/* A walk over the build's processes. Fields are for reading. */
+struct mvm_posix_scan {
+    const struct mvm_posix *p;
+    struct mvm_posix_members *members;
+    pid_t self;
+    pid_t session; /* the first process's number; 0: it cannot be trusted any more */
+    int err;       /* why a process could not be looked at; 0: all could */
+    bool unusable; /* /proc shows other processes than this one's, or none */
+
+    struct mvm_posix_process is; /* the process found … */
+    int dir;                     /* … its directory … */
+    bool is_new;                 /* … and whether it lives and was not on the list before */
+
+    struct mvm_posix_directory proc;
+    int pass;
+    size_t len_before;
+    bool again;
+};
+
+/* Begins a scan that adds to `members` (its len is the caller's to set). */
+void mvm_posix_scan_begin(struct mvm_posix_scan *s, const struct mvm_posix *p,
+                          struct mvm_posix_members *members);
+
+/* The next process of the build, including those that have ended and not been collected; a live one
+ * may come more than once, is_new only once. False: no more. */
+bool mvm_posix_scan_next(struct mvm_posix_scan *s);
+
+/* Opens a listed process as the scan's. False: it has ended. */
+bool mvm_posix_scan_open(struct mvm_posix_scan *s, const struct mvm_posix_member *member);
+void mvm_posix_scan_end(struct mvm_posix_scan *s);
+
+/* ---- tree.c: signals to the build's processes, and what is left of them ---- */
+int mvm_posix_signal_build(void *ctx, enum mvm_signal signal);
+int mvm_posix_remaining(void *ctx);
+
+/* Whether processes of a build that was closed with some left may still run. */
+bool mvm_posix_has_survivors(const struct mvm_posix *p);
+
+/* SIGKILL to the first process and its process group. */
+void mvm_posix_kill_group(const struct mvm_posix *p);
+
+/* ---- limits.c: what cannot be guaranteed here ---- */
+void mvm_posix_find_limits(struct mvm_posix *p); /* after a build's start, into p->limits */
+const char *mvm_posix_limits(void *ctx);
 
 /* ---- child.c ---- */
 
@@ -58,16 +132,35 @@ bool mvm_posix_child_descriptors(const int standard[3], int *report);
 /* Every signal does what it does by default, none is blocked. */
 void mvm_posix_child_signals(void);
 
+/* System calls that are not cancellation points, as libc's open, write and close are. */
+int mvm_posix_raw_open(int dir, const char *path, int flags);
+long mvm_posix_raw_write(int fd, const void *bytes, size_t len);
+void mvm_posix_raw_close(int fd);
+
 /* ---- start.c ---- */
+
+/* A program to start with p->env as the leader of a session, in p's cgroup if there is one. */
+struct mvm_posix_program {
+    const char *const *argv;
+    const int *standard; /* its 0, 1 and 2, all above 2 here; it gets no other descriptor */
+};
+
+/* A process's own wish to be killed, or not, if memory runs out. */
+#define mvm_posix_oom_score_adj "/proc/self/oom_score_adj"
 
 /* Waits for a child's end. */
 void mvm_posix_collect(pid_t pid);
 
-/* Starts argv[0] with p->env as the leader of a session, with these as 0, 1 and 2 and nothing else,
- * in p's cgroup if there is one. 0, and p->pid is set; or an errno. `*cgroup_err`: why it is not in
- * there. */
-int mvm_posix_start(struct mvm_posix *p, const char *const argv[], const int standard[3],
-                    int *cgroup_err);
+/* 0, and p->pid is set; or an errno. `*cgroup_err`: why it is not in its cgroup. */
+int mvm_posix_start(struct mvm_posix *p, const struct mvm_posix_program *program, int *cgroup_err);
+
+/* ---- start_spawn.c, start_fork.c: the ways, 0 or an errno ---- */
+int mvm_posix_start_spawn(const struct mvm_posix *p, const struct mvm_posix_program *program,
+                          pid_t *pid);
+int mvm_posix_start_clone(const struct mvm_posix *p, const struct mvm_posix_program *program,
+                          pid_t *pid);
+int mvm_posix_start_vfork(const struct mvm_posix *p, const struct mvm_posix_program *program,
+                          pid_t *pid, int *cgroup_err);
 
 /* ---- cgroup.c ---- */
 
@@ -84,7 +177,7 @@ bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process);
 /* Whether a live process is in it. */
 bool mvm_posix_cgroup_populated(const struct mvm_posix *p);
 
-/* SIGKILL to all in it, at once. False: this kernel cannot. */
+/* SIGKILL to all in it, atomically. False: it cannot be done. */
 bool mvm_posix_cgroup_kill(struct mvm_posix *p);
 
 /* Stops all in it, or lets them go on. False: this kernel cannot (before 5.2). */

@@ -20,6 +20,19 @@ static void close_fd(int *fd)
     }
 }
 
+/* Makes a descriptor one above 2: below it would be in the way of what the child gets there. */
+static int lift(int *fd)
+{
+    if (*fd < 0 || *fd > STDERR_FILENO) {
+        return 0;
+    }
+    int higher = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int err = higher < 0 ? errno : 0;
+    close(*fd);
+    *fd = higher;
+    return err;
+}
+
 /* What the child gets as 0, 1 and 2. */
 static int open_standard(struct mvm_posix *p, int standard[3])
 {
@@ -34,12 +47,35 @@ static int open_standard(struct mvm_posix *p, int standard[3])
             return mvm_posix_fail(p, "pipe", err);
         }
     }
+    for (int i = 0; i < 3; i++) {
+        int err = lift(&standard[i]);
+        if (err != 0) {
+            return mvm_posix_fail(p, "fcntl", err);
+        }
+    }
     return 0;
+}
+
+/* Whether the kernel discards the exit statuses of this process's children. */
+static bool ignores_children(void)
+{
+    struct sigaction action;
+    return sigaction(SIGCHLD, NULL, &action) == 0 &&
+           (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0);
+}
+
+/* The kernel reports a missing program and a missing interpreter of a program alike. */
+static int fail_start(struct mvm_posix *p, const char *program, int err)
+{
+    if ((err == ENOENT || err == ENOTDIR) && access(program, X_OK) == 0) {
+        return mvm_posix_fail_text(p, program, "its interpreter or loader is missing");
+    }
+    return mvm_posix_fail(p, "spawn", err);
 }
 
 /* ---- the port's calls ---- */
 
-static void forget(struct mvm_posix *p)
+static void reset_build(struct mvm_posix *p)
 {
     mvm_posix_output_close(&p->output[MVM_STDOUT]);
     mvm_posix_output_close(&p->output[MVM_STDERR]);
@@ -70,17 +106,25 @@ static int without_cgroup(struct mvm_posix *p, int err)
 static int launch(struct mvm_posix *p, const char *const argv[], int standard[3])
 {
     int cgroup_err;
+    const struct mvm_posix_program program = {argv, standard};
+    if (ignores_children()) {
+        return mvm_posix_fail_text(p, "spawn",
+                                   "SIGCHLD is ignored, which discards exit statuses: set it to "
+                                   "SIG_DFL");
+    }
     int r = open_standard(p, standard);
     if (r < 0 || (r = mvm_posix_environment(p)) < 0 || (r = mvm_posix_cgroup_make(p)) < 0) {
         return r;
     }
     p->since = mvm_posix_ticks();
-    int err = mvm_posix_start(p, argv, standard, &cgroup_err);
+    int err = mvm_posix_start(p, &program, &cgroup_err);
     if (err != 0) {
-        return mvm_posix_fail(p, "spawn", err);
+        return fail_start(p, argv[0], err);
     }
     p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
-    return cgroup_err != 0 ? without_cgroup(p, cgroup_err) : 0;
+    r = cgroup_err != 0 ? without_cgroup(p, cgroup_err) : 0;
+    mvm_posix_find_limits(p);
+    return r;
 }
 
 int mvm_posix_spawn(void *ctx, const char *const argv[])
@@ -95,21 +139,18 @@ int mvm_posix_spawn(void *ctx, const char *const argv[])
         close_fd(&standard[i]);
     }
     if (r < 0) {
-        forget(p);
+        reset_build(p);
     }
     return r;
 }
 
 /* Looks at the first process's end and leaves it uncollected: its number stays its own. */
-static int look(const struct mvm_posix *p, siginfo_t *info)
+static int peek_exit(const struct mvm_posix *p, siginfo_t *info)
 {
     int flags = WEXITED | WNOHANG | WNOWAIT;
     memset(info, 0, sizeof *info);
     if (p->pidfd >= 0 && waitid((idtype_t)ID_PIDFD, (id_t)p->pidfd, info, flags) == 0) {
         return 0;
-    }
-    if (p->pidfd >= 0 && errno != EINVAL) {
-        return -1;
     }
     return waitid(P_PID, (id_t)p->pid, info, flags);
 }
@@ -122,7 +163,7 @@ int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e)
         return mvm_posix_fail_text(p, "poll_exit", "no build is running");
     }
     if (!p->exited && !p->config.status_is_handed) {
-        if (look(p, &info) < 0) {
+        if (peek_exit(p, &info) < 0) {
             return mvm_posix_fail(p, "waitid", errno);
         }
         if (info.si_pid != 0) {
@@ -158,10 +199,14 @@ void mvm_posix_close_build(void *ctx)
 {
     struct mvm_posix *p = ctx;
     if (p->pid != 0) {
-        mvm_posix_remaining(p); /* collects orphans */
+        bool left = mvm_posix_remaining(p) != 0; /* collects orphans */
+        if (left && p->survivors_since == 0) {
+            p->survivors_since = p->since;
+        }
+        mvm_posix_kill_group(p);
         if (!p->config.status_is_handed) {
             waitpid(p->pid, NULL, WNOHANG);
         }
     }
-    forget(p);
+    reset_build(p);
 }
