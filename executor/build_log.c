@@ -11,7 +11,8 @@ void mvm_executor_log_open(struct mvm_executor *x)
     x->log = x->port->open_new(x->ctx, mvm_executor_temporary(x, 0, "build.log"));
     if (x->log < 0) {
         x->log = -1;
-        mvm_executor_fail_reason(x, "failed to copy artifacts: ", "build.log");
+        mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING,
+                                 "failed to copy artifacts: ", "build.log");
     }
 }
 
@@ -41,7 +42,7 @@ void mvm_executor_log_write(struct mvm_executor *x, const uint8_t *bytes, size_t
 static void tell(struct mvm_executor *x)
 {
     bool first = !x->failed;
-    struct mvm_writer w = first ? mvm_executor_fail(x) : mvm_executor_note(x);
+    struct mvm_writer w = first ? mvm_executor_fail(x, MVM_CATEGORY_STAGING) : mvm_executor_note(x);
     mvm_writer_add(&w, "failed to copy artifacts: build.log: ");
     mvm_writer_add(&w, x->log_reason);
     if (first) {

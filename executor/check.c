@@ -26,7 +26,7 @@ static const char *unsound(struct mvm_text text)
 
 static void refuse(struct mvm_executor *x, const char *what, const char *why)
 {
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_INVALID_REQUEST);
     mvm_writer_add3(&w, "invalid ", what, ": ");
     mvm_writer_add(&w, why);
     mvm_writer_finish(&w);

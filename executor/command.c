@@ -103,7 +103,8 @@ static bool spawn(struct mvm_executor *x)
         return true;
     }
     const char *reason = x->port->reason(x->ctx);
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, r == MVM_PORT_NOT_FOUND ? MVM_CATEGORY_NIX_NOT_FOUND
+                                                                       : MVM_CATEGORY_INTERNAL);
     mvm_writer_add3(&w, r == MVM_PORT_NOT_FOUND ? "nix not found: " : "nix build failed (", reason,
                     r == MVM_PORT_NOT_FOUND ? ": " : "): ");
     mvm_executor_add_command(x, &w);
@@ -157,7 +158,7 @@ enum mvm_turn mvm_executor_nix(struct mvm_executor *x)
     }
     mvm_executor_log_open(x);
     if (!x->failed && x->port->find_nix(x->ctx, x->nix, sizeof x->nix) < 0) {
-        mvm_executor_fail_reason(x, "nix not found", "");
+        mvm_executor_fail_reason(x, MVM_CATEGORY_NIX_NOT_FOUND, "nix not found", "");
     }
     if (x->failed) {
         mvm_executor_enter(x, MVM_EXECUTOR_LOGFILE);

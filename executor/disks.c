@@ -16,7 +16,7 @@ static void note_absent(struct mvm_executor *x, const char *device, const char *
 static void fail_mount(struct mvm_executor *x, const char *device, const char *dir,
                        const char *reason)
 {
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_MOUNT);
     mvm_writer_add3(&w, "mount ", device, " -> ");
     mvm_writer_add3(&w, dir, " failed: ", reason);
     mvm_writer_finish(&w);
@@ -25,7 +25,7 @@ static void fail_mount(struct mvm_executor *x, const char *device, const char *d
 static void fail_dir(struct mvm_executor *x, const char *dir)
 {
     const char *reason = x->port->reason(x->ctx);
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_MOUNT);
     mvm_writer_add3(&w, dir, " missing or not a directory: ", reason);
     mvm_writer_finish(&w);
 }
@@ -111,7 +111,7 @@ enum mvm_turn mvm_executor_sync(struct mvm_executor *x)
         return MVM_TURN_ON;
     }
     if (x->port->sync_fs(x->ctx, x->config->out_dir) < 0) {
-        mvm_executor_fail_reason(x, "failed to release ", x->config->out_dir);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_RELEASE, "failed to release ", x->config->out_dir);
     }
     return MVM_TURN_YIELD;
 }
@@ -126,7 +126,7 @@ static void release_out(struct mvm_executor *x)
         x->out_left_ro = r >= 0;
     }
     if (r < 0) {
-        mvm_executor_fail_reason(x, "failed to release ", dir);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_RELEASE, "failed to release ", dir);
     }
 }
 

@@ -36,6 +36,8 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
     x->timeout_secs = timeout_of(x, job);
     x->pending = MVM_PENDING_NONE;
     x->cause = MVM_CAUSE_NONE;
+    x->category = MVM_CATEGORY_NONE;
+    x->progress = MVM_EXECUTOR_BUILDING;
     x->cancelled = x->failed = false;
     x->out_ready = x->out_mounted = x->in_mounted = false;
     x->exited = x->log_failed = x->log_staged = false;
@@ -118,7 +120,7 @@ static enum mvm_executor_event rest(struct mvm_executor *x, enum mvm_executor_ev
         return event;
     }
     x->text = mvm_text_from("");
-    x->pending = MVM_PENDING_NOTE;
+    x->pending = MVM_PENDING_HEARTBEAT;
     return MVM_EXECUTOR_LOG;
 }
 
@@ -177,6 +179,21 @@ uint64_t mvm_executor_deadline(const struct mvm_executor *x)
     }
     uint64_t heartbeat = heartbeat_at(x);
     return x->wake_ms < heartbeat ? x->wake_ms : heartbeat;
+}
+
+enum mvm_category mvm_executor_category(const struct mvm_executor *x)
+{
+    return x->failed ? x->category : MVM_CATEGORY_NONE;
+}
+
+bool mvm_executor_is_heartbeat(const struct mvm_executor *x)
+{
+    return x->pending == MVM_PENDING_HEARTBEAT;
+}
+
+enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x)
+{
+    return x->progress;
 }
 
 static bool reads(const struct mvm_executor *x)

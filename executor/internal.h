@@ -21,8 +21,9 @@ void mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state);
 
 /* The writer for the job's Err message, or one that throws everything away where the job has
  * failed already: the first reason stays. */
-struct mvm_writer mvm_executor_fail(struct mvm_executor *x);
-void mvm_executor_fail_reason(struct mvm_executor *x, const char *what, const char *name);
+struct mvm_writer mvm_executor_fail(struct mvm_executor *x, enum mvm_category category);
+void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category, const char *what,
+                              const char *name);
 void mvm_executor_fail_cancelled(struct mvm_executor *x);
 
 /* A Log line of the executor's own, "mvm: " in front; at most one a turn. */

@@ -45,6 +45,7 @@
 #ifndef MVM_EXECUTOR_H
 #define MVM_EXECUTOR_H
 
+#include "mvm_category.h"
 #include "mvm_json.h"
 #include "mvm_limits.h"
 #include "mvm_port.h"
@@ -115,7 +116,16 @@ enum mvm_executor_state {
 enum mvm_pending {
     MVM_PENDING_NONE,
     MVM_PENDING_LINE, /* of the stream `turn` */
-    MVM_PENDING_NOTE, /* the executor's own word, "mvm: …", or a heartbeat */
+    MVM_PENDING_NOTE, /* the executor's own line, "mvm: …" */
+    MVM_PENDING_HEARTBEAT,
+};
+
+/* How far a job is, for its client. */
+enum mvm_executor_progress {
+    MVM_EXECUTOR_BUILDING,
+    MVM_EXECUTOR_STAGING, /* artifacts are written to the output disk: an earlier build's set is
+                           * about to be replaced */
+    MVM_EXECUTOR_PLACING, /* they get their names, or have them: a cancel has no effect */
 };
 
 /* How a build came to be ended. */
@@ -167,17 +177,20 @@ struct mvm_executor {
     uint8_t artifact; /* index of the one being copied or renamed */
     uint8_t staged;   /* bit n: artifact n has a temporary file */
     bool cancelled;
-    bool failed;      /* `message` says why: the first reason stays */
-    bool wants_in;    /* the flake is the input disk */
-    bool out_ready;   /* out_dir is there */
-    bool out_mounted; /* by this job */
-    bool in_mounted;  /* by this job */
-    bool out_left_ro; /* an earlier job could not unmount it and made it read-only */
-    bool exited;      /* `exit` is known */
-    bool probing;     /* the child is `nix --version` */
-    bool use_json;    /* this nix has no --print-out-paths */
-    bool log_failed;  /* build.log could not be written; `log_reason` */
-    bool log_staged;  /* the temporary build.log is durable */
+    bool failed;                /* `message` says why: the first reason stays */
+    bool wants_in;              /* the flake is the input disk */
+    bool out_ready;             /* out_dir is there */
+    bool out_mounted;           /* by this job */
+    bool in_mounted;            /* by this job */
+    bool out_left_ro;           /* an earlier job could not unmount it and made it read-only */
+    bool exited;                /* `exit` is known */
+    bool probing;               /* the child is `nix --version` */
+    bool use_json;              /* this nix has no --print-out-paths */
+    bool log_failed;            /* build.log could not be written; `log_reason` */
+    bool log_staged;            /* the temporary build.log is durable */
+    bool out_of_memory;         /* the kernel killed a process of the build for want of memory */
+    enum mvm_category category; /* of the failure */
+    enum mvm_executor_progress progress;
     enum mvm_cause cause;
     enum mvm_pending pending;
     enum mvm_stream turn; /* whose lines are being given out */
@@ -249,6 +262,14 @@ bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream);
 /* Likewise for what the port's child tells: the build's first process, that it has exited; whoever
  * copies, how far it is. */
 bool mvm_executor_wants_child(const struct mvm_executor *x);
+
+/* After ERR: why, for programs. NONE after OK. */
+enum mvm_category mvm_executor_category(const struct mvm_executor *x);
+
+/* After LOG: whether the line is a heartbeat and no line of the build. */
+bool mvm_executor_is_heartbeat(const struct mvm_executor *x);
+
+enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x);
 
 /* Whether the build's own time is over (from TERM or DRAIN on): a client that takes nothing now
  * only holds up others. */

@@ -80,6 +80,10 @@ struct mvm_port {
      * some, 0 none. Collects orphans that have ended. */
     int (*remaining)(void *ctx);
 
+    /* Whether the kernel has killed a process of the build because memory ran out: 1 yes; 0 no, or
+     * it cannot be determined. Before close_build. */
+    int (*out_of_memory)(void *ctx);
+
     /* Ends the build's bookkeeping: closes pipes, drops what was not read. No process is left
      * when it is called, or all has been tried. Never fails; harmless without a build. */
     void (*close_build)(void *ctx);

@@ -6,7 +6,7 @@ void mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state)
     x->state = state;
 }
 
-struct mvm_writer mvm_executor_fail(struct mvm_executor *x)
+struct mvm_writer mvm_executor_fail(struct mvm_executor *x, enum mvm_category category)
 {
     struct mvm_writer w;
     /* A second failure writes into the note's room, where nobody looks. */
@@ -14,6 +14,7 @@ struct mvm_writer mvm_executor_fail(struct mvm_executor *x)
         mvm_writer_init(&w, x->note, sizeof x->note);
     } else {
         mvm_writer_init(&w, x->message, sizeof x->message);
+        x->category = category;
     }
     x->failed = true;
     return w;
@@ -21,14 +22,15 @@ struct mvm_writer mvm_executor_fail(struct mvm_executor *x)
 
 void mvm_executor_fail_cancelled(struct mvm_executor *x)
 {
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_CANCELLED);
     mvm_writer_add(&w, "build cancelled");
 }
 
-void mvm_executor_fail_reason(struct mvm_executor *x, const char *what, const char *name)
+void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category, const char *what,
+                              const char *name)
 {
     const char *reason = x->port->reason(x->ctx);
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, category);
     mvm_writer_add3(&w, what, name, ": ");
     mvm_writer_add(&w, reason);
     mvm_writer_finish(&w);

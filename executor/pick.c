@@ -62,7 +62,7 @@ enum mvm_turn mvm_executor_pick(struct mvm_executor *x)
         memcpy(x->store_path, n->path, (size_t)n->path_len + 1);
     }
     if (!x->failed && x->store_path[0] == '\0') {
-        struct mvm_writer w = mvm_executor_fail(x);
+        struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_NO_OUTPUT);
         mvm_writer_add(&w, "nix build produced no store path: ");
         mvm_executor_add_command(x, &w);
         mvm_writer_finish(&w);

@@ -66,7 +66,7 @@ static bool finish(struct policy *p)
 static struct mvm_writer reject(struct mvm_executor *x)
 {
     x->failed = false; /* over what was wrong with the request */
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_REJECTED);
     mvm_writer_add(&w, "build rejected: ");
     return w;
 }

@@ -60,7 +60,7 @@ static bool child_exited(struct mvm_executor *x)
     if (r < 0) {
         x->exit = (struct mvm_exit){false, 255};
         const char *reason = x->port->reason(x->ctx);
-        struct mvm_writer w = mvm_executor_fail(x);
+        struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_INTERNAL);
         mvm_writer_add3(&w, "nix build failed (", reason, "): ");
         mvm_executor_add_command(x, &w);
         mvm_writer_finish(&w);
@@ -142,7 +142,8 @@ static enum mvm_turn watch_draining(struct mvm_executor *x)
 
 static void fail_stopped(struct mvm_executor *x)
 {
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, x->cause == MVM_CAUSE_CANCEL ? MVM_CATEGORY_CANCELLED
+                                                                            : MVM_CATEGORY_TIMEOUT);
     if (x->cause == MVM_CAUSE_CANCEL) {
         mvm_writer_add(&w, "build cancelled: ");
     } else {
@@ -156,7 +157,8 @@ static void fail_stopped(struct mvm_executor *x)
 
 static void fail_status(struct mvm_executor *x)
 {
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, x->out_of_memory ? MVM_CATEGORY_OUT_OF_MEMORY
+                                                                : MVM_CATEGORY_BUILD_FAILED);
     mvm_writer_add(&w, x->exit.signaled ? "nix build failed (signal: "
                                         : "nix build failed (exit status: ");
     mvm_writer_add_u64(&w, (uint64_t)x->exit.code);
@@ -186,6 +188,7 @@ static void end_probe(struct mvm_executor *x)
 
 static void end_child(struct mvm_executor *x)
 {
+    x->out_of_memory = x->port->out_of_memory(x->ctx) > 0;
     x->port->close_build(x->ctx);
     if (x->probing) {
         end_probe(x);

@@ -43,7 +43,7 @@ bool mvm_executor_paths_fit(struct mvm_executor *x)
     if (strlen(x->config->out_dir) + sizeof longest <= MVM_PATH_MAX) {
         return true;
     }
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_MOUNT);
     mvm_writer_add(&w, x->config->out_dir);
     mvm_writer_add(&w, ": path too long");
     mvm_writer_finish(&w);
@@ -75,7 +75,7 @@ static bool passed_over(int r)
 /* None of an artifact's sources will do: says what is the matter with each. */
 static void fail_missing(struct mvm_executor *x, const struct artifact *a, const int results[2])
 {
-    struct mvm_writer w = mvm_executor_fail(x);
+    struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_STAGING);
     mvm_writer_add(&w, failed_copy);
     for (int i = 0; i < 2 && a->sources[i] != NULL; i++) {
         mvm_writer_add(&w, i == 0 ? "" : "; ");
@@ -102,7 +102,7 @@ static enum source open_source(struct mvm_executor *x, const struct artifact *a)
             return OPENED;
         }
         if (!passed_over(results[i])) {
-            mvm_executor_fail_reason(x, failed_copy, a->sources[i]);
+            mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, a->sources[i]);
             return FAILED;
         }
     }
@@ -121,7 +121,7 @@ static void write_fallback(struct mvm_executor *x, const struct artifact *a)
     while (left > 0) {
         int n = x->port->write(x->ctx, x->to, at, left);
         if (n <= 0) {
-            mvm_executor_fail_reason(x, failed_copy, a->target);
+            mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, a->target);
             return;
         }
         at += n;
@@ -139,11 +139,12 @@ static void begin_artifact(struct mvm_executor *x, const struct artifact *a)
         x->artifact++;
         return;
     }
+    x->progress = MVM_EXECUTOR_STAGING;
     x->copied = 0;
     x->told_ms = x->now_ms;
     x->to = x->port->open_new(x->ctx, mvm_executor_temporary(x, 1, a->target));
     if (x->to < 0) {
-        mvm_executor_fail_reason(x, failed_copy, a->target);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, a->target);
         return;
     }
     x->staged = (uint8_t)(x->staged | 1u << x->artifact);
@@ -191,7 +192,7 @@ static enum mvm_turn copy_slice(struct mvm_executor *x, const struct artifact *a
         return wait_for_port(x);
     }
     if (n < 0) {
-        mvm_executor_fail_reason(x, failed_copy, a->target);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, a->target);
     } else if (n == 0) {
         close_handle(x, &x->from);
     } else {
@@ -208,12 +209,12 @@ static enum mvm_turn finish_artifact(struct mvm_executor *x, const struct artifa
         return wait_for_port(x);
     }
     if (r < 0) {
-        mvm_executor_fail_reason(x, failed_copy, a->target);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, a->target);
     }
     int to = x->to;
     x->to = -1;
     if (x->port->close(x->ctx, to) < 0) {
-        mvm_executor_fail_reason(x, failed_copy, a->target);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, a->target);
     }
     x->artifact++;
     return MVM_TURN_YIELD;
@@ -255,7 +256,7 @@ static void put_in_place(struct mvm_executor *x, const char *name)
     const char *from = mvm_executor_temporary(x, 0, name);
     const char *to = mvm_executor_path(x, 1, x->config->out_dir, name);
     if (x->port->rename(x->ctx, from, to) < 0) {
-        mvm_executor_fail_reason(x, failed_copy, name);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, name);
         x->port->remove(x->ctx, from);
     }
 }
@@ -270,7 +271,7 @@ static void remove_stale(struct mvm_executor *x, const char *name)
 {
     int r = x->port->remove(x->ctx, mvm_executor_path(x, 0, x->config->out_dir, name));
     if (r < 0 && r != MVM_PORT_NOT_FOUND) {
-        mvm_executor_fail_reason(x, failed_copy, name);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, name);
     }
 }
 
@@ -289,6 +290,9 @@ static void place_artifact(struct mvm_executor *x, int i)
 
 enum mvm_turn mvm_executor_rename(struct mvm_executor *x)
 {
+    if (!x->failed) {
+        x->progress = MVM_EXECUTOR_PLACING;
+    }
     for (int i = 0; i < ARTIFACTS; i++) {
         place_artifact(x, i);
     }
@@ -298,7 +302,7 @@ enum mvm_turn mvm_executor_rename(struct mvm_executor *x)
         put_in_place(x, "build.log");
     }
     if (x->port->sync_dir(x->ctx, x->config->out_dir) < 0) {
-        mvm_executor_fail_reason(x, failed_copy, x->config->out_dir);
+        mvm_executor_fail_reason(x, MVM_CATEGORY_STAGING, failed_copy, x->config->out_dir);
     }
     mvm_executor_enter(x, MVM_EXECUTOR_SYNC);
     return MVM_TURN_YIELD;

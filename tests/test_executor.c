@@ -730,6 +730,60 @@ static void a_fault_at_any_call_leaves_whole_files_and_a_job_that_works(void **s
     }
 }
 
+/* ---- for programs ---- */
+
+static void a_failure_has_a_category(void **state)
+{
+    static const struct {
+        bool no_nix, out_of_memory, dir_in_the_way;
+        int status;
+        const char *out;
+        enum mvm_category category;
+    } cases[] = {
+        {.out = STORE "\n", .category = MVM_CATEGORY_NONE},
+        {.out = STORE "\n", .dir_in_the_way = true, .category = MVM_CATEGORY_MOUNT},
+        {.out = STORE "\n", .no_nix = true, .category = MVM_CATEGORY_NIX_NOT_FOUND},
+        {.out = STORE "\n", .status = 1, .category = MVM_CATEGORY_BUILD_FAILED},
+        {.status = 1, .out_of_memory = true, .category = MVM_CATEGORY_OUT_OF_MEMORY},
+        {.out = "nothing\n", .category = MVM_CATEGORY_NO_OUTPUT},
+        {.out = "/nix/store/absent\n", .category = MVM_CATEGORY_STAGING},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        setup(state);
+        sim.no_nix = cases[i].no_nix;
+        sim.dir_in_the_way = cases[i].dir_in_the_way;
+        sim.build.out_of_memory = cases[i].out_of_memory;
+        sim.build.exit.code = cases[i].status;
+        sim.build.out = cases[i].out;
+        run();
+        assert_int_equal(mvm_executor_category(&x), cases[i].category);
+    }
+    start_with("", "a", false, 0);
+    finish();
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_INVALID_REQUEST);
+    mvm_sim_put(&sim, "/policy.json", "{}");
+    run();
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_REJECTED);
+}
+
+static void progress_only_goes_forward(void **state)
+{
+    (void)state;
+    enum mvm_executor_progress seen = MVM_EXECUTOR_BUILDING;
+    start();
+    assert_int_equal(mvm_executor_progress(&x), MVM_EXECUTOR_BUILDING);
+    while (turn()) {
+        enum mvm_executor_progress now = mvm_executor_progress(&x);
+        assert_true(now == seen || (int)now == (int)seen + 1);
+        assert_true(now != MVM_EXECUTOR_STAGING || !holds("/build-out/vmlinux", "new kernel"));
+        seen = now;
+    }
+    assert_int_equal(seen, MVM_EXECUTOR_PLACING);
+    sim.build.exit.code = 1;
+    run();
+    assert_int_equal(mvm_executor_progress(&x), MVM_EXECUTOR_BUILDING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -775,6 +829,8 @@ int main(void)
         T(no_store_path_is_said),
         T(missing_artifacts_are_named_and_the_old_set_stays),
         T(a_full_disk_leaves_the_old_set_at_whatever_byte_it_fills),
+        T(a_failure_has_a_category),
+        T(progress_only_goes_forward),
         T(a_fault_at_any_call_leaves_whole_files_and_a_job_that_works),
     };
     return cmocka_run_group_tests_name("the executor", tests, NULL, NULL);

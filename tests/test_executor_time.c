@@ -301,7 +301,8 @@ static void a_version_that_never_comes_can_be_cancelled_and_timed_out(void **sta
         start_with("f", "a", true, 3);
         step_to(MVM_EXECUTOR_PROBE);
         sim.now_ms = 1000;
-        assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* a heartbeat */
+        assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
+        assert_true(mvm_executor_is_heartbeat(&x));
         assert_true(mvm_executor_deadline(&x) == 3000);
         if (cancel) {
             mvm_executor_cancel(&x);

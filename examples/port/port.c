@@ -116,6 +116,12 @@ static int signal_build(void *ctx, enum mvm_signal signal)
     return 0;
 }
 
+static int out_of_memory(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
 static void close_build(void *ctx)
 {
     (void)ctx;
@@ -140,6 +146,7 @@ static const struct mvm_port port = {
     .poll_exit = poll_exit,
     .signal_build = signal_build,
     .remaining = done,
+    .out_of_memory = out_of_memory,
     .close_build = close_build,
     .make_dir = done_with_path,
     .is_mounted = done_with_path,

@@ -126,6 +126,7 @@ static bool is_cgroup(struct mvm_posix *p)
 static bool make_below(struct mvm_posix *p)
 {
     make_name(p);
+    mvm_posix_count_memory(p->cgroup_parent);
     if (mkdirat(p->cgroup_parent, p->cgroup_name, 0755) < 0) {
         return false;
     }

@@ -21,6 +21,7 @@ const struct mvm_port mvm_posix_port = {
     .poll_exit = mvm_posix_poll_exit,
     .signal_build = mvm_posix_signal_build,
     .remaining = mvm_posix_remaining,
+    .out_of_memory = mvm_posix_out_of_memory,
     .close_build = mvm_posix_close_build,
     .limits = mvm_posix_limits,
     .make_dir = mvm_posix_make_dir,

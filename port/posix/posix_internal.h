@@ -186,6 +186,12 @@ bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen);
 /* Removes it, with those made below it. */
 void mvm_posix_cgroup_remove(struct mvm_posix *p);
 
+/* ---- memory.c ---- */
+
+/* Has the kernel count what it kills in the cgroups made below this one, if it can. */
+void mvm_posix_count_memory(int parent);
+int mvm_posix_out_of_memory(void *ctx);
+
 /* ---- superblock.c ---- */
 
 /* The file system on an open device, by its name in mount(2); NULL: unknown. */

@@ -47,6 +47,7 @@ struct mvm_sim_script {
     bool leaves_child;    /* one that lives until it is signalled, and holds the pipes */
     bool child_ignores_term;
     bool stranger_holds_pipes; /* the pipes never end */
+    bool out_of_memory;        /* the kernel killed one of its processes */
 };
 
 struct mvm_sim_disk {

@@ -13,6 +13,7 @@ const struct mvm_port mvm_sim_port = {
     .poll_exit = mvm_sim_poll_exit,
     .signal_build = mvm_sim_signal_build,
     .remaining = mvm_sim_remaining,
+    .out_of_memory = mvm_sim_out_of_memory,
     .close_build = mvm_sim_close_build,
     .make_dir = mvm_sim_make_dir,
     .is_mounted = mvm_sim_is_mounted,

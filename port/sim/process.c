@@ -148,6 +148,12 @@ uint64_t mvm_sim_next_ms(const struct mvm_sim *s)
     return next;
 }
 
+int mvm_sim_out_of_memory(void *ctx)
+{
+    const struct mvm_sim *s = ctx;
+    return s->running->out_of_memory ? 1 : 0;
+}
+
 void mvm_sim_close_build(void *ctx)
 {
     struct mvm_sim *s = ctx;

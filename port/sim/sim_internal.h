@@ -63,6 +63,7 @@ int mvm_sim_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t 
 int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e);
 int mvm_sim_signal_build(void *ctx, enum mvm_signal signal);
 int mvm_sim_remaining(void *ctx);
+int mvm_sim_out_of_memory(void *ctx);
 void mvm_sim_close_build(void *ctx);
 
 /* disk.c */
