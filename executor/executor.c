@@ -127,6 +127,9 @@ static enum mvm_executor_event rest(struct mvm_executor *x, enum mvm_executor_ev
 enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_ms)
 {
     x->now_ms = now_ms;
+    if (x->pending != MVM_PENDING_NONE) {
+        x->port->pause(x->ctx);
+    }
     for (;;) {
         mvm_executor_watch(x);
         if (x->pending != MVM_PENDING_NONE) {

@@ -93,6 +93,10 @@ struct mvm_port {
      * member may be NULL. */
     const char *(*limits)(void *ctx);
 
+    /* The executor asks for nothing until its client has taken a line: the port need not wake its
+     * loop. The next call that finds nothing lifts this. */
+    void (*pause)(void *ctx);
+
     /* ---- disks ---- */
 
     int (*make_dir)(void *ctx, const char *dir); /* 0: is a directory now. NOT_DIRECTORY */

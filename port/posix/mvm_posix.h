@@ -67,6 +67,22 @@ struct mvm_posix_output {
     bool floods;   /* there was more than the last read had room for, or just as much */
 };
 
+/* What the port's one descriptor wakes its loop for. */
+enum mvm_posix_source {
+    MVM_POSIX_OF_STDOUT,
+    MVM_POSIX_OF_STDERR,
+    MVM_POSIX_OF_EXIT,
+    MVM_POSIX_OF_WORKER,
+    MVM_POSIX_OF_LOG,
+    MVM_POSIX_SOURCES,
+};
+
+struct mvm_posix_watch {
+    int epoll;                    /* -1: could not be made */
+    int timer;                    /* -1: not needed yet */
+    int armed[MVM_POSIX_SOURCES]; /* descriptors in the set; -1: none */
+};
+
 /* Work on a file in a process of its own. */
 struct mvm_posix_aside {
     pid_t pid; /* 0: none, or it was collected */
@@ -106,6 +122,7 @@ struct mvm_posix {
     uint64_t survivors_since; /* of an earlier build that was closed with processes left; 0: none */
     const char *root;         /* goes before the fixed paths that are looked at; "" but in tests */
 
+    struct mvm_posix_watch watch;
     struct mvm_posix_aside aside;
     int handles[MVM_POSIX_HANDLES]; /* descriptors; -1: free */
     char cgroup_name[MVM_POSIX_CGROUP_NAME_CAP];
@@ -119,12 +136,17 @@ struct mvm_posix {
     char reason[MVM_POSIX_REASON_CAP];
 };
 
-/* Copies `config`; opens nothing. */
+/* Copies `config`; opens one descriptor, mvm_posix_fd. */
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 
 /* Ends a build that still runs, by SIGKILL, and waits up to two seconds for it, or a copy, and
  * waits for the disk; closes everything. The struct may be used again after another init. */
 void mvm_posix_fini(struct mvm_posix *p);
+
+/* The one descriptor to poll for reading, by level or by edge, from init to fini: it is readable
+ * when the executor should be stepped. -1 if the process had no descriptor left at init: step the
+ * executor every MVM_KILL_POLL_MS then. */
+int mvm_posix_fd(const struct mvm_posix *p);
 
 /* Descriptors to poll for reading while a build runs, -1 where there is none: the build's stdout
  * and stderr (where the executor wants them, mvm_executor_wants), and what its child tells

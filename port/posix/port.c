@@ -17,12 +17,13 @@ static const char *reason(void *ctx)
 const struct mvm_port mvm_posix_port = {
     .find_nix = mvm_posix_find_nix,
     .spawn = mvm_posix_spawn,
-    .read_output = mvm_posix_read_output,
-    .poll_exit = mvm_posix_poll_exit,
+    .read_output = mvm_posix_read_watched,
+    .poll_exit = mvm_posix_poll_exit_watched,
     .signal_build = mvm_posix_signal_build,
     .remaining = mvm_posix_remaining,
     .out_of_memory = mvm_posix_out_of_memory,
-    .close_build = mvm_posix_close_build,
+    .close_build = mvm_posix_close_watched,
+    .pause = mvm_posix_pause,
     .limits = mvm_posix_limits,
     .make_dir = mvm_posix_make_dir,
     .is_mounted = mvm_posix_is_mounted,
@@ -52,6 +53,7 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
     mvm_posix_output_none(&p->output[MVM_STDERR]);
     p->aside.fd = p->aside.from = p->aside.to = -1;
     p->root = "";
+    mvm_posix_watch_init(p);
     for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
         p->handles[i] = -1;
     }
@@ -69,7 +71,7 @@ static void kill_build(struct mvm_posix *p)
         mvm_posix_signal_build(p, MVM_SIGNAL_KILL);
         poll(NULL, 0, FINI_ROUND_MS);
     }
-    mvm_posix_close_build(p);
+    mvm_posix_close_watched(p);
 }
 
 void mvm_posix_fini(struct mvm_posix *p)
@@ -78,6 +80,7 @@ void mvm_posix_fini(struct mvm_posix *p)
         kill_build(p);
     }
     mvm_posix_aside_end(p);
+    mvm_posix_watch_fini(p);
     for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
         if (p->handles[i] >= 0) {
             close(p->handles[i]);

@@ -186,6 +186,21 @@ bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen);
 /* Removes it, with those made below it. */
 void mvm_posix_cgroup_remove(struct mvm_posix *p);
 
+/* ---- watch.c ---- */
+void mvm_posix_watch_init(struct mvm_posix *p);
+void mvm_posix_watch_fini(struct mvm_posix *p);
+
+/* Wakes the loop when `fd` can be read, or has room; until off, which comes before it is
+ * closed: a copy in another process would keep it in the set. */
+void mvm_posix_watch(struct mvm_posix *p, enum mvm_posix_source of, int fd, bool for_room);
+void mvm_posix_watch_off(struct mvm_posix *p, enum mvm_posix_source of);
+void mvm_posix_pause(void *ctx);
+
+/* The calls of pipes.c and spawn.c, with a watch on what they wait for. */
+int mvm_posix_read_watched(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
+int mvm_posix_poll_exit_watched(void *ctx, struct mvm_exit *e);
+void mvm_posix_close_watched(void *ctx);
+
 /* ---- memory.c ---- */
 
 /* Has the kernel count what it kills in the cgroups made below this one, if it can. */

@@ -6,6 +6,11 @@ static const char *reason(void *ctx)
     return ((struct mvm_sim *)ctx)->reason;
 }
 
+static void pause(void *ctx)
+{
+    (void)ctx;
+}
+
 const struct mvm_port mvm_sim_port = {
     .find_nix = mvm_sim_find_nix,
     .spawn = mvm_sim_spawn,
@@ -14,6 +19,7 @@ const struct mvm_port mvm_sim_port = {
     .signal_build = mvm_sim_signal_build,
     .remaining = mvm_sim_remaining,
     .out_of_memory = mvm_sim_out_of_memory,
+    .pause = pause,
     .close_build = mvm_sim_close_build,
     .make_dir = mvm_sim_make_dir,
     .is_mounted = mvm_sim_is_mounted,

@@ -1,0 +1,94 @@
+/* The one descriptor that a loop polls for everything the port waits for. */
+#define _GNU_SOURCE
+#include "test_posix_alone.h"
+
+enum { PATIENCE_MS = 20000 };
+
+static bool readable(int ms)
+{
+    struct pollfd fd = {mvm_posix_fd(&posix), POLLIN, 0};
+    return poll(&fd, 1, ms) == 1;
+}
+
+static void start_shell(const char *script)
+{
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    assert_int_equal(port->spawn(&posix, argv), 0);
+}
+
+/* Asks as the executor does before it waits. */
+static int ask(uint8_t *byte, struct mvm_exit *e)
+{
+    int n = port->read_output(&posix, MVM_STDOUT, byte, 1);
+    port->read_output(&posix, MVM_STDERR, byte + 1, 1);
+    port->poll_exit(&posix, e);
+    return n;
+}
+
+static void it_wakes_for_output_and_for_the_exit_and_for_nothing_else(void **state)
+{
+    (void)state;
+    uint8_t bytes[2] = {0};
+    struct mvm_exit e = {false, -1};
+    int fd = mvm_posix_fd(&posix);
+    assert_false(readable(0));
+    start_shell("read x; sleep 0.3; printf a; sleep 0.3; exit 7");
+    assert_int_equal(ask(bytes, &e), 0);
+    assert_true(readable(PATIENCE_MS));
+    while (ask(bytes, &e) == 0) {
+        assert_true(readable(PATIENCE_MS));
+    }
+    assert_int_equal(bytes[0], 'a');
+    while (e.code != 7) {
+        ask(bytes, &e);
+        assert_true(e.code == 7 || readable(PATIENCE_MS));
+    }
+    port->close_build(&posix);
+    assert_false(readable(0));
+    assert_int_equal(mvm_posix_fd(&posix), fd);
+}
+
+static void what_has_been_seen_wakes_no_more(void **state)
+{
+    (void)state;
+    uint8_t bytes[2];
+    struct mvm_exit e;
+    start_shell("exec >&- 2>&-; exec sleep 100");
+    assert_int_equal(port->read_output(&posix, MVM_STDERR, bytes, 1) > 0, 0);
+    while (port->read_output(&posix, MVM_STDOUT, bytes, 1) != MVM_PORT_END ||
+           port->read_output(&posix, MVM_STDERR, bytes, 1) != MVM_PORT_END) {
+        assert_true(readable(PATIENCE_MS));
+    }
+    assert_int_equal(port->poll_exit(&posix, &e), 0);
+    assert_false(readable(20));
+    port->signal_build(&posix, MVM_SIGNAL_KILL);
+    assert_true(readable(PATIENCE_MS));
+    assert_int_equal(port->poll_exit(&posix, &e), 1);
+    assert_false(readable(20));
+    port->close_build(&posix);
+}
+
+/* A hang-up is reported of every descriptor in an epoll set. */
+static void a_pause_is_quiet_whatever_comes(void **state)
+{
+    (void)state;
+    uint8_t bytes[2];
+    struct mvm_exit e = {false, -1};
+    start_shell("sleep 0.1; echo out; echo err >&2");
+    assert_int_equal(ask(bytes, &e), 0);
+    port->pause(&posix);
+    assert_false(readable(500));
+    assert_true(ask(bytes, &e) > 0);
+    assert_false(readable(20));
+    port->close_build(&posix);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALONE(it_wakes_for_output_and_for_the_exit_and_for_nothing_else),
+        ALONE(what_has_been_seen_wakes_no_more),
+        ALONE(a_pause_is_quiet_whatever_comes),
+    };
+    return cmocka_run_group_tests(tests, NULL, clean_up);
+}
