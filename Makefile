@@ -68,6 +68,7 @@ all: $(BUILD)/libmvm-guest.a $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder ## 
 # Changes when compiler or flags do, so that what other flags made is made again.
 .PHONY: force
 $(BUILD)/flags: force
+	@[ -e $@ ] || echo '#include <stdio.h>' | $(CC) -E - >/dev/null 2>&1 || scripts/need gcc libc6-dev binutils
 	@mkdir -p $(@D)
 	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PROTOBUF)' | cmp -s - $@ || \
 	    echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PROTOBUF)' >$@
@@ -93,23 +94,26 @@ $(BUILD)/codec/proto/mvm.pb.h $(BUILD)/codec/proto/mvm.pb.c &: codec/proto/mvm.p
 	$(run)$(or $(wildcard $(NANOPB_DIR)/generator/nanopb_generator),nanopb_generator.py) -q -Q '#include "%s"' \
 	    -D $(@D) -I codec/proto mvm.proto
 
-# nanopb, the same for whoever includes its headers: no texts nobody would see.
-NANOPB_FLAGS := -DPB_NO_ERRMSG
+# nanopb's macros, the same wherever its headers are included: those its library was built with, if it came built,
+# else no error texts, since no code here prints them. Read when a recipe runs: the folder may be made by then.
+NANOPB_FLAGS = $(shell cat $(NANOPB_DIR)/flags 2>/dev/null || echo -DPB_NO_ERRMSG)
 
 ifeq ($(PROTOBUF),yes)
 $(call objects,codec/proto): SEES_ALSO := $(BUILD)/codec/proto $(NANOPB_DIR)
-$(call objects,codec/proto): ALSO_FLAGS := $(NANOPB_FLAGS)
+$(call objects,codec/proto): ALSO_FLAGS = $(NANOPB_FLAGS) -fno-lto
 $(call objects,codec/proto): $(BUILD)/codec/proto/mvm.pb.h
 endif
 
-# Other people's code, with their warnings.
-theirs = $(run)$(CC) -std=c11 $(CFLAGS) $(EXTRA_CFLAGS) $(NANOPB_FLAGS) -w -I$(NANOPB_DIR) -I$(@D) -c -o $@
+# Other people's code, with their warnings. Never as LTO bytecode, here and in our own files of codec/proto: the
+# installed library hides nanopb's names, which objcopy can do in machine code alone.
+theirs = $(CC) -std=c11 $(CFLAGS) $(EXTRA_CFLAGS) $(NANOPB_FLAGS) -fno-lto -w -I$(NANOPB_DIR) -I$(@D) -c -o $@
 $(BUILD)/codec/proto/pb_%.o: $(BUILD)/codec/proto/mvm.pb.h $(BUILD)/flags
 	$(call say,CC   $@)
-	$(theirs) $(NANOPB_DIR)/pb_$*.c
+	$(run)if [ -e $(NANOPB_DIR)/pb_$*.c ]; then $(theirs) $(NANOPB_DIR)/pb_$*.c; \
+	    else codec/proto/nanopb-object $(NANOPB_DIR)/pb_$*.o $@ $(CC); fi
 $(BUILD)/codec/proto/mvm.pb.o: $(BUILD)/codec/proto/mvm.pb.c $(BUILD)/flags
 	$(call say,CC   $@)
-	$(theirs) $<
+	$(run)$(theirs) $<
 
 $(BUILD)/libmvm-guest.a: $(call objects,$(LIBRARY)) $(GENERATED)
 	$(call say,AR   $@)
@@ -303,15 +307,24 @@ bench-programs: $(addprefix $(BUILD)/bench/,codec $(if $(filter x86_64,$(shell u
 
 .PHONY: demo check check-vm check-nix power-cuts cross coverage prove simulate faults soak fuzz bench bench-count bench-count-accept lint
 .PHONY: format install clean help
+
+# What demo and check use, by Debian's names; make deps FOR=demo is for the one alone.
+NEEDS_demo  := gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
+NEEDS_check := $(NEEDS_demo) clang libclang-rt-dev valgrind libcmocka-dev squashfs-tools btrfs-progs xfsprogs mount \
+    procps socat protobuf-compiler musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf
+
+.PHONY: deps
+deps: FOR = demo check
+deps: ## install the Debian packages that demo and check use
+	@scripts/need $(sort $(foreach each,$(FOR),$(NEEDS_$(each))))
+
 demo: ## build a real flake with the installed nix, through agent and host tool
-	@scripts/need gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
+	@$(MAKE) --no-print-directory deps FOR=demo
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) scripts/demo
 
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
-	@scripts/need gcc libc6-dev binutils clang libclang-rt-14-dev valgrind libcmocka-dev nix-bin busybox-static \
-	    e2fsprogs squashfs-tools btrfs-progs xfsprogs mount procps socat nanopb protobuf-compiler \
-	    musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf
+	@$(MAKE) --no-print-directory deps FOR=check
 	@BUILD=$(BUILD) scripts/check
 
 check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
@@ -374,7 +387,7 @@ soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: s
 
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
-	@scripts/need clang libclang-rt-14-dev binutils nanopb
+	@scripts/need clang libclang-rt-dev binutils nanopb
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
 
 bench: ## measure against what else people would use; writes docs/benchmarks
@@ -467,7 +480,7 @@ install: all libraries ## install programs, libraries, headers, manual and what 
 
 .PHONY: deb
 deb: | $(NANOPB_DIR)/pb.h ## build Debian packages into BUILD/deb, and have lintian look at them
-	@scripts/need gcc libc6-dev binutils nanopb dpkg-dev debhelper lintian
+	@scripts/need build-essential nanopb dpkg-dev debhelper lintian
 	packaging/deb $(BUILD)/deb $(NANOPB_DIR)
 
 clean: ## remove everything that was built
