@@ -1,6 +1,7 @@
 /* A test's life, its files, and the processes it starts. */
 #define _GNU_SOURCE
 #include "support.h"
+#include "temporary.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +16,7 @@ enum { CHILDREN = 512, ARGS = 64, FILE_CAP = 32 << 20, PATHS = 256, AGENT_ENDS_M
 
 const char *e2e_test = "";
 
-static char dir[64];
+static char dir[TEMPORARY_CAP];
 static char programs[E2E_PATH_CAP];
 static pid_t children[CHILDREN];
 static int children_len;
@@ -111,8 +112,7 @@ int e2e_set_up(void **state)
     overdue = 0;
     alarm(test_secs());
     children_len = paths_len = 0;
-    strcpy(dir, "/tmp/mvm-e2e-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    assert_true(make_temporary(dir, "e2e"));
     setenv("MVM_E2E", dir, 1); /* handed down to every process, which is known by it */
     e2e_conns_begin();
     e2e_write_nix("exit 3");

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "loop.h"
+#include "temporary.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -42,9 +43,9 @@ static const char nix_script[] = "#!/bin/sh\n"
 
 enum { WAIT_MS = 20000, ARGS_MAX = 24 };
 
-static char dir[64];
-static char socket_path[96];
-static char log_path[96];
+static char dir[TEMPORARY_CAP];
+static char socket_path[128];
+static char log_path[128];
 static char log_text[1 << 16];
 static pid_t agent_pid;
 static int handed_over; /* the one descriptor that the agent gets besides the standard ones */
@@ -53,12 +54,12 @@ static int handed_over; /* the one descriptor that the agent gets besides the st
 
 static void path_in(char *path, const char *name)
 {
-    snprintf(path, 96, "%s/%s", dir, name);
+    snprintf(path, 128, "%s/%s", dir, name);
 }
 
 static void write_file(const char *name, const char *text, mode_t mode)
 {
-    char path[96];
+    char path[128];
     path_in(path, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
     assert_true(fd >= 0);
@@ -69,8 +70,7 @@ static void write_file(const char *name, const char *text, mode_t mode)
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(dir, "/tmp/mvm-agent-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    assert_true(make_temporary(dir, "agent"));
     path_in(socket_path, "sock");
     path_in(log_path, "log");
     write_file("nix", nix_script, 0755);
@@ -89,7 +89,7 @@ static int tear_down(void **state)
         waitpid(agent_pid, NULL, 0);
     }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char path[96];
+        char path[128];
         path_in(path, names[i]);
         remove(path);
     }
@@ -100,7 +100,7 @@ static void run_agent(const char *const more[])
 {
     static struct mvm_agent agent;
     static struct mvm_options options;
-    static char out[96], nix[96], why_text[256];
+    static char out[128], nix[128], why_text[256];
     struct mvm_writer why;
     path_in(out, "out");
     path_in(nix, "nix");
@@ -169,7 +169,7 @@ static int count_in_log(const char *text)
 
 static void start_on_socket(void)
 {
-    char address[128];
+    char address[144];
     snprintf(address, sizeof address, "unix:%s", socket_path);
     START("--listen", address);
     wait_for_log("listening on unix:");
@@ -378,7 +378,7 @@ static int bind_socket(bool listening)
 static void told_so_it_ends_by_itself_once_a_build_is_answered(void **state)
 {
     (void)state;
-    char address[128];
+    char address[144];
     snprintf(address, sizeof address, "unix:%s", socket_path);
     START("--exit-after-build", "--listen", address);
     wait_for_log("listening on unix:");
@@ -411,7 +411,7 @@ static void a_stale_socket_is_replaced(void **state)
 static void a_socket_that_somebody_listens_on_is_waited_for_and_said_once(void **state)
 {
     (void)state;
-    char address[128];
+    char address[144];
     snprintf(address, sizeof address, "unix:%s", socket_path);
     int other = bind_socket(true);
     START("--listen", address);
@@ -429,7 +429,7 @@ static void a_listener_too_busy_to_answer_keeps_its_socket(void **state)
 {
     (void)state;
     enum { MANY = 64 };
-    char address[128];
+    char address[144];
     int fds[MANY], n = 0, r = 0;
     struct stat before, after;
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -457,7 +457,7 @@ static void a_listener_too_busy_to_answer_keeps_its_socket(void **state)
 static void a_file_in_the_sockets_place_is_left_alone(void **state)
 {
     (void)state;
-    char address[128];
+    char address[144];
     struct stat st;
     snprintf(address, sizeof address, "unix:%s", socket_path);
     write_file("sock", "precious", 0600);
@@ -587,7 +587,7 @@ static void a_client_that_goes_in_the_middle_of_too_much_is_noticed(void **state
 static void told_to_keep_building_it_takes_a_request_whose_client_is_gone_at_once(void **state)
 {
     (void)state;
-    char address[128];
+    char address[144];
     snprintf(address, sizeof address, "unix:%s", socket_path);
     START("--keep-building", "--listen", address);
     wait_for_log("listening");
@@ -680,7 +680,7 @@ static void a_listening_descriptor_is_accepted_on(void **state)
 static void a_descriptor_that_is_not_open_is_said_once_and_others_are_served(void **state)
 {
     (void)state;
-    char address[128];
+    char address[144];
     snprintf(address, sizeof address, "unix:%s", socket_path);
     START("--listen", "fd:999", "--listen", address);
     wait_for_log("listening on unix:");
@@ -746,7 +746,7 @@ static void a_serial_line_is_raw_and_begins_with_a_newline(void **state)
 static void a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on(void **state)
 {
     (void)state;
-    char address[64], listen_on[128];
+    char address[64], listen_on[144];
     int master = open_pty(address);
     snprintf(listen_on, sizeof listen_on, "unix:%s", socket_path);
     START("--listen", address, "--listen", listen_on);

@@ -82,11 +82,27 @@ static const char *start(void)
     return flake;
 }
 
+/* nix's sandbox needs user namespaces, which containers and chroots have not: true or false, as nix
+ * writes them. */
+static const char *sandbox(void)
+{
+    static const char *answer;
+    if (answer == NULL) {
+        bool possible = E2E_RUN("unshare", "--user", "--map-root-user", "true")->status == 0;
+        answer = possible ? "true" : "false";
+        if (!possible) {
+            fprintf(stderr, "no user namespaces on this machine: nix builds without its sandbox\n");
+        }
+    }
+    return answer;
+}
+
 static void start_agent(void)
 {
     setenv("HOME", e2e_path("home"), 1);
     e2e_make_dir(e2e_path("home"));
-    E2E_AGENT("a", "--nix", nix_program, "--nix-option", "substitute", "false");
+    E2E_AGENT("a", "--nix", nix_program, "--nix-option", "substitute", "false", "--nix-option",
+              "sandbox", sandbox());
 }
 
 static void assert_image(const struct e2e_result *r)
@@ -165,10 +181,23 @@ static void words_for_a_shell_are_nothing_to_nix(void **state)
 static void start_with_empty_environment(const char *nix)
 {
     const char *const env[] = {NULL};
-    const char *const args[] = {"--listen",  address, "--out-dir",    e2e_path("a.out"),
-                                "--out-dev", "none",  "--policy",     e2e_path("no-policy"),
-                                "--nix",     nix,     "--nix-option", "substitute",
-                                "false",     NULL};
+    const char *const args[] = {"--listen",
+                                address,
+                                "--out-dir",
+                                e2e_path("a.out"),
+                                "--out-dev",
+                                "none",
+                                "--policy",
+                                e2e_path("no-policy"),
+                                "--nix",
+                                nix,
+                                "--nix-option",
+                                "substitute",
+                                "false",
+                                "--nix-option",
+                                "sandbox",
+                                sandbox(),
+                                NULL};
     e2e_start_bare_agent("a", args, env);
     e2e_await_log("a", "listening on unix:");
 }
@@ -230,8 +259,8 @@ static void a_flake_on_a_read_only_disk_without_a_lock_file_builds(void **state)
     const char *device = e2e_loop(image, true);
     setenv("HOME", e2e_path("home"), 1);
     e2e_make_dir(e2e_path("home"));
-    E2E_AGENT("a", "--nix", nix_program, "--nix-option", "substitute", "false", "--in-dev", device,
-              "--in-dir", e2e_path("in"));
+    E2E_AGENT("a", "--nix", nix_program, "--nix-option", "substitute", "false", "--nix-option",
+              "sandbox", sandbox(), "--in-dev", device, "--in-dir", e2e_path("in"));
     assert_image(E2E_TOOL(address, "build", e2e_path("in"), attribute("ok")));
     assert_null(strstr(e2e_read("/proc/self/mounts").bytes, e2e_path("in"))); /* released */
 }

@@ -2,6 +2,7 @@
  */
 #define _GNU_SOURCE
 #include "connect.h"
+#include "temporary.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -135,7 +136,7 @@ static void a_signal_ends_the_waiting(void **state)
 
 /* ---- connections ---- */
 
-static char dir[] = "/tmp/mvm-connect-XXXXXX";
+static char dir[TEMPORARY_CAP];
 
 static const char *address(const char *kind, const char *name)
 {
@@ -201,13 +202,13 @@ static void a_full_backlog_is_tried_again_until_the_time_is_over(void **state)
 static int begin(void **state)
 {
     (void)state;
-    return mvm_waiter_open(&waiter) && mkdtemp(dir) != NULL ? 0 : -1;
+    return mvm_waiter_open(&waiter) && make_temporary(dir, "connect") ? 0 : -1;
 }
 
 static int end(void **state)
 {
     static const char *const names[] = {"stale", "full"};
-    char path[64];
+    char path[128];
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);

@@ -3,6 +3,7 @@
 #define TEST_POSIX_FIXTURE_H
 
 #include "mvm_posix.h"
+#include "temporary.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,15 +33,13 @@ static const struct mvm_port *const port = &mvm_posix_port;
     } while (0)
 
 struct place {
-    char dir[64];
+    char dir[TEMPORARY_CAP];
     char path[2][256];
 };
 
-/* A fresh directory below /tmp. */
 static inline void make_place(struct place *place)
 {
-    strcpy(place->dir, "/tmp/mvm-posix-XXXXXX");
-    assert_non_null(mkdtemp(place->dir));
+    assert_true(make_temporary(place->dir, "posix"));
 }
 
 /* A path in it; two slots, each good until it is used again. */

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "chance.h"
 #include "mvm_proto.h"
+#include "temporary.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,9 +18,9 @@
 enum { CAP = 4096, RANDOM_MESSAGES = 100 };
 
 static char fields[MVM_REQUEST_FIELDS_CAP];
-static char dir[] = "/tmp/mvm-proto-XXXXXX";
-static char from[64];
-static char to[64];
+static char dir[TEMPORARY_CAP];
+static char from[128];
+static char to[128];
 
 /* ---- protoc ---- */
 
@@ -299,7 +300,7 @@ static void by_chance_both_understand_the_same(void **state)
 static int begin(void **state)
 {
     (void)state;
-    if (mkdtemp(dir) == NULL) {
+    if (!make_temporary(dir, "proto")) {
         return -1;
     }
     snprintf(from, sizeof from, "%s/from", dir);
