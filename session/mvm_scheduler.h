@@ -1,32 +1,41 @@
 /*
- * The service: several sessions, one executor. Pings are answered at any time, builds wait their
- * turn in a bounded queue, log lines and the answer go to whoever asked, and a build whose client
- * has gone is cancelled. Still no I/O: the caller moves the sessions' bytes and calls step.
+ * The scheduler: several sessions, one executor. Pings are answered at any time, builds wait in a
+ * bounded queue, log lines and answers go to the client of their build. It does no I/O: the caller
+ * moves the sessions' bytes and calls step.
  *
  *     loop: bytes from transports → mvm_session_received
  *           more = mvm_scheduler_step(&scheduler, now_ms)
  *           mvm_session_bytes → transports
  *           unless `more`: wait for transports, the port, or mvm_scheduler_deadline
  *
- * What a client gets: a Pong for each Ping, one Err for each bad frame, and for each Build Log*,
- * then exactly one Ok or Err. A client may send several Builds at once: their answers come in
- * order, but for those that find the queue full and are refused on the spot.
+ * A client gets a Pong for each Ping, one Err for each bad frame, and for each Build Log*, then
+ * exactly one Ok or Err. A build may have an id. Then each of its responses carries it, a client
+ * may cancel it by its id, and another connection may join it. The build's client is the one that
+ * asked, or the one that joined last. A response has fields that the first version of the protocol
+ * lacked only if its request used them.
+ *
+ * If a client's connection ends, its builds are cancelled, except those with `keep`. On a
+ * `permanent` client, a line without connections, Hello has the effect of a new connection.
  *
  * States, and what leads out of each:
  *
- *   IDLE        a build waits ─▶ BUILDING · one waits and the service is stopping ─▶ ANSWERING
- *   BUILDING    a line that did not fit the send buffer whole ─▶ LINE_LENT · it ends ─▶ ANSWERING
- *   LINE_LENT   the line is in the send buffer, or its client is gone ─▶ BUILDING
- *   ANSWERING   there is room for the answer ─▶ ANSWER_LENT · its client is gone ─▶ IDLE
- *   ANSWER_LENT the answer is in the send buffer, or its client is gone ─▶ IDLE
+ *   IDLE        a build waits ─▶ BUILDING · a build waits, and stop was called ─▶ ANSWERING
+ *   BUILDING    a line did not fit the send buffer ─▶ LINE_LENT · the build ends ─▶ ANSWERING
+ *   LINE_LENT   the line is in the send buffer, or its client is detached ─▶ BUILDING
+ *   ANSWERING   there is room for the answer ─▶ ANSWER_LENT · there is no client ─▶ IDLE
+ *   ANSWER_LENT the answer is in the send buffer, or its client is detached ─▶ IDLE
  *
- * Back-pressure: lines go to the client while mvm_session_can_send, else the executor is not taken
- * past its LOG, so that the build's pipe fills up and the build waits. Its deadlines hold all the
- * same. One struct of the caller's (some 45 KiB) and one for each client; nothing to close.
+ * Back-pressure: the executor's lines wait while their client has no room, then its pipe fills up
+ * and the build blocks; its deadlines hold all the same. Requests are read all the while, so that
+ * Cancel is seen: their answers wait in the client's own queue, and a client is not read from only
+ * if that is full.
+ *
+ * One struct of the caller's (some 60 KiB) and one for each client; nothing to close.
  */
 #ifndef MVM_SCHEDULER_H
 #define MVM_SCHEDULER_H
 
+#include "mvm_category.h"
 #include "mvm_executor.h"
 #include "mvm_session.h"
 
@@ -34,38 +43,81 @@
 extern "C" {
 #endif
 
+enum {
+    /* Answers that may wait in a client: a final one for each of its builds, and as many again for
+     * what it asked since it last read. Past it: the client is not read from. */
+    MVM_OWED_MAX = 2 * MVM_QUEUE_MAX + 8,
+    MVM_OWED_TEXT_CAP = MVM_ID_MAX > MVM_NONCE_MAX ? MVM_ID_MAX : MVM_NONCE_MAX,
+};
+
+/* An answer that waits for room, other than those of the running build. */
+struct mvm_owed {
+    uint8_t kind;
+    uint8_t detail;
+    uint8_t json_error;
+    bool has_text;
+    uint32_t text_len;
+    uint32_t number;
+    const char *field;
+    char text[MVM_OWED_TEXT_CAP];
+};
+
 /* One client; the caller's memory, from attach to detach. */
 struct mvm_client {
-    bool permanent; /* the caller may set it after attach: a line that cannot be opened anew, such
-                     * as a serial port. Idleness never ends it, and a stall only where somebody
-                     * else's build waits behind it or the service is stopping */
-    bool stalled;   /* the service says: the caller should close it, see mvm_scheduler_step */
-    /* ---- the service's own ---- */
+    bool permanent; /* the caller may set it after attach: a line without connections, such as a
+                     * serial port. It is never idle, and stalls only if the build of another
+                     * client waits or the scheduler is stopping */
+    bool stalled;   /* set by the scheduler: the caller should close it, see mvm_scheduler_step */
+    /* ---- the scheduler's own ---- */
     bool attached;
-    uint64_t sent;         /* session.sent as last seen */
-    uint64_t active_ms;    /* when it last sent a frame, took bytes or had a build end */
-    uint64_t heartbeat_ms; /* while it waits in the queue: when its next empty Log is due */
+    uint32_t owed_start; /* the ring of answers that wait: [start, start + len) */
+    uint32_t owed_len;
+    uint64_t sent;      /* session.sent as last seen */
+    uint64_t active_ms; /* when it last sent a frame, took bytes or had a build end */
+    uint64_t taken_ms;  /* when it last took bytes, or had nothing left to take */
+    uint64_t beaten_ms; /* when it last heard of its waiting builds that have no id */
     /* ---- the caller moves its bytes ---- */
     struct mvm_session session;
-    char note[160]; /* the text of an Err or Log of the service's while it is being sent */
+    struct mvm_owed sending;          /* the one whose message is being encoded, … */
+    char note[MVM_KEPT_TEXT_MAX + 1]; /* … and its text */
+    struct mvm_owed owed[MVM_OWED_MAX];
 };
 
 /* A build that waits or runs. Plain data: it may be moved. */
 struct mvm_queued_build {
-    struct mvm_client *client; /* NULL: it has gone */
-    uint64_t timeout_secs;     /* where has_timeout */
+    struct mvm_client *client; /* NULL: none is connected */
+    uint64_t timeout_secs;     /* if has_timeout */
+    uint64_t beaten_ms;        /* with an id: when its client last heard of it */
     bool has_timeout;
+    bool keep;
+    uint32_t id_len;        /* 0: it has none */
     uint32_t flake_ref_len; /* flake_ref, then attr, in `fields` */
     uint32_t attr_len;
-    char fields[MVM_REQUEST_FIELDS_CAP];
+    char id[MVM_ID_MAX];
+    char fields[MVM_FLAKE_REF_MAX + MVM_ATTR_MAX];
 };
 
-/* The ticket's build; its texts stay as long as the ticket stays where it is. */
+/* The build's job; its texts stay as long as the queued build stays where it is. */
 struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t);
 
+/* How a build with an id has ended, for those that join it later. */
+struct mvm_kept_answer {
+    bool ok;
+    uint8_t category; /* enum mvm_category, unless ok */
+    uint32_t id_len;  /* 0: free */
+    uint32_t text_len;
+    char id[MVM_ID_MAX];
+    char text[MVM_KEPT_TEXT_MAX + 1];
+};
+
+/* A zeroed struct is a sound configuration. Strings are borrowed as long as the scheduler is used.
+ */
 struct mvm_scheduler_config {
-    bool keep_building;    /* builds go on, and queued ones begin, when their client has gone */
-    uint32_t heartbeat_ms; /* between empty Log lines for clients in the queue; 0: none */
+    bool keep_building;    /* treats every build as if it had `keep` */
+    uint32_t heartbeat_ms; /* between empty Log lines for waiting builds, half the build's time-out
+                            * if that is less; 0: none */
+    const char *agent;     /* name and version for Hello; NULL: "mvm-guest" and the library's */
+    const char *boot;      /* differs at each start of the program; NULL: "" */
 };
 
 enum mvm_scheduler_state {
@@ -76,7 +128,7 @@ enum mvm_scheduler_state {
     MVM_SCHEDULER_ANSWER_LENT,
 };
 
-/* Read `state`, `answer` and `queue`; the rest is the service's own. */
+/* Read `state`, `answer` and `queue`; the rest is the scheduler's own. */
 struct mvm_scheduler {
     enum mvm_scheduler_state state;
     struct mvm_message answer; /* from ANSWERING on: how queue[0] ended */
@@ -85,11 +137,16 @@ struct mvm_scheduler {
     struct mvm_scheduler_config config;
     struct mvm_client *clients;
     size_t clients_cap;
-    size_t clients_used; /* no attached one from here on */
+    size_t clients_used;     /* no attached one from here on */
+    struct mvm_client *lent; /* the client whose session borrows a line or an answer */
     bool stopping;
-    bool detached;      /* somebody has been, since the last step: the next one may have work */
+    bool detached;      /* a client was detached since the last step: there may be work */
+    bool staging;       /* the running build has begun to stage */
+    bool stopped;       /* the running build was cancelled by mvm_scheduler_stop */
     uint64_t now_ms;    /* of the last step or attach */
     uint64_t ending_ms; /* when the running build was first seen ending; UINT64_MAX: not yet */
+    size_t kept_next;   /* the slot that the next answer goes to */
+    struct mvm_kept_answer kept[MVM_KEPT_ANSWERS];
     struct mvm_queued_build queue[MVM_QUEUE_MAX]; /* in order; queue[0] runs unless IDLE */
 };
 
@@ -103,30 +160,35 @@ void mvm_scheduler_init(struct mvm_scheduler *v, struct mvm_executor *executor,
 struct mvm_client *mvm_scheduler_attach(struct mvm_scheduler *v,
                                         const struct mvm_session_memory *memory, uint64_t now_ms);
 
-/* The connection is gone, both ways. Call step again (the deadline says so, too). Its queued builds
- * are forgotten and its running one is cancelled, unless keep_building. The slot is free at once.
- */
+/* The connection has ended, both ways. Call step again (the deadline is due). Its builds are
+ * cancelled, except those with `keep`. The slot is free immediately. */
 void mvm_scheduler_detach(struct mvm_scheduler *v, struct mvm_client *c);
 
+/* A permanent line has lost its peer. As detach, but the client stays attached: what the session
+ * has received or not yet sent is dropped. */
+void mvm_scheduler_hung_up(struct mvm_scheduler *v, struct mvm_client *c);
+
 /*
- * Takes every frame that has come, answers what can be answered, and drives the executor until it
- * waits, its client has no room, or MVM_SCHEDULER_LINES lines have gone. It returns as soon as a
+ * Handles every frame received, answers what can be answered, and drives the executor until it
+ * waits, its client has no room, or MVM_SCHEDULER_LINES lines are sent. It returns as soon as a
  * build begins or ends, so that a caller that compares `state` before and after sees each.
  *
- * Returns true where there is more to do at once (call again after a look at the transports),
- * false where only an event or the deadline brings more. Bytes handed to a transport are an event.
- * Afterwards a client with `stalled` set should be closed and detached: its build is ending and for
- * MVM_STALL_MS (MVM_TERM_GRACE_MS where the service is stopping) it took no byte of what is left.
+ * Returns true if there is more to do (call again after a look at the transports), false if only
+ * an event or the deadline brings more. Bytes handed to a transport are an event.
+ *
+ * Afterwards a client with `stalled` set should be closed and detached: it took no byte for
+ * MVM_STALL_MS while its build was ending or another client's build waited (MVM_TERM_GRACE_MS if
+ * the scheduler is stopping, or the build has moved to another client).
  */
 bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms);
 
 enum { MVM_SCHEDULER_LINES = 1024 };
 
-/* When to step again though nothing comes; UINT64_MAX: never. */
+/* When to step again if no event comes; UINT64_MAX: never. */
 uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v);
 
-/* Ends the running build as if nobody wanted it, answers those that wait and all that still come
- * with Err. When mvm_scheduler_idle says so, every Build has its answer in a send buffer. */
+/* Cancels the running build, and answers those that wait and all that still come with Err. When
+ * mvm_scheduler_idle returns true, every Build has its answer in a send buffer. */
 void mvm_scheduler_stop(struct mvm_scheduler *v);
 
 /* Whether no build runs or waits. */

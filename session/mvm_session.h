@@ -37,7 +37,7 @@ struct mvm_session_memory {
 };
 
 enum mvm_session_event {
-    MVM_SESSION_NOTHING = 0, /* no whole frame has come; or can_send is false: see next */
+    MVM_SESSION_NOTHING = 0, /* no complete frame yet; or can_send is false: see next */
     MVM_SESSION_MESSAGE,     /* `message`; its texts stay until next is called again */
     MVM_SESSION_BAD_FRAME,   /* mvm_session_explain says what was wrong; the next frame is fine */
     MVM_SESSION_ENDED,       /* the peer's half has ended and every frame of it has been taken */
@@ -97,6 +97,10 @@ void mvm_session_peer_ended(struct mvm_session *s);
  * sent stays. */
 void mvm_session_peer_changed(struct mvm_session *s);
 
+/* A transport without connections has lost its peer: drops everything received and everything not
+ * yet sent. The next byte chooses the wire again. */
+void mvm_session_restart(struct mvm_session *s);
+
 /* The bytes to send next, and how many; NULL and 0: none. They stay where they are until
  * mvm_session_sent; messages sent meanwhile come behind them. Send few and large pieces: thousands
  * of small messages gather here between two looks. */
@@ -107,17 +111,17 @@ void mvm_session_sent(struct mvm_session *s, size_t len);
 
 /* ---- program side ---- */
 
-/* The next thing that came. While the last message sent is not wholly in the send buffer
- * (can_send is false) it returns NOTHING: each request can be answered at once, and a peer that
- * does not read is not read from either. */
+/* The next event. A session of requests returns NOTHING while can_send is false: each request can
+ * be answered when it is returned, and a peer that does not read is not read from. A session of
+ * responses owes no answers and decodes while it sends, so that two peers that both send more than
+ * their buffers hold never wait for each other. */
 enum mvm_session_event mvm_session_next(struct mvm_session *s);
+
+/* The same, whether or not can_send, for a program that queues its answers. */
+enum mvm_session_event mvm_session_decode(struct mvm_session *s);
 
 /* After BAD_FRAME: "parse error: …", for people. */
 void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w);
-
-/* After BAD_FRAME: whether where the next frame begins is not known (the protobuf wire alone).
- * Nothing more will be decoded: send the Err, then close the connection. */
-bool mvm_session_broken(const struct mvm_session *s);
 
 /* Whether the peer's half has ended and next has given out every frame of it. */
 bool mvm_session_ended(const struct mvm_session *s);

@@ -103,6 +103,13 @@ void mvm_session_peer_changed(struct mvm_session *s)
     }
 }
 
+void mvm_session_restart(struct mvm_session *s)
+{
+    s->receive_start = s->receive_end = 0;
+    s->send_start = s->send_end = 0;
+    begin_wire(s, MVM_WIRE_OPEN);
+}
+
 const uint8_t *mvm_session_bytes(const struct mvm_session *s, size_t *len)
 {
     *len = s->send_end - s->send_start;
@@ -128,21 +135,15 @@ void mvm_session_sent(struct mvm_session *s, size_t len)
 
 static enum mvm_session_event event_of(struct mvm_session *s, enum mvm_decoder_status status)
 {
-    if (status == MVM_DECODER_BAD_FRAME || status == MVM_DECODER_BROKEN) {
+    if (status == MVM_DECODER_BAD_FRAME) {
         return MVM_SESSION_BAD_FRAME;
     }
     s->message = *decoded(s);
     return MVM_SESSION_MESSAGE;
 }
 
-enum mvm_session_event mvm_session_next(struct mvm_session *s)
+static enum mvm_session_event next_frame(struct mvm_session *s)
 {
-    if (s->receive_start == s->receive_end && !s->peer_ended) {
-        return MVM_SESSION_NOTHING; /* as most are most of the time */
-    }
-    if (!mvm_session_can_send(s)) {
-        return MVM_SESSION_NOTHING;
-    }
     while (s->receive_start < s->receive_end) {
         size_t used;
         enum mvm_decoder_status status = decode(s, s->memory.receive + s->receive_start,
@@ -162,6 +163,25 @@ enum mvm_session_event mvm_session_next(struct mvm_session *s)
     return s->finished ? MVM_SESSION_ENDED : MVM_SESSION_NOTHING;
 }
 
+enum mvm_session_event mvm_session_decode(struct mvm_session *s)
+{
+    if (s->receive_start == s->receive_end && !s->peer_ended) {
+        return MVM_SESSION_NOTHING; /* as most are most of the time */
+    }
+    if (s->wire == MVM_WIRE_OPEN && !mvm_session_can_send(s)) {
+        return MVM_SESSION_NOTHING; /* the first byte chooses the encoder, and it is in use */
+    }
+    return next_frame(s);
+}
+
+enum mvm_session_event mvm_session_next(struct mvm_session *s)
+{
+    if (s->direction == MVM_DIRECTION_REQUESTS && !mvm_session_can_send(s)) {
+        return MVM_SESSION_NOTHING;
+    }
+    return mvm_session_decode(s);
+}
+
 void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w)
 {
     if (s->wire == MVM_WIRE_PROTO) {
@@ -170,11 +190,6 @@ void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w)
     } else {
         mvm_decoder_explain(&s->json_decoder, w);
     }
-}
-
-bool mvm_session_broken(const struct mvm_session *s)
-{
-    return s->wire == MVM_WIRE_PROTO && mvm_proto_decoder_broken(&s->proto_decoder);
 }
 
 bool mvm_session_ended(const struct mvm_session *s)

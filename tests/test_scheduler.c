@@ -1,210 +1,5 @@
-/*
- * Several clients, one executor. The executor here is a script: the linker takes these functions
- * in place of the library's, so that each test says what the build does and when.
- */
-#include "mvm_scheduler.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-/* ---- the scripted executor ---- */
-
-enum { BUILDS_MAX = 2 * MVM_QUEUE_MAX };
-
-struct act {
-    enum mvm_executor_event event;
-    const char *text;
-};
-
-static struct {
-    const struct act *scripts[BUILDS_MAX]; /* one a build; NULL: waits for ever */
-    const struct act *at;
-    char flakes[BUILDS_MAX][64]; /* FLAKE#ATTR of each start */
-    int starts;
-    int steps;
-    int logged;
-    int cancels;
-    bool idle;
-    bool ending;
-    uint64_t deadline_ms;
-    int timeouts;
-} fake;
-
-static const struct act waits[] = {{MVM_EXECUTOR_WAIT, ""}};
-static const struct act succeeds[] = {{MVM_EXECUTOR_OK, "/nix/store/a"}};
-static const struct act cancelled[] = {{MVM_EXECUTOR_ERR, "build cancelled"}};
-
-void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint64_t now_ms)
-{
-    (void)x;
-    (void)now_ms;
-    assert_true(fake.idle);
-    snprintf(fake.flakes[fake.starts], sizeof fake.flakes[0], "%.*s#%.*s", (int)job->flake_ref.len,
-             job->flake_ref.bytes, (int)job->attr.len, job->attr.bytes);
-    fake.at = fake.scripts[fake.starts] != NULL ? fake.scripts[fake.starts] : waits;
-    fake.starts++;
-    fake.idle = fake.ending = false;
-}
-
-enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_ms)
-{
-    assert_false(fake.idle);
-    fake.steps++;
-    if (now_ms >= fake.deadline_ms) {
-        fake.deadline_ms = UINT64_MAX;
-        fake.timeouts++;
-        fake.ending = true;
-    }
-    x->text = mvm_text_from(fake.at->text);
-    enum mvm_executor_event event = fake.at->event;
-    if (event == MVM_EXECUTOR_OK || event == MVM_EXECUTOR_ERR) {
-        fake.idle = fake.ending = true;
-    } else if (event == MVM_EXECUTOR_AGAIN) {
-        fake.at++;
-    }
-    return event;
-}
-
-/* A line that is "…" goes on for ever. */
-void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
-{
-    (void)now_ms;
-    assert_int_equal(fake.at->event, MVM_EXECUTOR_LOG);
-    fake.logged++;
-    if (strcmp(fake.at->text, "endless") != 0) {
-        fake.at++;
-    }
-    /* What was lent may change from here on. */
-    x->text = mvm_text_from("not to be seen");
-}
-
-void mvm_executor_cancel(struct mvm_executor *x)
-{
-    (void)x;
-    fake.cancels++;
-    fake.at = cancelled;
-}
-
-uint64_t mvm_executor_deadline(const struct mvm_executor *x)
-{
-    (void)x;
-    return fake.deadline_ms;
-}
-
-bool mvm_executor_ending(const struct mvm_executor *x)
-{
-    (void)x;
-    return fake.ending;
-}
-
-/* ---- the stage ---- */
-
-enum { CLIENTS = MVM_QUEUE_MAX + 3, SEND_CAP = 4096, OUT_CAP = 1 << 20 };
-
-static struct mvm_executor executor;
-static struct mvm_scheduler scheduler;
-static struct mvm_client clients[CLIENTS];
-static uint8_t receive_buffers[CLIENTS][512];
-static uint8_t send_buffers[CLIENTS][SEND_CAP];
-static char field_buffers[CLIENTS][MVM_REQUEST_FIELDS_CAP];
-static char out[OUT_CAP];
-
-static void begin_with(bool keep_building, uint32_t heartbeat_ms)
-{
-    struct mvm_scheduler_config config = {keep_building, heartbeat_ms};
-    memset(&fake, 0, sizeof fake);
-    memset(clients, 0xa5, sizeof clients); /* attach must not rely on anything */
-    fake.idle = true;
-    fake.deadline_ms = UINT64_MAX;
-    mvm_scheduler_init(&scheduler, &executor, &config, clients, CLIENTS);
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    begin_with(false, 0);
-    return 0;
-}
-
-static struct mvm_client *join_with(size_t send_cap, uint64_t now_ms)
-{
-    size_t slot = 0;
-    while (slot < scheduler.clients_used && clients[slot].attached) {
-        slot++;
-    }
-    struct mvm_session_memory memory = {
-        .receive = receive_buffers[slot],
-        .receive_cap = sizeof receive_buffers[slot],
-        .send = send_buffers[slot],
-        .send_cap = send_cap,
-        .fields = field_buffers[slot],
-        .fields_cap = sizeof field_buffers[slot],
-    };
-    return mvm_scheduler_attach(&scheduler, &memory, now_ms);
-}
-
-static struct mvm_client *join(void)
-{
-    return join_with(SEND_CAP, 0);
-}
-
-static void ask(struct mvm_client *c, const char *bytes)
-{
-    size_t cap;
-    uint8_t *room = mvm_session_room(&c->session, &cap);
-    assert_true(strlen(bytes) <= cap);
-    memcpy(room, bytes, strlen(bytes));
-    mvm_session_received(&c->session, strlen(bytes));
-}
-
-static void ask_build(struct mvm_client *c, const char *attr)
-{
-    char frame[128];
-    snprintf(frame, sizeof frame, "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"%s\"}}\n", attr);
-    ask(c, frame);
-}
-
-/* Steps as an event loop does: until nothing is left to do at once. */
-static void run(uint64_t now_ms)
-{
-    int steps = 0;
-    while (mvm_scheduler_step(&scheduler, now_ms)) {
-        assert_true(++steps < 1000);
-    }
-}
-
-static struct mvm_client *build_alone(const struct act *script)
-{
-    struct mvm_client *c = join();
-    fake.scripts[0] = script;
-    ask_build(c, "a");
-    run(0);
-    return c;
-}
-
-/* Everything the client is sent now; its transport takes it, the service is not stepped. */
-static const char *hear(struct mvm_client *c)
-{
-    size_t len, total = 0;
-    const uint8_t *bytes;
-    while ((bytes = mvm_session_bytes(&c->session, &len)) != NULL) {
-        assert_true(total + len < sizeof out);
-        memcpy(out + total, bytes, len);
-        total += len;
-        mvm_session_sent(&c->session, len);
-    }
-    out[total] = '\0';
-    return out;
-}
-
-#define LOG(line)    "{\"Log\":{\"line\":\"" line "\"}}\n"
-#define OK(path)     "{\"Ok\":{\"out_path\":\"" path "\"}}\n"
-#define ERR(message) "{\"Err\":{\"message\":\"" message "\"}}\n"
-#define PING         "\"Ping\"\n"
-#define PONG         "\"Pong\"\n"
+/* Several clients, one executor: whose turn it is, whose lines and answers go where. */
+#include "test_scheduler_fixture.h"
 
 /* ---- Ping and bad frames ---- */
 
@@ -246,10 +41,10 @@ static void a_bad_frame_gets_one_err_and_the_next_frame_its_answer(void **state)
 static void a_build_gets_its_lines_and_one_answer(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "one"},
-                                        {MVM_EXECUTOR_AGAIN, ""},
-                                        {MVM_EXECUTOR_LOG, "two"},
-                                        {MVM_EXECUTOR_OK, "/nix/store/a"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "one"},
+                                        {.event = MVM_EXECUTOR_AGAIN, .text = ""},
+                                        {.event = MVM_EXECUTOR_LOG, .text = "two"},
+                                        {.event = MVM_EXECUTOR_OK, .text = "/nix/store/a"}};
     struct mvm_client *other = join();
     struct mvm_client *c = build_alone(script);
     assert_string_equal(fake.flakes[0], "f#a");
@@ -264,7 +59,7 @@ static void a_build_gets_its_lines_and_one_answer(void **state)
 static void a_failed_build_gets_one_err(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_ERR, "nix build failed"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_ERR, .text = "nix build failed"}};
     assert_string_equal(hear(build_alone(script)), ERR("nix build failed"));
 }
 
@@ -289,7 +84,7 @@ static void the_beginning_and_the_end_of_a_build_are_each_seen_between_two_steps
 static void a_step_is_bounded_however_much_is_logged(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "endless"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "endless"}};
     begin_with(true, 0);
     fake.scripts[0] = script;
     struct mvm_client *c = join();
@@ -313,7 +108,7 @@ static void the_service_sleeps_until_the_executors_deadline(void **state)
 static void lines_wait_in_the_executor_while_their_client_has_no_room(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "endless"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "endless"}};
     struct mvm_client *c = build_alone(script);
     int logged = fake.logged;
     assert_in_range(logged, SEND_CAP / 64, SEND_CAP / (sizeof LOG("endless") - 1) + 1);
@@ -328,10 +123,10 @@ static void lines_wait_in_the_executor_while_their_client_has_no_room(void **sta
 static void no_line_is_lost_or_changed_at_any_size_of_the_send_buffer(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "one"},
-                                        {MVM_EXECUTOR_LOG, ""},
-                                        {MVM_EXECUTOR_LOG, "three"},
-                                        {MVM_EXECUTOR_OK, "/nix/store/a"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "one"},
+                                        {.event = MVM_EXECUTOR_LOG, .text = ""},
+                                        {.event = MVM_EXECUTOR_LOG, .text = "three"},
+                                        {.event = MVM_EXECUTOR_OK, .text = "/nix/store/a"}};
     for (size_t cap = 1; cap < 120; cap++) {
         char all[256] = "";
         begin_with(false, 0);
@@ -356,7 +151,7 @@ static void no_line_is_lost_or_changed_at_any_size_of_the_send_buffer(void **sta
 static void a_builds_deadline_holds_though_its_client_takes_nothing(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "endless"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "endless"}};
     for (size_t cap = 1; cap <= SEND_CAP; cap += SEND_CAP - 1) {
         begin_with(false, 0);
         fake.scripts[0] = script;
@@ -373,7 +168,7 @@ static void a_builds_deadline_holds_though_its_client_takes_nothing(void **state
 static void others_are_served_while_a_builds_client_takes_nothing(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "endless"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "endless"}};
     build_alone(script);
     struct mvm_client *other = join();
     ask(other, PING);
@@ -408,7 +203,7 @@ static void builds_wait_their_turn_and_their_clients_are_told_once(void **state)
 static void a_client_may_send_several_builds_at_once(void **state)
 {
     (void)state;
-    static const struct act fails[] = {{MVM_EXECUTOR_ERR, "no"}};
+    static const struct act fails[] = {{.event = MVM_EXECUTOR_ERR, .text = "no"}};
     struct mvm_client *c = join();
     fake.scripts[0] = succeeds;
     fake.scripts[1] = fails;
@@ -436,8 +231,8 @@ static void the_queue_holds_so_many_and_one_more_is_refused(void **state)
     struct mvm_client *late = join();
     ask_build(late, "late");
     run(0);
-    snprintf(expected, sizeof expected, ERR("build rejected: queue full (%d builds wait already)"),
-             MVM_QUEUE_MAX);
+    snprintf(expected, sizeof expected, ERR("build rejected: queue full (1 running, %d waiting)"),
+             MVM_QUEUE_MAX - 1);
     assert_string_equal(hear(late), expected);
     fake.at = succeeds;
     run(0);
@@ -529,8 +324,9 @@ static void a_build_whose_client_has_gone_is_cancelled_and_the_next_begins(void 
 static void a_client_that_goes_with_a_line_half_sent_leaves_the_executor_sound(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "a line longer than four bytes"},
-                                        {MVM_EXECUTOR_WAIT, ""}};
+    static const struct act script[] = {
+        {.event = MVM_EXECUTOR_LOG, .text = "a line longer than four bytes"},
+        {.event = MVM_EXECUTOR_WAIT, .text = ""}};
     fake.scripts[0] = script;
     struct mvm_client *a = join_with(4, 0);
     ask_build(a, "a");
@@ -547,8 +343,9 @@ static void a_client_that_goes_with_a_line_half_sent_leaves_the_executor_sound(v
 static void a_build_whose_client_goes_goes_on_at_once(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "a line longer than four bytes"},
-                                        {MVM_EXECUTOR_OK, "/nix/store/a"}};
+    static const struct act script[] = {
+        {.event = MVM_EXECUTOR_LOG, .text = "a line longer than four bytes"},
+        {.event = MVM_EXECUTOR_OK, .text = "/nix/store/a"}};
     for (int keep_building = 0; keep_building < 2; keep_building++) {
         begin_with(keep_building != 0, 0);
         fake.scripts[0] = script;
@@ -601,8 +398,9 @@ static void the_queued_builds_of_a_client_that_has_gone_are_forgotten(void **sta
 static void told_to_keep_building_it_goes_on_and_drops_the_lines(void **state)
 {
     (void)state;
-    static const struct act script[] = {
-        {MVM_EXECUTOR_LOG, "one"}, {MVM_EXECUTOR_LOG, "two"}, {MVM_EXECUTOR_OK, "/nix/store/a"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "one"},
+                                        {.event = MVM_EXECUTOR_LOG, .text = "two"},
+                                        {.event = MVM_EXECUTOR_OK, .text = "/nix/store/a"}};
     begin_with(true, 100);
     struct mvm_client *a = build_alone(waits), *b = join(), *c = join();
     ask_build(b, "b");
@@ -753,7 +551,7 @@ static void each_byte_taken_buys_a_slow_client_more_time(void **state)
 static void a_client_that_takes_no_lines_is_given_up_only_when_its_build_is_ending(void **state)
 {
     (void)state;
-    static const struct act script[] = {{MVM_EXECUTOR_LOG, "endless"}};
+    static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "endless"}};
     struct mvm_client *c = build_alone(script);
     run(10 * MVM_STALL_MS);
     assert_false(c->stalled);

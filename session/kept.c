@@ -1,0 +1,46 @@
+/* How builds with an id have ended, for clients that come back: the last few, the oldest first. */
+#include "scheduler_internal.h"
+#include <string.h>
+
+void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category category,
+                  struct mvm_text text)
+{
+    struct mvm_kept_answer *k = &v->kept[v->kept_next];
+    struct mvm_writer w;
+    if (id.len == 0) {
+        return;
+    }
+    k->ok = category == MVM_CATEGORY_NONE;
+    k->category = (uint8_t)category;
+    k->id_len = (uint32_t)id.len;
+    memcpy(k->id, id.bytes, id.len);
+    mvm_writer_init(&w, k->text, sizeof k->text);
+    mvm_writer_add_text(&w, text);
+    k->text_len = (uint32_t)mvm_writer_finish(&w).len;
+    v->kept_next = (v->kept_next + 1) % MVM_KEPT_ANSWERS;
+}
+
+const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struct mvm_text id)
+{
+    for (size_t i = 0; i < MVM_KEPT_ANSWERS && id.len > 0; i++) {
+        const struct mvm_kept_answer *k = &v->kept[i];
+        if (k->id_len == id.len && memcmp(k->id, id.bytes, id.len) == 0) {
+            return k;
+        }
+    }
+    return NULL;
+}
+
+void mvm_kept_supersede(struct mvm_scheduler *v)
+{
+    for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
+        struct mvm_kept_answer *k = &v->kept[i];
+        struct mvm_text message = mvm_text_from(mvm_reason_message(MVM_REASON_SUPERSEDED));
+        if (k->id_len > 0 && k->ok) {
+            k->ok = false;
+            k->category = MVM_CATEGORY_SUPERSEDED;
+            k->text_len = (uint32_t)message.len;
+            memcpy(k->text, message.bytes, message.len);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+/* What clients are owed besides the output of the running build: each answer waits here for room,
+ * so that a request can be read before the answer to an earlier one is sent. */
+#include "mvm_version.h"
+#include "scheduler_internal.h"
+#include <string.h>
+
+#define FEATURES "ids cancel join keep"
+
+/* ---- reasons ---- */
+
+static const struct {
+    const char *message;
+    enum mvm_category category;
+    bool refused; /* nothing has ended: the id is that of another build, or of none */
+} reasons[MVM_REASONS] = {
+    [MVM_REASON_INVALID_ID] = {"invalid id: not 16 to 64 of A-Z a-z 0-9 . _ -",
+                               MVM_CATEGORY_INVALID_REQUEST, true},
+    [MVM_REASON_INVALID_KEEP] = {"invalid keep: a build without a time-out could run for ever",
+                                 MVM_CATEGORY_INVALID_REQUEST, false},
+    [MVM_REASON_ID_CONFLICT] = {"build rejected: another build has this id",
+                                MVM_CATEGORY_ID_CONFLICT, true},
+    [MVM_REASON_UNKNOWN_ID] = {"no build with this id is known", MVM_CATEGORY_UNKNOWN_ID, true},
+    [MVM_REASON_QUEUE_FULL] = {"build rejected: queue full", MVM_CATEGORY_QUEUE_FULL, false},
+    [MVM_REASON_CANCELLED] = {"build cancelled", MVM_CATEGORY_CANCELLED, false},
+    [MVM_REASON_MOVED] = {"build moved: another connection joined it", MVM_CATEGORY_MOVED, false},
+    [MVM_REASON_SUPERSEDED] = {"artifacts superseded: a later build has begun to stage its own",
+                               MVM_CATEGORY_SUPERSEDED, false},
+};
+
+const char *mvm_reason_message(enum mvm_reason reason)
+{
+    return reasons[reason].message;
+}
+
+/* ---- messages ---- */
+
+static const char *was_word(uint8_t was)
+{
+    static const char *const words[] = {
+        [MVM_WAS_UNKNOWN] = "unknown", [MVM_WAS_WAITING] = "waiting", [MVM_WAS_RUNNING] = "running",
+        [MVM_WAS_STAGING] = "staging", [MVM_WAS_ENDED] = "ended",
+    };
+    return words[was];
+}
+
+void mvm_send_log(struct mvm_client *c, struct mvm_text id, struct mvm_text line, bool beat)
+{
+    struct mvm_message m = {.kind = MVM_MESSAGE_LOG, .text = line, .id = id};
+    if (beat && mvm_text_present(id)) {
+        m.beat = MVM_FLAG_TRUE;
+    }
+    mvm_session_send(&c->session, &m);
+}
+
+static void send_welcome(const struct mvm_scheduler *v, struct mvm_client *c, struct mvm_text nonce)
+{
+    const char *agent = v->config.agent, *boot = v->config.boot;
+    struct mvm_message m = {.kind = MVM_MESSAGE_WELCOME};
+    m.hello.nonce = nonce;
+    m.hello.agent = mvm_text_from(agent != NULL ? agent : "mvm-guest " MVM_VERSION);
+    m.hello.boot = mvm_text_from(boot != NULL ? boot : "");
+    m.hello.features = mvm_text_from(FEATURES);
+    mvm_session_send(&c->session, &m);
+}
+
+static void send_waiting(struct mvm_client *c, uint32_t ahead, struct mvm_text id)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, c->note, sizeof c->note);
+    mvm_writer_add(&w, "mvm: waiting for another build, ");
+    mvm_writer_add_u64(&w, ahead);
+    mvm_writer_add(&w, " ahead");
+    mvm_send_log(c, id, mvm_writer_finish(&w), false);
+}
+
+static void send_parse_error(struct mvm_client *c, const struct mvm_owed *o)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, c->note, sizeof c->note);
+    mvm_decoder_error_explain((enum mvm_decoder_error)o->detail, (enum mvm_json_error)o->json_error,
+                              o->field, o->number, &w);
+    struct mvm_message m = {.kind = MVM_MESSAGE_ERR, .text = mvm_writer_finish(&w)};
+    mvm_session_send(&c->session, &m);
+}
+
+static void send_err(struct mvm_client *c, enum mvm_reason reason, uint32_t number,
+                     struct mvm_text id)
+{
+    struct mvm_message m = {.kind = MVM_MESSAGE_ERR};
+    struct mvm_writer w;
+    mvm_writer_init(&w, c->note, sizeof c->note);
+    mvm_writer_add(&w, reasons[reason].message);
+    if (reason == MVM_REASON_QUEUE_FULL) {
+        mvm_writer_add(&w, " (1 running, ");
+        mvm_writer_add_u64(&w, number - 1);
+        mvm_writer_add(&w, " waiting)");
+    }
+    m.text = mvm_writer_finish(&w);
+    if (mvm_text_present(id)) {
+        m.refusal.category = mvm_text_from(mvm_category_word(reasons[reason].category));
+        if (reasons[reason].refused) {
+            m.refusal.refused = id;
+        } else {
+            m.id = id;
+        }
+    }
+    mvm_session_send(&c->session, &m);
+}
+
+/* The answer is copied: others may take its slot before this client has taken it. */
+static void send_kept(const struct mvm_scheduler *v, struct mvm_client *c, struct mvm_text id)
+{
+    const struct mvm_kept_answer *k = mvm_kept_find(v, id);
+    if (k == NULL) {
+        send_err(c, MVM_REASON_UNKNOWN_ID, 0, id);
+        return;
+    }
+    struct mvm_message m = {
+        .kind = k->ok ? MVM_MESSAGE_OK : MVM_MESSAGE_ERR, .text = {c->note, k->text_len}, .id = id};
+    memcpy(c->note, k->text, k->text_len);
+    if (!k->ok) {
+        m.refusal.category = mvm_text_from(mvm_category_word((enum mvm_category)k->category));
+    }
+    mvm_session_send(&c->session, &m);
+}
+
+static void send_cancelled(struct mvm_client *c, uint8_t was, struct mvm_text id)
+{
+    struct mvm_message m = {
+        .kind = MVM_MESSAGE_CANCELLED, .text = mvm_text_from(was_word(was)), .id = id};
+    mvm_session_send(&c->session, &m);
+}
+
+static void send_owed(const struct mvm_scheduler *v, struct mvm_client *c)
+{
+    static const struct mvm_message pong = {.kind = MVM_MESSAGE_PONG};
+    const struct mvm_owed *o = &c->sending;
+    struct mvm_text text = {o->has_text ? o->text : NULL, o->text_len};
+    switch ((enum mvm_owed_kind)o->kind) { /* COVERAGE: each kind has its case */
+    case MVM_OWED_PONG:
+        mvm_session_send(&c->session, &pong);
+        break;
+    case MVM_OWED_WELCOME:
+        send_welcome(v, c, text);
+        break;
+    case MVM_OWED_ACCEPTED:
+        mvm_send_log(c, text, mvm_text_from(""), true);
+        break;
+    case MVM_OWED_WAITING:
+        send_waiting(c, o->number, text);
+        break;
+    case MVM_OWED_PARSE_ERROR:
+        send_parse_error(c, o);
+        break;
+    case MVM_OWED_ERR:
+        send_err(c, (enum mvm_reason)o->detail, o->number, text);
+        break;
+    case MVM_OWED_CANCELLED:
+        send_cancelled(c, o->detail, text);
+        break;
+    case MVM_OWED_KEPT:
+        send_kept(v, c, text);
+        break;
+    }
+}
+
+/* ---- the ring ---- */
+
+bool mvm_owed_none(const struct mvm_client *c)
+{
+    return c->owed_len == 0 && mvm_session_can_send(&c->session);
+}
+
+void mvm_owed_clear(struct mvm_client *c)
+{
+    c->owed_start = c->owed_len = 0;
+}
+
+/* One of many Pongs leaves the others where they are. */
+static void take_first(struct mvm_client *c)
+{
+    struct mvm_owed *first = &c->owed[c->owed_start];
+    c->sending = *first;
+    if (first->kind == MVM_OWED_PONG && first->number > 1) {
+        first->number--;
+        return;
+    }
+    c->owed_start = (c->owed_start + 1) % MVM_OWED_MAX;
+    c->owed_len--;
+}
+
+void mvm_owed_send(struct mvm_scheduler *v, struct mvm_client *c)
+{
+    while (c->owed_len > 0 && mvm_session_can_send(&c->session)) {
+        take_first(c);
+        send_owed(v, c);
+    }
+}
+
+static struct mvm_owed *last_owed(struct mvm_client *c)
+{
+    return c->owed_len == 0 ? NULL : &c->owed[(c->owed_start + c->owed_len - 1) % MVM_OWED_MAX];
+}
+
+static struct mvm_owed *add_owed(struct mvm_client *c, enum mvm_owed_kind kind)
+{
+    c->owed_len++;
+    struct mvm_owed *o = last_owed(c);
+    *o = (struct mvm_owed){.kind = (uint8_t)kind};
+    return o;
+}
+
+void mvm_owe(struct mvm_scheduler *v, struct mvm_client *c, enum mvm_owed_kind kind, uint8_t detail,
+             uint32_t number, struct mvm_text text)
+{
+    struct mvm_owed *o = last_owed(c);
+    if (o != NULL && kind == MVM_OWED_PONG && o->kind == MVM_OWED_PONG && o->number < UINT16_MAX) {
+        o->number++;
+        return;
+    }
+    o = add_owed(c, kind);
+    o->detail = detail;
+    o->number = number;
+    o->has_text = mvm_text_present(text);
+    o->text_len = (uint32_t)text.len;
+    if (text.len > 0) {
+        memcpy(o->text, text.bytes, text.len);
+    }
+    mvm_owed_send(v, c);
+}
+
+void mvm_owe_err(struct mvm_scheduler *v, struct mvm_client *c, enum mvm_reason reason,
+                 struct mvm_text id)
+{
+    mvm_owe(v, c, MVM_OWED_ERR, (uint8_t)reason, (uint32_t)v->queued, id);
+}
+
+void mvm_owe_parse_error(struct mvm_scheduler *v, struct mvm_client *c)
+{
+    struct mvm_owed *o = add_owed(c, MVM_OWED_PARSE_ERROR);
+    const struct mvm_session *s = &c->session;
+    if (s->wire == MVM_WIRE_PROTO) {
+        o->detail = (uint8_t)s->proto_decoder.error;
+        o->field = s->proto_decoder.field;
+        o->number = s->proto_decoder.error_at;
+    } else {
+        o->detail = (uint8_t)s->json_decoder.error;
+        o->json_error = (uint8_t)s->json_decoder.json_error;
+        o->field = s->json_decoder.field;
+        o->number = s->json_decoder.error_at;
+    }
+    mvm_owed_send(v, c);
+}

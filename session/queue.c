@@ -1,0 +1,137 @@
+/* The builds that wait for the executor, in order; queue[0] may be the one that runs. */
+#include "scheduler_internal.h"
+#include <string.h>
+
+struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t)
+{
+    return (struct mvm_job){
+        .flake_ref = {t->fields, t->flake_ref_len},
+        .attr = {t->fields + t->flake_ref_len, t->attr_len},
+        .has_timeout = t->has_timeout,
+        .timeout_secs = t->timeout_secs,
+    };
+}
+
+/* ---- ids ---- */
+
+static bool is_id_byte(char byte)
+{
+    return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+           (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
+}
+
+bool mvm_id_valid(struct mvm_text id)
+{
+    if (id.len < MVM_ID_MIN || id.len > MVM_ID_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < id.len; i++) {
+        if (!is_id_byte(id.bytes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct mvm_text mvm_queued_build_id(const struct mvm_queued_build *t)
+{
+    return (struct mvm_text){t->id_len > 0 ? t->id : NULL, t->id_len};
+}
+
+size_t mvm_queue_find(const struct mvm_scheduler *v, struct mvm_text id)
+{
+    size_t i = 0;
+    while (i < v->queued && (id.len == 0 || v->queue[i].id_len != id.len ||
+                             memcmp(v->queue[i].id, id.bytes, id.len) != 0)) {
+        i++;
+    }
+    return i;
+}
+
+/* ---- the queue ---- */
+
+static uint32_t copy_text(char *to, struct mvm_text text)
+{
+    if (text.len > 0) {
+        memcpy(to, text.bytes, text.len);
+    }
+    return (uint32_t)text.len;
+}
+
+/* The decoder has held the texts to their limits: they fit. */
+void mvm_queue_add(struct mvm_scheduler *v, struct mvm_client *c, const struct mvm_message *m)
+{
+    struct mvm_queued_build *t = &v->queue[v->queued++];
+    t->client = c;
+    t->has_timeout = m->build.has_timeout;
+    t->timeout_secs = m->build.timeout_secs;
+    t->keep = m->build.keep == MVM_FLAG_TRUE || v->config.keep_building;
+    t->beaten_ms = c->beaten_ms = v->now_ms;
+    t->id_len = copy_text(t->id, m->id);
+    t->flake_ref_len = copy_text(t->fields, m->build.flake_ref);
+    t->attr_len = copy_text(t->fields + t->flake_ref_len, m->build.attr);
+}
+
+void mvm_queue_remove(struct mvm_scheduler *v, size_t index)
+{
+    v->queued--;
+    memmove(&v->queue[index], &v->queue[index + 1], (v->queued - index) * sizeof v->queue[0]);
+}
+
+uint32_t mvm_queue_count(const struct mvm_scheduler *v, const struct mvm_client *c)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < v->queued; i++) {
+        count += v->queue[i].client == c;
+    }
+    return count;
+}
+
+/* ---- heartbeats of builds that wait ---- */
+
+/* The executor sends those of the build that runs. A client hears of its builds without an id all
+ * together, unless one of them runs; of each build with an id on its own. */
+static bool beats(const struct mvm_scheduler *v, const struct mvm_queued_build *t)
+{
+    bool is_running = t == v->queue && v->state != MVM_SCHEDULER_IDLE;
+    return v->config.heartbeat_ms > 0 && t->client != NULL && !is_running &&
+           (t->id_len > 0 || t->client != mvm_running_client(v));
+}
+
+static uint64_t beat_at(const struct mvm_scheduler *v, const struct mvm_queued_build *t)
+{
+    uint64_t every = v->config.heartbeat_ms;
+    if (t->has_timeout && t->timeout_secs > 0 && t->timeout_secs < every / 500) {
+        every = t->timeout_secs * 500;
+    }
+    return (t->id_len > 0 ? t->beaten_ms : t->client->beaten_ms) + every;
+}
+
+void mvm_queue_beat(struct mvm_scheduler *v)
+{
+    for (size_t i = 0; i < v->queued; i++) {
+        struct mvm_queued_build *t = &v->queue[i];
+        if (!beats(v, t) || v->now_ms < beat_at(v, t)) {
+            continue;
+        }
+        if (t->id_len > 0) {
+            t->beaten_ms = v->now_ms;
+        } else {
+            t->client->beaten_ms = v->now_ms;
+        }
+        if (mvm_owed_none(t->client)) {
+            mvm_send_log(t->client, mvm_queued_build_id(t), mvm_text_from(""), true);
+        }
+    }
+}
+
+uint64_t mvm_queue_beat_at(const struct mvm_scheduler *v)
+{
+    uint64_t at = UINT64_MAX;
+    for (size_t i = 0; i < v->queued; i++) {
+        if (beats(v, &v->queue[i])) {
+            at = mvm_sooner(at, beat_at(v, &v->queue[i]));
+        }
+    }
+    return at;
+}

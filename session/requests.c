@@ -1,0 +1,170 @@
+/* What clients ask for: Ping, Hello, Build, Join, Cancel. Each is answered, or queued. */
+#include "scheduler_internal.h"
+
+/* ---- Build ---- */
+
+static bool id_known(const struct mvm_scheduler *v, struct mvm_text id)
+{
+    return mvm_queue_find(v, id) < v->queued || mvm_kept_find(v, id) != NULL;
+}
+
+/* MVM_REASONS: it is accepted. */
+static enum mvm_reason refusal_of(const struct mvm_scheduler *v, const struct mvm_message *m)
+{
+    const struct mvm_build *b = &m->build;
+    if (mvm_text_present(m->id) && !mvm_id_valid(m->id)) {
+        return MVM_REASON_INVALID_ID;
+    }
+    if (id_known(v, m->id)) {
+        return MVM_REASON_ID_CONFLICT;
+    }
+    if (b->keep == MVM_FLAG_TRUE && b->has_timeout && b->timeout_secs == 0) {
+        return MVM_REASON_INVALID_KEEP;
+    }
+    return v->queued == MVM_QUEUE_MAX ? MVM_REASON_QUEUE_FULL : MVM_REASONS;
+}
+
+static void accept_build(struct mvm_scheduler *v, struct mvm_client *c, const struct mvm_message *m)
+{
+    enum mvm_reason refusal = refusal_of(v, m);
+    if (refusal != MVM_REASONS) {
+        mvm_owe_err(v, c, refusal, m->id);
+        return;
+    }
+    uint32_t ahead = (uint32_t)v->queued;
+    mvm_queue_add(v, c, m);
+    if (mvm_text_present(m->id)) {
+        mvm_owe(v, c, MVM_OWED_ACCEPTED, 0, 0, m->id);
+    }
+    if (ahead > 0) {
+        mvm_owe(v, c, MVM_OWED_WAITING, 0, ahead, m->id);
+    }
+}
+
+/* ---- Join ---- */
+
+/* Once the answer is being sent, it goes where it goes; whoever joins gets the kept one. */
+static bool can_move(const struct mvm_scheduler *v, size_t index)
+{
+    return index < v->queued && (index > 0 || v->state != MVM_SCHEDULER_ANSWER_LENT);
+}
+
+static void join_build(struct mvm_scheduler *v, struct mvm_client *c, struct mvm_text id)
+{
+    size_t index = mvm_queue_find(v, id);
+    if (can_move(v, index)) {
+        struct mvm_queued_build *t = &v->queue[index];
+        struct mvm_client *before = t->client;
+        t->client = c;
+        t->beaten_ms = v->now_ms;
+        mvm_owe(v, c, MVM_OWED_ACCEPTED, 0, 0, id);
+        if (before != NULL && before != c) {
+            mvm_owe_err(v, before, MVM_REASON_MOVED, id);
+        }
+    } else if (mvm_kept_find(v, id) != NULL) {
+        mvm_owe(v, c, MVM_OWED_KEPT, 0, 0, id);
+    } else {
+        mvm_owe_err(v, c, MVM_REASON_UNKNOWN_ID, id);
+    }
+}
+
+/* ---- Cancel ---- */
+
+static void cancel_waiting(struct mvm_scheduler *v, size_t index)
+{
+    const struct mvm_queued_build *t = &v->queue[index];
+    struct mvm_text message = mvm_text_from(mvm_reason_message(MVM_REASON_CANCELLED));
+    mvm_kept_add(v, mvm_queued_build_id(t), MVM_CATEGORY_CANCELLED, message);
+    if (t->client != NULL) {
+        mvm_owe_err(v, t->client, MVM_REASON_CANCELLED, mvm_queued_build_id(t));
+    }
+    mvm_queue_remove(v, index);
+}
+
+/* The answer to Cancel comes before the build's own. */
+static void cancel_build(struct mvm_scheduler *v, struct mvm_client *c, struct mvm_text id)
+{
+    size_t index = mvm_queue_find(v, id);
+    enum mvm_was was = MVM_WAS_UNKNOWN;
+    if (index == 0 && v->queued > 0 && v->state != MVM_SCHEDULER_IDLE) {
+        was = mvm_running_cancel(v);
+    } else if (index < v->queued) {
+        was = MVM_WAS_WAITING;
+    } else if (mvm_kept_find(v, id) != NULL) {
+        was = MVM_WAS_ENDED;
+    }
+    mvm_owe(v, c, MVM_OWED_CANCELLED, (uint8_t)was, 0, id);
+    if (was == MVM_WAS_WAITING) {
+        cancel_waiting(v, index);
+    }
+}
+
+/* ---- Hello ---- */
+
+/* On a line without connections it begins one: nothing of the earlier one is sent after it. */
+static void welcome(struct mvm_scheduler *v, struct mvm_client *c, struct mvm_text nonce)
+{
+    if (c->permanent) {
+        mvm_client_leave_builds(v, c);
+        mvm_owed_clear(c);
+    }
+    mvm_owe(v, c, MVM_OWED_WELCOME, 0, 0, nonce);
+}
+
+/* ---- frames ---- */
+
+static void handle_request(struct mvm_scheduler *v, struct mvm_client *c)
+{
+    const struct mvm_message *m = &c->session.message;
+    switch (m->kind) {
+    case MVM_MESSAGE_BUILD:
+        accept_build(v, c, m);
+        break;
+    case MVM_MESSAGE_PING:
+        mvm_owe(v, c, MVM_OWED_PONG, 0, 1, (struct mvm_text){NULL, 0});
+        break;
+    case MVM_MESSAGE_HELLO:
+        welcome(v, c, m->hello.nonce);
+        break;
+    case MVM_MESSAGE_JOIN:
+        join_build(v, c, m->id);
+        break;
+    case MVM_MESSAGE_CANCEL:
+        cancel_build(v, c, m->id);
+        break;
+    case MVM_MESSAGE_OK:
+    case MVM_MESSAGE_ERR:
+    case MVM_MESSAGE_LOG:
+    case MVM_MESSAGE_PONG:
+    case MVM_MESSAGE_WELCOME:
+    case MVM_MESSAGE_CANCELLED:
+        break; /* COVERAGE: the decoder of requests has none of these */
+    }
+}
+
+/* Whether all that one request can lead to has room: two answers and the end of each build. */
+static bool has_room(const struct mvm_scheduler *v, const struct mvm_client *c)
+{
+    return c->owed_len + mvm_queue_count(v, c) + 3 <= MVM_OWED_MAX;
+}
+
+void mvm_requests_handle(struct mvm_scheduler *v, struct mvm_client *c)
+{
+    if (c->sent != c->session.sent || mvm_session_flushed(&c->session)) {
+        c->active_ms = c->sent != c->session.sent ? v->now_ms : c->active_ms;
+        c->taken_ms = v->now_ms;
+        c->sent = c->session.sent;
+    }
+    mvm_owed_send(v, c);
+    while (has_room(v, c)) {
+        enum mvm_session_event event = mvm_session_decode(&c->session);
+        if (event == MVM_SESSION_MESSAGE) {
+            handle_request(v, c);
+        } else if (event == MVM_SESSION_BAD_FRAME) {
+            mvm_owe_parse_error(v, c);
+        } else {
+            return; /* NOTHING, ENDED */
+        }
+        c->active_ms = v->now_ms;
+    }
+}

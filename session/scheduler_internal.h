@@ -1,0 +1,151 @@
+/*
+ * What the scheduler's files share. scheduler.c drives; queue.c has the builds that wait,
+ * running.c the one that runs, kept.c the answers of those that ended; requests.c does what
+ * clients ask for, owed.c what they are owed; clients.c has their lives, stalls.c their deaths.
+ */
+#ifndef MVM_SCHEDULER_INTERNAL_H
+#define MVM_SCHEDULER_INTERNAL_H
+
+#include "mvm_scheduler.h"
+
+static inline uint64_t mvm_later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline uint64_t mvm_sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Whether an optional text is present. */
+static inline bool mvm_text_present(struct mvm_text text)
+{
+    return text.bytes != NULL;
+}
+
+/* What a build was doing when a Cancel arrived. */
+enum mvm_was {
+    MVM_WAS_UNKNOWN,
+    MVM_WAS_WAITING,
+    MVM_WAS_RUNNING,
+    MVM_WAS_STAGING,
+    MVM_WAS_ENDED,
+};
+
+/* ---- queue.c ---- */
+
+/* A valid id: 16 to 64 of A-Z a-z 0-9 . _ - */
+bool mvm_id_valid(struct mvm_text id);
+
+/* The build's id; absent if it has none. */
+struct mvm_text mvm_queued_build_id(const struct mvm_queued_build *t);
+
+/* Appends a build; the queue has room. */
+void mvm_queue_add(struct mvm_scheduler *v, struct mvm_client *c, const struct mvm_message *m);
+void mvm_queue_remove(struct mvm_scheduler *v, size_t index);
+
+/* The index of the build with that id that waits, runs or is being answered; v->queued: none. */
+size_t mvm_queue_find(const struct mvm_scheduler *v, struct mvm_text id);
+
+/* How many builds are the client's. */
+uint32_t mvm_queue_count(const struct mvm_scheduler *v, const struct mvm_client *c);
+
+/* Heartbeats of the builds that wait: sends what is due; when the next one is. */
+void mvm_queue_beat(struct mvm_scheduler *v);
+uint64_t mvm_queue_beat_at(const struct mvm_scheduler *v);
+
+/* ---- kept.c ---- */
+
+/* Keeps how a build has ended; the oldest answer makes room. Ignores builds without an id. */
+void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category category,
+                  struct mvm_text text);
+
+/* The answer kept for an id; NULL: none. */
+const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struct mvm_text id);
+
+/* The artifacts of every kept Ok are being replaced. */
+void mvm_kept_supersede(struct mvm_scheduler *v);
+
+/* ---- running.c ---- */
+
+/* Begins, continues or answers a build; whether there is more to do. */
+bool mvm_running_drive(struct mvm_scheduler *v);
+
+/* The client of the build that runs or is being answered; NULL: none is connected. */
+struct mvm_client *mvm_running_client(const struct mvm_scheduler *v);
+
+/* Whether a build's end is decided and only its answer is to be sent. */
+bool mvm_running_ended(const struct mvm_scheduler *v);
+
+/* What a borrowed text waits for has happened: it is in the send buffer, or its client is gone. */
+void mvm_running_return_lent(struct mvm_scheduler *v);
+
+/* Cancels the build that runs; what it was doing. */
+enum mvm_was mvm_running_cancel(struct mvm_scheduler *v);
+
+/* ---- owed.c ---- */
+
+/* Why a request is refused or a build ends, if the executor did not decide it. */
+enum mvm_reason {
+    MVM_REASON_INVALID_ID,
+    MVM_REASON_INVALID_KEEP,
+    MVM_REASON_ID_CONFLICT,
+    MVM_REASON_UNKNOWN_ID,
+    MVM_REASON_QUEUE_FULL,
+    MVM_REASON_CANCELLED,
+    MVM_REASON_MOVED,
+    MVM_REASON_SUPERSEDED,
+    MVM_REASONS,
+};
+
+enum mvm_owed_kind {
+    MVM_OWED_PONG,        /* `number` of them */
+    MVM_OWED_WELCOME,     /* `text`: the nonce */
+    MVM_OWED_ACCEPTED,    /* `text`: the id */
+    MVM_OWED_WAITING,     /* `number` builds ahead; `text`: the id */
+    MVM_OWED_PARSE_ERROR, /* `detail`, `json_error`, `field`; `number`: the byte */
+    MVM_OWED_ERR,         /* `detail`: enum mvm_reason; `text`: the id */
+    MVM_OWED_CANCELLED,   /* `detail`: enum mvm_was; `text`: the id */
+    MVM_OWED_KEPT,        /* the answer of an ended build; `text`: its id */
+};
+
+/* Whether the client may be sent something that is not owed to it: nothing else comes first. */
+bool mvm_owed_none(const struct mvm_client *c);
+
+/* Queues an answer, and sends it if nothing else comes first. `text` may be absent. */
+void mvm_owe(struct mvm_scheduler *v, struct mvm_client *c, enum mvm_owed_kind kind, uint8_t detail,
+             uint32_t number, struct mvm_text text);
+void mvm_owe_err(struct mvm_scheduler *v, struct mvm_client *c, enum mvm_reason reason,
+                 struct mvm_text id);
+void mvm_owe_parse_error(struct mvm_scheduler *v, struct mvm_client *c);
+
+/* Sends what is owed while there is room. */
+void mvm_owed_send(struct mvm_scheduler *v, struct mvm_client *c);
+
+/* Drops what is owed. */
+void mvm_owed_clear(struct mvm_client *c);
+
+/* The message of a reason, static. */
+const char *mvm_reason_message(enum mvm_reason reason);
+
+/* A Log line for a build's client. `beat`: it is a heartbeat. */
+void mvm_send_log(struct mvm_client *c, struct mvm_text id, struct mvm_text line, bool beat);
+
+/* ---- requests.c ---- */
+
+/* Handles every frame that the client has sent. Work: at most what one receive buffer holds. */
+void mvm_requests_handle(struct mvm_scheduler *v, struct mvm_client *c);
+
+/* ---- clients.c ---- */
+
+/* The client is not the one that asked for its builds any more. */
+void mvm_client_leave_builds(struct mvm_scheduler *v, struct mvm_client *c);
+
+/* ---- stalls.c ---- */
+
+/* Marks the client that holds up others for too long. */
+void mvm_stalls_check(struct mvm_scheduler *v);
+uint64_t mvm_stalls_at(const struct mvm_scheduler *v);
+
+#endif

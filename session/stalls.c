@@ -1,0 +1,52 @@
+/* A client that takes nothing of what the running build has for it, and so holds up others. */
+#include "scheduler_internal.h"
+
+/* The client that the running build waits for; NULL: none. */
+static struct mvm_client *blocking_client(const struct mvm_scheduler *v)
+{
+    struct mvm_client *c = v->lent != NULL ? v->lent : mvm_running_client(v);
+    return c == NULL || mvm_owed_none(c) ? NULL : c;
+}
+
+/* Whether the build of another client waits, or the build itself has another client by now. */
+static bool others_wait(const struct mvm_scheduler *v, const struct mvm_client *c)
+{
+    for (size_t i = 0; i < v->queued; i++) {
+        if (v->queue[i].client != c && (i > 0 || v->queue[i].client != NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t patience_of(const struct mvm_scheduler *v, const struct mvm_client *c)
+{
+    bool has_moved = v->lent == c && v->queue[0].client != c;
+    return v->stopping || has_moved ? MVM_TERM_GRACE_MS : MVM_STALL_MS;
+}
+
+uint64_t mvm_stalls_at(const struct mvm_scheduler *v)
+{
+    const struct mvm_client *c = blocking_client(v);
+    if (c == NULL) {
+        return UINT64_MAX;
+    }
+    bool contended = others_wait(v, c);
+    bool ending = v->ending_ms != UINT64_MAX;
+    if (!contended && (!ending || (c->permanent && !v->stopping))) {
+        return UINT64_MAX;
+    }
+    uint64_t since = contended ? c->taken_ms : mvm_later(c->taken_ms, v->ending_ms);
+    return since + patience_of(v, c);
+}
+
+void mvm_stalls_check(struct mvm_scheduler *v)
+{
+    if (mvm_scheduler_building(v) && v->ending_ms == UINT64_MAX &&
+        mvm_executor_ending(v->executor)) {
+        v->ending_ms = v->now_ms;
+    }
+    if (v->now_ms >= mvm_stalls_at(v)) {
+        blocking_client(v)->stalled = true;
+    }
+}
