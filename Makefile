@@ -36,13 +36,13 @@ SEES_tests      := $(SEES_agent) port/sim tests/simulation
 SEES_bench      := $(SEES_session)
 
 LIBRARY := text codec codec/json codec/proto executor session port/posix
-MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port tests/simulation fuzz tests bench
+MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port tests/simulation tests/vsock-device fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
 GENERATED := $(addprefix $(BUILD)/codec/proto/,mvm.pb.o pb_common.o pb_decode.o pb_encode.o)
 else
-LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c tests/test_proto.c tests/test_proto_protoc.c
+LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c codec/proto/tables.c tests/test_proto.c tests/test_proto_protoc.c
 GENERATED :=
 endif
 
@@ -194,11 +194,17 @@ $(BUILD)/tests/test_host_%: $(BUILD)/tests/test_host_%.o $(call but_main,host) $
 	$(link) -lcmocka
 
 $(BUILD)/tests/test_executor_edges: LINK_ALSO := -Wl,--wrap=mvm_executor_enter
+$(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
 $(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT)
 	$(call say,LINK $@)
 	$(link) -lcmocka
+
+VSOCK_DEVICE := $(BUILD)/tests/vsock-device/vsock-device
+$(VSOCK_DEVICE): $(call objects,tests/vsock-device)
+	$(call say,LINK $@)
+	$(link)
 
 $(BUILD)/tests/soak: $(BUILD)/tests/soak.o $(SUPPORT)
 	$(call say,LINK $@)
@@ -330,9 +336,9 @@ check: ## build with gcc and clang, run every test, plain, sanitized and under v
 check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs squashfs-tools socat \
 	    nanopb
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(VSOCK_DEVICE)
 	@$(MAKE) --no-print-directory static-programs
-	@BUILD=$(BUILD) tests/vm/run
+	@BUILD=$(BUILD) tests/vm/check
 
 check-nix: ## a machine with a real nix builds a flake, and what it built boots
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs debootstrap nanopb

@@ -20,8 +20,50 @@
 #define MVM_ATTR_MAX 1024
 #endif
 
-/* Bytes of one request frame, newline excluded: both fields with every byte written as \u00XX
- * (six for one) come to 30 KiB, and as much again for white space and unknown fields.
+/* Bytes of a build's id, and of the id in `refused`. Ids have 16 to 64 characters.
+ * Past it: the frame is refused, "id too long". */
+#ifndef MVM_ID_MAX
+#define MVM_ID_MAX 64
+#endif
+#if MVM_ID_MAX < 64
+#error "MVM_ID_MAX: ids of 64 bytes are valid"
+#endif
+
+/* Bytes of a Hello's nonce, of the agent's name and version, and of the name of its boot.
+ * Past it: the frame is refused, "nonce too long" and so on. */
+#ifndef MVM_NONCE_MAX
+#define MVM_NONCE_MAX 64
+#endif
+#ifndef MVM_AGENT_MAX
+#define MVM_AGENT_MAX 64
+#endif
+#ifndef MVM_BOOT_MAX
+#define MVM_BOOT_MAX 64
+#endif
+#if MVM_NONCE_MAX < 64 || MVM_AGENT_MAX < 64 || MVM_BOOT_MAX < 64
+#error "MVM_NONCE_MAX, MVM_AGENT_MAX, MVM_BOOT_MAX: peers may send 64 bytes"
+#endif
+
+/* Bytes of the list of features. Past it: the frame is refused, "features too long". */
+#ifndef MVM_FEATURES_MAX
+#define MVM_FEATURES_MAX 256
+#endif
+#if MVM_FEATURES_MAX < 256
+#error "MVM_FEATURES_MAX: peers may send 256 bytes"
+#endif
+
+/* Bytes of a word from an open list: an Err's category, a build's state in Cancelled.
+ * Past it: the frame is refused, "category too long" or "was too long". */
+#ifndef MVM_WORD_MAX
+#define MVM_WORD_MAX 32
+#endif
+#if MVM_WORD_MAX < 32
+#error "MVM_WORD_MAX: peers may send 32 bytes"
+#endif
+
+/* Bytes of one request frame, newline excluded. A Build whose texts are as long as they may be, with
+ * every byte written as \u00XX (six for one), has 31 KiB; the rest is for white space and unknown
+ * fields.
  * Past it: the frame is refused, the rest of it skipped as it streams by. */
 #ifndef MVM_REQUEST_FRAME_MAX
 #define MVM_REQUEST_FRAME_MAX 65536
@@ -33,10 +75,14 @@
 #define MVM_RESPONSE_FRAME_MAX (16u << 20)
 #endif
 
-/* Bytes that a protobuf request may take besides its two texts: tags, lengths, the time-out, and
- * fields this version does not know. Past it: the frame is refused, skipped as it streams by. */
+/* Bytes that a protobuf request may have besides its texts: at most 29 of tags, lengths, time-out
+ * and flag; the rest is for fields of later versions, at least as many as one version has brought.
+ * Past it: the frame is refused, skipped as it streams by. */
 #ifndef MVM_PROTO_SLACK
-#define MVM_PROTO_SLACK 256
+#define MVM_PROTO_SLACK 512
+#endif
+#if MVM_PROTO_SLACK < 32
+#error "MVM_PROTO_SLACK: a Build without unknown fields needs 29 bytes"
 #endif
 
 /* Levels of nesting inside the value of an unknown field. Takes one bit of decoder state each.
@@ -152,10 +198,6 @@
 #endif
 
 /* The shortest id of a build: a guess does not find one. Past it: Err, "invalid id". */
-#ifndef MVM_ID_MAX
-#define MVM_ID_MAX 64
-#define MVM_NONCE_MAX 64
-#endif
 #ifndef MVM_ID_MIN
 #define MVM_ID_MIN 16
 #endif

@@ -123,6 +123,10 @@ enum mvm_session_event mvm_session_decode(struct mvm_session *s);
 /* After BAD_FRAME: "parse error: …", for people. */
 void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w);
 
+/* After BAD_FRAME: whether where the next frame begins is not known (the protobuf wire alone).
+ * Nothing more will be decoded: send the Err, then close the connection. */
+bool mvm_session_broken(const struct mvm_session *s);
+
 /* Whether the peer's half has ended and next has given out every frame of it. */
 bool mvm_session_ended(const struct mvm_session *s);
 

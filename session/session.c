@@ -135,7 +135,7 @@ void mvm_session_sent(struct mvm_session *s, size_t len)
 
 static enum mvm_session_event event_of(struct mvm_session *s, enum mvm_decoder_status status)
 {
-    if (status == MVM_DECODER_BAD_FRAME) {
+    if (status == MVM_DECODER_BAD_FRAME || status == MVM_DECODER_BROKEN) {
         return MVM_SESSION_BAD_FRAME;
     }
     s->message = *decoded(s);
@@ -190,6 +190,11 @@ void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w)
     } else {
         mvm_decoder_explain(&s->json_decoder, w);
     }
+}
+
+bool mvm_session_broken(const struct mvm_session *s)
+{
+    return s->wire == MVM_WIRE_PROTO && mvm_proto_decoder_broken(&s->proto_decoder);
 }
 
 bool mvm_session_ended(const struct mvm_session *s)

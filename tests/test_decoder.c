@@ -353,8 +353,9 @@ static void fields_that_are_missing_or_twice_there_are_named(void **state)
         {"{\"Build\":[]}", "missing field flake_ref at byte 10;"},
         {"{\"Build\":[\"f\"]}", "missing field attr at byte 13;"},
         {"{\"Build\":[\"f\",\"a\"]}", "missing field timeout_secs at byte 17;"},
-        {"{\"Build\":[\"f\",\"a\",1,2]}", "more elements than fields at byte 20;"},
-        {"{\"Build\":[\"f\",\"a\",1,\"\"]}", "more elements than fields at byte 20;"},
+        {"{\"Build\":[\"f\",\"a\",1,2]}", "wrong type of id at byte 20;"},
+        {"{\"Build\":[\"f\",\"a\",1,null,null,2]}", "more elements than fields at byte 30;"},
+        {"{\"Build\":[\"f\",\"a\",1,\"\",true,\"\"]}", "more elements than fields at byte 28;"},
         {"{\"Build\":{\"attr\":\"a\",\"attr\":\"a\"}}", "duplicate field attr at byte 21;"},
         {"{\"Build\":{\"flake_ref\":\"a\",\"flake\\u005fref\":\"a\"}}",
          "duplicate field flake_ref at byte 26;"},
@@ -365,7 +366,8 @@ static void fields_that_are_missing_or_twice_there_are_named(void **state)
     static const struct frame_case responses[] = {
         {"{\"Ok\":{}}", "missing field out_path at byte 7;"},
         {"{\"Err\":[]}", "missing field message at byte 8;"},
-        {"{\"Log\":[\"a\",\"b\"]}", "more elements than fields at byte 12;"},
+        {"{\"Log\":[\"a\",\"b\",true,\"c\"]}", "more elements than fields at byte 21;"},
+        {"{\"Ok\":[\"a\",\"b\",\"c\"]}", "more elements than fields at byte 15;"},
         {"{\"Log\":{\"line\":\"\",\"line\":\"\"}}", "duplicate field line at byte 18;"},
     };
     CHECK(MVM_DIRECTION_RESPONSES, responses);

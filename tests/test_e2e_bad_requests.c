@@ -51,7 +51,7 @@ static void a_line_that_is_no_request_gets_one_parse_error_and_the_next_one_work
          "wrong type of timeout_secs", 25},
         {"{\"Build\":{\"flake_ref\":\"f\",\"flake_ref\":\"f\"" FIELDS_REST,
          "duplicate field flake_ref", 26},
-        {"{\"Build\":[\"f\",\"a\",1,2]}", "more elements than fields", 20},
+        {"{\"Build\":[\"f\",\"a\",1,null,null,2]}", "more elements than fields", 30},
         {"\"Pi\xffng\"", "string is not UTF-8", 3},
         {"\xef\xbb\xbf\"Ping\"", "unexpected character", 0},
     };

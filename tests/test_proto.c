@@ -28,14 +28,30 @@ static const struct mvm_message samples[] = {
     {.kind = MVM_MESSAGE_LOG, .text = {"a\0\xff\x1b[0m", 7}},
     {.kind = MVM_MESSAGE_LOG, .text = {"", 0}},
     {.kind = MVM_MESSAGE_PONG},
+    {.kind = MVM_MESSAGE_BUILD,
+     .id = {"0123456789abcdef", 16},
+     .build = {{".", 1}, {"x", 1}, true, 1, MVM_FLAG_TRUE}},
+    {.kind = MVM_MESSAGE_BUILD, .id = {"", 0}, .build = {.keep = MVM_FLAG_FALSE}},
+    {.kind = MVM_MESSAGE_HELLO},
+    {.kind = MVM_MESSAGE_HELLO, .hello = {.nonce = {"n", 1}}},
+    {.kind = MVM_MESSAGE_JOIN, .id = {"0123456789abcdef", 16}},
+    {.kind = MVM_MESSAGE_CANCEL, .id = {"\xc3\xa9", 2}},
+    {.kind = MVM_MESSAGE_OK, .text = {"/nix/store/x", 12}, .id = {"i", 1}},
+    {.kind = MVM_MESSAGE_ERR, .text = {"no", 2}, .id = {"i", 1}},
+    {.kind = MVM_MESSAGE_ERR, .text = {"no", 2}, .refusal = {{"r", 1}, {"id_conflict", 11}}},
+    {.kind = MVM_MESSAGE_ERR, .id = {"i", 1}, .refusal = {{"r", 1}, {"", 0}}},
+    {.kind = MVM_MESSAGE_LOG, .text = {"l\xff", 2}, .id = {"i", 1}, .beat = MVM_FLAG_FALSE},
+    {.kind = MVM_MESSAGE_LOG, .text = {"", 0}, .beat = MVM_FLAG_TRUE},
+    {.kind = MVM_MESSAGE_WELCOME},
+    {.kind = MVM_MESSAGE_WELCOME, .hello = {{"n", 1}, {"a 1", 3}, {"b", 1}, {"ids join", 8}}},
+    {.kind = MVM_MESSAGE_CANCELLED, .text = {"ended", 5}, .id = {"i", 1}},
 };
 
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
 
 static enum mvm_direction direction_of(const struct mvm_message *m)
 {
-    return m->kind == MVM_MESSAGE_BUILD || m->kind == MVM_MESSAGE_PING ? MVM_DIRECTION_REQUESTS
-                                                                       : MVM_DIRECTION_RESPONSES;
+    return m->kind <= MVM_MESSAGE_CANCEL ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
 }
 
 static size_t encode(const struct mvm_message *m, uint8_t *out, size_t room)
@@ -92,6 +108,12 @@ static void assert_text(struct mvm_text got, struct mvm_text want)
     }
 }
 
+static void assert_optional(struct mvm_text got, struct mvm_text want)
+{
+    assert_int_equal(got.bytes != NULL, want.bytes != NULL);
+    assert_text(got, want);
+}
+
 static void assert_message(const struct mvm_message *got, const struct mvm_message *want)
 {
     assert_int_equal(got->kind, want->kind);
@@ -100,9 +122,20 @@ static void assert_message(const struct mvm_message *got, const struct mvm_messa
         assert_text(got->build.attr, want->build.attr);
         assert_int_equal(got->build.has_timeout, want->build.has_timeout);
         assert_true(got->build.timeout_secs == want->build.timeout_secs);
-    } else {
-        assert_text(got->text, want->text);
+        assert_int_equal(got->build.keep, want->build.keep);
+    } else if (want->kind == MVM_MESSAGE_WELCOME || want->kind == MVM_MESSAGE_HELLO) {
+        assert_optional(got->hello.nonce, want->hello.nonce);
+        assert_text(got->hello.agent, want->hello.agent);
+        assert_text(got->hello.boot, want->hello.boot);
+        assert_text(got->hello.features, want->hello.features);
+    } else if (want->kind == MVM_MESSAGE_ERR) {
+        assert_optional(got->refusal.refused, want->refusal.refused);
+        assert_optional(got->refusal.category, want->refusal.category);
+    } else if (want->kind == MVM_MESSAGE_LOG) {
+        assert_int_equal(got->beat, want->beat);
     }
+    assert_text(got->text, want->text);
+    assert_optional(got->id, want->id);
 }
 
 static void assert_goes_on(void)
@@ -120,7 +153,9 @@ static size_t frame(const uint8_t *message, size_t len, uint8_t flag)
     const uint8_t prefix[] = {flag, (uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
                               (uint8_t)len};
     memcpy(wire, prefix, sizeof prefix);
-    memcpy(wire + sizeof prefix, message, len);
+    if (len > 0) {
+        memcpy(wire + sizeof prefix, message, len);
+    }
     return sizeof prefix + len;
 }
 
@@ -289,20 +324,36 @@ static void a_flipped_bit_in_a_message_hurts_no_later_frame(void **state)
     }
 }
 
-static void lines_on_this_wire_are_refused_one_by_one(void **state)
+/* Bytes in which there is a frame, and a line: nothing of it is decoded any more. */
+static void assert_broken(void)
 {
-    static const char lines[] = "\"Ping\"\n{\"x\":1}\n\n";
+    static const uint8_t bytes[] = {0, 0, 0, 0, 2, 0x12, 0, '"', 'P', '\n', 0x0a, 0, 0, 0};
     int said;
-    (void)state;
-    begin(MVM_DIRECTION_REQUESTS);
-    assert_int_equal(push((const uint8_t *)lines, sizeof lines - 1, 1, &said),
-                     MVM_DECODER_BAD_FRAME);
-    assert_int_equal(said, 3);
-    assert_int_equal(decoder.error, MVM_DECODER_NO_PREFIX);
-    assert_goes_on();
-    assert_int_equal(push((const uint8_t *)lines, 3, 3, &said), MVM_DECODER_BAD_FRAME);
+    assert_true(mvm_proto_decoder_broken(&decoder));
+    for (size_t step = 1; step <= sizeof bytes; step++) {
+        push(bytes, sizeof bytes, step, &said);
+        assert_int_equal(said, 0);
+    }
     assert_int_equal(mvm_proto_decoder_finish(&decoder), MVM_DECODER_PARTIAL);
-    assert_goes_on();
+    assert_true(mvm_proto_decoder_broken(&decoder));
+}
+
+static void lost_framing_is_one_error_and_the_end_of_the_stream(void **state)
+{
+    (void)state;
+    for (unsigned byte = 2; byte <= UINT8_MAX; byte++) {
+        const uint8_t bytes[] = {0,    0, 0, 0, 2, 0x12, 0,    (uint8_t)byte,
+                                 '\n', 0, 0, 0, 0, 2,    0x12, 0};
+        int said;
+        begin(MVM_DIRECTION_REQUESTS);
+        assert_int_equal(push(bytes, 7, 1, &said), MVM_DECODER_MESSAGE);
+        assert_false(mvm_proto_decoder_broken(&decoder));
+        assert_int_equal(push(bytes + 7, sizeof bytes - 7, 1 + byte % 9, &said),
+                         MVM_DECODER_BROKEN);
+        assert_int_equal(said, 1);
+        assert_int_equal(decoder.error, MVM_DECODER_NO_PREFIX);
+        assert_broken();
+    }
 }
 
 /* ---- limits ---- */
@@ -356,23 +407,85 @@ static void a_message_as_long_as_the_buffer_is_taken_and_one_byte_more_is_skippe
     }
 }
 
-static void a_huge_length_is_refused_at_once_and_skipped_without_a_buffer(void **state)
+static void a_length_over_any_frame_s_is_lost_framing(void **state)
 {
-    static const uint8_t prefixes[][5] = {{0, 0x80, 0, 0, 0}, {0, 0xff, 0xff, 0xff, 0xff}};
+    static const struct {
+        enum mvm_direction direction;
+        uint32_t max;
+    } sides[] = {{MVM_DIRECTION_REQUESTS, MVM_REQUEST_FRAME_MAX},
+                 {MVM_DIRECTION_RESPONSES, MVM_RESPONSE_FRAME_MAX}};
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        int said;
-        begin(MVM_DIRECTION_REQUESTS);
-        assert_int_equal(push_once(prefixes[i], 5), MVM_DECODER_BAD_FRAME);
-        assert_int_equal(decoder.error, MVM_DECODER_FRAME_TOO_LONG);
-        uint64_t left = i == 0 ? 0x80000000u : 0xffffffffu;
-        while (left > 0) {
-            size_t n = left < sizeof wire ? (size_t)left : sizeof wire;
-            push(wire, n, n, &said);
-            assert_int_equal(said, 0);
-            left -= n;
+        const uint32_t max = sides[i].max;
+        const uint32_t lengths[] = {max + 1, 0x80000000u, UINT32_MAX};
+        for (size_t n = 0; n < 3; n++) {
+            for (uint8_t flag = 0; flag <= 1; flag++) {
+                begin(sides[i].direction);
+                frame(NULL, 0, flag);
+                for (unsigned at = 1; at < 5; at++) {
+                    wire[at] = (uint8_t)(lengths[n] >> 8 * (4 - at));
+                }
+                assert_int_equal(push_once(wire, 5), MVM_DECODER_BROKEN);
+                assert_int_equal(decoder.error, MVM_DECODER_FRAME_TOO_LONG);
+                assert_broken();
+            }
         }
-        assert_goes_on();
+    }
+}
+
+static void a_frame_over_the_buffer_is_skipped_without_it(void **state)
+{
+    (void)state;
+    const uint8_t prefix[] = {0, 0, (uint8_t)(MVM_REQUEST_FRAME_MAX >> 16),
+                              (uint8_t)(MVM_REQUEST_FRAME_MAX >> 8),
+                              (uint8_t)MVM_REQUEST_FRAME_MAX};
+    int said;
+    begin(MVM_DIRECTION_REQUESTS);
+    assert_int_equal(push_once(prefix, 5), MVM_DECODER_BAD_FRAME);
+    assert_int_equal(decoder.error, MVM_DECODER_FRAME_TOO_LONG);
+    push(wire, MVM_REQUEST_FRAME_MAX, MVM_REQUEST_FRAME_MAX, &said);
+    assert_int_equal(said, 0);
+    assert_goes_on();
+}
+
+static void short_texts_at_their_limits_are_taken_and_one_more_byte_is_not(void **state)
+{
+    static char bytes[MVM_FEATURES_MAX + 1];
+    memset(bytes, 'x', sizeof bytes);
+    struct {
+        const char *name;
+        struct mvm_message m;
+        struct mvm_text *text;
+        size_t max;
+    } cases[] = {
+        {"id", {.kind = MVM_MESSAGE_BUILD}, &cases[0].m.id, MVM_ID_MAX},
+        {"id", {.kind = MVM_MESSAGE_JOIN}, &cases[1].m.id, MVM_ID_MAX},
+        {"id", {.kind = MVM_MESSAGE_CANCEL}, &cases[2].m.id, MVM_ID_MAX},
+        {"nonce", {.kind = MVM_MESSAGE_HELLO}, &cases[3].m.hello.nonce, MVM_NONCE_MAX},
+        {"id", {.kind = MVM_MESSAGE_OK}, &cases[4].m.id, MVM_ID_MAX},
+        {"id", {.kind = MVM_MESSAGE_ERR}, &cases[5].m.id, MVM_ID_MAX},
+        {"refused", {.kind = MVM_MESSAGE_ERR}, &cases[6].m.refusal.refused, MVM_ID_MAX},
+        {"category", {.kind = MVM_MESSAGE_ERR}, &cases[7].m.refusal.category, MVM_WORD_MAX},
+        {"id", {.kind = MVM_MESSAGE_LOG}, &cases[8].m.id, MVM_ID_MAX},
+        {"nonce", {.kind = MVM_MESSAGE_WELCOME}, &cases[9].m.hello.nonce, MVM_NONCE_MAX},
+        {"agent", {.kind = MVM_MESSAGE_WELCOME}, &cases[10].m.hello.agent, MVM_AGENT_MAX},
+        {"boot", {.kind = MVM_MESSAGE_WELCOME}, &cases[11].m.hello.boot, MVM_BOOT_MAX},
+        {"features", {.kind = MVM_MESSAGE_WELCOME}, &cases[12].m.hello.features, MVM_FEATURES_MAX},
+        {"id", {.kind = MVM_MESSAGE_CANCELLED}, &cases[13].m.id, MVM_ID_MAX},
+        {"was", {.kind = MVM_MESSAGE_CANCELLED}, &cases[14].m.text, MVM_WORD_MAX},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t over = 0; over <= 1; over++) {
+            *cases[i].text = (struct mvm_text){bytes, cases[i].max + over};
+            begin(direction_of(&cases[i].m));
+            assert_int_equal(push_once(wire, encode(&cases[i].m, wire, sizeof wire)),
+                             over == 0 ? MVM_DECODER_MESSAGE : MVM_DECODER_BAD_FRAME);
+            if (over > 0) {
+                assert_int_equal(decoder.error, MVM_DECODER_FIELD_TOO_LONG);
+                assert_string_equal(decoder.field, cases[i].name);
+            }
+        }
     }
 }
 
@@ -388,10 +501,12 @@ int main(void)
         cmocka_unit_test(responses_with_strings_that_are_no_utf8_are_refused),
         cmocka_unit_test(a_frame_cut_short_by_the_end_is_refused),
         cmocka_unit_test(a_flipped_bit_in_a_message_hurts_no_later_frame),
-        cmocka_unit_test(lines_on_this_wire_are_refused_one_by_one),
+        cmocka_unit_test(lost_framing_is_one_error_and_the_end_of_the_stream),
         cmocka_unit_test(fields_at_their_limits_are_taken_and_one_more_byte_is_not),
         cmocka_unit_test(a_message_as_long_as_the_buffer_is_taken_and_one_byte_more_is_skipped),
-        cmocka_unit_test(a_huge_length_is_refused_at_once_and_skipped_without_a_buffer),
+        cmocka_unit_test(a_length_over_any_frame_s_is_lost_framing),
+        cmocka_unit_test(a_frame_over_the_buffer_is_skipped_without_it),
+        cmocka_unit_test(short_texts_at_their_limits_are_taken_and_one_more_byte_is_not),
     };
     return cmocka_run_group_tests_name("the protobuf wire", tests, NULL, NULL);
 }

@@ -101,14 +101,30 @@ static void the_first_byte_chooses_and_answers_are_in_kind(void **state)
     assert_said(BYTES(PROTO_PONG));
 }
 
-static void a_line_amid_protobuf_is_one_bad_frame(void **state)
+static void a_line_amid_protobuf_breaks_the_session(void **state)
 {
     (void)state;
     come(BYTES(PROTO_PING JSON_PING PROTO_PING));
     assert_kind(MVM_MESSAGE_PING);
+    assert_false(mvm_session_broken(&s));
     assert_bad("parse error: not a length-prefixed message at byte 0");
-    assert_kind(MVM_MESSAGE_PING);
+    assert_true(mvm_session_broken(&s));
+    say(MVM_MESSAGE_PONG);
+    assert_said(BYTES(PROTO_PONG));
     assert_int_equal(mvm_session_next(&s), MVM_SESSION_NOTHING);
+    come(BYTES(PROTO_PING JSON_PING PROTO_PING));
+    assert_int_equal(mvm_session_next(&s), MVM_SESSION_NOTHING);
+    mvm_session_peer_ended(&s);
+    assert_int_equal(mvm_session_next(&s), MVM_SESSION_ENDED);
+}
+
+static void a_bad_line_does_not_break_the_session(void **state)
+{
+    (void)state;
+    come(BYTES("x\n" JSON_PING));
+    assert_bad("parse error: unexpected character at byte 0");
+    assert_false(mvm_session_broken(&s));
+    assert_kind(MVM_MESSAGE_PING);
 }
 
 static void a_protobuf_frame_amid_lines_is_part_of_a_bad_line(void **state)
@@ -205,7 +221,8 @@ int main(void)
     const struct CMUnitTest with[] = {
         cmocka_unit_test_setup(before_a_byte_has_come_json_is_spoken, begin),
         cmocka_unit_test_setup(the_first_byte_chooses_and_answers_are_in_kind, begin),
-        cmocka_unit_test_setup(a_line_amid_protobuf_is_one_bad_frame, begin),
+        cmocka_unit_test_setup(a_line_amid_protobuf_breaks_the_session, begin),
+        cmocka_unit_test_setup(a_bad_line_does_not_break_the_session, begin),
         cmocka_unit_test_setup(a_protobuf_frame_amid_lines_is_part_of_a_bad_line, begin),
         cmocka_unit_test_setup(a_side_that_speaks_first_chooses, begin),
         cmocka_unit_test_setup(a_new_peer_chooses_anew_once_the_old_one_has_its_answer, begin),

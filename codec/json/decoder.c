@@ -1,9 +1,9 @@
 /*
- * The parser gives tokens; here a state says what each may be. Tables say which variants and
+ * The parser gives tokens; here a state says what each may be. The schema says which variants and
  * fields there are.
  */
-#include "frames.h"
 #include "mvm_decoder.h"
+#include "schema.h"
 #include <string.h>
 
 enum state {
@@ -20,47 +20,9 @@ enum state {
     SKIPPED, /* refused: what is left of the frame is dropped */
 };
 
-struct name {
-    const char *bytes;
-    uint8_t len;
-};
-
-#define NAME(name)                                                                                 \
-    {                                                                                              \
-        name, sizeof(name) - 1                                                                     \
-    }
-
-struct variant {
-    struct name name;
-    uint8_t first; /* of its fields */
-    uint8_t count;
-};
-
-static const struct variant variants[] = {
-    [MVM_MESSAGE_BUILD] = {NAME("Build"), 0, 3}, [MVM_MESSAGE_PING] = {NAME("Ping"), 0, 0},
-    [MVM_MESSAGE_OK] = {NAME("Ok"), 3, 1},       [MVM_MESSAGE_ERR] = {NAME("Err"), 4, 1},
-    [MVM_MESSAGE_LOG] = {NAME("Log"), 5, 1},     [MVM_MESSAGE_PONG] = {NAME("Pong"), 0, 0},
-};
-
-struct field {
-    struct name name;
-    uint32_t max; /* bytes */
-};
-
-enum { FLAKE_REF, ATTR, TIMEOUT_SECS };
-
-static const struct field fields[] = {
-    {NAME("flake_ref"), MVM_FLAKE_REF_MAX},
-    {NAME("attr"), MVM_ATTR_MAX},
-    {NAME("timeout_secs"), 0},
-    {NAME("out_path"), UINT32_MAX},
-    {NAME("message"), UINT32_MAX},
-    {NAME("line"), UINT32_MAX},
-};
-
-static const struct variant *variant_of(const struct mvm_decoder *d)
+static const struct mvm_variant *variant_of(const struct mvm_decoder *d)
 {
-    return &variants[d->message.kind];
+    return &mvm_variants[d->message.kind];
 }
 
 /* One past the index of the variant's last field. */
@@ -111,27 +73,28 @@ static enum mvm_decoder_error expect_name(struct mvm_decoder *d)
 static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at, enum state state)
 {
     d->at = (uint8_t)at;
-    if (at != TIMEOUT_SECS && at < fields_end(d)) {
+    if (at < fields_end(d) && mvm_is_text(&mvm_fields[at])) {
         uint32_t room = d->fields_cap - d->fields_len;
-        uint32_t max = fields[at].max;
+        uint32_t max = mvm_fields[at].max;
         mvm_json_keep(&d->json, d->fields + d->fields_len, room < max ? room : max);
+    } else {
+        mvm_json_drop(&d->json);
     }
     return go_to(d, state);
 }
 
 /* Whether the key or string that has just come is `name`. */
-static bool named(const struct mvm_decoder *d, const struct name *name)
+static bool named(const struct mvm_decoder *d, const char *name, size_t len)
 {
-    return d->json.text.len == name->len && !d->json.overflow &&
-           memcmp(d->name, name->bytes, name->len) == 0;
+    return d->json.text.len == len && !d->json.overflow && memcmp(d->name, name, len) == 0;
 }
 
 static enum mvm_decoder_error take_variant(struct mvm_decoder *d)
 {
-    unsigned kind = d->direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_BUILD : MVM_MESSAGE_OK;
-    unsigned last = d->direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_PING : MVM_MESSAGE_PONG;
-    while (!named(d, &variants[kind].name)) {
-        if (kind == last) {
+    enum mvm_direction direction = (enum mvm_direction)d->direction;
+    unsigned kind = mvm_first_kind(direction);
+    while (!named(d, mvm_variants[kind].name, mvm_variants[kind].name_len)) {
+        if (kind == mvm_last_kind(direction)) {
             return MVM_DECODER_UNKNOWN_VARIANT;
         }
         kind++;
@@ -181,19 +144,40 @@ static enum mvm_decoder_error take_fields(struct mvm_decoder *d, enum mvm_json_t
 static enum mvm_decoder_error refuse_field(struct mvm_decoder *d, unsigned at,
                                            enum mvm_decoder_error error)
 {
-    d->field = fields[at].name.bytes;
+    d->field = mvm_fields[at].name;
     return error;
 }
 
-/* Only timeout_secs may be missing. */
+static bool is_seen(const struct mvm_decoder *d, unsigned at)
+{
+    return (d->seen >> (at - variant_of(d)->first) & 1) != 0;
+}
+
 static enum mvm_decoder_error end_fields(struct mvm_decoder *d)
 {
     for (unsigned at = variant_of(d)->first; at < fields_end(d); at++) {
-        if ((d->seen >> at & 1) == 0 && at != TIMEOUT_SECS) {
+        if (mvm_fields[at].presence == MVM_PRESENCE_REQUIRED && !is_seen(d, at)) {
             return refuse_field(d, at, MVM_DECODER_MISSING_FIELD);
         }
     }
     return go_to(d, CLOSE);
+}
+
+/* An array may end before its optional fields. */
+static enum mvm_decoder_error end_elements(struct mvm_decoder *d)
+{
+    for (unsigned at = d->at; at < fields_end(d); at++) {
+        if (mvm_fields[at].presence != MVM_PRESENCE_OPTIONAL) {
+            return refuse_field(d, at, MVM_DECODER_MISSING_FIELD);
+        }
+    }
+    return go_to(d, CLOSE);
+}
+
+static enum mvm_decoder_error expect_member(struct mvm_decoder *d, unsigned at)
+{
+    d->seen = (uint8_t)(d->seen | 1u << (at - variant_of(d)->first));
+    return expect_value(d, at, VALUE);
 }
 
 static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_token token)
@@ -202,14 +186,10 @@ static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_tok
         return end_fields(d);
     }
     for (unsigned at = variant_of(d)->first; at < fields_end(d); at++) {
-        if (!named(d, &fields[at].name)) {
-            continue;
+        if (named(d, mvm_fields[at].name, mvm_fields[at].name_len)) {
+            return is_seen(d, at) ? refuse_field(d, at, MVM_DECODER_DUPLICATE_FIELD)
+                                  : expect_member(d, at);
         }
-        if ((d->seen >> at & 1) != 0) {
-            return refuse_field(d, at, MVM_DECODER_DUPLICATE_FIELD);
-        }
-        d->seen = (uint8_t)(d->seen | 1u << at);
-        return expect_value(d, at, VALUE);
     }
     return go_to(d, IGNORED);
 }
@@ -217,9 +197,6 @@ static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_tok
 static enum mvm_decoder_error take_timeout(struct mvm_decoder *d, enum mvm_json_token token)
 {
     struct mvm_build *build = &d->message.build;
-    if (token == MVM_JSON_NULL) {
-        return MVM_DECODER_FINE;
-    }
     if (token != MVM_JSON_NUMBER || !d->json.is_u64) {
         return refuse_field(d, d->at, MVM_DECODER_WRONG_TYPE);
     }
@@ -228,25 +205,39 @@ static enum mvm_decoder_error take_timeout(struct mvm_decoder *d, enum mvm_json_
     return MVM_DECODER_FINE;
 }
 
-static struct mvm_text *text_of(struct mvm_message *m, unsigned at)
+static enum mvm_decoder_error take_flag(struct mvm_decoder *d, enum mvm_json_token token)
 {
-    return at == FLAKE_REF ? &m->build.flake_ref : at == ATTR ? &m->build.attr : &m->text;
+    if (token != MVM_JSON_TRUE && token != MVM_JSON_FALSE) {
+        return refuse_field(d, d->at, MVM_DECODER_WRONG_TYPE);
+    }
+    *mvm_flag_field(&d->message, &mvm_fields[d->at]) =
+        token == MVM_JSON_TRUE ? MVM_FLAG_TRUE : MVM_FLAG_FALSE;
+    return MVM_DECODER_FINE;
 }
 
-static enum mvm_decoder_error take_value(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error take_text(struct mvm_decoder *d, enum mvm_json_token token)
 {
-    if (d->at == TIMEOUT_SECS) {
-        return take_timeout(d, token);
-    }
     if (token != MVM_JSON_STRING) {
         return refuse_field(d, d->at, MVM_DECODER_WRONG_TYPE);
     }
     if (d->json.overflow) {
         return refuse_field(d, d->at, MVM_DECODER_FIELD_TOO_LONG);
     }
-    *text_of(&d->message, d->at) = d->json.text;
+    *mvm_text_field(&d->message, &mvm_fields[d->at]) = d->json.text;
     d->fields_len += (uint32_t)d->json.text.len;
     return MVM_DECODER_FINE;
+}
+
+static enum mvm_decoder_error take_value(struct mvm_decoder *d, enum mvm_json_token token)
+{
+    const struct mvm_field *field = &mvm_fields[d->at];
+    if (token == MVM_JSON_NULL && field->presence != MVM_PRESENCE_REQUIRED) {
+        return MVM_DECODER_FINE;
+    }
+    if (field->type == MVM_TYPE_TIMEOUT) {
+        return take_timeout(d, token);
+    }
+    return field->type == MVM_TYPE_FLAG ? take_flag(d, token) : take_text(d, token);
 }
 
 static enum mvm_decoder_error take_member_value(struct mvm_decoder *d, enum mvm_json_token token)
@@ -258,11 +249,10 @@ static enum mvm_decoder_error take_member_value(struct mvm_decoder *d, enum mvm_
 
 static enum mvm_decoder_error take_element(struct mvm_decoder *d, enum mvm_json_token token)
 {
-    unsigned end = fields_end(d);
     if (token == MVM_JSON_ARRAY_END) {
-        return d->at < end ? refuse_field(d, d->at, MVM_DECODER_MISSING_FIELD) : go_to(d, CLOSE);
+        return end_elements(d);
     }
-    if (d->at == end) {
+    if (d->at == fields_end(d)) {
         return MVM_DECODER_EXTRA_ELEMENT;
     }
     enum mvm_decoder_error error = take_value(d, token);
@@ -370,14 +360,6 @@ enum mvm_decoder_status mvm_decoder_push(struct mvm_decoder *d, const uint8_t *b
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
     size_t at = 0;
     while (status == MVM_DECODER_PARTIAL && at < len) {
-        size_t whole = d->json.offset == 0 && d->state == START
-                           ? mvm_decoder_take_whole(d, bytes + at, len - at)
-                           : 0;
-        if (whole > 0) {
-            at += whole;
-            status = MVM_DECODER_MESSAGE;
-            break;
-        }
         const uint8_t *newline = memchr(bytes + at, '\n', len - at);
         size_t end = newline != NULL ? (size_t)(newline - bytes) : len;
         if (d->state != SKIPPED) {

@@ -1,9 +1,9 @@
 /*
- * A message is a list of steps: a literal, then what follows it. Inside a text, runs of plain
- * bytes are copied as they are; whatever else goes out is made where it goes or, where the room may
- * not hold it, in `piece`, and drips from there.
+ * A message is a list of steps: a literal, then a field's value. Inside a text, runs that need no
+ * escape are copied as they are. An escape, a character or a number is made in the room or, if the
+ * room may be too small for it, in `piece`, which is then copied as room comes.
  */
-#include "frames.h"
+#include "json_template.h"
 #include "mvm_encoder.h"
 #include "mvm_escape.h"
 #include "mvm_plain.h"
@@ -33,7 +33,7 @@ static void use_room(struct room *room, size_t n)
     room->left -= n;
 }
 
-/* Copies what fits of the step's literal. True: it is written. */
+/* Writes what fits of the step's literal. True: it is written. */
 static bool put_literal(struct mvm_encoder *e, const struct mvm_step *step, struct room *room)
 {
     size_t left = (size_t)(step->len - e->literal_at);
@@ -46,16 +46,37 @@ static bool put_literal(struct mvm_encoder *e, const struct mvm_step *step, stru
 
 /* ---- pieces --------------------------------------------------------------------------------- */
 
-static void make_number(struct mvm_encoder *e)
+static void make_piece(struct mvm_encoder *e, struct mvm_text text)
+{
+    memcpy(e->piece, text.bytes, text.len);
+    e->piece_at = 0;
+    e->piece_len = (uint8_t)text.len;
+}
+
+static void make_timeout(struct mvm_encoder *e)
 {
     char digits[MVM_TEXT_DECIMAL_CAP];
     struct mvm_text number = {"null", 4};
     if (e->message.build.has_timeout) {
         number = mvm_text_decimal(digits, e->message.build.timeout_secs);
     }
-    memcpy(e->piece, number.bytes, number.len);
-    e->piece_at = 0;
-    e->piece_len = (uint8_t)number.len;
+    make_piece(e, number);
+}
+
+static void make_flag(struct mvm_encoder *e, const struct mvm_field *field)
+{
+    bool is_true = *mvm_flag_field(&e->message, field) == MVM_FLAG_TRUE;
+    make_piece(e, is_true ? (struct mvm_text){"true", 4} : (struct mvm_text){"false", 5});
+}
+
+/* The value of a field that is no text. */
+static void make_value(struct mvm_encoder *e, const struct mvm_field *field)
+{
+    if (field->type == MVM_TYPE_TIMEOUT) {
+        make_timeout(e);
+    } else {
+        make_flag(e, field);
+    }
 }
 
 /* What a plain run stopped at: a byte to escape, one that is ill formed, or a character that the
@@ -122,14 +143,20 @@ static void put_part(struct mvm_encoder *e, struct mvm_text text, struct room *r
     }
 }
 
-/* True: the text is done. */
+/* True: the text is done, and its closing quote. */
 static bool put_text(struct mvm_encoder *e, struct mvm_text text, struct room *room)
 {
     while (put_piece(e, room)) {
-        if (e->text_at == text.len || room->left == 0) {
-            return e->text_at == text.len;
+        if (e->text_at > text.len || room->left == 0) {
+            return e->text_at > text.len;
         }
-        put_part(e, text, room);
+        if (e->text_at < text.len) {
+            put_part(e, text, room);
+        } else {
+            *room->at = '"';
+            use_room(room, 1);
+            e->text_at++;
+        }
     }
     return false;
 }
@@ -137,92 +164,71 @@ static bool put_text(struct mvm_encoder *e, struct mvm_text text, struct room *r
 /* True: the step is done. */
 static bool put_step(struct mvm_encoder *e, const struct mvm_step *step, struct room *room)
 {
-    enum mvm_then then = (enum mvm_then)step->then;
+    const struct mvm_field *field = step->field < MVM_FIELDS ? &mvm_fields[step->field] : NULL;
+    if (field != NULL && mvm_is_text(field)) {
+        bool begun = e->literal_at == step->len || put_literal(e, step, room);
+        return begun && put_text(e, *mvm_text_field(&e->message, field), room);
+    }
     if (e->literal_at < step->len) {
         if (!put_literal(e, step, room)) {
             return false;
         }
-        if (then == MVM_THEN_TIMEOUT) {
-            make_number(e);
+        if (field != NULL) {
+            make_value(e, field);
         }
     }
-    if (then == MVM_THEN_END || then == MVM_THEN_TIMEOUT) {
-        return put_piece(e, room); /* the number, or none */
-    }
-    return put_text(e, *mvm_step_text(&e->message, then), room);
+    return put_piece(e, room); /* the value, or nothing */
 }
 
-static void begin_step(struct mvm_encoder *e, unsigned step)
+/* ---- from step to step ---------------------------------------------------------------------- */
+
+static void begin_step(struct mvm_encoder *e, unsigned step, unsigned literal_at)
 {
     e->step = (uint8_t)step;
-    e->literal_at = 0;
+    e->literal_at = (uint8_t)literal_at;
     e->text_at = 0;
+}
+
+static bool is_absent(struct mvm_message *m, const struct mvm_step *step)
+{
+    if (step->field >= MVM_FIELDS) {
+        return false;
+    }
+    const struct mvm_field *field = &mvm_fields[step->field];
+    if (field->presence != MVM_PRESENCE_OPTIONAL) {
+        return false;
+    }
+    return field->type == MVM_TYPE_FLAG ? *mvm_flag_field(m, field) == MVM_FLAG_ABSENT
+                                        : mvm_text_field(m, field)->bytes == NULL;
+}
+
+/* The step after a finished one; behind a head a literal has no comma. */
+static void next_step(struct mvm_encoder *e)
+{
+    const struct mvm_step *done = &mvm_steps[e->step];
+    if (done->field == MVM_STEP_END) {
+        begin_step(e, IDLE, 0);
+        return;
+    }
+    const struct mvm_step *next = done + 1;
+    while (is_absent(&e->message, next)) {
+        next++;
+    }
+    bool bare = done->field == MVM_STEP_HEAD && next->field != MVM_STEP_END;
+    begin_step(e, (unsigned)(next - mvm_steps), bare ? 1 : 0);
 }
 
 void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
 {
-    if (m->kind == MVM_MESSAGE_BUILD) {
-        e->message = *m;
-    } else {
-        /* member by member: a wide load of both waits for the stores that have just made them */
-        const struct mvm_text text = {m->text.bytes, m->text.len};
-        e->message.kind = m->kind;
-        e->message.text = text;
-    }
-    begin_step(e, mvm_first_steps[m->kind]);
+    e->message = *m;
+    begin_step(e, mvm_first_steps[m->kind], 0);
 }
-
-#if !defined(__OPTIMIZE_SIZE__) || UINTPTR_MAX > UINT32_MAX
-/* All of a literal's array, by moves of eight bytes: where code is made small, one memcpy(3) of it
- * becomes a string instruction that takes longer than the rest of a short frame. */
-static void copy_literal(uint8_t *to, const char *literal)
-{
-    _Static_assert(MVM_LITERAL_CAP == 24, "three moves");
-    memcpy(to, literal, 8);
-    memcpy(to + 8, literal + 8, 8);
-    memcpy(to + 16, literal + 16, 8);
-}
-
-/* The short way for most frames, those of one text and with room for it as it is: literal, run and
- * literal in one go. A run that ends early leaves the rest to the steps, as if they had come there.
- * Not on small machines with code made small, where its 200 bytes count. */
-static void put_whole(struct mvm_encoder *e, struct room *room)
-{
-    const struct mvm_step *step = &mvm_steps[e->step];
-    const struct mvm_text text = e->message.text;
-    const size_t around = sizeof step[0].literal + sizeof step[1].literal;
-    if (step->then != MVM_THEN_TEXT || e->literal_at > 0 || room->left < around ||
-        room->left - around < text.len) {
-        return;
-    }
-    copy_literal(room->at, step->literal);
-    use_room(room, step->len);
-    size_t run = mvm_plain_copy(room->at, (const uint8_t *)text.bytes, text.len);
-    use_room(room, run);
-    if (run < text.len) {
-        e->literal_at = step->len;
-        e->text_at = run;
-        return;
-    }
-    copy_literal(room->at, step[1].literal);
-    use_room(room, step[1].len);
-    begin_step(e, IDLE);
-}
-#else
-static void put_whole(struct mvm_encoder *e, struct room *room)
-{
-    (void)e, (void)room;
-}
-#endif
 
 size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap)
 {
     struct room room = {out, cap};
-    put_whole(e, &room);
-    unsigned at = e->step;
-    while (room.left > 0 && at != IDLE && put_step(e, &mvm_steps[at], &room)) {
-        at = mvm_steps[at].then == MVM_THEN_END ? IDLE : at + 1;
-        begin_step(e, at);
+    while (room.left > 0 && e->step != IDLE && put_step(e, &mvm_steps[e->step], &room)) {
+        next_step(e);
     }
     return cap - room.left;
 }

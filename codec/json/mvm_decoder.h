@@ -3,13 +3,23 @@
  * the same messages however the bytes were cut. Accepts and refuses exactly what serde_json 1.0
  * does on the externally tagged enums
  *
- *     enum Request  { Build { flake_ref: String, attr: String, timeout_secs: Option<u64> }, Ping }
- *     enum Response { Ok { out_path: String }, Err { message: String }, Log { line: String }, Pong
- * }
+ *     enum Request {
+ *         Build { flake_ref: String, attr: String, timeout_secs: Option<u64>,
+ *                 id?: String, keep?: bool },
+ *         Ping, Hello { nonce?: String }, Join { id: String }, Cancel { id: String },
+ *     }
+ *     enum Response {
+ *         Ok { out_path: String, id?: String },
+ *         Err { message: String, id?: String, refused?: String, category?: String },
+ *         Log { line: String, id?: String, beat?: bool },
+ *         Pong, Hello { nonce?: String, agent: String, boot: String, features: String },
+ *         Cancelled { id: String, was: String },
+ *     }
  *
- * read line by line, but for the limits of mvm_limits.h. It keeps the fields, not the line. The
- * caller owns all memory, there is nothing to close, and a decoder may be copied between frames
- * along with its field buffer.
+ * (x?: T is #[serde(default, skip_serializing_if = "Option::is_none")] x: Option<T>) read line by
+ * line, but for the limits of mvm_limits.h. It keeps the fields, not the line. The caller owns all
+ * memory, there is nothing to close, and a decoder may be copied between frames along with its
+ * field buffer.
  *
  *     struct mvm_decoder d;
  *     char fields[MVM_REQUEST_FIELDS_CAP];
@@ -40,6 +50,8 @@ enum mvm_decoder_status {
     MVM_DECODER_MESSAGE = 1, /* `message` holds one; its texts stay until the next push or finish */
     MVM_DECODER_BAD_FRAME = 2, /* said once a frame, as soon as it is known; what is left of the
                                 * frame is skipped by the next pushes, then decoding goes on */
+    MVM_DECODER_BROKEN = 3,    /* the protobuf wire alone: as BAD_FRAME, but where the next frame
+                                * begins is not known. Said once; all further bytes are skipped */
 };
 
 enum mvm_decoder_error {
@@ -56,17 +68,20 @@ enum mvm_decoder_error {
     MVM_DECODER_FIELD_TOO_LONG,  /* `field` is over its limit, or over the field buffer */
     MVM_DECODER_FRAME_TOO_LONG,  /* MVM_REQUEST_FRAME_MAX, MVM_RESPONSE_FRAME_MAX */
     /* the protobuf wire alone, see mvm_proto.h */
-    MVM_DECODER_NO_PREFIX,    /* a frame that begins with neither 00 nor 01; its line is skipped */
+    MVM_DECODER_NO_PREFIX,    /* a frame that begins with neither 00 nor 01; BROKEN */
     MVM_DECODER_COMPRESSED,   /* the flag says so; no compression was agreed on */
     MVM_DECODER_NOT_PROTOBUF, /* malformed, or a field of another wire type than the schema's */
     MVM_DECODER_NOT_UTF8,     /* in the string `field` */
     MVM_DECODER_CUT_SHORT,    /* the stream ended inside the frame */
 };
 
-/* What a field buffer must hold for no field to be refused below its limit. The fields of a
- * request share it; a response has one, and its limit is the buffer. */
-#define MVM_REQUEST_FIELDS_CAP  (MVM_FLAKE_REF_MAX + MVM_ATTR_MAX + MVM_PROTO_SLACK)
-#define MVM_RESPONSE_FIELDS_CAP (3 * MVM_LOG_LINE_MAX) /* each bad byte of a line as U+FFFD */
+/* What a field buffer must hold for no field to be refused below its limit. A message's fields
+ * share it. Out_path, message and line have no limit of their own: what the other fields leave.
+ * RESPONSE_FIELDS_CAP has room for a line each of whose bytes has become U+FFFD, and for an Err's
+ * other fields, of which there are the most beside a long text; a Hello takes less. */
+#define MVM_REQUEST_FIELDS_CAP (MVM_FLAKE_REF_MAX + MVM_ATTR_MAX + MVM_ID_MAX + MVM_PROTO_SLACK)
+#define MVM_RESPONSE_FIELDS_CAP                                                                    \
+    (3 * MVM_LOG_LINE_MAX + 2 * MVM_ID_MAX + MVM_WORD_MAX + MVM_PROTO_SLACK)
 
 /* The longest name that a message knows, "timeout_secs". */
 #define MVM_DECODER_NAME_CAP 12
@@ -86,7 +101,7 @@ struct mvm_decoder {
     uint8_t direction;
     uint8_t state;                   /* decoder.c has the states */
     uint8_t at;                      /* index of the field whose value comes next */
-    uint8_t seen;                    /* bit n: field n has come */
+    uint8_t seen;                    /* bit n: the variant's field n has come */
     char name[MVM_DECODER_NAME_CAP]; /* of the variant or field, as it comes */
 };
 

@@ -22,6 +22,12 @@ enum mvm_decoder_status mvm_proto_decoder_push(struct mvm_proto_decoder *d, cons
     return MVM_DECODER_PARTIAL;
 }
 
+bool mvm_proto_decoder_broken(const struct mvm_proto_decoder *d)
+{
+    (void)d;
+    return false;
+}
+
 enum mvm_decoder_status mvm_proto_decoder_finish(struct mvm_proto_decoder *d)
 {
     (void)d;

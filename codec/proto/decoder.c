@@ -2,9 +2,9 @@
  * Length-prefixed protobuf → messages. The prefix is read byte by byte; the message is gathered
  * and, when whole, taken apart by nanopb, whose callbacks leave the texts where they are.
  */
-#include "mvm.pb.h"
 #include "mvm_proto.h"
 #include "mvm_utf8.h"
+#include "tables.h"
 #include <pb_decode.h>
 #include <string.h>
 
@@ -13,8 +13,8 @@ const bool mvm_proto_present = true;
 enum state {
     PREFIX,
     MESSAGE,
-    SKIP_MESSAGE, /* refused by its prefix: its bytes stream by */
-    SKIP_LINE,    /* no frame of this wire: the peer seems to speak lines */
+    SKIP_MESSAGE, /* refused by its prefix: its bytes are skipped */
+    BROKEN,       /* framing is lost: all bytes are skipped */
 };
 
 void mvm_proto_decoder_init(struct mvm_proto_decoder *d, enum mvm_direction direction, char *fields,
@@ -52,90 +52,60 @@ static bool sound_utf8(struct mvm_text text)
     return true;
 }
 
-/* Where a text goes, and the message it must lie in. */
+/* Where a text goes, and the frame it must lie in. */
 struct slot {
-    struct mvm_text text;
-    const uint8_t *message;
-    size_t message_len;
+    struct mvm_text *text;
+    const uint8_t *frame;
+    size_t frame_len;
 };
 
-/* The message being taken apart: its kind's tag, 0 for none, and what it holds. */
-struct parts {
+enum { TEXTS_MAX = 4 }; /* of one kind */
+
+/* A message while it is decoded: the tag of its kind, 0 for none, and what nanopb fills. */
+struct decoding {
+    struct mvm_proto_decoder *d;
     uint32_t tag;
-    struct slot first;
-    struct slot second;
-    bool has_timeout;
-    uint64_t timeout_secs;
+    union mvm_proto_parts parts;
+    struct slot slots[TEXTS_MAX];
 };
 
 /* A text stays where it is: nanopb's stream over a buffer has its bytes at `state`. A field of
- * another wire type comes as a copy on nanopb's stack, outside of the message. */
+ * another wire type comes as a copy on nanopb's stack, outside of the frame. */
 static bool keep_text(pb_istream_t *stream, const pb_field_t *field, void **arg)
 {
     struct slot *slot = *arg;
     const uint8_t *at = stream->state;
     (void)field;
-    if ((uintptr_t)at - (uintptr_t)slot->message > slot->message_len) {
+    if ((uintptr_t)at - (uintptr_t)slot->frame > slot->frame_len) {
         return false;
     }
-    slot->text = (struct mvm_text){(const char *)at, stream->bytes_left};
+    *slot->text = (struct mvm_text){(const char *)at, stream->bytes_left};
     return pb_read(stream, NULL, stream->bytes_left);
 }
 
-static pb_callback_t keeps(struct slot *slot)
+static void begin_kind(struct decoding *in, enum mvm_kind kind)
 {
-    return (pb_callback_t){.funcs.decode = keep_text, .arg = slot};
-}
-
-static bool decode_build(pb_istream_t *stream, struct parts *parts)
-{
-    mvm_guest_v1_Build build = {
-        .flake_ref = keeps(&parts->first),
-        .attr = keeps(&parts->second),
-        .has_timeout_secs = parts->has_timeout,
-        .timeout_secs = parts->timeout_secs,
-    };
-    bool sound = pb_decode_ex(stream, mvm_guest_v1_Build_fields, &build, PB_DECODE_NOINIT);
-    parts->has_timeout = build.has_timeout_secs;
-    parts->timeout_secs = build.timeout_secs;
-    return sound;
-}
-
-/* By kind: who is sent it, and how it stands in a Request or Response. */
-static const struct kind {
-    uint8_t direction;
-    uint8_t tag;
-    const pb_msgdesc_t *fields;
-} kinds[] = {
-    [MVM_MESSAGE_BUILD] = {MVM_DIRECTION_REQUESTS, mvm_guest_v1_Request_build_tag,
-                           mvm_guest_v1_Build_fields},
-    [MVM_MESSAGE_PING] = {MVM_DIRECTION_REQUESTS, mvm_guest_v1_Request_ping_tag,
-                          mvm_guest_v1_Ping_fields},
-    [MVM_MESSAGE_OK] = {MVM_DIRECTION_RESPONSES, mvm_guest_v1_Response_ok_tag,
-                        mvm_guest_v1_Ok_fields},
-    [MVM_MESSAGE_ERR] = {MVM_DIRECTION_RESPONSES, mvm_guest_v1_Response_err_tag,
-                         mvm_guest_v1_Err_fields},
-    [MVM_MESSAGE_LOG] = {MVM_DIRECTION_RESPONSES, mvm_guest_v1_Response_log_tag,
-                         mvm_guest_v1_Log_fields},
-    [MVM_MESSAGE_PONG] = {MVM_DIRECTION_RESPONSES, mvm_guest_v1_Response_pong_tag,
-                          mvm_guest_v1_Pong_fields},
-};
-
-/* Ok, Err and Log hold one text each, Ping and Pong nothing. */
-static bool decode_kind(pb_istream_t *stream, enum mvm_kind kind, struct parts *parts)
-{
-    if (kind == MVM_MESSAGE_BUILD) {
-        return decode_build(stream, parts);
+    const struct mvm_variant *variant = &mvm_variants[kind];
+    struct mvm_message *m = &in->d->message;
+    struct slot *slot = in->slots;
+    *m = (struct mvm_message){.kind = kind};
+    memset(&in->parts, 0, sizeof in->parts);
+    in->tag = mvm_proto_kinds[kind].tag;
+    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+        if (mvm_is_text(&mvm_fields[at])) {
+            *slot = (struct slot){mvm_text_field(m, &mvm_fields[at]), in->d->frame, in->d->len};
+            *mvm_proto_text(&in->parts, at) =
+                (pb_callback_t){.funcs.decode = keep_text, .arg = slot};
+            slot++;
+        }
     }
-    pb_callback_t text = keeps(&parts->first);
-    return pb_decode_ex(stream, kinds[kind].fields, &text, PB_DECODE_NOINIT);
 }
 
 /* The kind that a tag stands for. False: for none that this end knows. */
 static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind *kind)
 {
-    for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        if (kinds[k].direction == direction && kinds[k].tag == tag) {
+    for (unsigned k = mvm_first_kind(direction); k <= mvm_last_kind(direction); k++) {
+        if (mvm_proto_kinds[k].tag == tag) {
             *kind = (enum mvm_kind)k;
             return true;
         }
@@ -145,89 +115,88 @@ static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind 
 
 /* A field of a request or response: one of its kinds, to be read by nanopb, or one to skip. Of a
  * kind that stands twice the parts are merged; of two kinds the last one counts alone. */
-static bool decode_field(pb_istream_t *stream, enum mvm_direction direction, struct parts *parts,
-                         enum mvm_kind *kind)
+static bool decode_field(pb_istream_t *stream, struct decoding *in)
 {
     pb_wire_type_t type;
     uint32_t tag;
     bool eof;
+    enum mvm_kind kind;
     if (!pb_decode_tag(stream, &type, &tag, &eof) || tag == 0) {
         return false;
     }
-    if (!find_kind(direction, tag, kind)) {
+    if (!find_kind((enum mvm_direction)in->d->direction, tag, &kind)) {
         return pb_skip_field(stream, type);
     }
     pb_istream_t inner;
     if (type != PB_WT_STRING || !pb_make_string_substream(stream, &inner)) {
         return false;
     }
-    if (parts->tag != tag) {
-        parts->tag = tag;
-        parts->first.text = parts->second.text = (struct mvm_text){NULL, 0};
-        parts->has_timeout = false;
-        parts->timeout_secs = 0;
+    if (in->tag != tag) {
+        begin_kind(in, kind);
     }
-    return decode_kind(&inner, *kind, parts) && pb_close_string_substream(stream, &inner);
+    return pb_decode_ex(&inner, mvm_proto_kinds[kind].fields, &in->parts, PB_DECODE_NOINIT) &&
+           pb_close_string_substream(stream, &inner);
+}
+
+static uint8_t flag_of(bool has, bool value)
+{
+    return has ? value ? MVM_FLAG_TRUE : MVM_FLAG_FALSE : MVM_FLAG_ABSENT;
+}
+
+/* What is no text. */
+static void keep_values(struct mvm_message *m, const union mvm_proto_parts *parts)
+{
+    if (m->kind == MVM_MESSAGE_BUILD) {
+        m->build.has_timeout = parts->build.has_timeout_secs;
+        m->build.timeout_secs = parts->build.timeout_secs;
+        m->build.keep = flag_of(parts->build.has_keep, parts->build.keep);
+    } else if (m->kind == MVM_MESSAGE_LOG) {
+        m->beat = flag_of(parts->log.has_beat, parts->log.beat);
+    }
 }
 
 /* A request or response. nanopb would come to the same by way of each kind that it is not. */
-static bool decode(pb_istream_t *stream, enum mvm_direction direction, struct parts *parts,
-                   struct mvm_message *m)
+static bool decode(pb_istream_t *stream, struct decoding *in)
 {
-    enum mvm_kind kind = MVM_MESSAGE_PING;
     while (stream->bytes_left > 0) {
-        if (!decode_field(stream, direction, parts, &kind)) {
+        if (!decode_field(stream, in)) {
             return false;
         }
     }
-    m->kind = kind;
-    if (kind == MVM_MESSAGE_BUILD) {
-        m->build = (struct mvm_build){
-            .flake_ref = parts->first.text,
-            .attr = parts->second.text,
-            .has_timeout = parts->has_timeout,
-            .timeout_secs = parts->timeout_secs,
-        };
-    } else {
-        m->text = parts->first.text;
-    }
+    keep_values(&in->d->message, &in->parts);
     return true;
 }
 
-/* Which text of the message breaks a rule: too long, or no UTF-8. A Log's line may be any bytes. */
+/* Whether a text of the message is too long or, unlike a line, must be UTF-8 and is not. */
 static enum mvm_decoder_status check_texts(struct mvm_proto_decoder *d)
 {
-    static const char *const names[] = {
-        [MVM_MESSAGE_OK] = "out_path", [MVM_MESSAGE_ERR] = "message", [MVM_MESSAGE_LOG] = "line"};
-    const struct mvm_message *m = &d->message;
-    if (m->kind == MVM_MESSAGE_BUILD) {
-        const struct mvm_build *b = &m->build;
-        if (b->flake_ref.len > MVM_FLAKE_REF_MAX) {
-            return refuse(d, MVM_DECODER_FIELD_TOO_LONG, "flake_ref", MVM_PROTO_PREFIX);
+    const struct mvm_variant *variant = &mvm_variants[d->message.kind];
+    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+        const struct mvm_field *field = &mvm_fields[at];
+        if (!mvm_is_text(field)) {
+            continue;
         }
-        if (b->attr.len > MVM_ATTR_MAX) {
-            return refuse(d, MVM_DECODER_FIELD_TOO_LONG, "attr", MVM_PROTO_PREFIX);
+        struct mvm_text text = *mvm_text_field(&d->message, field);
+        if (text.len > field->max) {
+            return refuse(d, MVM_DECODER_FIELD_TOO_LONG, field->name, MVM_PROTO_PREFIX);
         }
-        if (!sound_utf8(b->flake_ref) || !sound_utf8(b->attr)) {
-            const char *name = sound_utf8(b->flake_ref) ? "attr" : "flake_ref";
-            return refuse(d, MVM_DECODER_NOT_UTF8, name, MVM_PROTO_PREFIX);
+        if (field->type == MVM_TYPE_TEXT && !sound_utf8(text)) {
+            return refuse(d, MVM_DECODER_NOT_UTF8, field->name, MVM_PROTO_PREFIX);
         }
-    } else if ((m->kind == MVM_MESSAGE_OK || m->kind == MVM_MESSAGE_ERR) && !sound_utf8(m->text)) {
-        return refuse(d, MVM_DECODER_NOT_UTF8, names[m->kind], MVM_PROTO_PREFIX);
     }
     return MVM_DECODER_MESSAGE;
 }
 
 static enum mvm_decoder_status take_message(struct mvm_proto_decoder *d)
 {
-    const struct slot empty = {{NULL, 0}, d->frame, d->len};
-    struct parts parts = {0, empty, empty, false, 0};
+    struct decoding in = {.d = d, .tag = 0};
     pb_istream_t stream = pb_istream_from_buffer(d->frame, d->len);
-    if (!decode(&stream, (enum mvm_direction)d->direction, &parts, &d->message)) {
+    d->message = (struct mvm_message){.kind = MVM_MESSAGE_PING};
+    if (!decode(&stream, &in)) {
         uint32_t at = d->len - (uint32_t)stream.bytes_left;
         return refuse(d, MVM_DECODER_NOT_PROTOBUF, NULL, MVM_PROTO_PREFIX + at);
     }
-    if (parts.tag == 0) {
+    if (in.tag == 0) {
         return refuse(d, MVM_DECODER_UNKNOWN_VARIANT, NULL, MVM_PROTO_PREFIX);
     }
     return check_texts(d);
@@ -241,12 +210,25 @@ static void begin_frame(struct mvm_proto_decoder *d)
     d->have = d->len = 0;
 }
 
+static enum mvm_decoder_status lose_framing(struct mvm_proto_decoder *d,
+                                            enum mvm_decoder_error error, uint32_t at)
+{
+    refuse(d, error, NULL, at);
+    d->state = BROKEN;
+    return MVM_DECODER_BROKEN;
+}
+
 /* The prefix is whole. */
 static enum mvm_decoder_status take_prefix(struct mvm_proto_decoder *d)
 {
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
+    uint32_t max =
+        d->direction == MVM_DIRECTION_REQUESTS ? MVM_REQUEST_FRAME_MAX : MVM_RESPONSE_FRAME_MAX;
     d->state = MESSAGE;
     d->have = 0;
+    if (d->len > max) {
+        return lose_framing(d, MVM_DECODER_FRAME_TOO_LONG, 1);
+    }
     if (d->compressed) {
         status = refuse(d, MVM_DECODER_COMPRESSED, NULL, 0);
     } else if (d->len > d->cap) {
@@ -267,8 +249,7 @@ static enum mvm_decoder_status prefix_byte(struct mvm_proto_decoder *d, uint8_t 
 {
     if (d->have == 0) {
         if (byte > 1) {
-            d->state = byte == '\n' ? PREFIX : SKIP_LINE;
-            return refuse(d, MVM_DECODER_NO_PREFIX, NULL, 0);
+            return lose_framing(d, MVM_DECODER_NO_PREFIX, 0);
         }
         d->compressed = byte == 1;
         d->len = 0;
@@ -297,15 +278,6 @@ static enum mvm_decoder_status body_bytes(struct mvm_proto_decoder *d, const uin
     return status;
 }
 
-static void skip_line(struct mvm_proto_decoder *d, const uint8_t *bytes, size_t len, size_t *used)
-{
-    const uint8_t *newline = memchr(bytes, '\n', len);
-    *used = newline != NULL ? (size_t)(newline - bytes) + 1 : len;
-    if (newline != NULL) {
-        begin_frame(d);
-    }
-}
-
 enum mvm_decoder_status mvm_proto_decoder_push(struct mvm_proto_decoder *d, const uint8_t *bytes,
                                                size_t len, size_t *used)
 {
@@ -315,8 +287,8 @@ enum mvm_decoder_status mvm_proto_decoder_push(struct mvm_proto_decoder *d, cons
         size_t n = 1;
         if (d->state == PREFIX) {
             status = prefix_byte(d, bytes[at]);
-        } else if (d->state == SKIP_LINE) {
-            skip_line(d, bytes + at, len - at, &n);
+        } else if (d->state == BROKEN) {
+            n = len - at;
         } else {
             status = body_bytes(d, bytes + at, len - at, &n);
         }
@@ -326,10 +298,17 @@ enum mvm_decoder_status mvm_proto_decoder_push(struct mvm_proto_decoder *d, cons
     return status;
 }
 
+bool mvm_proto_decoder_broken(const struct mvm_proto_decoder *d)
+{
+    return d->state == BROKEN;
+}
+
 enum mvm_decoder_status mvm_proto_decoder_finish(struct mvm_proto_decoder *d)
 {
     bool inside = d->state == MESSAGE || (d->state == PREFIX && d->have > 0);
     uint32_t at = d->state == MESSAGE ? MVM_PROTO_PREFIX + d->have : d->have;
-    begin_frame(d);
+    if (d->state != BROKEN) {
+        begin_frame(d);
+    }
     return inside ? refuse(d, MVM_DECODER_CUT_SHORT, NULL, at) : MVM_DECODER_PARTIAL;
 }

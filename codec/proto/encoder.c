@@ -4,9 +4,9 @@
  * is for: what was written already is counted, what comes later stops it. So nothing is buffered
  * and any room will do; a frame is some ten writes to such a stream, most of one or two bytes.
  */
-#include "mvm.pb.h"
 #include "mvm_proto.h"
 #include "mvm_utf8.h"
+#include "tables.h"
 #include <pb_encode.h>
 #include <string.h>
 
@@ -85,52 +85,55 @@ static bool write_bytes(pb_ostream_t *stream, const pb_field_t *field, void *con
            pb_encode_string(stream, (const pb_byte_t *)text->bytes, text->len);
 }
 
-/* proto3 leaves an empty text out. */
-static pb_callback_t writes(const struct mvm_text *text,
-                            bool (*write)(pb_ostream_t *, const pb_field_t *, void *const *))
+/* proto3 leaves an empty text out, unless it is optional and there. */
+static pb_callback_t writes(const struct mvm_text *text, const struct mvm_field *field)
 {
     union {
         const struct mvm_text *text;
         void *arg;
     } borrowed = {text}; /* nanopb's arguments are not const; write_* only read */
-    return (pb_callback_t){.funcs.encode = text->len > 0 ? write : NULL, .arg = borrowed.arg};
+    bool there = field->presence == MVM_PRESENCE_OPTIONAL ? text->bytes != NULL : text->len > 0;
+    if (!there) {
+        return (pb_callback_t){.arg = NULL};
+    }
+    return (pb_callback_t){
+        .funcs.encode = field->type == MVM_TYPE_BYTES ? write_bytes : write_string,
+        .arg = borrowed.arg,
+    };
 }
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
-/* By kind: how it stands in a Request or Response, and what writes the one text that it holds. */
-static const struct form {
-    uint32_t tag;
-    const pb_msgdesc_t *fields;
-    bool (*write)(pb_ostream_t *stream, const pb_field_t *field, void *const *arg);
-} forms[] = {
-    [MVM_MESSAGE_BUILD] = {mvm_guest_v1_Request_build_tag, mvm_guest_v1_Build_fields, NULL},
-    [MVM_MESSAGE_PING] = {mvm_guest_v1_Request_ping_tag, mvm_guest_v1_Ping_fields, NULL},
-    [MVM_MESSAGE_OK] = {mvm_guest_v1_Response_ok_tag, mvm_guest_v1_Ok_fields, write_string},
-    [MVM_MESSAGE_ERR] = {mvm_guest_v1_Response_err_tag, mvm_guest_v1_Err_fields, write_string},
-    [MVM_MESSAGE_LOG] = {mvm_guest_v1_Response_log_tag, mvm_guest_v1_Log_fields, write_bytes},
-    [MVM_MESSAGE_PONG] = {mvm_guest_v1_Response_pong_tag, mvm_guest_v1_Pong_fields, NULL},
-};
+/* What is no text. */
+static void give_values(union mvm_proto_parts *parts, const struct mvm_message *m)
+{
+    if (m->kind == MVM_MESSAGE_BUILD) {
+        parts->build.has_timeout_secs = m->build.has_timeout;
+        parts->build.timeout_secs = m->build.timeout_secs;
+        parts->build.has_keep = m->build.keep != MVM_FLAG_ABSENT;
+        parts->build.keep = m->build.keep == MVM_FLAG_TRUE;
+    } else if (m->kind == MVM_MESSAGE_LOG) {
+        parts->log.has_beat = m->beat != MVM_FLAG_ABSENT;
+        parts->log.beat = m->beat == MVM_FLAG_TRUE;
+    }
+}
 
 /* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
  * would come to the same by way of each kind that it is not. */
-static bool encode(pb_ostream_t *stream, const struct mvm_message *m)
+static bool encode(pb_ostream_t *stream, struct mvm_message *m)
 {
-    const struct form *form = &forms[m->kind];
-    pb_callback_t text = {.arg = NULL};
-    mvm_guest_v1_Build build;
-    const void *message = &text;
-    if (m->kind == MVM_MESSAGE_BUILD) {
-        build.flake_ref = writes(&m->build.flake_ref, write_string);
-        build.attr = writes(&m->build.attr, write_string);
-        build.has_timeout_secs = m->build.has_timeout;
-        build.timeout_secs = m->build.timeout_secs;
-        message = &build;
-    } else if (form->write != NULL) {
-        text = writes(&m->text, form->write);
+    const struct mvm_proto_kind *kind = &mvm_proto_kinds[m->kind];
+    const struct mvm_variant *variant = &mvm_variants[m->kind];
+    union mvm_proto_parts parts;
+    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+        const struct mvm_field *field = &mvm_fields[at];
+        if (mvm_is_text(field)) {
+            *mvm_proto_text(&parts, at) = writes(mvm_text_field(m, field), field);
+        }
     }
-    return pb_encode_tag(stream, PB_WT_STRING, form->tag) &&
-           pb_encode_submessage(stream, form->fields, message);
+    give_values(&parts, m);
+    return pb_encode_tag(stream, PB_WT_STRING, kind->tag) &&
+           pb_encode_submessage(stream, kind->fields, &parts);
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
@@ -157,7 +160,7 @@ static void put_prefix(pb_byte_t prefix[MVM_PROTO_PREFIX], uint32_t len)
 }
 
 /* The whole frame at once: its length, or 0 where the room does not hold it. */
-static size_t pull_whole(const struct mvm_message *m, uint8_t *out, size_t cap)
+static size_t pull_whole(struct mvm_message *m, uint8_t *out, size_t cap)
 {
     if (cap < MVM_PROTO_PREFIX) {
         return 0;

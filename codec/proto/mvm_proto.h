@@ -3,10 +3,11 @@
  * message of mvm.proto), by nanopb. Binary-safe: a Log line crosses with any bytes.
  *
  * The decoder gathers one message in the caller's field buffer and hands it out as pointers into
- * it; a length over the buffer is an error for that frame alone, whose bytes are skipped as they
- * stream by. Standard protobuf rules hold: unknown fields are skipped, of a field that stands
- * twice the last value counts, an absent text is empty. The encoder needs no buffer: it writes
- * whatever part of the frame the room is for.
+ * it. A length over the buffer is an error for that frame alone, whose bytes are skipped. After a
+ * length over MVM_REQUEST_FRAME_MAX or MVM_RESPONSE_FRAME_MAX, or a frame that begins with neither
+ * 00 nor 01, the stream is broken: close the connection. Standard protobuf rules hold: unknown
+ * fields are skipped, of a field that stands twice the last value counts, an absent text is empty.
+ * The encoder needs no buffer: it writes whatever part of the frame the room is for.
  *
  * Same use and same statuses as mvm_decoder.h and mvm_encoder.h. No heap, no recursion over the
  * two levels of the schema.
@@ -48,6 +49,9 @@ void mvm_proto_decoder_init(struct mvm_proto_decoder *d, enum mvm_direction dire
                             size_t cap);
 enum mvm_decoder_status mvm_proto_decoder_push(struct mvm_proto_decoder *d, const uint8_t *bytes,
                                                size_t len, size_t *used);
+
+/* Whether BROKEN was returned: nothing more will be decoded. */
+bool mvm_proto_decoder_broken(const struct mvm_proto_decoder *d);
 
 /* The stream has ended; inside a frame that is a BAD_FRAME. */
 enum mvm_decoder_status mvm_proto_decoder_finish(struct mvm_proto_decoder *d);

@@ -1,6 +1,6 @@
 /*
  * Where nix is: the program that was named, else on PATH, else in the profiles its installers
- * make, else the first in the store.
+ * make, else the first nix package in the store.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -21,9 +21,9 @@ static const char nix_store[] = "/nix/store";
 static const char looked[] = "looked on PATH, in /nix/var/nix/profiles/default/bin, "
                              "/root/.nix-profile/bin, "
                              "/nix/var/nix/profiles/per-user/root/profile/bin and "
-                             "/nix/store/*/bin";
+                             "/nix/store/HASH-nix-VERSION/bin";
 
-enum { NAME_CAP = 256 };
+enum { NAME_CAP = 256, HASH_LEN = 32 };
 
 /* 0 or an errno. */
 static int try_program(const char *path)
@@ -83,6 +83,23 @@ static bool in_store_path(const struct mvm_posix *p, const char *name, char *buf
            try_below(p, mvm_text_from(dir), "/bin", buf, cap);
 }
 
+static bool has_only(const char *text, size_t len, const char *allowed)
+{
+    return strspn(text, allowed) >= len;
+}
+
+/* Whether a store path's name is that of nix's own package: any package may have a bin/nix. */
+static bool is_nix_package(const char *name)
+{
+    static const char middle[] = "-nix-";
+    const char *version = name + HASH_LEN + sizeof middle - 1;
+    return has_only(name, HASH_LEN, "0123456789abcdfghijklmnpqrsvwxyz") &&
+           strncmp(name + HASH_LEN, middle, sizeof middle - 1) == 0 && version[0] >= '0' &&
+           version[0] <= '9' &&
+           has_only(version, strlen(version),
+                    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._+");
+}
+
 /* The first by name, so that the answer does not change with the directory's order. */
 static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
 {
@@ -95,7 +112,7 @@ static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
     }
     while ((name = mvm_posix_directory_next(&d)) != NULL) {
         bool better = best[0] == '\0' || strcmp(name, best) < 0;
-        if (better && in_store_path(p, name, buf, cap)) {
+        if (better && is_nix_package(name) && in_store_path(p, name, buf, cap)) {
             mvm_text_join(best, sizeof best, name, "", "");
         }
     }
@@ -110,7 +127,12 @@ static int use_named(struct mvm_posix *p, char *path, size_t cap)
         mvm_posix_fail(p, p->config.nix, err);
         return MVM_PORT_NOT_FOUND;
     }
-    bool fits = mvm_text_join(path, cap, p->config.nix, "", "");
+    char cwd[MVM_PATH_MAX] = "";
+    bool relative = p->config.nix[0] != '/'; /* the build starts in another directory */
+    if (relative && getcwd(cwd, sizeof cwd) == NULL) {
+        return mvm_posix_fail(p, "getcwd", errno);
+    }
+    bool fits = mvm_text_join(path, cap, cwd, relative ? "/" : "", p->config.nix);
     return fits ? 0 : mvm_posix_fail_text(p, "nix", "path too long");
 }
 

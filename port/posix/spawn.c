@@ -3,6 +3,7 @@
 #include "posix_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -103,6 +104,8 @@ static int without_cgroup(struct mvm_posix *p, int err)
     return mvm_posix_fail(p, "cgroup.procs", err);
 }
 
+/* The thread cannot be cancelled meanwhile: a child that shares its memory would see the request,
+ * and run the thread's clean-up in its stead. */
 static int launch(struct mvm_posix *p, const char *const argv[], int standard[3])
 {
     int cgroup_err;
@@ -134,6 +137,8 @@ int mvm_posix_spawn(void *ctx, const char *const argv[])
         return mvm_posix_fail_text(p, "spawn", "a build is running");
     }
     int standard[3] = {-1, -1, -1};
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     int r = launch(p, argv, standard);
     for (int i = 0; i < 3; i++) {
         close_fd(&standard[i]);
@@ -141,6 +146,7 @@ int mvm_posix_spawn(void *ctx, const char *const argv[])
     if (r < 0) {
         reset_build(p);
     }
+    pthread_setcancelstate(cancel, &cancel);
     return r;
 }
 

@@ -4,13 +4,11 @@
  * nothing behind, and the next one is tried; the last one's error is reported.
  *
  * All three bring the process into its cgroup before its program begins, so whatever it starts is
- * born inside. The thread cannot be cancelled meanwhile: a child that shares its memory would see
- * the request, and run the thread's clean-up in its stead.
+ * born inside.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
-#include <pthread.h>
 #include <sys/wait.h>
 
 void mvm_posix_collect(pid_t pid)
@@ -42,12 +40,9 @@ static int start(const struct mvm_posix *p, const struct mvm_posix_program *prog
 
 int mvm_posix_start(struct mvm_posix *p, const struct mvm_posix_program *program, int *cgroup_err)
 {
-    int cancel;
     pid_t pid = 0;
     *cgroup_err = 0;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     int err = start(p, program, &pid, cgroup_err);
-    pthread_setcancelstate(cancel, &cancel);
     p->pid = err == 0 ? pid : 0;
     return err;
 }

@@ -86,7 +86,6 @@ static void send_nonsense(struct peer *p, struct chance *c)
         BYTES("\0\0\0\0\2\x12\1"),     /* a Ping longer than its frame */
         BYTES("\0\0\0\0\0"),           /* empty */
         BYTES("\0\0\0\0\3\x0a\1\xff"), /* a Build of half a tag */
-        BYTES("a line\n"),
     };
 #undef BYTES
     bool json = p->session.wire == MVM_WIRE_JSON;

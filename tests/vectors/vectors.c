@@ -216,12 +216,55 @@ static bool passes(const struct test_case *c)
     return encodes_in_any_room(c, &log);
 }
 
+/* ---- verdicts of older types ---------------------------------------------------------------- */
+
+static bool has_later_field(const struct mvm_message *m)
+{
+    return m->id.bytes != NULL || (m->kind == MVM_MESSAGE_BUILD && m->build.keep != 0) ||
+           (m->kind == MVM_MESSAGE_LOG && m->beat != 0) ||
+           (m->kind == MVM_MESSAGE_ERR &&
+            (m->refusal.refused.bytes != NULL || m->refusal.category.bytes != NULL));
+}
+
+/* The first value after the variant's name is an array. */
+static bool is_array(const struct test_case *c)
+{
+    const uint8_t *colon = memchr(c->input.at, ':', c->frame_len);
+    size_t at = colon != NULL ? (size_t)(colon - c->input.at) + 1 : c->frame_len;
+    while (at < c->frame_len && memchr(" \t\r", c->input.at[at], 3) != NULL) {
+        at++;
+    }
+    return at < c->frame_len && c->input.at[at] == '[';
+}
+
+/*
+ * A frame that types without the later fields refuse, and types with them accept: an array that
+ * goes on with elements for these fields.
+ */
+static bool is_longer_array(const struct test_case *c)
+{
+    if (c->verdict != ERR || c->direction == 'l' || !is_array(c)) {
+        return false;
+    }
+    char *fields = allocate(c->input.len);
+    struct mvm_decoder d;
+    size_t used;
+    mvm_decoder_init(&d, c->direction == 'q' ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES,
+                     fields, c->input.len);
+    bool longer = mvm_decoder_push(&d, c->input.at, c->frame_len, &used) == MVM_DECODER_MESSAGE &&
+                  has_later_field(&d.message);
+    free(fields);
+    return longer;
+}
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 struct tally {
     unsigned long passed;
     unsigned long failed;
-    bool broken; /* a file could not be read, or not be understood */
+    unsigned long longer; /* arrays of is_longer_array, in files of older types alone */
+    bool older;           /* the file's verdicts are of types without the later fields */
+    bool broken;          /* a file could not be read, or not be understood */
 };
 
 static void run_line(struct tally *tally, const char *file, unsigned long number, char *line)
@@ -234,11 +277,27 @@ static void run_line(struct tally *tally, const char *file, unsigned long number
     }
     if (passes(&c)) {
         tally->passed++;
+    } else if (tally->older && is_longer_array(&c)) {
+        tally->longer++;
     } else {
         tally->failed++;
         printf("%s:%lu: failed\n", file, number);
     }
     free_case(&c);
+}
+
+/* Whether no Hello is accepted anywhere in the file, as by types of before there was one. */
+static bool is_older(FILE *f)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    bool older = true;
+    while (older && getline(&line, &cap, f) > 0) {
+        older = strstr(line, "\tok\t{\"Hello\":") == NULL;
+    }
+    free(line);
+    rewind(f);
+    return older;
 }
 
 static void run_file(struct tally *tally, const char *file)
@@ -253,6 +312,7 @@ static void run_file(struct tally *tally, const char *file)
     size_t cap = 0;
     ssize_t len;
     unsigned long number = 0;
+    tally->older = is_older(f);
     while ((len = getline(&line, &cap, f)) > 0) {
         number++;
         if (line[len - 1] == '\n') {
@@ -281,6 +341,13 @@ int main(int argc, char **argv)
     for (int n = 1; n < argc; n++) {
         run_file(&tally, argv[n]);
     }
+    if (tally.longer > 0) {
+        printf("%lu arrays with elements for later fields, which were refused before\n",
+               tally.longer);
+    }
+    if (tally.passed == 0) {
+        printf("no case\n");
+    }
     printf("%lu passed, %lu failed\n", tally.passed, tally.failed);
-    return tally.failed > 0 || tally.broken;
+    return tally.failed > 0 || tally.passed == 0 || tally.broken;
 }

@@ -1,0 +1,34 @@
+/*
+ * Frames exactly as serde_json writes them: for each kind a list of steps, each a literal and the
+ * value that follows it. The encoder writes a frame step by step; the decoder, if its input goes on
+ * with exactly one of these literals, advances past it without parsing it.
+ *
+ * A literal's comma is left out if no field precedes it in its object. A text's closing quote
+ * belongs to its step.
+ */
+#ifndef MVM_JSON_TEMPLATE_H
+#define MVM_JSON_TEMPLATE_H
+
+#include "schema.h"
+
+/* What follows a literal: a field, by its number, or … */
+enum {
+    MVM_STEP_HEAD = MVM_FIELDS, /* nothing, then the fields' own steps */
+    MVM_STEP_END,               /* nothing: the frame is complete */
+};
+
+#define MVM_LITERAL_CAP 24
+
+struct mvm_step {
+    char literal[MVM_LITERAL_CAP + 1]; /* zeros behind its end: it may be copied by whole words,
+                                        * also from its second byte on */
+    uint8_t len;
+    uint8_t field; /* or MVM_STEP_HEAD, MVM_STEP_END */
+};
+
+/* The steps of all kinds, and by kind the index of the first one; 0 is no step. */
+enum { MVM_STEPS = 1 + 6 + 1 + 3 + 2 + 2 + 3 + 5 + 4 + 1 + 6 + 3 };
+extern const struct mvm_step mvm_steps[MVM_STEPS];
+extern const uint8_t mvm_first_steps[MVM_KINDS];
+
+#endif

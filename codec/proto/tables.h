@@ -1,0 +1,41 @@
+/*
+ * How the schema's kinds and fields are on the protobuf wire, by what nanopb generates from
+ * mvm.proto.
+ */
+#ifndef MVM_TABLES_H
+#define MVM_TABLES_H
+
+#include "mvm.pb.h"
+#include "schema.h"
+
+/* Any kind of message, as nanopb has it. */
+union mvm_proto_parts {
+    mvm_guest_v1_Build build;
+    mvm_guest_v1_Ping ping;
+    mvm_guest_v1_Hello hello;
+    mvm_guest_v1_Join join;
+    mvm_guest_v1_Cancel cancel;
+    mvm_guest_v1_Ok ok;
+    mvm_guest_v1_Err err;
+    mvm_guest_v1_Log log;
+    mvm_guest_v1_Pong pong;
+    mvm_guest_v1_Welcome welcome;
+    mvm_guest_v1_Cancelled cancelled;
+};
+
+struct mvm_proto_kind {
+    const pb_msgdesc_t *fields;
+    uint8_t tag; /* in the oneof of a Request or Response */
+};
+
+extern const struct mvm_proto_kind mvm_proto_kinds[MVM_KINDS];
+
+/* By field, the offset in its generated struct: of a text its pb_callback_t, of others `has_…`. */
+extern const uint8_t mvm_proto_offsets[MVM_FIELDS];
+
+static inline pb_callback_t *mvm_proto_text(union mvm_proto_parts *parts, unsigned field)
+{
+    return (pb_callback_t *)(void *)((char *)parts + mvm_proto_offsets[field]);
+}
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * The messages as data: each kind's name and direction, each field's name, type and limit. Both
+ * wires read it, so that a new message or field is a row here, one in each wire's own table, and a
+ * member of struct mvm_message.
+ */
+#ifndef MVM_SCHEMA_H
+#define MVM_SCHEMA_H
+
+#include "mvm_message.h"
+
+enum mvm_type {
+    MVM_TYPE_TEXT,    /* struct mvm_text; UTF-8 on the protobuf wire */
+    MVM_TYPE_BYTES,   /* the same, but any bytes on the protobuf wire */
+    MVM_TYPE_TIMEOUT, /* has_timeout and timeout_secs of struct mvm_build */
+    MVM_TYPE_FLAG,    /* enum mvm_flag in a byte */
+};
+
+enum mvm_presence {
+    MVM_PRESENCE_REQUIRED,
+    MVM_PRESENCE_NULLABLE, /* an optional field that is always written: null if absent */
+    MVM_PRESENCE_OPTIONAL, /* left out if absent; an array may end before it */
+};
+
+struct mvm_field {
+    const char *name;
+    uint32_t max; /* bytes of a text */
+    uint8_t name_len;
+    uint8_t type;
+    uint8_t presence;
+    uint8_t offset; /* of the value in struct mvm_message; 0 for TIMEOUT */
+};
+
+/* Fields by number; a kind's are consecutive, in the order in which they are written. */
+enum mvm_field_number {
+    MVM_BUILD_FLAKE_REF,
+    MVM_BUILD_ATTR,
+    MVM_BUILD_TIMEOUT_SECS,
+    MVM_BUILD_ID,
+    MVM_BUILD_KEEP,
+    MVM_HELLO_NONCE,
+    MVM_JOIN_ID,
+    MVM_CANCEL_ID,
+    MVM_OK_OUT_PATH,
+    MVM_OK_ID,
+    MVM_ERR_MESSAGE,
+    MVM_ERR_ID,
+    MVM_ERR_REFUSED,
+    MVM_ERR_CATEGORY,
+    MVM_LOG_LINE,
+    MVM_LOG_ID,
+    MVM_LOG_BEAT,
+    MVM_WELCOME_NONCE,
+    MVM_WELCOME_AGENT,
+    MVM_WELCOME_BOOT,
+    MVM_WELCOME_FEATURES,
+    MVM_CANCELLED_ID,
+    MVM_CANCELLED_WAS,
+    MVM_FIELDS,
+};
+
+extern const struct mvm_field mvm_fields[MVM_FIELDS];
+
+struct mvm_variant {
+    const char *name;
+    uint8_t name_len;
+    uint8_t first; /* number of its first field */
+    uint8_t count; /* of its fields */
+};
+
+enum { MVM_KINDS = MVM_MESSAGE_CANCELLED + 1 };
+extern const struct mvm_variant mvm_variants[MVM_KINDS];
+
+/* The kinds of a direction are consecutive. */
+static inline enum mvm_kind mvm_first_kind(enum mvm_direction direction)
+{
+    return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_BUILD : MVM_MESSAGE_OK;
+}
+
+static inline enum mvm_kind mvm_last_kind(enum mvm_direction direction)
+{
+    return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_CANCEL : MVM_MESSAGE_CANCELLED;
+}
+
+static inline bool mvm_is_text(const struct mvm_field *field)
+{
+    return field->type == MVM_TYPE_TEXT || field->type == MVM_TYPE_BYTES;
+}
+
+/* A field's value in a message: of a TEXT or BYTES … */
+static inline struct mvm_text *mvm_text_field(struct mvm_message *m, const struct mvm_field *field)
+{
+    return (struct mvm_text *)(void *)((char *)m + field->offset);
+}
+
+/* … and of a FLAG. */
+static inline uint8_t *mvm_flag_field(struct mvm_message *m, const struct mvm_field *field)
+{
+    return (uint8_t *)m + field->offset;
+}
+
+#endif

@@ -1,0 +1,375 @@
+/* The ways to start a build: what holds for each of them, whatever other threads do meanwhile. */
+#define _GNU_SOURCE
+#include "chance.h"
+#include "small_files.h"
+#include "test_posix_roles.h"
+#include <pthread.h>
+#include <spawn.h>
+#include <stdatomic.h>
+
+enum { STARTS = 100, CANCELS = 60, SOON_MS = 1000, WORKER_MS = 8000 };
+
+static const struct mode in_cgroup = {"a cgroup, no subreaper", {.subreaper = false}, false};
+static const struct mode by_proc = {"/proc", {.subreaper = true, .cgroup = ""}, false};
+
+/* The link wraps pipe2: a worker forked just after it holds both ends, as one forked by another
+ * thread would that has no program to execute. */
+int __real_pipe2(int fds[2], int flags);
+int __wrap_pipe2(int fds[2], int flags);
+static bool fork_after_pipe;
+static pid_t workers[16];
+static size_t workers_len;
+
+int __wrap_pipe2(int fds[2], int flags)
+{
+    int r = __real_pipe2(fds, flags);
+    if (r == 0 && fork_after_pipe && workers_len < sizeof workers / sizeof workers[0]) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            poll(NULL, 0, WORKER_MS);
+            _exit(0);
+        }
+        workers[workers_len++] = pid;
+    }
+    return r;
+}
+
+static void end_workers(void)
+{
+    while (workers_len > 0) {
+        pid_t pid = workers[--workers_len];
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
+/* ---- each way ---- */
+
+static const struct way_case {
+    enum mvm_posix_way way;
+    const struct mode *mode;
+} ways[] = {
+    {MVM_POSIX_BY_SPAWN, &in_cgroup}, {MVM_POSIX_BY_SPAWN, &by_proc},
+    {MVM_POSIX_BY_CLONE, &in_cgroup}, {MVM_POSIX_BY_VFORK, &in_cgroup},
+    {MVM_POSIX_BY_VFORK, &by_proc},   {MVM_POSIX_ANY_WAY, &in_cgroup},
+};
+
+/* Sets the port up for a case; what this machine or its libc lacks is skipped. */
+static void use_way(void **state)
+{
+    const struct way_case *c = *state;
+#ifndef POSIX_SPAWN_SETCGROUP
+    if (c->way == MVM_POSIX_BY_SPAWN) {
+        SKIP_BECAUSE("this libc's posix_spawn has no cgroups (glibc 2.39 and later have)");
+    }
+#endif
+    way = c->way;
+    if (c->mode->config.cgroup == NULL) {
+        spawn_in(c->mode, "print", NULL); /* skips without cgroups */
+        kill_and_close();
+        mvm_posix_fini(&posix);
+    }
+    use(c->mode);
+}
+
+static void a_started_program_has_nothing_of_ours(void **state)
+{
+    use_way(state);
+    int inheritable = open("/dev/null", O_RDONLY);
+    int high = fcntl(inheritable, F_DUPFD, 500);
+    signal(SIGUSR1, SIG_IGN);
+    spawn_role("inspect", NULL);
+    signal(SIGUSR1, SIG_DFL);
+    assert_stream(MVM_STDOUT, "");
+    assert_int_equal(await_exit().code, 0);
+    close(inheritable);
+    close(high);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void a_program_that_cannot_start_is_an_error_and_leaves_nothing(void **state)
+{
+    static const struct {
+        const char *program;
+        const char *reason;
+    } cases[] = {{"/nowhere/nix", "spawn: No such file or directory"},
+                 {"/etc/passwd", "spawn: Permission denied"}};
+    use_way(state);
+    int before = count_descriptors();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *const argv[] = {cases[i].program, NULL};
+        assert_true(port->spawn(&posix, argv) < 0);
+        assert_string_equal(reason_of(&posix), cases[i].reason);
+        assert_int_equal(count_descriptors(), before);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    }
+    mvm_posix_fini(&posix);
+}
+
+/* A start: the first process has ended, its grandchild lives in a session of its own. */
+static void start_and_end_a_grandchild(void)
+{
+    spawn_role("scatter", NULL);
+    await_ready(1);
+    await_exit();
+    await_remaining(1);
+    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+    await_remaining(0);
+    assert_pipes_end();
+    port->close_build(&posix);
+}
+
+/* Without a subreaper: only what was born in the cgroup is found again. */
+static void no_grandchild_of_a_program_that_forks_twice_at_once_is_lost(void **state)
+{
+    const char *many = getenv("MVM_STARTS"); /* make starts has some more */
+    const int starts = many != NULL ? atoi(many) : STARTS;
+    use_way(state);
+    int before = count_descriptors();
+    for (int i = 0; i < starts; i++) {
+        start_and_end_a_grandchild();
+    }
+    assert_int_equal(count_descriptors(), before);
+    mvm_posix_fini(&posix);
+}
+
+static void a_process_forked_meanwhile_holds_up_no_start(void **state)
+{
+    use_way(state);
+    for (int fails = 0; fails < 2; fails++) {
+        const char *const argv[] = {fails ? "/nowhere/nix" : self_path, "print", NULL};
+        fork_after_pipe = true;
+        uint64_t before = clock_ms();
+        int r = port->spawn(&posix, argv);
+        uint64_t took = clock_ms() - before;
+        fork_after_pipe = false;
+        end_workers();
+        assert_int_equal(r, fails ? MVM_PORT_NOT_FOUND : 0);
+        assert_true(took < SOON_MS);
+        if (!fails) {
+            await_exit();
+            kill_and_close();
+        }
+    }
+    mvm_posix_fini(&posix);
+}
+
+/* ---- cancellation ---- */
+
+static atomic_int result;
+
+/* The request is there before the start begins, so it is pending at every point of it. */
+static void *spawn_with_a_pending_cancellation(void *unused)
+{
+    (void)unused;
+    const char *const argv[] = {self_path, "print", NULL};
+    atomic_store(&result, -1);
+    pthread_cancel(pthread_self());
+    atomic_store(&result, port->spawn(&posix, argv));
+    pthread_testcancel();
+    atomic_store(&result, -2);
+    return NULL;
+}
+
+static void a_start_is_whole_although_its_thread_is_being_cancelled(void **state)
+{
+    pthread_t thread;
+    void *ended;
+    use_way(state);
+    alarm(PATIENCE_MS / 1000);
+    assert_int_equal(pthread_create(&thread, NULL, spawn_with_a_pending_cancellation, NULL), 0);
+    assert_int_equal(pthread_join(thread, &ended), 0);
+    alarm(0);
+    assert_ptr_equal(ended, PTHREAD_CANCELED);
+    assert_int_equal(atomic_load(&result), 0);
+    await_exit();
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* Starts and ends builds until it is cancelled, which takes effect between them alone. */
+static void *spawn_until_cancelled(void *unused)
+{
+    int state;
+    (void)unused;
+    for (;;) {
+        const char *const argv[] = {self_path, "print", NULL};
+        if (port->spawn(&posix, argv) != 0) {
+            return NULL;
+        }
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+        while (port->remaining(&posix) != 0) {
+            port->signal_build(&posix, MVM_SIGNAL_KILL);
+        }
+        port->close_build(&posix);
+        pthread_setcancelstate(state, NULL);
+        pthread_testcancel();
+    }
+}
+
+static void cancellations_at_random_times_hang_no_start(void **state)
+{
+    struct chance chance = chance_by_seed(7);
+    use_way(state);
+    for (int i = 0; i < CANCELS; i++) {
+        pthread_t thread;
+        void *ended;
+        alarm(PATIENCE_MS / 1000);
+        assert_int_equal(pthread_create(&thread, NULL, spawn_until_cancelled, NULL), 0);
+        usleep((useconds_t)chance_below(&chance, 4000));
+        pthread_cancel(thread);
+        assert_int_equal(pthread_join(thread, &ended), 0);
+        alarm(0);
+        assert_ptr_equal(ended, PTHREAD_CANCELED);
+        port->close_build(&posix);
+    }
+    while (port->remaining(&posix) != 0) {
+        port->signal_build(&posix, MVM_SIGNAL_KILL);
+    }
+    mvm_posix_fini(&posix);
+}
+
+/* ---- what the first process does not inherit ---- */
+
+static bool set_oom_score(const char *score)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+    assert_true(fd >= 0);
+    bool set = write(fd, score, strlen(score)) > 0;
+    close(fd);
+    return set;
+}
+
+/* A negative score takes a privilege to set, a positive one does not. */
+static void the_agents_oom_score_is_not_the_builds(void **state)
+{
+    static const char *const scores[] = {"-700", "400"};
+    char text[16] = "";
+    (void)state;
+    way = MVM_POSIX_ANY_WAY;
+    for (size_t i = 0; i < sizeof scores / sizeof scores[0]; i++) {
+        if (!set_oom_score(scores[i])) {
+            continue;
+        }
+        use(&by_proc);
+        spawn_role("inspect", NULL);
+        assert_stream(MVM_STDOUT, "");
+        kill_and_close();
+        mvm_posix_fini(&posix);
+        assert_true(mvm_posix_read_small(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text));
+        assert_true(set_oom_score("0"));
+        assert_int_equal(atoi(text), atoi(scores[i]));
+    }
+}
+
+static void a_build_starts_although_the_agents_directory_is_gone(void **state)
+{
+    struct place place;
+    use_way(state);
+    make_place(&place);
+    assert_int_equal(chdir(place.dir), 0);
+    assert_int_equal(rmdir(place.dir), 0);
+    spawn_role("inspect", NULL);
+    int back = chdir("/");
+    assert_int_equal(back, 0);
+    assert_stream(MVM_STDOUT, "");
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* ---- reasons ---- */
+
+/* A copy of this program that wants another loader. False: it wants none. */
+static bool make_elf_without_loader(const char *path)
+{
+    static char image[4 << 20];
+    int from = open(self_path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = read(from, image, sizeof image);
+    close(from);
+    assert_true(len > 0 && len < (ssize_t)sizeof image);
+    char *loader = memmem(image, (size_t)len, "/ld-", 4);
+    if (loader == NULL) {
+        return false;
+    }
+    memcpy(loader, "/no-", 4);
+    int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    assert_int_equal(write(to, image, (size_t)len), len);
+    close(to);
+    return true;
+}
+
+static void a_missing_interpreter_is_told_from_a_missing_program(void **state)
+{
+    struct place place;
+    char reason[512];
+    use_way(state);
+    make_place(&place);
+    const char *path = in_place(&place, 0, "nix");
+    snprintf(reason, sizeof reason, "%s: its interpreter or loader is missing", path);
+    for (int i = 0; i < 3; i++) {
+        const char *const argv[] = {path, NULL};
+        write_file(path, i == 0 ? "#!/nowhere/sh\n" : "#!/etc/passwd/sh\n");
+        assert_int_equal(chmod(path, 0755), 0);
+        if (i == 2 && !make_elf_without_loader(path)) {
+            continue;
+        }
+        assert_int_equal(port->spawn(&posix, argv), MVM_PORT_FAILED);
+        assert_string_equal(reason_of(&posix), reason);
+        unlink(path);
+    }
+    remove_place(&place);
+    mvm_posix_fini(&posix);
+}
+
+static void ignored_children_are_the_reason_of_a_start_that_fails(void **state)
+{
+    struct sigaction none = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
+    (void)state;
+    const char *const argv[] = {self_path, "print", NULL};
+    use(&by_proc);
+    for (int i = 0; i < 2; i++) {
+        if (i == 0) {
+            signal(SIGCHLD, SIG_IGN);
+        } else {
+            sigaction(SIGCHLD, &none, NULL);
+        }
+        assert_int_equal(port->spawn(&posix, argv), MVM_PORT_FAILED);
+        assert_non_null(strstr(reason_of(&posix), "SIGCHLD is ignored"));
+    }
+    signal(SIGCHLD, SIG_DFL);
+    spawn_role("print", NULL);
+    await_exit();
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+#define ALONE(test) cmocka_unit_test_setup(test, clean_up)
+#define BY(test, i)                                                                                \
+    {                                                                                              \
+#test " (" #i ")", test, clean_up, NULL, (void *)(uintptr_t)&ways[i]                       \
+    }
+#define EACH_WAY(test)               BY(test, 0), BY(test, 1), BY(test, 2), BY(test, 3), BY(test, 4), BY(test, 5)
+#define EACH_WAY_INTO_A_CGROUP(test) BY(test, 0), BY(test, 2), BY(test, 3), BY(test, 5)
+
+int main(int argc, char **argv)
+{
+    int code = play_role(argc, argv);
+    if (code >= 0) {
+        return code;
+    }
+    const struct CMUnitTest tests[] = {
+        EACH_WAY(a_started_program_has_nothing_of_ours),
+        EACH_WAY(a_program_that_cannot_start_is_an_error_and_leaves_nothing),
+        EACH_WAY_INTO_A_CGROUP(no_grandchild_of_a_program_that_forks_twice_at_once_is_lost),
+        EACH_WAY(a_process_forked_meanwhile_holds_up_no_start),
+        EACH_WAY(a_start_is_whole_although_its_thread_is_being_cancelled),
+        EACH_WAY(cancellations_at_random_times_hang_no_start),
+        ALONE(the_agents_oom_score_is_not_the_builds),
+        EACH_WAY(a_build_starts_although_the_agents_directory_is_gone),
+        EACH_WAY(a_missing_interpreter_is_told_from_a_missing_program),
+        ALONE(ignored_children_are_the_reason_of_a_start_that_fails),
+    };
+    use(&by_proc);
+    return cmocka_run_group_tests(tests, NULL, clean_up);
+}
