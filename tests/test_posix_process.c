@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "chance.h"
 #include "test_posix_roles.h"
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -496,29 +497,38 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
 {
     struct {
         pid_t maker;
+        bool locked; /* as by a maker in another pid namespace */
         bool goes;
-    } cases[] = {{fork(), true}, {getpid(), false}};
-    char paths[2][320];
+    } cases[] = {{fork(), false, true}, {getpid(), false, false}, {0, true, false}};
+    char paths[3][320];
+    int lock = -1;
     char path[256];
     if (cases[0].maker == 0) {
         _exit(0);
     }
     assert_int_equal(waitpid(cases[0].maker, NULL, 0), cases[0].maker);
+    cases[2].maker = cases[0].maker;
     spawn_in(*state, "stay", NULL);
     cgroup_path(path, sizeof path);
     kill_and_close();
     *strrchr(path, '/') = '\0';
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(paths[i], sizeof paths[i], "%s/mvm-build-%d-1", path, (int)cases[i].maker);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/mvm-build-%d-%zu", path, (int)cases[i].maker, i);
         assert_int_equal(mkdir(paths[i], 0755), 0);
+        if (cases[i].locked) {
+            lock = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            assert_int_equal(flock(lock, LOCK_SH), 0);
+        }
     }
     spawn_role("stay", NULL);
     kill_and_close();
     mvm_posix_fini(&posix);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         assert_int_equal(access(paths[i], F_OK), cases[i].goes ? -1 : 0);
     }
+    close(lock);
     assert_int_equal(rmdir(paths[1]), 0);
+    assert_int_equal(rmdir(paths[2]), 0);
 }
 
 static void a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn(void **state)

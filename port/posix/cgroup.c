@@ -9,13 +9,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char prefix[] = "mvm-build-";
 
-enum { FREEZE_ROUNDS = 10, FREEZE_ROUND_MS = 1 };
+enum { FREEZE_ROUNDS = 10, FREEZE_ROUND_MS = 1, MAKE_TRIES = 3 };
 
 /* ---- where ---- */
 
@@ -123,7 +124,9 @@ static bool is_cgroup(struct mvm_posix *p)
     return false;
 }
 
-static bool make_below(struct mvm_posix *p)
+/* The lock tells builders in other pid namespaces, where this process has no number, that the
+ * cgroup has an owner. One that was removed before the lock was taken is not a cgroup any more. */
+static bool make_one(struct mvm_posix *p)
 {
     make_name(p);
     mvm_posix_count_memory(p->cgroup_parent);
@@ -135,7 +138,9 @@ static bool make_below(struct mvm_posix *p)
         unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR);
         return false;
     }
-    if (!is_cgroup(p)) {
+    if (flock(p->cgroup, LOCK_SH | LOCK_NB) < 0 || !is_cgroup(p)) {
+        close(p->cgroup);
+        p->cgroup = -1;
         return false;
     }
     if (!p->no_cgroup_kill) { /* opened now: later there may be no descriptor left */
@@ -144,8 +149,28 @@ static bool make_below(struct mvm_posix *p)
     return true;
 }
 
-/* A process that was ended by SIGKILL left its builds' cgroups behind: they go as soon as nobody is
- * in them. Those of one that lives may be about to be entered. */
+static bool make_below(struct mvm_posix *p)
+{
+    bool made = false;
+    for (int i = 0; i < MAKE_TRIES && !made; i++) {
+        made = make_one(p);
+    }
+    return made;
+}
+
+static void remove_unlocked(int parent, const char *name)
+{
+    int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0) {
+        unlinkat(parent, name, AT_REMOVEDIR);
+    }
+    if (dir >= 0) {
+        close(dir);
+    }
+}
+
+/* A process that was ended by SIGKILL left its builds' cgroups behind: they go as soon as they are
+ * empty. Those of a live process may be about to be entered. */
 static void remove_left_over(int parent)
 {
     struct mvm_posix_directory d;
@@ -155,7 +180,7 @@ static void remove_left_over(int parent)
         if (mvm_text_begins(mvm_text_from(name), prefix)) {
             pid_t maker = (pid_t)mvm_posix_number(mvm_text_from(name + sizeof prefix - 1));
             if (maker > 0 && kill(maker, 0) < 0 && errno == ESRCH) {
-                unlinkat(parent, name, AT_REMOVEDIR);
+                remove_unlocked(parent, name);
             }
         }
     }
