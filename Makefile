@@ -4,7 +4,8 @@ ifeq ($(origin CC),default)
 CC := $(CROSS_COMPILE)gcc
 endif
 ifeq ($(origin AR),default)
-AR := $(CROSS_COMPILE)ar
+# clang's LTO objects want an ar that can read them.
+AR := $(or $(if $(findstring clang,$(CC)),$(shell command -v llvm-ar)),$(CROSS_COMPILE)ar)
 endif
 PREFIX  ?= /usr/local
 BUILD   ?= build
@@ -316,7 +317,7 @@ bench-programs: $(addprefix $(BUILD)/bench/,codec $(if $(filter x86_64,$(shell u
 
 # What demo and check use, by Debian's names; make deps FOR=demo is for the one alone.
 NEEDS_demo  := gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
-NEEDS_check := $(NEEDS_demo) clang libclang-rt-dev valgrind libcmocka-dev squashfs-tools btrfs-progs xfsprogs mount \
+NEEDS_check := $(NEEDS_demo) clang lld llvm libclang-rt-dev valgrind libcmocka-dev squashfs-tools btrfs-progs xfsprogs mount \
     procps socat protobuf-compiler musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf
 
 .PHONY: deps
