@@ -2,8 +2,8 @@
 #include "internal.h"
 #include <string.h>
 
-void mvm_executor_init(struct mvm_executor *x, const struct mvm_port *port, void *port_ctx,
-                       const struct mvm_executor_config *config)
+void(mvm_executor_init)(struct mvm_executor *x, const struct mvm_port *port, void *port_ctx,
+                        const struct mvm_executor_config *config)
 {
     memset(x, 0, sizeof *x);
     x->port = port;

@@ -233,6 +233,7 @@ struct mvm_executor {
 /* Port, its context and config must outlive the executor. */
 void mvm_executor_init(struct mvm_executor *x, const struct mvm_port *port, void *port_ctx,
                        const struct mvm_executor_config *config);
+#define mvm_executor_init(...) (mvm_limits_match(), mvm_executor_init(__VA_ARGS__))
 
 /* Whether no build is going on: start may be called. */
 bool mvm_executor_idle(const struct mvm_executor *x);

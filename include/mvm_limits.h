@@ -1,7 +1,9 @@
 /*
  * Every limit of the library, in one place: what it bounds, its unit, its default, why, and what
- * happens past it. Each may be set on the compiler's command line (-DMVM_QUEUE_MAX=4). Nothing is
- * ever cut without a mark: past a limit stands an error or, for log lines, a further frame.
+ * happens past it. Each may be set on the compiler's command line, as one decimal number
+ * (-DMVM_QUEUE_MAX=4), down to the floor that is checked below it, and then for the library and for
+ * what includes its headers alike: mvm_limits_match.h makes the linker refuse anything else.
+ * Nothing is cut without a mark: past a limit there is an error or, for log lines, a further frame.
  */
 #ifndef MVM_LIMITS_H
 #define MVM_LIMITS_H
@@ -13,11 +15,17 @@
 #ifndef MVM_FLAKE_REF_MAX
 #define MVM_FLAKE_REF_MAX 4096
 #endif
+#if MVM_FLAKE_REF_MAX < 16
+#error "MVM_FLAKE_REF_MAX: at least 16, since \"/build-in\" must fit"
+#endif
 
 /* Bytes of a decoded attribute path. Real ones stay under 100.
  * Past it: the frame is refused, "attr too long". */
 #ifndef MVM_ATTR_MAX
 #define MVM_ATTR_MAX 1024
+#endif
+#if MVM_ATTR_MAX < 64
+#error "MVM_ATTR_MAX: at least 64, since packages.SYSTEM.NAME must fit"
 #endif
 
 /* Bytes of a build's id, and of the id in `refused`. Ids have 16 to 64 characters.
@@ -61,18 +69,23 @@
 #error "MVM_WORD_MAX: peers may send 32 bytes"
 #endif
 
-/* Bytes of one request frame, newline excluded. A Build whose texts are as long as they may be, with
- * every byte written as \u00XX (six for one), has 31 KiB; the rest is for white space and unknown
- * fields.
- * Past it: the frame is refused, the rest of it skipped as it streams by. */
+/* Bytes of one request frame, newline excluded. A Build whose texts are as long as they may be,
+ * with every byte written as \u00XX (six for one), has 31 KiB; the rest is for white space and
+ * unknown fields. Past it: the frame is refused, the rest of it skipped as it streams by. */
 #ifndef MVM_REQUEST_FRAME_MAX
 #define MVM_REQUEST_FRAME_MAX 65536
+#endif
+#if MVM_REQUEST_FRAME_MAX < MVM_FLAKE_REF_MAX + MVM_ATTR_MAX + 128
+#error "MVM_REQUEST_FRAME_MAX: at least its texts and 128, since the longest Build must fit"
 #endif
 
 /* Bytes of one response frame, newline excluded. Other agents send log lines of any length.
  * Past it: as above. */
 #ifndef MVM_RESPONSE_FRAME_MAX
-#define MVM_RESPONSE_FRAME_MAX (16u << 20)
+#define MVM_RESPONSE_FRAME_MAX 16777216
+#endif
+#if MVM_RESPONSE_FRAME_MAX < 4096
+#error "MVM_RESPONSE_FRAME_MAX: at least 4096, since an answer with a long store path must fit"
 #endif
 
 /* Bytes that a protobuf request may have besides its texts: at most 29 of tags, lengths, time-out
@@ -90,6 +103,9 @@
 #ifndef MVM_NESTING_MAX
 #define MVM_NESTING_MAX 128
 #endif
+#if MVM_NESTING_MAX < 8
+#error "MVM_NESTING_MAX: at least 8, since hosts may add fields that are arrays of objects"
+#endif
 
 /* ---- the build ---------------------------------------------------------------------------- */
 
@@ -98,11 +114,17 @@
 #ifndef MVM_LOG_LINE_MAX
 #define MVM_LOG_LINE_MAX 16384
 #endif
+#if MVM_LOG_LINE_MAX < 1024
+#error "MVM_LOG_LINE_MAX: at least 1024, since the line with the longest store path must fit"
+#endif
 
 /* Bytes of an Err message: the longest request quoted in the command line, with room to spare.
  * Past it: the message ends with " [cut]". */
 #ifndef MVM_MESSAGE_MAX
 #define MVM_MESSAGE_MAX 8192
+#endif
+#if MVM_MESSAGE_MAX < 256
+#error "MVM_MESSAGE_MAX: at least 256, since an error with the name of a store path must fit"
 #endif
 
 /* Bytes of a path that the executor makes: PATH_MAX of Linux, with its terminator.
@@ -110,27 +132,42 @@
 #ifndef MVM_PATH_MAX
 #define MVM_PATH_MAX 4096
 #endif
+#if MVM_PATH_MAX < 272
+#error "MVM_PATH_MAX: at least 272, since FILE in the longest store path must fit"
+#endif
 
 /* Bytes of a store path. nix allows names of 211 bytes, so a path is at most 255 long.
  * Past it: "nix build produced no store path". */
 #ifndef MVM_STORE_PATH_MAX
 #define MVM_STORE_PATH_MAX 1024
 #endif
+#if MVM_STORE_PATH_MAX < 256
+#error "MVM_STORE_PATH_MAX: at least 256, since the longest path in /nix/store has 255 bytes"
+#endif
 
 /* Bytes of a policy file. Past it: builds are rejected, "policy file too long". */
 #ifndef MVM_POLICY_MAX
 #define MVM_POLICY_MAX 65536
+#endif
+#if MVM_POLICY_MAX < 64
+#error "MVM_POLICY_MAX: at least 64, since {\"access\":{\"build\":true}} must fit"
 #endif
 
 /* Pairs of --nix-option. Past it: a usage error of the agent. */
 #ifndef MVM_NIX_OPTIONS_MAX
 #define MVM_NIX_OPTIONS_MAX 16
 #endif
+#if MVM_NIX_OPTIONS_MAX < 1
+#error "MVM_NIX_OPTIONS_MAX: at least 1, since it is the length of an array"
+#endif
 
 /* Bytes of an artifact that are copied at a time, and that a client's Ping may have to wait for
  * where the port has nobody to copy aside. */
 #ifndef MVM_STAGE_SLICE
-#define MVM_STAGE_SLICE (1u << 20)
+#define MVM_STAGE_SLICE 1048576
+#endif
+#if MVM_STAGE_SLICE < 4096
+#error "MVM_STAGE_SLICE: at least 4096, since a copy makes progress by whole blocks"
 #endif
 
 /* ---- time, in milliseconds unless said ---------------------------------------------------- */
@@ -139,10 +176,16 @@
 #ifndef MVM_TIMEOUT_DEFAULT_SECS
 #define MVM_TIMEOUT_DEFAULT_SECS 1800
 #endif
+#if MVM_TIMEOUT_DEFAULT_SECS < 1
+#error "MVM_TIMEOUT_DEFAULT_SECS: at least 1, since a build has a moment to run"
+#endif
 
 /* Silence after which an empty Log line goes out: well under any host's read time-out. */
 #ifndef MVM_HEARTBEAT_MS
 #define MVM_HEARTBEAT_MS 10000
+#endif
+#if MVM_HEARTBEAT_MS < 1
+#error "MVM_HEARTBEAT_MS: at least 1, since a heartbeat is not sent without a pause"
 #endif
 
 /* Between two Log lines that say how far a copy is; one that takes no longer than this says
@@ -150,10 +193,16 @@
 #ifndef MVM_PROGRESS_MS
 #define MVM_PROGRESS_MS 2000
 #endif
+#if MVM_PROGRESS_MS < 1
+#error "MVM_PROGRESS_MS: at least 1, since progress is not reported without a pause"
+#endif
 
 /* From SIGTERM to SIGKILL: nix wants a moment to end its builders and unlock its store. */
 #ifndef MVM_TERM_GRACE_MS
 #define MVM_TERM_GRACE_MS 5000
+#endif
+#if MVM_TERM_GRACE_MS < 1
+#error "MVM_TERM_GRACE_MS: at least 1, since SIGTERM comes before SIGKILL"
 #endif
 
 /* Between two looks at what is left of a build that is being ended, and at the first process of one
@@ -161,33 +210,51 @@
 #ifndef MVM_KILL_POLL_MS
 #define MVM_KILL_POLL_MS 20
 #endif
+#if MVM_KILL_POLL_MS < 1
+#error "MVM_KILL_POLL_MS: at least 1, since polling without a pause would spin"
+#endif
 
 /* How long processes that survive SIGKILL (in uninterruptible sleep) are waited for before the
  * job goes on without them, with a Log line that says so. */
 #ifndef MVM_KILL_PATIENCE_MS
 #define MVM_KILL_PATIENCE_MS 10000
 #endif
+#if MVM_KILL_PATIENCE_MS < 1
+#error "MVM_KILL_PATIENCE_MS: at least 1, since a killed process takes a moment to end"
+#endif
 
 /* How long a pipe that nobody known holds any more is read on: its end should come at once. */
 #ifndef MVM_DRAIN_MS
 #define MVM_DRAIN_MS 1000
 #endif
+#if MVM_DRAIN_MS < 1
+#error "MVM_DRAIN_MS: at least 1, since the end of a pipe takes a moment to come"
+#endif
 
 /* Bytes such a pipe may still hold (F_SETPIPE_SZ allows 1 MiB without privilege); past both limits
  * somebody outside the build is writing, and it is read no further. */
 #ifndef MVM_DRAIN_MAX
-#define MVM_DRAIN_MAX (2u << 20)
+#define MVM_DRAIN_MAX 2097152
+#endif
+#if MVM_DRAIN_MAX < MVM_LOG_LINE_MAX
+#error "MVM_DRAIN_MAX: at least MVM_LOG_LINE_MAX, since one line must fit"
 #endif
 
 /* How long `nix --version` may take; past it a current version is assumed. */
 #ifndef MVM_NIX_PROBE_MS
 #define MVM_NIX_PROBE_MS 10000
 #endif
+#if MVM_NIX_PROBE_MS < 1
+#error "MVM_NIX_PROBE_MS: at least 1, since nix takes a moment to start"
+#endif
 
 /* How long a client whose build has ended may take no byte of what is left to send, before its
  * connection is closed: it holds up everybody else's builds. */
 #ifndef MVM_STALL_MS
 #define MVM_STALL_MS 60000
+#endif
+#if MVM_STALL_MS < 1
+#error "MVM_STALL_MS: at least 1, since a client takes a moment to read"
 #endif
 
 /* ---- the service -------------------------------------------------------------------------- */
@@ -196,10 +263,16 @@
 #ifndef MVM_QUEUE_MAX
 #define MVM_QUEUE_MAX 8
 #endif
+#if MVM_QUEUE_MAX < 1
+#error "MVM_QUEUE_MAX: at least 1, since it is the length of an array"
+#endif
 
 /* The shortest id of a build: a guess does not find one. Past it: Err, "invalid id". */
 #ifndef MVM_ID_MIN
 #define MVM_ID_MIN 16
+#endif
+#if MVM_ID_MIN < 16
+#error "MVM_ID_MIN: at least 16, since shorter ids can be guessed"
 #endif
 
 /* Ended builds with an id whose answers are kept for Join: as many as can wait and run.
@@ -225,14 +298,23 @@
 #ifndef MVM_CLIENTS_MAX
 #define MVM_CLIENTS_MAX 64
 #endif
+#if MVM_CLIENTS_MAX < 1
+#error "MVM_CLIENTS_MAX: at least 1, since it is the length of an array"
+#endif
 
 #ifndef MVM_IDLE_EVICT_MS
 #define MVM_IDLE_EVICT_MS 1000
+#endif
+#if MVM_IDLE_EVICT_MS < 1
+#error "MVM_IDLE_EVICT_MS: at least 1, since a client takes a moment to send its request"
 #endif
 
 /* Listeners of the agent. Past it: a usage error. */
 #ifndef MVM_LISTENERS_MAX
 #define MVM_LISTENERS_MAX 8
+#endif
+#if MVM_LISTENERS_MAX < 1
+#error "MVM_LISTENERS_MAX: at least 1, since it is the length of an array"
 #endif
 
 /* Bytes of a session's receive and send buffers in the agent. The send buffer bounds the system
@@ -240,8 +322,16 @@
 #ifndef MVM_RECEIVE_CAP
 #define MVM_RECEIVE_CAP 4096
 #endif
+#if MVM_RECEIVE_CAP < 1
+#error "MVM_RECEIVE_CAP: at least 1, since a buffer has a byte"
+#endif
 #ifndef MVM_SEND_CAP
 #define MVM_SEND_CAP 32768
 #endif
+#if MVM_SEND_CAP < 1
+#error "MVM_SEND_CAP: at least 1, since a buffer has a byte"
+#endif
+
+#include "mvm_limits_match.h"
 
 #endif

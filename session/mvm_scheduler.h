@@ -155,6 +155,7 @@ struct mvm_scheduler {
 void mvm_scheduler_init(struct mvm_scheduler *v, struct mvm_executor *executor,
                         const struct mvm_scheduler_config *config, struct mvm_client *clients,
                         size_t clients_cap);
+#define mvm_scheduler_init(...) (mvm_limits_match(), mvm_scheduler_init(__VA_ARGS__))
 
 /* A new client in a free slot, its session initialised with `memory`; NULL: every slot is taken. */
 struct mvm_client *mvm_scheduler_attach(struct mvm_scheduler *v,

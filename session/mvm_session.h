@@ -78,6 +78,7 @@ struct mvm_session {
 /* `direction`: which messages come in. An agent's session takes MVM_DIRECTION_REQUESTS. */
 void mvm_session_init(struct mvm_session *s, enum mvm_direction direction,
                       const struct mvm_session_memory *memory);
+#define mvm_session_init(...) (mvm_limits_of_codec_match(), mvm_session_init(__VA_ARGS__))
 
 /* Chooses the wire for a side that speaks first, right after init: MVM_WIRE_JSON or, in a build
  * that has it (mvm_proto_present), MVM_WIRE_PROTO. */

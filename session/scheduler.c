@@ -1,9 +1,9 @@
 /* Several sessions, one executor: the driver. */
 #include "scheduler_internal.h"
 
-void mvm_scheduler_init(struct mvm_scheduler *v, struct mvm_executor *executor,
-                        const struct mvm_scheduler_config *config, struct mvm_client *clients,
-                        size_t clients_cap)
+void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
+                         const struct mvm_scheduler_config *config, struct mvm_client *clients,
+                         size_t clients_cap)
 {
     v->state = MVM_SCHEDULER_IDLE;
     v->queued = 0;

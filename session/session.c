@@ -54,8 +54,8 @@ static size_t encode(struct mvm_session *s, uint8_t *out, size_t cap)
 
 /* ---- life ---- */
 
-void mvm_session_init(struct mvm_session *s, enum mvm_direction direction,
-                      const struct mvm_session_memory *memory)
+void(mvm_session_init)(struct mvm_session *s, enum mvm_direction direction,
+                       const struct mvm_session_memory *memory)
 {
     memset(s, 0, sizeof *s);
     s->memory = *memory;

@@ -42,7 +42,7 @@ struct input {
     const uint8_t *end;
 };
 
-void mvm_json_init(struct mvm_json *j)
+void(mvm_json_init)(struct mvm_json *j)
 {
     memset(j, 0, offsetof(struct mvm_json, nesting));
 }

@@ -78,6 +78,7 @@ struct mvm_json {
 };
 
 void mvm_json_init(struct mvm_json *j);
+#define mvm_json_init(...) (mvm_limits_of_codec_match(), mvm_json_init(__VA_ARGS__))
 
 /* The next string or key goes to place[0 … cap-1], without a terminator. */
 void mvm_json_keep(struct mvm_json *j, char *place, size_t cap);

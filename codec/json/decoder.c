@@ -45,8 +45,8 @@ static void begin_frame(struct mvm_decoder *d)
     d->state = START;
 }
 
-void mvm_decoder_init(struct mvm_decoder *d, enum mvm_direction direction, char *fields_place,
-                      size_t cap)
+void(mvm_decoder_init)(struct mvm_decoder *d, enum mvm_direction direction, char *fields_place,
+                       size_t cap)
 {
     memset(d, 0, sizeof *d);
     d->direction = (uint8_t)direction;

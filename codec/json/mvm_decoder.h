@@ -109,6 +109,7 @@ struct mvm_decoder {
  * used. */
 void mvm_decoder_init(struct mvm_decoder *d, enum mvm_direction direction, char *fields,
                       size_t cap);
+#define mvm_decoder_init(...) (mvm_limits_of_codec_match(), mvm_decoder_init(__VA_ARGS__))
 
 /* Takes up to `len` bytes; `*used` says how many, in every case. Never 0 where len > 0. */
 enum mvm_decoder_status mvm_decoder_push(struct mvm_decoder *d, const uint8_t *bytes, size_t len,

@@ -4,8 +4,8 @@
 
 const bool mvm_proto_present = false;
 
-void mvm_proto_decoder_init(struct mvm_proto_decoder *d, enum mvm_direction direction, char *fields,
-                            size_t cap)
+void(mvm_proto_decoder_init)(struct mvm_proto_decoder *d, enum mvm_direction direction,
+                             char *fields, size_t cap)
 {
     (void)direction;
     (void)fields;

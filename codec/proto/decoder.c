@@ -17,8 +17,8 @@ enum state {
     BROKEN,       /* framing is lost: all bytes are skipped */
 };
 
-void mvm_proto_decoder_init(struct mvm_proto_decoder *d, enum mvm_direction direction, char *fields,
-                            size_t cap)
+void(mvm_proto_decoder_init)(struct mvm_proto_decoder *d, enum mvm_direction direction,
+                             char *fields, size_t cap)
 {
     memset(d, 0, sizeof *d);
     d->direction = (uint8_t)direction;

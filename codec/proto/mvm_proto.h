@@ -47,6 +47,8 @@ struct mvm_proto_decoder {
 /* `fields[0 … cap-1]` holds one message: no longer one is taken. */
 void mvm_proto_decoder_init(struct mvm_proto_decoder *d, enum mvm_direction direction, char *fields,
                             size_t cap);
+#define mvm_proto_decoder_init(...)                                                                \
+    (mvm_limits_of_codec_match(), mvm_proto_decoder_init(__VA_ARGS__))
 enum mvm_decoder_status mvm_proto_decoder_push(struct mvm_proto_decoder *d, const uint8_t *bytes,
                                                size_t len, size_t *used);
 

@@ -138,6 +138,7 @@ struct mvm_posix {
 
 /* Copies `config`; opens one descriptor, mvm_posix_fd. */
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
+#define mvm_posix_init(...) (mvm_limits_match(), mvm_posix_init(__VA_ARGS__))
 
 /* Ends a build that still runs, by SIGKILL, and waits up to two seconds for it, or a copy, and
  * waits for the disk; closes everything. The struct may be used again after another init. */

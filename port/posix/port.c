@@ -44,7 +44,7 @@ const struct mvm_port mvm_posix_port = {
     .reason = reason,
 };
 
-void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config)
+void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
 {
     memset(p, 0, sizeof *p);
     p->config = *config;
