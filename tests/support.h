@@ -16,8 +16,8 @@
  *
  * A test that takes longer than E2E_TEST_SECS (or MVM_TEST_SECS of the environment) is named and
  * ended. Its end, good or bad, ends every process it started and everything those left behind, and
- * removes directory, disks, mounts and store paths. MVM_BUILD of the environment names the directory
- * with the programs ("build").
+ * removes directory, disks, mounts and store paths. MVM_BUILD of the environment names the
+ * directory with the programs ("build").
  */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
@@ -36,8 +36,23 @@
 
 #include <cmocka.h>
 
+/* What an address sanitizer's own memory may grow by while a test runs: shadow of stacks and blocks
+ * that are used for the first time, which differs between compilers. */
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define MVM_SANITIZER_KIB 4096
+#endif
+#endif
+#if defined __SANITIZE_ADDRESS__
+#define MVM_SANITIZER_KIB 4096
+#endif
+#ifndef MVM_SANITIZER_KIB
+#define MVM_SANITIZER_KIB 0
+#endif
+
 enum {
     E2E_TEST_SECS = 45,
+    E2E_SANITIZER_KIB = MVM_SANITIZER_KIB,
     E2E_PATIENCE_MS = 15000, /* for what should come at once, on a machine that does much else */
     E2E_PATH_CAP = 256,
     E2E_CONNS = 208,        /* open at a time in one test */
