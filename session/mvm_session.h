@@ -94,8 +94,8 @@ void mvm_session_received(struct mvm_session *s, size_t len);
 void mvm_session_peer_ended(struct mvm_session *s);
 
 /* The transport knows no connections (a serial line) and somebody else may speak from now on: a
- * frame that has begun is forgotten, unless bytes still wait to be taken by next. What is to be
- * sent stays. */
+ * frame that has begun is forgotten, unless bytes still wait to be taken by next. A broken stream
+ * is read again. What is to be sent stays. */
 void mvm_session_peer_changed(struct mvm_session *s);
 
 /* A transport without connections has lost its peer: drops everything received and everything not
@@ -124,8 +124,9 @@ enum mvm_session_event mvm_session_decode(struct mvm_session *s);
 /* After BAD_FRAME: "parse error: …", for people. */
 void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w);
 
-/* After BAD_FRAME: whether where the next frame begins is not known (the protobuf wire alone).
- * Nothing more will be decoded: send the Err, then close the connection. */
+/* After BAD_FRAME: whether the start of the next frame is unknown (the protobuf wire alone).
+ * Nothing more is decoded, and the peer's half counts as ended: send the Err, then close the
+ * connection. */
 bool mvm_session_broken(const struct mvm_session *s);
 
 /* Whether the peer's half has ended and next has given out every frame of it. */

@@ -107,20 +107,30 @@ static uint64_t beat_at(const struct mvm_scheduler *v, const struct mvm_queued_b
     return (t->id_len > 0 ? t->beaten_ms : t->client->beaten_ms) + every;
 }
 
+/* The id of an owed answer is a copy: the queued build may move while it is being sent. */
+static void beat(struct mvm_scheduler *v, struct mvm_queued_build *t)
+{
+    if (t->id_len > 0) {
+        t->beaten_ms = v->now_ms;
+    } else {
+        t->client->beaten_ms = v->now_ms;
+    }
+    if (!mvm_owed_none(t->client)) {
+        return;
+    }
+    if (t->id_len > 0) {
+        mvm_owe(v, t->client, MVM_OWED_ACCEPTED, 0, 0, mvm_queued_build_id(t));
+    } else {
+        mvm_send_log(t->client, (struct mvm_text){NULL, 0}, mvm_text_from(""), false);
+    }
+}
+
 void mvm_queue_beat(struct mvm_scheduler *v)
 {
     for (size_t i = 0; i < v->queued; i++) {
         struct mvm_queued_build *t = &v->queue[i];
-        if (!beats(v, t) || v->now_ms < beat_at(v, t)) {
-            continue;
-        }
-        if (t->id_len > 0) {
-            t->beaten_ms = v->now_ms;
-        } else {
-            t->client->beaten_ms = v->now_ms;
-        }
-        if (mvm_owed_none(t->client)) {
-            mvm_send_log(t->client, mvm_queued_build_id(t), mvm_text_from(""), true);
+        if (beats(v, t) && v->now_ms >= beat_at(v, t)) {
+            beat(v, t);
         }
     }
 }

@@ -148,6 +148,14 @@ static bool has_room(const struct mvm_scheduler *v, const struct mvm_client *c)
     return c->owed_len + mvm_queue_count(v, c) + 3 <= MVM_OWED_MAX;
 }
 
+/* A line cannot be closed: it is read on, from whatever comes next. */
+static void resume_line(struct mvm_client *c)
+{
+    if (c->permanent && mvm_session_broken(&c->session)) {
+        mvm_session_peer_changed(&c->session);
+    }
+}
+
 void mvm_requests_handle(struct mvm_scheduler *v, struct mvm_client *c)
 {
     if (c->sent != c->session.sent || mvm_session_flushed(&c->session)) {
@@ -162,6 +170,7 @@ void mvm_requests_handle(struct mvm_scheduler *v, struct mvm_client *c)
             handle_request(v, c);
         } else if (event == MVM_SESSION_BAD_FRAME) {
             mvm_owe_parse_error(v, c);
+            resume_line(c);
         } else {
             return; /* NOTHING, ENDED */
         }

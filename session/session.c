@@ -28,9 +28,6 @@ static void begin_wire(struct mvm_session *s, enum mvm_wire wire)
 static enum mvm_decoder_status decode(struct mvm_session *s, const uint8_t *bytes, size_t len,
                                       size_t *used)
 {
-    if (s->wire == MVM_WIRE_OPEN) {
-        begin_wire(s, mvm_proto_begins(bytes[0]) ? MVM_WIRE_PROTO : MVM_WIRE_JSON);
-    }
     return s->wire == MVM_WIRE_PROTO ? mvm_proto_decoder_push(&s->proto_decoder, bytes, len, used)
                                      : mvm_decoder_push(&s->json_decoder, bytes, len, used);
 }
@@ -96,6 +93,9 @@ void mvm_session_peer_changed(struct mvm_session *s)
     if (s->receive_start < s->receive_end) {
         return;
     }
+    if (mvm_session_broken(s)) {
+        s->peer_ended = s->finished = false;
+    }
     if (mvm_session_can_send(s)) {
         begin_wire(s, MVM_WIRE_OPEN);
     } else {
@@ -135,11 +135,29 @@ void mvm_session_sent(struct mvm_session *s, size_t len)
 
 static enum mvm_session_event event_of(struct mvm_session *s, enum mvm_decoder_status status)
 {
-    if (status == MVM_DECODER_BAD_FRAME || status == MVM_DECODER_BROKEN) {
+    if (status == MVM_DECODER_BROKEN) { /* what else comes is as if it had not */
+        s->receive_start = s->receive_end;
+        s->peer_ended = true;
+    }
+    if (status != MVM_DECODER_MESSAGE) {
         return MVM_SESSION_BAD_FRAME;
     }
     s->message = *decoded(s);
     return MVM_SESSION_MESSAGE;
+}
+
+/* By the first byte. False: the encoder is in use, and is not the one that the byte asks for. */
+static bool choose_wire(struct mvm_session *s)
+{
+    if (!mvm_proto_begins(s->memory.receive[s->receive_start])) {
+        s->wire = MVM_WIRE_JSON; /* as it has been all along */
+        return true;
+    }
+    if (!mvm_session_can_send(s)) {
+        return false;
+    }
+    begin_wire(s, MVM_WIRE_PROTO);
+    return true;
 }
 
 static enum mvm_session_event next_frame(struct mvm_session *s)
@@ -168,8 +186,8 @@ enum mvm_session_event mvm_session_decode(struct mvm_session *s)
     if (s->receive_start == s->receive_end && !s->peer_ended) {
         return MVM_SESSION_NOTHING; /* as most are most of the time */
     }
-    if (s->wire == MVM_WIRE_OPEN && !mvm_session_can_send(s)) {
-        return MVM_SESSION_NOTHING; /* the first byte chooses the encoder, and it is in use */
+    if (s->wire == MVM_WIRE_OPEN && s->receive_start < s->receive_end && !choose_wire(s)) {
+        return MVM_SESSION_NOTHING;
     }
     return next_frame(s);
 }

@@ -347,6 +347,119 @@ static void a_host_reads_responses_by_the_same_code(void **state)
     assert_int_equal(session.message.kind, MVM_MESSAGE_PONG);
 }
 
+/* ---- two sessions ---- */
+
+enum { SMALL = 8, REQUESTS = 20 };
+
+static uint8_t small_buffers[4][SMALL];
+static char more_fields[MVM_REQUEST_FIELDS_CAP];
+
+static void begin_small(struct mvm_session *s, enum mvm_direction direction, int side, char *memory)
+{
+    struct mvm_session_memory m = {.receive = small_buffers[2 * side],
+                                   .receive_cap = SMALL,
+                                   .send = small_buffers[2 * side + 1],
+                                   .send_cap = SMALL,
+                                   .fields = memory,
+                                   .fields_cap = MVM_REQUEST_FIELDS_CAP};
+    mvm_session_init(s, direction, &m);
+}
+
+static bool carry(struct mvm_session *from, struct mvm_session *to)
+{
+    size_t len, cap;
+    const uint8_t *bytes = mvm_session_bytes(from, &len);
+    uint8_t *room = mvm_session_room(to, &cap);
+    len = len < cap ? len : cap;
+    if (len == 0) {
+        return false;
+    }
+    memcpy(room, bytes, len);
+    mvm_session_received(to, len);
+    mvm_session_sent(from, len);
+    return true;
+}
+
+/* A host that sends its requests one behind the other, each longer than all buffers together, to an
+ * agent whose answers are as long. */
+static void two_sessions_never_wait_for_each_other(void **state)
+{
+    (void)state;
+    static struct mvm_session host;
+    struct mvm_message request = {.kind = MVM_MESSAGE_BUILD}, answer = {.kind = MVM_MESSAGE_LOG};
+    unsigned asked = 0, answered = 0;
+    bool moved = true;
+    request.build.flake_ref = answer.text = mvm_text_from("a text of more bytes than all buffers");
+    request.build.attr = mvm_text_from("a");
+    begin_small(&session, MVM_DIRECTION_REQUESTS, 0, fields);
+    begin_small(&host, MVM_DIRECTION_RESPONSES, 1, more_fields);
+    while (moved) {
+        moved = false;
+        if (asked < REQUESTS && mvm_session_can_send(&host)) {
+            mvm_session_send(&host, &request);
+            asked++;
+        }
+        while (mvm_session_next(&host) == MVM_SESSION_MESSAGE) {
+            answered++;
+        }
+        if (mvm_session_next(&session) == MVM_SESSION_MESSAGE) {
+            mvm_session_send(&session, &answer);
+        }
+        moved = carry(&host, &session) || moved;
+        moved = carry(&session, &host) || moved;
+    }
+    assert_int_equal(asked, REQUESTS);
+    assert_int_equal(answered, REQUESTS);
+}
+
+static void a_program_that_queues_its_answers_decodes_on(void **state)
+{
+    (void)state;
+    begin(MVM_DIRECTION_REQUESTS, 64, 1);
+    feed(PING PING);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    send_kind(MVM_MESSAGE_PONG, NULL);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+    assert_int_equal(mvm_session_decode(&session), MVM_SESSION_MESSAGE);
+    assert_int_equal(mvm_session_decode(&session), MVM_SESSION_NOTHING);
+}
+
+/* The first byte chooses the encoder, too, and the other one is in use. */
+static void the_wire_does_not_change_amid_a_message(void **state)
+{
+    (void)state;
+    size_t cap;
+    if (!mvm_proto_present) {
+        skip();
+    }
+    begin(MVM_DIRECTION_REQUESTS, 64, 1);
+    send_kind(MVM_MESSAGE_PONG, NULL);
+    memcpy(mvm_session_room(&session, &cap), "\0\0\0\0\2\x12\0", 7);
+    mvm_session_received(&session, 7);
+    assert_int_equal(mvm_session_decode(&session), MVM_SESSION_NOTHING);
+    for (size_t i = 1; i < sizeof PONG - 1; i++) {
+        mvm_session_sent(&session, 1);
+    }
+    assert_int_equal(mvm_session_decode(&session), MVM_SESSION_MESSAGE);
+    assert_int_equal(session.wire, MVM_WIRE_PROTO);
+}
+
+static void a_restart_drops_what_came_and_what_was_to_go(void **state)
+{
+    (void)state;
+    size_t len;
+    begin(MVM_DIRECTION_REQUESTS, 64, 4);
+    feed(PING "\"Pi");
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    send_kind(MVM_MESSAGE_PONG, NULL);
+    mvm_session_restart(&session);
+    assert_null(mvm_session_bytes(&session, &len));
+    assert_true(mvm_session_can_send(&session));
+    feed(PING);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +478,10 @@ int main(void)
         cmocka_unit_test(a_new_peer_does_not_inherit_half_a_frame),
         cmocka_unit_test(frames_that_wait_survive_a_change_of_peers),
         cmocka_unit_test(a_host_reads_responses_by_the_same_code),
+        cmocka_unit_test(two_sessions_never_wait_for_each_other),
+        cmocka_unit_test(a_program_that_queues_its_answers_decodes_on),
+        cmocka_unit_test(the_wire_does_not_change_amid_a_message),
+        cmocka_unit_test(a_restart_drops_what_came_and_what_was_to_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
