@@ -35,6 +35,8 @@ static struct {
     int cancels;
     bool idle;
     bool ending;
+    bool pending;   /* a line waits to be taken, … */
+    bool cancelled; /* … and then the build ends */
     enum mvm_executor_progress progress;
     uint64_t deadline_ms;
     int timeouts;
@@ -54,7 +56,7 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
              job->flake_ref.bytes, (int)job->attr.len, job->attr.bytes);
     fake.at = fake.scripts[fake.starts] != NULL ? fake.scripts[fake.starts] : waits;
     fake.starts++;
-    fake.idle = fake.ending = false;
+    fake.idle = fake.ending = fake.pending = fake.cancelled = false;
     fake.progress = MVM_EXECUTOR_BUILDING;
 }
 
@@ -69,6 +71,7 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
     }
     x->text = mvm_text_from(fake.at->text);
     enum mvm_executor_event event = fake.at->event;
+    fake.pending = event == MVM_EXECUTOR_LOG;
     if (event == MVM_EXECUTOR_OK || event == MVM_EXECUTOR_ERR) {
         fake.idle = fake.ending = true;
     } else if (event == MVM_EXECUTOR_AGAIN) {
@@ -83,7 +86,10 @@ void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
     (void)now_ms;
     assert_int_equal(fake.at->event, MVM_EXECUTOR_LOG);
     fake.logged++;
-    if (strcmp(fake.at->text, "endless") != 0) {
+    fake.pending = false;
+    if (fake.cancelled) {
+        fake.at = cancelled;
+    } else if (strcmp(fake.at->text, "endless") != 0) {
         fake.at++;
     }
     /* What was lent may change from here on. */
@@ -94,7 +100,11 @@ void mvm_executor_cancel(struct mvm_executor *x)
 {
     (void)x;
     fake.cancels++;
-    fake.at = cancelled;
+    if (fake.pending) {
+        fake.cancelled = true;
+    } else {
+        fake.at = cancelled;
+    }
 }
 
 uint64_t mvm_executor_deadline(const struct mvm_executor *x)
