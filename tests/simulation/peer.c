@@ -1,4 +1,5 @@
 #include "peer.h"
+#include <stdio.h>
 #include <string.h>
 
 /* ---- life ---- */
@@ -8,48 +9,95 @@ static size_t some_buffer(struct chance *c)
     return chance_one_in(c, 2) ? PEER_BUFFER_MAX : 1 + chance_below(c, PEER_BUFFER_MAX);
 }
 
-static enum mvm_wire some_wire(struct chance *c)
+static enum mvm_wire some_wire(const struct peer *p, struct chance *c)
 {
-    return mvm_proto_present && chance_one_in(c, 2) ? MVM_WIRE_PROTO : MVM_WIRE_JSON;
+    return mvm_proto_present && !p->line && chance_one_in(c, 2) ? MVM_WIRE_PROTO : MVM_WIRE_JSON;
 }
 
-bool peer_connect(struct peer *p, struct mvm_scheduler *v, struct chance *c, uint64_t now_ms)
+static void begin_session(struct peer *p, struct chance *c)
 {
-    struct mvm_session_memory theirs = {p->in[0],          some_buffer(c),
-                                        p->out[0],         some_buffer(c),
-                                        p->request_fields, sizeof p->request_fields};
     struct mvm_session_memory ours = {p->in[1],           PEER_BUFFER_MAX,
                                       p->out[1],          PEER_BUFFER_MAX,
                                       p->response_fields, sizeof p->response_fields};
+    mvm_session_init(&p->session, MVM_DIRECTION_RESPONSES, &ours);
+    mvm_session_speak(&p->session, some_wire(p, c));
+}
+
+bool peer_connect(struct peer *p, struct peer_world *w)
+{
+    struct chance *c = w->chance;
+    struct mvm_session_memory theirs = {p->in[0],          some_buffer(c),
+                                        p->out[0],         some_buffer(c),
+                                        p->request_fields, sizeof p->request_fields};
+    bool line = p->line;
     memset(p, 0, offsetof(struct peer, in));
-    p->client = mvm_scheduler_attach(v, &theirs, now_ms);
+    p->line = line;
+    p->client = mvm_scheduler_attach(w->scheduler, &theirs, w->now_ms);
     if (p->client == NULL) {
         return false;
     }
-    mvm_session_init(&p->session, MVM_DIRECTION_RESPONSES, &ours);
-    mvm_session_speak(&p->session, some_wire(c));
+    p->client->permanent = line;
+    p->named = line || chance_one_in(c, 2);
+    begin_session(p, c);
     p->polite = chance_one_in(c, 3);
     p->actions = chance_below(c, 7);
-    p->act_ms = now_ms + chance_below(c, 2000);
+    p->act_ms = w->now_ms + chance_below(c, 2000);
+    named_begin(p);
     return true;
 }
 
-static void leave(struct peer *p, struct mvm_scheduler *v)
+static void leave(struct peer *p, struct peer_world *w)
 {
-    mvm_scheduler_detach(v, p->client);
+    mvm_scheduler_detach(w->scheduler, p->client);
     p->client = NULL;
     p->gone = true;
+    if (chance_one_in(w->chance, 2)) {
+        p->back_ms = w->now_ms + 1 + chance_below(w->chance, 8000);
+    }
+}
+
+/* At times the line tells that its host has gone; then nothing of before is left on it. */
+void peer_change_hosts(struct peer *p, struct peer_world *w)
+{
+    unsigned hosts = p->hosts + 1, actions = p->actions;
+    uint64_t act_ms = p->act_ms;
+    struct mvm_client *client = p->client;
+    if (chance_one_in(w->chance, 4)) {
+        mvm_scheduler_hung_up(w->scheduler, client);
+    }
+    memset(p, 0, offsetof(struct peer, in));
+    p->client = client;
+    p->hosts = hosts;
+    p->actions = actions;
+    p->act_ms = act_ms;
+    p->polite = chance_one_in(w->chance, 3);
+    p->named = p->line = true;
+    begin_session(p, w->chance);
+    named_begin(p);
 }
 
 /* ---- what it does ---- */
 
-bool peer_ask_build(struct peer *p, struct mvm_text flake_ref)
+struct mvm_text peer_some_flake(struct chance *c)
 {
-    struct mvm_message m = {.kind = MVM_MESSAGE_BUILD,
-                            .build = {.flake_ref = flake_ref, .attr = mvm_text_from("a")}};
+    static const char *const flakes[] = {"path:/f",  "path:/f", "/build-in",
+                                         "--option", "a#b",     "\x01"};
+    return mvm_text_from(flakes[chance_below(c, sizeof flakes / sizeof flakes[0])]);
+}
+
+static bool ask_anonymous(struct peer *p, struct peer_world *w, struct mvm_text flake_ref)
+{
+    struct mvm_message m = {.kind = MVM_MESSAGE_BUILD, .build = {.flake_ref = flake_ref}};
     if (!mvm_session_can_send(&p->session)) {
         return false;
     }
+    unsigned n = ledger_add(w->ledger, false);
+    if (n == LEDGER_MAX) {
+        return false;
+    }
+    w->ledger->builds[n].rude = !p->polite;
+    snprintf(p->text[0], sizeof p->text[0], "n%u", n);
+    m.build.attr = mvm_text_from(p->text[0]);
     m.build.has_timeout = true;
     m.build.timeout_secs = 10;
     mvm_session_send(&p->session, &m);
@@ -57,16 +105,24 @@ bool peer_ask_build(struct peer *p, struct mvm_text flake_ref)
     return true;
 }
 
-static void ask_ping(struct peer *p)
+bool peer_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref)
 {
-    struct mvm_message m = {.kind = MVM_MESSAGE_PING};
-    if (mvm_session_can_send(&p->session)) {
-        mvm_session_send(&p->session, &m);
-        p->pings++;
-    }
+    return p->named ? named_ask_build(p, w, flake_ref) : ask_anonymous(p, w, flake_ref);
 }
 
-/* Nonsense goes past this side's encoder, straight to the service: between two frames. */
+bool peer_ask_ping(struct peer *p)
+{
+    struct mvm_message m = {.kind = MVM_MESSAGE_PING};
+    if (!mvm_session_can_send(&p->session)) {
+        return false;
+    }
+    mvm_session_send(&p->session, &m);
+    p->pings++;
+    return true;
+}
+
+/* Nonsense goes past this side's encoder, straight to the scheduler: between two frames. What makes
+ * the protobuf wire lose its framing is not among it: it ends the connection. */
 static void send_nonsense(struct peer *p, struct chance *c)
 {
 #define BYTES(literal)                                                                             \
@@ -78,6 +134,7 @@ static void send_nonsense(struct peer *p, struct chance *c)
         BYTES("{\"Build\":{}}\n"),
         BYTES("{\"Build\":{\"flake_ref\":\"f\",\"attr\":1}}\n"),
         BYTES("\"Pong\"\n"),
+        BYTES("{\"Join\":{}}\n"),
         BYTES("[[[[]\n"),
         BYTES("\xff\xfe\n"),
     };
@@ -101,53 +158,73 @@ static void send_nonsense(struct peer *p, struct chance *c)
     }
 }
 
-static struct mvm_text some_flake(struct chance *c)
+static void act_rudely(struct peer *p, struct peer_world *w)
 {
-    static const char *const flakes[] = {"path:/f",  "path:/f", "/build-in",
-                                         "--option", "a#b",     "\x01"};
-    return mvm_text_from(flakes[chance_below(c, sizeof flakes / sizeof flakes[0])]);
-}
-
-static void act_rudely(struct peer *p, struct mvm_scheduler *v, struct chance *c, uint64_t now_ms)
-{
-    switch (chance_below(c, 5)) {
+    switch (chance_below(w->chance, 5)) {
     case 0:
-        send_nonsense(p, c);
+        send_nonsense(p, w->chance);
         break;
     case 1:
-        p->reads_ms = now_ms + 1000 * (uint64_t)chance_below(c, 100);
+        p->reads_ms = w->now_ms + 1000 * (uint64_t)chance_below(w->chance, 100);
         break;
     case 2:
-        p->half_closed = true;
+        p->half_closed = !p->line;
         break;
     case 3:
-        leave(p, v);
+        if (p->line) {
+            peer_change_hosts(p, w);
+        } else {
+            leave(p, w);
+        }
         break;
     default:
-        ask_ping(p);
+        peer_ask_ping(p);
         break;
     }
 }
 
-bool peer_act(struct peer *p, struct mvm_scheduler *v, struct chance *c, uint64_t now_ms)
+static void act(struct peer *p, struct peer_world *w)
 {
-    if (p->client != NULL && p->goes_ms != 0 && now_ms >= p->goes_ms) {
-        leave(p, v);
-        return true;
+    uint32_t what = chance_below(w->chance, 5);
+    p->actions--;
+    p->act_ms = w->now_ms + (chance_one_in(w->chance, 2) ? 0 : chance_below(w->chance, 8000));
+    if (what == 0) {
+        peer_ask_ping(p);
+    } else if (what < 3) {
+        peer_ask_build(p, w, peer_some_flake(w->chance));
+    } else if (what == 3 && p->named) {
+        named_act(p, w);
+    } else if (!p->polite) {
+        act_rudely(p, w);
     }
-    if (p->client == NULL || p->actions == 0 || now_ms < p->act_ms || p->half_closed) {
+}
+
+static bool come_back(struct peer *p, struct peer_world *w)
+{
+    if (p->client != NULL || p->back_ms == 0 || w->now_ms < p->back_ms) {
         return false;
     }
-    p->actions--;
-    p->act_ms = now_ms + (chance_one_in(c, 2) ? 0 : chance_below(c, 8000));
-    uint32_t what = chance_below(c, 4);
-    if (what == 0) {
-        ask_ping(p);
-    } else if (what < 3) {
-        peer_ask_build(p, some_flake(c));
-    } else if (!p->polite) {
-        act_rudely(p, v, c, now_ms);
+    p->back_ms = 0;
+    const char *violation = p->violation;
+    bool connected = peer_connect(p, w);
+    p->gone = !connected;
+    p->violation = violation;
+    return connected;
+}
+
+bool peer_act(struct peer *p, struct peer_world *w)
+{
+    if (p->client != NULL && p->goes_ms != 0 && w->now_ms >= p->goes_ms) {
+        leave(p, w);
+        return true;
     }
+    if (come_back(p, w)) {
+        return true;
+    }
+    if (p->client == NULL || p->actions == 0 || w->now_ms < p->act_ms || p->half_closed) {
+        return false;
+    }
+    act(p, w);
     return true;
 }
 
@@ -155,7 +232,7 @@ uint64_t peer_deadline(const struct peer *p, uint64_t now_ms)
 {
     uint64_t at = UINT64_MAX;
     if (p->client == NULL) {
-        return at;
+        return p->back_ms != 0 ? p->back_ms : at;
     }
     if (p->actions > 0 && !p->half_closed) {
         at = p->act_ms;
@@ -166,7 +243,7 @@ uint64_t peer_deadline(const struct peer *p, uint64_t now_ms)
     return p->reads_ms > now_ms && p->reads_ms < at ? p->reads_ms : at;
 }
 
-/* ---- what it hears ---- */
+/* ---- what an old client hears ---- */
 
 static bool all_lines(const struct peer *p, uint32_t lines)
 {
@@ -188,6 +265,25 @@ static void hear_err(struct peer *p, struct mvm_text message, uint32_t lines)
     }
 }
 
+/* Its builds are answered in the order in which it asked. */
+static void hear_ok(struct peer *p, struct mvm_text path, uint32_t lines)
+{
+    char expected[LEDGER_PATH_CAP];
+    unsigned n = p->last_ok;
+    do {
+        ledger_path(n, expected);
+    } while (!mvm_text_equal(path, expected) && ++n < LEDGER_MAX);
+    p->oks++;
+    p->last_ok = n + 1;
+    if (n == LEDGER_MAX) {
+        p->violation = "Ok is another build's";
+    }
+    if (!all_lines(p, lines)) {
+        p->violation = "Ok comes before all lines";
+    }
+    p->next_line = 0;
+}
+
 /* Numbered lines are "line N"; others are nix's path, notes and heartbeats. */
 static void hear_line(struct peer *p, struct mvm_text line, uint32_t lines)
 {
@@ -204,9 +300,19 @@ static void hear_line(struct peer *p, struct mvm_text line, uint32_t lines)
     p->next_line++;
 }
 
-static void hear(struct peer *p, uint32_t lines)
+static bool has_new_fields(const struct mvm_message *m)
+{
+    return m->id.bytes != NULL || (m->kind == MVM_MESSAGE_LOG && m->beat != MVM_FLAG_ABSENT) ||
+           (m->kind == MVM_MESSAGE_ERR &&
+            (m->refusal.refused.bytes != NULL || m->refusal.category.bytes != NULL));
+}
+
+static void hear_as_ever(struct peer *p, uint32_t lines)
 {
     const struct mvm_message *m = &p->session.message;
+    if (has_new_fields(m)) {
+        p->violation = "an old client gets a new field";
+    }
     switch (m->kind) {
     case MVM_MESSAGE_PONG:
         p->pongs++;
@@ -215,11 +321,7 @@ static void hear(struct peer *p, uint32_t lines)
         hear_line(p, m->text, lines);
         break;
     case MVM_MESSAGE_OK:
-        p->oks++;
-        if (!all_lines(p, lines)) {
-            p->violation = "Ok comes before all lines";
-        }
-        p->next_line = 0;
+        hear_ok(p, m->text, lines);
         break;
     case MVM_MESSAGE_ERR:
         hear_err(p, m->text, lines);
@@ -229,9 +331,11 @@ static void hear(struct peer *p, uint32_t lines)
     case MVM_MESSAGE_HELLO:
     case MVM_MESSAGE_JOIN:
     case MVM_MESSAGE_CANCEL:
+        p->violation = "a request comes from the agent";
+        break;
     case MVM_MESSAGE_WELCOME:
     case MVM_MESSAGE_CANCELLED:
-        p->violation = "a request comes from the agent";
+        p->violation = "an old client gets a new variant";
         break;
     }
     if (p->pongs > p->pings || p->oks + p->errs > p->builds || p->parse_errors > p->bad_frames) {
@@ -265,17 +369,24 @@ static bool carry(struct peer *p, struct chance *c, struct mvm_session *from,
     return true;
 }
 
-static bool take(struct peer *p, uint32_t lines)
+static bool take(struct peer *p, struct peer_world *w)
 {
     bool taken = false;
     for (;;) {
         switch (mvm_session_next(&p->session)) {
         case MVM_SESSION_MESSAGE:
-            hear(p, lines);
+            if (p->named) {
+                named_hear(p, w);
+            } else {
+                hear_as_ever(p, w->lines);
+            }
             taken = true;
             break;
         case MVM_SESSION_BAD_FRAME:
-            p->violation = "what comes from the agent is no frame";
+            /* The end of a frame of which the former host took the beginning. */
+            if (!p->line || p->welcomed) {
+                p->violation = "what comes from the agent is no frame";
+            }
             taken = true;
             break;
         case MVM_SESSION_NOTHING:
@@ -285,19 +396,19 @@ static bool take(struct peer *p, uint32_t lines)
     }
 }
 
-bool peer_move(struct peer *p, struct chance *c, uint64_t now_ms, uint32_t lines)
+bool peer_move(struct peer *p, struct peer_world *w)
 {
     if (p->client == NULL) {
         return false;
     }
-    bool moved = carry(p, c, &p->session, &p->client->session);
+    bool moved = carry(p, w->chance, &p->session, &p->client->session);
     if (p->half_closed && !p->ended && mvm_session_flushed(&p->session)) {
         mvm_session_peer_ended(&p->client->session);
         p->ended = moved = true;
     }
-    if (now_ms >= p->reads_ms) {
-        moved = carry(p, c, &p->client->session, &p->session) || moved;
-        moved = take(p, lines) || moved;
+    if (w->now_ms >= p->reads_ms) {
+        moved = carry(p, w->chance, &p->client->session, &p->session) || moved;
+        moved = take(p, w) || moved;
     }
     return moved;
 }
@@ -307,11 +418,12 @@ const char *peer_missing(const struct peer *p)
     if (p->violation != NULL) {
         return p->violation;
     }
-    if (p->gone) {
+    if (p->gone || p->client == NULL) {
         return NULL;
     }
     return p->pongs != p->pings               ? "a Ping has no Pong"
            : p->oks + p->errs != p->builds    ? "a Build has no answer"
            : p->parse_errors != p->bad_frames ? "a bad frame has no Err"
+           : p->named                         ? named_missing(p)
                                               : NULL;
 }

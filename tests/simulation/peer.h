@@ -1,59 +1,108 @@
 /*
- * A client in the simulated world: it asks, reads, pauses, sends nonsense, goes, all by chance, and
- * knows what it has a right to hear.
+ * A client in the simulated world: it asks, reads, pauses, sends nonsense, goes, comes back, all by
+ * chance, and knows what it has a right to hear. An old one uses nothing but Ping and Build; the
+ * others say Hello and name their builds. One of them may be a line without connections, at whose
+ * other end one host follows another.
  */
 #ifndef MVM_PEER_H
 #define MVM_PEER_H
 
 #include "chance.h"
+#include "ledger.h"
 #include "mvm_scheduler.h"
 
-enum { PEER_BUFFER_MAX = 1024 };
+enum { PEER_BUFFER_MAX = 1024, PEER_BUILDS = 8, PEER_CANCELS = 16 };
 
 #define PEER_ANY_LINES UINT32_MAX
 
+/* A build that a client asked for or joined. */
+struct peer_build {
+    unsigned number;
+    bool open;      /* its end is due */
+    bool accepted;  /* its first frame has come */
+    bool joined;    /* by Join, not by Build */
+    bool counts;    /* `next_line` is known: from the first numbered line after a join on */
+    unsigned asked; /* the turn */
+    unsigned next_line;
+};
+
 struct peer {
-    struct mvm_client *client;  /* the service's; NULL: not connected */
+    struct mvm_client *client;  /* the scheduler's; NULL: not connected */
     struct mvm_session session; /* this side */
     bool polite;                /* sends sound requests alone, reads at once, and stays */
+    bool named;                 /* says Hello, and gives its builds ids */
+    bool line;                  /* no connection: others came before it, and will come after it */
+    bool welcomed;              /* its own Hello was answered */
     bool half_closed;
-    bool ended;        /* its half has been ended on the service's side, too */
+    bool ended;        /* its half has been ended on the scheduler's side, too */
     bool gone;         /* left before it had everything */
+    unsigned hosts;    /* of a line: how many it has had; names the nonce */
     unsigned actions;  /* left to do */
     uint64_t act_ms;   /* when the next one is due */
     uint64_t reads_ms; /* reads nothing before */
     uint64_t goes_ms;  /* when it goes, whatever it waits for; 0: as chance has it */
+    uint64_t back_ms;  /* when it comes back; 0: not */
 
     /* sent, and what came for it */
     unsigned pings, pongs;
-    unsigned builds, oks, errs;
+    unsigned builds, oks, errs; /* without ids */
     unsigned bad_frames, parse_errors;
-    unsigned next_line;    /* of the running build's numbered lines */
+    unsigned next_line; /* of the running build's numbered lines */
+    unsigned last_ok;   /* 1 + the number of the last Ok without an id */
+    struct peer_build named_builds[PEER_BUILDS];
+    unsigned cancels, cancelled; /* asked for, answered: a ring */
+    unsigned cancel_of[PEER_CANCELS];
     const char *violation; /* it heard what it may not; NULL: no */
 
-    uint8_t in[2][PEER_BUFFER_MAX]; /* of the service's side, of this side */
+    uint8_t in[2][PEER_BUFFER_MAX]; /* of the scheduler's side, of this side */
     uint8_t out[2][PEER_BUFFER_MAX];
     char request_fields[MVM_REQUEST_FIELDS_CAP];
     char response_fields[MVM_RESPONSE_FIELDS_CAP];
+    char text[2][64]; /* of the request being sent */
 };
 
-/* A fresh connection to the service. False: it has no slot. */
-bool peer_connect(struct peer *p, struct mvm_scheduler *v, struct chance *c, uint64_t now_ms);
+/* What clients share. */
+struct peer_world {
+    struct mvm_scheduler *scheduler;
+    struct ledger *ledger;
+    struct chance *chance;
+    uint64_t now_ms;
+    uint32_t lines; /* how many numbered lines a finished build has */
+};
+
+/* A fresh connection to the scheduler. False: it has no slot. */
+bool peer_connect(struct peer *p, struct peer_world *w);
+
+/* Another host at the end of a line, that knows nothing of the former one. */
+void peer_change_hosts(struct peer *p, struct peer_world *w);
 
 /* Does what is due by now; returns whether anything was. */
-bool peer_act(struct peer *p, struct mvm_scheduler *v, struct chance *c, uint64_t now_ms);
+bool peer_act(struct peer *p, struct peer_world *w);
 
 /* Asks for a build, whatever chance says. False: there is no room to. */
-bool peer_ask_build(struct peer *p, struct mvm_text flake_ref);
+bool peer_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref);
 
-/* Moves bytes both ways and takes what came; a finished build had `lines` numbered ones. Returns
- * whether anything moved. */
-bool peer_move(struct peer *p, struct chance *c, uint64_t now_ms, uint32_t lines);
+/* Moves bytes both ways and takes what came. Returns whether anything moved. */
+bool peer_move(struct peer *p, struct peer_world *w);
 
-/* When the peer does or reads something again; UINT64_MAX: it waits for the service. */
+/* When the peer does or reads something again; UINT64_MAX: it waits for the scheduler. */
 uint64_t peer_deadline(const struct peer *p, uint64_t now_ms);
 
 /* What the peer has not got though it stayed; NULL: nothing. */
 const char *peer_missing(const struct peer *p);
+
+/* ---- of peer.c, for named.c ---- */
+
+struct mvm_text peer_some_flake(struct chance *c);
+bool peer_ask_ping(struct peer *p);
+
+/* ---- named.c ---- */
+
+/* Its side of the next connection begins. */
+void named_begin(struct peer *p);
+void named_act(struct peer *p, struct peer_world *w);
+bool named_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref);
+void named_hear(struct peer *p, struct peer_world *w);
+const char *named_missing(const struct peer *p);
 
 #endif

@@ -1,4 +1,5 @@
 #include "simulation.h"
+#include "ledger.h"
 #include "mvm_sim.h"
 #include "peer.h"
 #include <limits.h>
@@ -10,16 +11,15 @@ enum {
     TURNS_MAX = 200000,
 };
 
-#define STORE "/nix/store/0123-image"
-
+/* What build n stages is "NAME of build n." */
 static const struct artifact {
-    const char *source;
+    const char *source; /* in the build's output */
     const char *name;
     const char *old;
-    const char *new;
+    const char *begins;
 } artifacts[] = {
-    {STORE "/kernel", "/build-out/vmlinux", "the old kernel", "a kernel, new"},
-    {STORE "/rootfs.ext4", "/build-out/rootfs.ext4", "the old root", "a root file system, new"},
+    {"/kernel", "/build-out/vmlinux", "the old kernel", "kernel of build "},
+    {"/rootfs.ext4", "/build-out/rootfs.ext4", "the old root", "root file system of build "},
 };
 
 enum { ARTIFACTS = sizeof artifacts / sizeof artifacts[0] };
@@ -34,12 +34,21 @@ static struct world {
     struct mvm_scheduler scheduler;
     struct mvm_client slots[PEERS];
     struct peer peers[PEERS];
+    struct peer_world peer_world;
+    struct ledger ledger;
+    unsigned number;                   /* of the build that runs; LEDGER_MAX: none has one */
+    char printed[LEDGER_PATH_CAP + 8]; /* what it prints */
+    bool missing[ARTIFACTS];           /* no build makes it */
+    bool restarted;
+    unsigned restart_turn; /* when the agent is killed and started again; 0: never */
     char lines_text[LINES_MAX * 10];
     unsigned lines;
     bool kind;        /* nothing in it goes wrong */
     bool out_mounted; /* before */
     bool in_mounted;
-    bool restless;        /* steps come that nothing called for */
+    bool restless; /* steps come that nothing called for */
+    bool keep_building;
+    bool no_path;         /* what builds print is no path */
     bool kept[ARTIFACTS]; /* whether there is one on the disk for good */
 } w;
 
@@ -64,9 +73,13 @@ static void tell_peers(void)
     for (int i = 0; i < PEERS && w.trace != NULL; i++) {
         const struct peer *p = &w.peers[i];
         fprintf(w.trace,
-                "client %d: %u pings %u pongs, %u builds %u oks %u errs, %u bad frames %u parse "
+                "client %d%s: %u pings %u pongs, %u builds %u oks %u errs, %u bad frames %u parse "
                 "errors%s%s\n",
-                i, p->pings, p->pongs, p->builds, p->oks, p->errs, p->bad_frames, p->parse_errors,
+                i,
+                p->line    ? ", a line"
+                : p->named ? ", with names"
+                           : "",
+                p->pings, p->pongs, p->builds, p->oks, p->errs, p->bad_frames, p->parse_errors,
                 p->gone ? ", gone" : "", p->session.wire == MVM_WIRE_PROTO ? ", protobuf" : "");
     }
 }
@@ -90,12 +103,13 @@ static void make_build(void)
     memset(b, 0, sizeof *b);
     make_lines();
     b->err = w.lines_text;
-    b->out = STORE "\n";
+    b->out = w.printed;
+    w.no_path = false;
     if (w.kind) {
         b->run_ms = chance_below(&w.chance, 5000);
         return;
     }
-    b->out = chance_one_in(&w.chance, 6) ? "no path\n" : STORE "\n";
+    w.no_path = chance_one_in(&w.chance, 6);
     b->run_ms = lengths[chance_below(&w.chance, sizeof lengths / sizeof lengths[0])];
     b->exit.code = chance_one_in(&w.chance, 4) ? 1 : 0;
     b->exit.signaled = b->exit.code != 0 && chance_one_in(&w.chance, 4);
@@ -149,14 +163,58 @@ static void make_files(void)
 {
     bool old_set = chance_one_in(&w.chance, 2);
     for (int i = 0; i < ARTIFACTS; i++) {
-        if (w.kind || !chance_one_in(&w.chance, 8)) {
-            mvm_sim_put(&w.sim, artifacts[i].source, artifacts[i].new);
-        }
+        w.missing[i] = !w.kind && chance_one_in(&w.chance, 8);
         if (old_set) {
             mvm_sim_put(&w.sim, artifacts[i].name, artifacts[i].old);
         }
         w.kept[i] = old_set;
     }
+}
+
+static void artifact_text(unsigned number, int i, char text[64])
+{
+    snprintf(text, 64, "%s%u.", artifacts[i].begins, number);
+}
+
+static void source_path(unsigned number, int i, char path[64])
+{
+    char store[LEDGER_PATH_CAP];
+    ledger_path(number, store);
+    snprintf(path, 64, "%s%s", store, artifacts[i].source);
+}
+
+/* The output of build n appears in the store, and that of the one before goes. */
+static void make_output(unsigned number)
+{
+    char path[64], text[64];
+    for (int i = 0; i < ARTIFACTS; i++) {
+        source_path(w.number, i, path);
+        struct mvm_sim_file *before = mvm_sim_file(&w.sim, path);
+        if (before != NULL) {
+            before->there = false;
+        }
+        source_path(number, i, path);
+        artifact_text(number, i, text);
+        if (!w.missing[i]) {
+            mvm_sim_put(&w.sim, path, text);
+        }
+    }
+    w.number = number;
+    char store[LEDGER_PATH_CAP] = "no path";
+    if (!w.no_path) {
+        ledger_path(number, store);
+    }
+    snprintf(w.printed, sizeof w.printed, "%s\n", store);
+}
+
+static void init_agent(void)
+{
+    struct mvm_scheduler_config scheduler = {
+        .keep_building = w.keep_building,
+        .heartbeat_ms = w.config.heartbeat_ms,
+    };
+    mvm_executor_init(&w.executor, &mvm_sim_port, &w.sim, &w.config);
+    mvm_scheduler_init(&w.scheduler, &w.executor, &scheduler, w.slots, PEERS);
 }
 
 static void make_world(void)
@@ -184,12 +242,12 @@ static void make_world(void)
         .in_device = "/dev/vdc",
         .heartbeat_ms = chance_one_in(&w.chance, 2) ? 1000 : 0,
     };
-    mvm_executor_init(&w.executor, &mvm_sim_port, &w.sim, &w.config);
-    struct mvm_scheduler_config scheduler = {
-        .keep_building = chance_one_in(&w.chance, 4),
-        .heartbeat_ms = w.config.heartbeat_ms,
-    };
-    mvm_scheduler_init(&w.scheduler, &w.executor, &scheduler, w.slots, PEERS);
+    w.keep_building = chance_one_in(&w.chance, 4);
+    w.ledger = (struct ledger){.turn = 1, .limit = LEDGER_MAX - 1};
+    w.number = LEDGER_MAX;
+    w.restarted = false;
+    w.restart_turn = w.kind || !chance_one_in(&w.chance, 4) ? 0 : 1 + chance_below(&w.chance, 400);
+    init_agent();
 }
 
 /* ---- what must hold ---- */
@@ -199,11 +257,20 @@ static bool holds(const struct mvm_sim_file *f, const char *text)
     return f->len == strlen(text) && memcmp(f->bytes, text, f->len) == 0;
 }
 
+/* Whether it is the old artifact, or that of some build, whole. */
+static bool is_whole(const struct mvm_sim_file *f, int i)
+{
+    size_t begins = strlen(artifacts[i].begins);
+    bool of_a_build = f->len > begins + 1 && f->bytes[f->len - 1] == '.' &&
+                      memcmp(f->bytes, artifacts[i].begins, begins) == 0;
+    return of_a_build || holds(f, artifacts[i].old);
+}
+
 static const char *check_whole(struct mvm_sim *sim)
 {
     for (int i = 0; i < ARTIFACTS; i++) {
         const struct mvm_sim_file *f = mvm_sim_file(sim, artifacts[i].name);
-        if (f != NULL && !holds(f, artifacts[i].old) && !holds(f, artifacts[i].new)) {
+        if (f != NULL && !is_whole(f, i)) {
             return "half a file under a final name";
         }
     }
@@ -224,8 +291,10 @@ static const char *check_durable(void)
         return "Ok, and build.log is not whole";
     }
     for (int i = 0; i < ARTIFACTS; i++) {
+        char text[64];
         const struct mvm_sim_file *f = mvm_sim_file(&w.sim, artifacts[i].name);
-        if (f == NULL || !holds(f, artifacts[i].new) || !f->durable || !f->named) {
+        artifact_text(w.number, i, text);
+        if (f == NULL || !holds(f, text) || !f->durable || !f->named) {
             return "Ok, and an artifact is not durable";
         }
         w.kept[i] = true;
@@ -257,7 +326,7 @@ static const char *check_left_over(void)
     /* Nobody can end a process that takes no signal, or to which none can be sent any more. */
     bool is_undead =
         w.sim.abandoned && (w.sim.build.survives_kill || (w.sim.failed && w.sim.fail_run > 2));
-    if (left != NULL && !is_undead && !(is_file && w.sim.failed)) {
+    if (left != NULL && !is_undead && !(is_file && (w.sim.failed || w.restarted))) {
         return "something is left of a build";
     }
     if (!w.sim.failed && !w.sim.out.busy && w.sim.out.mounted != w.out_mounted) {
@@ -285,9 +354,14 @@ static const char *check_answer(void)
 {
     const struct mvm_message *answer = &w.scheduler.answer;
     if (answer->kind == MVM_MESSAGE_OK) {
-        return check_durable();
+        const char *wrong = check_durable();
+        w.ledger.builds[w.number].ok = true;
+        return wrong;
     }
-    if (w.kind && asked_politely() && !mvm_text_begins(answer->text, "invalid ")) {
+    const struct ledger_build *b = &w.ledger.builds[w.number];
+    bool held_up = b->rude && mvm_text_begins(answer->text, "nix build timed out");
+    bool wanted = (asked_politely() || b->keep || w.keep_building) && !held_up;
+    if (w.kind && wanted && !b->cancelled && !mvm_text_begins(answer->text, "invalid ")) {
         return "a build failed that nothing was wrong with";
     }
     return NULL;
@@ -330,13 +404,22 @@ static uint32_t lines_due(void)
     return w.sim.failed || survives ? PEER_ANY_LINES : w.lines;
 }
 
+static struct peer_world *peer_world(void)
+{
+    w.peer_world = (struct peer_world){.scheduler = &w.scheduler,
+                                       .ledger = &w.ledger,
+                                       .chance = &w.chance,
+                                       .now_ms = w.sim.now_ms,
+                                       .lines = lines_due()};
+    return &w.peer_world;
+}
+
 static bool move_all(void)
 {
     bool moved = false;
-    uint32_t lines = lines_due();
     for (int i = 0; i < PEERS; i++) {
-        moved = peer_act(&w.peers[i], &w.scheduler, &w.chance, w.sim.now_ms) || moved;
-        moved = peer_move(&w.peers[i], &w.chance, w.sim.now_ms, lines) || moved;
+        moved = peer_act(&w.peers[i], peer_world()) || moved;
+        moved = peer_move(&w.peers[i], peer_world()) || moved;
     }
     return moved;
 }
@@ -355,17 +438,69 @@ static void close_some(void)
     }
 }
 
+static void begin_build(void)
+{
+    struct mvm_job job = mvm_queued_build_job(&w.scheduler.queue[0]);
+    make_output(ledger_number_of_attr(job.attr));
+    ledger_begin(&w.ledger, w.number);
+    tell("a build begins");
+}
+
+/* Once a build stages, or leaves the disk unreleased, what was staged before is not true any more.
+ */
+static void note_staging(void)
+{
+    const struct mvm_scheduler *v = &w.scheduler;
+    bool stages =
+        mvm_scheduler_building(v) && mvm_executor_progress(&w.executor) >= MVM_EXECUTOR_STAGING;
+    bool unreleased = v->state == MVM_SCHEDULER_ANSWERING && v->answer.kind == MVM_MESSAGE_ERR &&
+                      mvm_text_begins(v->answer.text, "failed to release");
+    if (stages || unreleased) {
+        ledger_supersede(&w.ledger, stages ? w.number : LEDGER_MAX);
+    }
+}
+
 static const char *step(bool *more)
 {
     enum mvm_scheduler_state before = w.scheduler.state;
+    bool was_building = mvm_scheduler_building(&w.scheduler);
     *more = mvm_scheduler_step(&w.scheduler, w.sim.now_ms);
     enum mvm_scheduler_state now = w.scheduler.state;
+    w.ledger.turn++;
+    if (!was_building && mvm_scheduler_building(&w.scheduler)) {
+        begin_build();
+    }
+    note_staging();
     const char *wrong = check_whole(&w.sim);
     if (wrong == NULL && now == MVM_SCHEDULER_ANSWERING && before != now) {
         tell_answer();
         wrong = check_answer();
     }
     return wrong;
+}
+
+/* The agent is killed and started again: its processes and handles are gone, and all it knew;
+ * files, disks and mounts are as they were. */
+static void restart_agent(void)
+{
+    tell("the agent is killed and started again");
+    w.restart_turn = 0;
+    w.restarted = true;
+    for (int i = 0; i < PEERS; i++) {
+        struct peer *p = &w.peers[i];
+        if (p->client != NULL) {
+            p->client = NULL;
+            p->gone = true;
+            p->back_ms = w.sim.now_ms + 1 + chance_below(&w.chance, 4000);
+        }
+    }
+    w.sim.running = NULL;
+    w.sim.child_alive = false;
+    memset(w.sim.handles, 0, sizeof w.sim.handles);
+    memset(&w.sim.aside, 0, sizeof w.sim.aside);
+    w.out_mounted = w.sim.out.mounted;
+    w.in_mounted = w.sim.in.mounted;
+    init_agent();
 }
 
 /* Until nothing is left to happen. */
@@ -377,6 +512,9 @@ static const char *live(void)
         wrong = wrong != NULL ? wrong : check_dark();
         if (wrong != NULL) {
             return wrong;
+        }
+        if (w.ledger.turn == w.restart_turn) {
+            restart_agent();
         }
         bool moved = move_all();
         close_some();
@@ -412,9 +550,11 @@ static const char *one_more(void)
             mvm_scheduler_detach(&w.scheduler, w.peers[i].client);
             w.peers[i].client = NULL;
         }
+        w.peers[i].back_ms = 0;
     }
     tell("the world is mended; one more build");
     w.kind = true;
+    w.restart_turn = 0;
     w.sim.fail_at = 0;
     w.sim.failed = w.sim.abandoned = w.sim.no_nix = w.sim.dir_in_the_way = false;
     w.sim.capacity = 0;
@@ -422,17 +562,20 @@ static const char *one_more(void)
     w.sim.in = (struct mvm_sim_disk){.mounted = w.sim.in.mounted};
     make_delays();
     make_build();
-    for (int i = 0; i < ARTIFACTS; i++) {
-        mvm_sim_put(&w.sim, artifacts[i].source, artifacts[i].new);
-    }
-    if (!peer_connect(p, &w.scheduler, &w.chance, w.sim.now_ms)) {
+    memset(w.missing, 0, sizeof w.missing);
+    w.ledger.limit = LEDGER_MAX;
+    w.ledger.count = LEDGER_MAX - 1;
+    p->line = false;
+    if (!peer_connect(p, peer_world())) {
         return "a fresh client finds no slot";
     }
     p->actions = 0;
     p->polite = true;
-    peer_ask_build(p, mvm_text_from("path:/f"));
+    peer_ask_build(p, peer_world(), mvm_text_from("path:/f"));
     const char *wrong = live();
-    return wrong != NULL ? wrong : p->oks == 1 ? peer_missing(p) : "the next build does not work";
+    return wrong != NULL                        ? wrong
+           : w.ledger.builds[LEDGER_MAX - 1].ok ? peer_missing(p)
+                                                : "the next build does not work";
 }
 
 static const char *live_and_check(void)
@@ -457,6 +600,8 @@ static void forget_peers(void)
         w.peers[i].client = NULL;
         w.peers[i].gone = true;
         w.peers[i].violation = NULL;
+        w.peers[i].back_ms = 0;
+        w.peers[i].line = false;
     }
 }
 
@@ -466,9 +611,10 @@ const char *simulate(struct chance chance, FILE *trace)
     w.trace = trace;
     make_world();
     forget_peers();
+    w.peers[PEERS - 1].line = chance_one_in(&w.chance, 2);
     for (int i = 0; i < PEERS; i++) {
         if (i == 0 || chance_one_in(&w.chance, 2)) {
-            peer_connect(&w.peers[i], &w.scheduler, &w.chance, w.sim.now_ms);
+            peer_connect(&w.peers[i], peer_world());
         }
     }
     const char *wrong = live_and_check();
@@ -496,11 +642,11 @@ static void make_scenario(const struct scenario *s)
     forget_peers();
     for (int i = 0; i < (s->queue ? 2 : 1); i++) {
         struct peer *p = &w.peers[i];
-        peer_connect(p, &w.scheduler, &w.chance, w.sim.now_ms);
+        peer_connect(p, peer_world());
         p->polite = true;
         p->goes_ms = i == 0 ? s->goes_ms : 0;
         mvm_session_speak(&p->session, s->wire);
-        peer_ask_build(p, mvm_text_from(s->from_disk ? "/build-in" : "path:/f"));
+        peer_ask_build(p, peer_world(), mvm_text_from(s->from_disk ? "/build-in" : "path:/f"));
     }
 }
 

@@ -1,0 +1,46 @@
+/*
+ * What is true about each build of a simulated world, kept by the world and not by what it tests:
+ * which builds there are, how each ended, and from when on its Ok is no longer true.
+ */
+#ifndef MVM_LEDGER_H
+#define MVM_LEDGER_H
+
+#include "mvm_text.h"
+
+enum { LEDGER_MAX = 64, LEDGER_ID_LEN = 20 };
+
+struct ledger_build {
+    bool has_id;
+    bool rude;                /* a client that may not read has asked for it or joined it */
+    bool keep;                /* it outlives its connection */
+    bool ok;                  /* the job went well */
+    bool cancelled;           /* somebody asked for its end */
+    unsigned superseded_turn; /* when a later build began to stage; 0: not */
+};
+
+struct ledger {
+    unsigned turn;
+    unsigned count;
+    unsigned limit;
+    struct ledger_build builds[LEDGER_MAX]; /* build n has the attribute "n<n>" */
+};
+
+/* A new build's number; LEDGER_MAX: there are enough. */
+unsigned ledger_add(struct ledger *l, bool has_id);
+
+/* The id of build n; the number of an id or of an attribute, LEDGER_MAX if it is none of ours. */
+void ledger_id(unsigned n, char id[LEDGER_ID_LEN + 1]);
+unsigned ledger_number(struct mvm_text id);
+unsigned ledger_number_of_attr(struct mvm_text attr);
+
+/* The store path that build n prints. */
+enum { LEDGER_PATH_CAP = 40 };
+void ledger_path(unsigned n, char path[LEDGER_PATH_CAP]);
+
+/* Build n begins anew. */
+void ledger_begin(struct ledger *l, unsigned n);
+
+/* A build begins to stage: what earlier ones staged is not true any more. LEDGER_MAX: any did. */
+void ledger_supersede(struct ledger *l, unsigned n);
+
+#endif
