@@ -6,39 +6,41 @@
 
 #define SUN_PATH_CAP (sizeof((struct sockaddr_un *)0)->sun_path)
 
-bool mvm_number_parse(const char *text, uint64_t max, uint64_t *value)
+enum mvm_number mvm_number_parse(const char *text, uint64_t max, uint64_t *value)
 {
     uint64_t v = 0;
+    bool large = false;
     if (*text == '\0') {
-        return false;
+        return MVM_NUMBER_NONE;
     }
     for (; *text != '\0'; text++) {
         if (*text < '0' || *text > '9') {
-            return false;
+            return MVM_NUMBER_NONE;
         }
         uint64_t digit = (uint64_t)(*text - '0');
-        if (digit > max || v > (max - digit) / 10) {
-            return false;
-        }
-        v = v * 10 + digit;
+        large = large || digit > max || v > (max - digit) / 10;
+        v = large ? 0 : v * 10 + digit;
+    }
+    if (large) {
+        return MVM_NUMBER_LARGE;
     }
     *value = v;
-    return true;
+    return MVM_NUMBER_FINE;
 }
 
 /* A CID or port: 32 bits, and the highest value means "any". */
-static bool parse_u32(const char *text, uint32_t *value)
+static enum mvm_number parse_u32(const char *text, uint32_t *value)
 {
     uint64_t v;
-    if (!mvm_number_parse(text, UINT32_MAX - 1, &v)) {
-        return false;
+    enum mvm_number result = mvm_number_parse(text, UINT32_MAX - 1, &v);
+    if (result == MVM_NUMBER_FINE) {
+        *value = (uint32_t)v;
     }
-    *value = (uint32_t)v;
-    return true;
+    return result;
 }
 
 /* The first `len` bytes of `path`; they and a terminator must fit `cap`. */
-static const char *take_path(struct mvm_peer *p, const char *path, size_t len, size_t cap)
+static const char *copy_path(struct mvm_peer *p, const char *path, size_t len, size_t cap)
 {
     if (len == 0) {
         return "the path is missing";
@@ -54,40 +56,64 @@ static const char *take_path(struct mvm_peer *p, const char *path, size_t len, s
 static const char *parse_unix(struct mvm_peer *p, const char *rest)
 {
     p->kind = MVM_PEER_UNIX;
-    return take_path(p, rest, strlen(rest), SUN_PATH_CAP);
+    return copy_path(p, rest, strlen(rest), SUN_PATH_CAP);
 }
 
 static const char *parse_serial(struct mvm_peer *p, const char *rest)
 {
     p->kind = MVM_PEER_SERIAL;
-    return take_path(p, rest, strlen(rest), sizeof p->path);
+    return copy_path(p, rest, strlen(rest), sizeof p->path);
+}
+
+static const char *parse_port(const char *text, uint32_t *port, const char *missing)
+{
+    switch (parse_u32(text, port)) {
+    case MVM_NUMBER_FINE:
+        return NULL;
+    case MVM_NUMBER_LARGE:
+        return "the port is too large: 4294967294 is the last one";
+    case MVM_NUMBER_NONE:
+        break;
+    }
+    return missing;
 }
 
 /* The path may hold colons: the last one is before the port. */
 static const char *parse_hybrid(struct mvm_peer *p, const char *rest)
 {
     const char *colon = strrchr(rest, ':');
+    const char *wrong = parse_port(colon != NULL ? colon + 1 : "", &p->port,
+                                   "no port after the path (uds:PATH:PORT)");
     p->kind = MVM_PEER_HYBRID;
-    if (colon == NULL || !parse_u32(colon + 1, &p->port)) {
-        return "no port after the path (uds:PATH:PORT)";
+    return wrong != NULL ? wrong : copy_path(p, rest, (size_t)(colon - rest), SUN_PATH_CAP);
+}
+
+static const char *parse_cid(const char *text, size_t len, uint32_t *value)
+{
+    char cid[24];
+    if (len >= sizeof cid) {
+        return "the CID is not a number";
     }
-    return take_path(p, rest, (size_t)(colon - rest), SUN_PATH_CAP);
+    memcpy(cid, text, len);
+    cid[len] = '\0';
+    switch (parse_u32(cid, value)) {
+    case MVM_NUMBER_FINE:
+        return NULL;
+    case MVM_NUMBER_LARGE:
+        return "the CID is too large: 4294967294 is the last one";
+    case MVM_NUMBER_NONE:
+        break;
+    }
+    return "the CID is not a number";
 }
 
 static const char *parse_vsock(struct mvm_peer *p, const char *rest)
 {
-    char cid[16];
     size_t len = strcspn(rest, ":");
+    const char *wrong = parse_port(rest[len] == ':' ? rest + len + 1 : "", &p->port,
+                                   "no port after the CID (vsock:CID:PORT)");
     p->kind = MVM_PEER_VSOCK;
-    if (rest[len] != ':' || !parse_u32(rest + len + 1, &p->port)) {
-        return "no port after the CID (vsock:CID:PORT)";
-    }
-    if (len >= sizeof cid) {
-        return "the CID is no number";
-    }
-    memcpy(cid, rest, len);
-    cid[len] = '\0';
-    return parse_u32(cid, &p->cid) ? NULL : "the CID is no number";
+    return wrong != NULL ? wrong : parse_cid(rest, len, &p->cid);
 }
 
 const char *mvm_peer_parse(struct mvm_peer *p, const char *text)

@@ -1,5 +1,5 @@
 /*
- * Where an agent is to be found, as a person writes it:
+ * The address of an agent, as a person writes it:
  *
  *     unix:PATH         a Unix socket
  *     vsock:CID:PORT    a virtual machine's vsock (vsock(7))
@@ -31,7 +31,14 @@ struct mvm_peer {
 /* Fills `*p` from `text`. NULL: done; else what is wrong with it, a static text. */
 const char *mvm_peer_parse(struct mvm_peer *p, const char *text);
 
-/* A decimal number of digits alone, up to `max`, into `*value`. False: it is none. */
-bool mvm_number_parse(const char *text, uint64_t max, uint64_t *value);
+enum mvm_number {
+    MVM_NUMBER_FINE,
+    MVM_NUMBER_NONE,  /* not digits alone */
+    MVM_NUMBER_LARGE, /* over the maximum */
+};
+
+/* Parses a decimal number of digits alone, up to `max`, into `*value`, which is left as it was
+ * unless the result is FINE. */
+enum mvm_number mvm_number_parse(const char *text, uint64_t max, uint64_t *value);
 
 #endif

@@ -1,164 +1,149 @@
-/* The command build: the request, its log, its answer. */
-#define _GNU_SOURCE /* O_CLOEXEC */
-#include "exchange.h"
+/* The commands build and join: the request, its log, its answer. */
+#include "run.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-/* ---- the log ---- */
+static const char *const interruptions[] = {
+    [MVM_INTERRUPTION_NONE] = "interrupted",
+    [MVM_INTERRUPTION_CANCELLED] = "interrupted; the build is cancelled",
+    [MVM_INTERRUPTION_ASKED] = "interrupted; the agent was asked to cancel the build",
+    [MVM_INTERRUPTION_CLOSED] = "interrupted; the end of the connection cancels the build",
+    [MVM_INTERRUPTION_LEFT] = "interrupted; a build that is kept goes on",
+    [MVM_INTERRUPTION_SERIAL] =
+        "interrupted; the build goes on: a serial line has no end to cancel it by",
+};
 
-/* Before anything is asked for: a build of an hour whose log has no place to go helps nobody. A
- * FIFO without a reader is refused, not waited for. */
-static bool open_log(struct mvm_run *r)
+static int interrupt(struct mvm_run *r)
 {
-    const char *path = r->options->log;
-    if (path == NULL) {
-        return true;
-    }
-    r->log.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
-    if (r->log.fd < 0) {
-        MVM_RUN_TELL(r, "--log ", path, ": ", strerror(errno));
-    }
-    return r->log.fd >= 0;
+    enum mvm_interruption what = mvm_exchange_interrupt(&r->exchange);
+    MVM_DISPLAY_TELL(&r->display, interruptions[what]);
+    return MVM_EXIT_SIGNAL + r->waiter.signal;
 }
 
-static void show_phase(struct mvm_run *r)
+static void show_retrying(struct mvm_run *r)
 {
-    char text[MVM_STATUS_DETAIL_MAX + 1];
+    char secs[MVM_TEXT_DECIMAL_CAP + 1];
     struct mvm_writer w;
-    mvm_writer_init(&w, text, sizeof text);
-    mvm_phase_add_detail(&r->phase, &w);
-    mvm_status_change(&r->status, mvm_phase_title(&r->phase), (struct mvm_text){text, w.len});
+    mvm_writer_init(&w, secs, sizeof secs);
+    mvm_writer_add_u64(&w, r->options->retry_secs);
+    MVM_DISPLAY_TELL(&r->display,
+                     r->exchange.failure == MVM_UNCONNECTED ? "no connection: "
+                                                            : "connection lost: ",
+                     r->conversation.why, "; trying again for ", secs, " s");
+    mvm_display_change(&r->display, "connecting");
 }
 
-static void add_line(struct mvm_sink *sink, struct mvm_text line)
+/* What a person can still do about a build that is out of reach. */
+static void show_way_back(struct mvm_run *r)
 {
-    mvm_sink_add(sink, line);
-    mvm_sink_add_string(sink, "\n");
-}
-
-static void take_log(struct mvm_run *r)
-{
-    struct mvm_text line = r->session.message.text;
-    if (line.len == 0) {
-        return; /* a heartbeat */
-    }
-    if (r->log.fd >= 0) {
-        add_line(&r->log, line);
-    }
-    if (r->options->json) {
-        return; /* printed as a frame */
-    }
-    bool in_status = mvm_phase_take(&r->phase, line, mvm_clock_ms()) && r->status.on_terminal;
-    show_phase(r);
-    if (!in_status) {
-        mvm_tail_add(&r->tail, line);
-        mvm_status_clear(&r->status);
-        add_line(&r->err, line);
+    const struct mvm_exchange *x = &r->exchange;
+    if (x->kept && x->accepted) {
+        MVM_DISPLAY_TELL(&r->display, "the build may go on: mvm-builder join ", r->id,
+                         " comes back to it, cancel ends it");
     }
 }
 
-/* ---- its end ---- */
-
-/* On a terminal alone: elsewhere there is no line to take the status line's place. */
-static void sum_up(struct mvm_run *r, const char *what, const char *rest)
+static int lose(struct mvm_run *r)
 {
-    char text[32];
-    struct mvm_writer w;
-    if (r->status.on_terminal) {
-        mvm_writer_init(&w, text, sizeof text);
-        mvm_status_add_time(&r->status, &w);
-        MVM_RUN_TELL(r, what, text, rest);
-    }
+    mvm_display_failure(&r->display);
+    int status = mvm_run_fail(r, r->exchange.failure);
+    show_way_back(r);
+    return status;
 }
 
-/* Before the words that say why. A log in a file or a pipe stands there whole, and is not repeated
- * in it. */
-static void sum_up_failure(struct mvm_run *r)
+static int finish_ok(struct mvm_run *r)
 {
-    sum_up(r, "failed after ", r->tail.count > 0 ? "; the last lines of the log:" : "");
-    if (r->status.on_terminal) {
-        mvm_tail_show(&r->tail, &r->err);
-    }
-}
-
-static int take_ok(struct mvm_run *r)
-{
-    sum_up(r, "done in ", "");
-    if (!r->options->json) {
-        add_line(&r->out, r->session.message.text);
-    }
+    const struct mvm_message *m = r->exchange.message;
+    mvm_display_frame(&r->display, m);
+    mvm_display_ok(&r->display, m->text);
     return MVM_EXIT_OK;
 }
 
-static int take_failure(struct mvm_run *r)
+static int finish_err(struct mvm_run *r)
 {
-    sum_up_failure(r);
-    return mvm_run_refused(r);
+    mvm_display_failure(&r->display);
+    mvm_display_err(&r->display, r->exchange.message);
+    return MVM_EXIT_ERR;
 }
 
-static int take_loss(struct mvm_run *r, enum mvm_arrival how)
+static int refuse(struct mvm_run *r)
 {
-    if (how != MVM_SIGNALLED) {
-        sum_up_failure(r);
-    }
-    return mvm_run_give_up(r, how);
+    MVM_DISPLAY_TELL(&r->display, r->conversation.why);
+    return MVM_EXIT_ERR;
 }
-
-/* ---- all of it ---- */
 
 static int follow(struct mvm_run *r)
 {
     for (;;) {
-        enum mvm_arrival how = mvm_run_next(r, MVM_NEVER);
-        if (how != MVM_ARRIVED) {
-            return take_loss(r, how);
-        }
-        switch (r->session.message.kind) {
-        case MVM_MESSAGE_LOG:
-            take_log(r);
+        enum mvm_exchange_event event = mvm_exchange_next(&r->exchange);
+        mvm_run_show_note(r);
+        switch (event) {
+        case MVM_EXCHANGE_ASKED:
+            mvm_display_follow(&r->display);
             break;
-        case MVM_MESSAGE_OK:
-            return take_ok(r);
-        case MVM_MESSAGE_ERR:
-            return take_failure(r);
-        case MVM_MESSAGE_PONG:
-        case MVM_MESSAGE_PING: /* requests: a session of responses has none */
-        case MVM_MESSAGE_BUILD:
-        case MVM_MESSAGE_HELLO:
-        case MVM_MESSAGE_JOIN:
-        case MVM_MESSAGE_CANCEL:
-        case MVM_MESSAGE_WELCOME:
-        case MVM_MESSAGE_CANCELLED:
+        case MVM_EXCHANGE_LOG:
+            mvm_display_log(&r->display, r->exchange.message);
             break;
+        case MVM_EXCHANGE_RETRYING:
+            show_retrying(r);
+            break;
+        case MVM_EXCHANGE_OK:
+            return finish_ok(r);
+        case MVM_EXCHANGE_ERR:
+            return finish_err(r);
+        case MVM_EXCHANGE_FAILED:
+            return lose(r);
+        case MVM_EXCHANGE_UNABLE:
+            return refuse(r);
+        case MVM_EXCHANGE_SIGNALLED:
+            return interrupt(r);
         }
     }
 }
 
+/* False: reported. */
+static bool choose_id(struct mvm_run *r)
+{
+    r->id = r->options->id;
+    if (r->id == NULL && !mvm_id_make(r->fresh_id)) {
+        MVM_DISPLAY_TELL(&r->display, "no random bytes for an id: getrandom: ", strerror(errno));
+        return false;
+    }
+    r->id = r->id != NULL ? r->id : r->fresh_id;
+    return true;
+}
+
+static struct mvm_message request_of(const struct mvm_run *r)
+{
+    const struct mvm_host_options *o = r->options;
+    if (o->command == MVM_HOST_JOIN) {
+        return (struct mvm_message){.kind = MVM_MESSAGE_JOIN, .id = mvm_text_from(r->id)};
+    }
+    return (struct mvm_message){
+        .kind = MVM_MESSAGE_BUILD,
+        .id = mvm_text_from(r->id),
+        .build = {.flake_ref = mvm_text_from(o->flake),
+                  .attr = mvm_text_from(o->attr),
+                  .has_timeout = o->has_timeout,
+                  .timeout_secs = o->timeout_secs,
+                  .keep = o->retry_secs > 0 ? MVM_FLAG_TRUE : MVM_FLAG_ABSENT},
+    };
+}
+
 int mvm_run_build(struct mvm_run *r)
 {
-    const struct mvm_message request = {
-        .kind = MVM_MESSAGE_BUILD,
-        .build = {.flake_ref = mvm_text_from(r->options->flake),
-                  .attr = mvm_text_from(r->options->attr),
-                  .has_timeout = r->options->has_timeout,
-                  .timeout_secs = r->options->timeout_secs},
-    };
-    if (!open_log(r)) {
+    const struct mvm_host_options *o = r->options;
+    uint64_t silence_ms = o->silence_secs > 0 ? o->silence_secs * 1000 : MVM_NEVER;
+    if (o->log != NULL && !mvm_display_open_log(&r->display, o->log)) {
         return MVM_EXIT_USAGE;
     }
-    mvm_status_start(&r->status, "connecting");
-    if (!mvm_run_open(r, MVM_NEVER)) {
-        return mvm_run_not_connected(r);
+    if (!choose_id(r)) {
+        return MVM_EXIT_NO_CONNECTION;
     }
-    if (mvm_run_on_serial(r)) {
-        enum mvm_arrival how = mvm_run_ping(r, mvm_clock_ms() + MVM_PONG_MS);
-        if (how != MVM_ARRIVED) {
-            return mvm_run_give_up(r, how);
-        }
-    }
-    r->asked = true;
-    show_phase(r);
-    mvm_session_send(&r->session, &request);
-    return follow(r);
+    const struct mvm_message request = request_of(r);
+    mvm_display_start(&r->display, "connecting");
+    mvm_exchange_init(&r->exchange, &r->conversation, &request, o->retry_secs * 1000, silence_ms);
+    int status = follow(r);
+    mvm_exchange_finish(&r->exchange);
+    return status;
 }

@@ -1,247 +1,338 @@
-/* What comes and goes over a connection, and what is told of it. */
 #include "exchange.h"
-#include <errno.h>
-#include <poll.h>
+#include "mvm_category.h"
+#include "quote.h"
+#include "store_path.h"
 #include <string.h>
-#include <unistd.h>
 
-/* ---- telling ---- */
-
-void mvm_run_tell(struct mvm_run *r, const char *const parts[])
+void mvm_exchange_init(struct mvm_exchange *x, struct mvm_conversation *c,
+                       const struct mvm_message *request, uint64_t retry_ms, uint64_t silence_ms)
 {
-    mvm_status_plain(&r->status);
-    mvm_sink_add_string(&r->err, "mvm-builder: ");
-    for (size_t i = 0; parts[i] != NULL; i++) {
-        mvm_sink_add_string(&r->err, parts[i]);
-    }
-    mvm_sink_add_string(&r->err, "\n");
+    memset(x, 0, sizeof *x);
+    x->conversation = c;
+    x->request = *request;
+    x->retry_ms = retry_ms;
+    x->silence_ms = silence_ms;
+    x->backoff_ms = MVM_RETRY_FIRST_MS;
+    x->give_up_ms = mvm_clock_after(retry_ms);
+    x->doubt_ms = MVM_NEVER;
 }
 
-void mvm_run_set_why(struct mvm_run *r, const char *call, int error)
+static bool is_join(const struct mvm_exchange *x)
 {
-    struct mvm_writer why;
-    mvm_writer_init(&why, r->why_text, sizeof r->why_text);
-    mvm_writer_add(&why, call);
-    mvm_writer_add(&why, error != 0 ? ": " : "");
-    mvm_writer_add(&why, error != 0 ? strerror(error) : "");
-    mvm_writer_finish(&why);
+    return x->request.kind == MVM_MESSAGE_JOIN;
 }
 
-/* Kernel messages on a serial line, or an agent that is none: once is enough. */
-static void tell_bad_frame(struct mvm_run *r)
+static bool is_ours(const struct mvm_exchange *x, struct mvm_text id)
 {
-    char text[256];
-    struct mvm_writer w;
-    if (r->bad_frame_told) {
-        return;
-    }
-    r->bad_frame_told = true;
-    mvm_writer_init(&w, text, sizeof text);
-    mvm_session_explain(&r->session, &w);
-    mvm_writer_finish(&w);
-    MVM_RUN_TELL(r, "skipped a line that is no message, and will skip others: ", text);
+    return id.bytes != NULL && id.len == x->request.id.len &&
+           memcmp(id.bytes, x->request.id.bytes, id.len) == 0;
 }
 
-void mvm_run_flush(struct mvm_run *r)
+static void set_note(struct mvm_conversation *c, const char *text)
 {
-    mvm_sink_flush(&r->log);
-    if (r->log.error != 0 && !r->log_error_told) {
-        r->log_error_told = true;
-        MVM_RUN_TELL(r, "cannot write to ", r->options->log, ": ", strerror(r->log.error),
-                     "; the log is not in it from there on");
-    }
-    mvm_sink_flush(&r->err);
-    mvm_sink_flush(&r->out);
-}
-
-/* ---- moving bytes ---- */
-
-bool mvm_run_on_serial(const struct mvm_run *r)
-{
-    return r->options->peer.kind == MVM_PEER_SERIAL;
-}
-
-/* False: nothing more will come. */
-static bool receive(struct mvm_run *r)
-{
-    size_t cap;
-    uint8_t *room = mvm_session_room(&r->session, &cap);
-    if (room == NULL) {
-        return true; /* what has come is taken when our request is out */
-    }
-    ssize_t n = read(r->connection.fd, room, cap);
-    if (n > 0) {
-        if (r->options->json && r->options->wire == MVM_WIRE_JSON) {
-            mvm_sink_add(&r->out, (struct mvm_text){(const char *)room, (size_t)n});
-        }
-        mvm_session_received(&r->session, (size_t)n);
-        return true;
-    }
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return true;
-    }
-    mvm_run_set_why(r, n == 0 ? "the agent's side closed it" : "read", n == 0 ? 0 : errno);
-    return false;
-}
-
-/* An agent that has gone is noticed by reading: what it said before may still be there. */
-static void transmit(struct mvm_run *r)
-{
-    size_t len;
-    const uint8_t *bytes = mvm_session_bytes(&r->session, &len);
-    ssize_t n = len > 0 ? write(r->connection.fd, bytes, len) : 0;
-    if (n > 0) {
-        mvm_session_sent(&r->session, (size_t)n);
-    } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        mvm_session_sent(&r->session, len);
-    }
-}
-
-/* Shows what there is to show, waits, and moves what can be moved. */
-static enum mvm_arrival move_bytes(struct mvm_run *r, uint64_t until_ms)
-{
-    mvm_status_draw(&r->status);
-    mvm_run_flush(r);
-    short revents = 0;
-    short events = mvm_session_flushed(&r->session) ? POLLIN : POLLIN | POLLOUT;
-    switch (mvm_waiter_wait(&r->waiter, r->connection.fd, events, until_ms, &revents)) {
-    case MVM_WAKE_SIGNAL:
-        return MVM_SIGNALLED;
-    case MVM_WAKE_TIME:
-        return MVM_LATE;
-    case MVM_WAKE_READY:
-        break;
-    }
-    if ((revents & POLLOUT) != 0) {
-        transmit(r);
-    }
-    if ((revents & ~POLLOUT) != 0 && !receive(r)) {
-        mvm_session_peer_ended(&r->session);
-    }
-    return MVM_ARRIVED;
-}
-
-/* With --json, what came in other words than JSON. */
-static void show_as_json(struct mvm_run *r)
-{
-    uint8_t part[512];
-    struct mvm_encoder e;
-    if (!r->options->json || r->options->wire == MVM_WIRE_JSON) {
-        return;
-    }
-    mvm_encoder_init(&e);
-    mvm_encoder_start(&e, &r->session.message);
-    while (!mvm_encoder_idle(&e)) {
-        size_t n = mvm_encoder_pull(&e, part, sizeof part);
-        mvm_sink_add(&r->out, (struct mvm_text){(const char *)part, n});
-    }
-}
-
-enum mvm_arrival mvm_run_next(struct mvm_run *r, uint64_t until_ms)
-{
-    for (;;) {
-        switch (mvm_session_next(&r->session)) {
-        case MVM_SESSION_MESSAGE:
-            show_as_json(r);
-            return MVM_ARRIVED;
-        case MVM_SESSION_BAD_FRAME:
-            tell_bad_frame(r);
-            continue;
-        case MVM_SESSION_ENDED:
-            return MVM_LOST;
-        case MVM_SESSION_NOTHING:
-            break;
-        }
-        enum mvm_arrival moved = move_bytes(r, until_ms);
-        if (moved != MVM_ARRIVED) {
-            return moved;
-        }
-    }
-}
-
-/* ---- connections ---- */
-
-bool mvm_run_open(struct mvm_run *r, uint64_t until_ms)
-{
-    const struct mvm_session_memory memory = {
-        .receive = r->receive,
-        .receive_cap = sizeof r->receive,
-        .send = r->send,
-        .send_cap = sizeof r->send,
-        .fields = r->fields,
-        .fields_cap = sizeof r->fields,
-    };
-    struct mvm_writer why;
-    mvm_writer_init(&why, r->why_text, sizeof r->why_text);
-    mvm_session_init(&r->session, MVM_DIRECTION_RESPONSES, &memory);
-    mvm_session_speak(&r->session, r->options->wire);
-    mvm_status_draw(&r->status);
-    mvm_run_flush(r);
-    bool open = mvm_connection_open(&r->connection, &r->options->peer, &r->waiter, until_ms, &why);
-    mvm_writer_finish(&why);
-    return open;
-}
-
-enum mvm_arrival mvm_run_ping(struct mvm_run *r, uint64_t until_ms)
-{
-    const struct mvm_message ping = {.kind = MVM_MESSAGE_PING};
-    mvm_session_send(&r->session, &ping);
-    for (;;) {
-        enum mvm_arrival how = mvm_run_next(r, until_ms);
-        enum mvm_kind kind = r->session.message.kind;
-        if (how != MVM_ARRIVED || kind == MVM_MESSAGE_PONG ||
-            (kind == MVM_MESSAGE_ERR && !mvm_run_on_serial(r))) {
-            return how;
-        }
-    }
+    struct mvm_writer note;
+    mvm_writer_init(&note, c->note, sizeof c->note);
+    mvm_writer_add(&note, text);
+    mvm_writer_finish(&note);
 }
 
 /* ---- ends ---- */
 
-static int interrupted(struct mvm_run *r)
+static enum mvm_exchange_event end(struct mvm_exchange *x, enum mvm_exchange_event event)
 {
-    if (!r->asked) {
-        MVM_RUN_TELL(r, "interrupted");
-    } else if (mvm_run_on_serial(r)) {
-        MVM_RUN_TELL(r, "interrupted; the build goes on: a serial line has no end to cancel it by");
-    } else {
-        MVM_RUN_TELL(r, "interrupted; the end of the connection cancels the build");
-    }
-    return MVM_EXIT_SIGNAL + r->waiter.signal;
+    x->state = MVM_EXCHANGE_ENDED;
+    x->message = &x->conversation->session.message;
+    return event;
 }
 
-int mvm_run_give_up(struct mvm_run *r, enum mvm_arrival how)
+static enum mvm_exchange_event fail(struct mvm_exchange *x, enum mvm_arrival how)
 {
-    switch (how) {
-    case MVM_SIGNALLED:
-        return interrupted(r);
-    case MVM_LATE:
-        MVM_RUN_TELL(r, "no answer in time from ", r->options->address);
-        return MVM_EXIT_NO_CONNECTION;
-    case MVM_LOST:
-    case MVM_ARRIVED:
+    x->failure = how;
+    return end(x, MVM_EXCHANGE_FAILED);
+}
+
+static enum mvm_exchange_event refuse(struct mvm_exchange *x, const char *why)
+{
+    mvm_conversation_set_why(x->conversation, why);
+    return end(x, MVM_EXCHANGE_UNABLE);
+}
+
+/* ---- a lost connection ---- */
+
+/* A build that was accepted is found again if it outlives its connection. One that was not, or
+ * cannot have been, is asked for again: a request with a known id is refused. */
+static bool may_retry(const struct mvm_exchange *x, enum mvm_arrival how)
+{
+    if (x->retry_ms == 0 || how == MVM_BROKEN || mvm_clock_ms() >= x->give_up_ms) {
+        return false;
+    }
+    return !x->sent || (x->named && (!x->accepted || x->kept || is_join(x)));
+}
+
+/* What was lost, and what to do about it. The first loss of a row is reported. */
+static enum mvm_exchange_event lose(struct mvm_exchange *x, enum mvm_arrival how)
+{
+    if (how == MVM_SIGNALLED) {
+        return MVM_EXCHANGE_SIGNALLED;
+    }
+    if (!x->trying) {
+        x->give_up_ms = mvm_clock_after(x->retry_ms);
+        x->backoff_ms = MVM_RETRY_FIRST_MS;
+    }
+    if (!may_retry(x, how)) {
+        return fail(x, how);
+    }
+    mvm_conversation_close(x->conversation, true);
+    x->state = MVM_EXCHANGE_CONNECTING;
+    x->try_ms = mvm_clock_after(x->backoff_ms);
+    x->backoff_ms = x->backoff_ms * 2 < MVM_RETRY_MAX_MS ? x->backoff_ms * 2 : MVM_RETRY_MAX_MS;
+    x->trying = true;
+    x->failure = how;
+    return MVM_EXCHANGE_RETRYING;
+}
+
+/* ---- asking ---- */
+
+static enum mvm_exchange_event send_request(struct mvm_exchange *x)
+{
+    struct mvm_message m = x->request;
+    x->joins = is_join(x) || x->accepted;
+    if (x->joins) {
+        m = (struct mvm_message){.kind = MVM_MESSAGE_JOIN, .id = x->request.id};
+    } else {
+        m.id = x->named ? m.id : (struct mvm_text){NULL, 0};
+        m.build.keep = x->kept ? MVM_FLAG_TRUE : MVM_FLAG_ABSENT;
+        x->resent = x->sent;
+    }
+    enum mvm_arrival how = mvm_conversation_send(x->conversation, &m);
+    x->sent = true;
+    x->doubt_ms = MVM_NEVER;
+    x->state = MVM_EXCHANGE_FOLLOWING;
+    return how == MVM_ARRIVED ? MVM_EXCHANGE_ASKED : lose(x, how);
+}
+
+/* Whether this agent can do what is wanted; says so if it can do less. */
+static enum mvm_exchange_event prepare(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    x->named = c->agent.ids;
+    if ((is_join(x) || x->accepted) && !(c->agent.ids && c->agent.join)) {
+        return refuse(x, "this agent cannot join a build");
+    }
+    if (x->sent && !c->agent.ids) {
+        return refuse(x, "the agent was replaced by one without ids: what became of the build is "
+                         "not known");
+    }
+    if (!is_join(x) && !x->sent) {
+        x->kept = x->request.build.keep == MVM_FLAG_TRUE && c->agent.ids && c->agent.keep &&
+                  c->agent.join;
+        if (x->request.build.keep == MVM_FLAG_TRUE && !x->kept) {
+            set_note(c, "this agent cannot keep a build: a lost connection ends it");
+        }
+    }
+    return send_request(x);
+}
+
+/* The Hello of an agent that is busy may take as long as the build's own frames. Protobuf wants an
+ * agent that has it, and such an agent answers at any time. */
+static enum mvm_exchange_event open_and_ask(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    uint64_t until_ms = x->trying ? x->give_up_ms : MVM_NEVER;
+    uint64_t answer_ms = x->silence_ms;
+    if (mvm_waiter_wait(c->waiter, -1, 0, x->try_ms, NULL) == MVM_WAKE_SIGNAL) {
+        return MVM_EXCHANGE_SIGNALLED;
+    }
+    if (c->wire == MVM_WIRE_PROTO || mvm_conversation_on_serial(c) || x->retry_ms > 0) {
+        answer_ms = answer_ms < MVM_ANSWER_MS ? answer_ms : MVM_ANSWER_MS;
+    }
+    enum mvm_arrival how = mvm_conversation_open(c, until_ms, answer_ms);
+    return how == MVM_ARRIVED ? prepare(x) : lose(x, how);
+}
+
+/* ---- following ---- */
+
+/* A Build that was sent twice can meet itself: the first was accepted, and its frames were lost. */
+static bool is_met_again(const struct mvm_exchange *x, const struct mvm_message *m)
+{
+    return !x->joins && x->resent && x->conversation->agent.join &&
+           mvm_text_equal(m->refusal.category, mvm_category_word(MVM_CATEGORY_ID_CONFLICT));
+}
+
+/* A parse error carries no id. It is about our Build if that is never accepted. */
+static void doubt(struct mvm_exchange *x, const struct mvm_message *m)
+{
+    struct mvm_writer text;
+    if (x->accepted || x->doubt_ms != MVM_NEVER || !mvm_text_begins(m->text, "parse error")) {
+        return;
+    }
+    mvm_writer_init(&text, x->doubt_text, sizeof x->doubt_text);
+    mvm_writer_add_text(&text, m->text);
+    x->doubt = (struct mvm_message){.kind = MVM_MESSAGE_ERR, .text = mvm_writer_finish(&text)};
+    x->doubt_ms = mvm_clock_after(MVM_ACCEPT_MS);
+}
+
+static bool on_err(struct mvm_exchange *x, enum mvm_exchange_event *event)
+{
+    const struct mvm_message *m = &x->conversation->session.message;
+    if (!x->named ? m->id.bytes == NULL : is_ours(x, m->id)) {
+        *event = end(x, MVM_EXCHANGE_ERR);
+        return true;
+    }
+    if (x->named && is_ours(x, m->refusal.refused)) {
+        if (is_met_again(x, m)) {
+            x->accepted = true;
+            *event = send_request(x);
+            return *event != MVM_EXCHANGE_ASKED;
+        }
+        *event = end(x, MVM_EXCHANGE_ERR);
+        return true;
+    }
+    if (m->id.bytes == NULL && m->refusal.refused.bytes == NULL) {
+        doubt(x, m);
+    }
+    return false;
+}
+
+static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    struct mvm_writer why;
+    if (mvm_is_store_path(c->session.message.text)) {
+        return end(x, MVM_EXCHANGE_OK);
+    }
+    mvm_writer_init(&why, c->why, sizeof c->why);
+    mvm_writer_add(&why, "its Ok does not name a store path: ");
+    mvm_quote_add(&why, c->session.message.text);
+    mvm_writer_finish(&why);
+    return fail(x, MVM_BROKEN);
+}
+
+/* False: the message is not ours, or leads to no event. */
+static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
+{
+    const struct mvm_message *m = &x->conversation->session.message;
+    bool ours = x->named ? is_ours(x, m->id) : m->id.bytes == NULL;
+    switch (m->kind) {
+    case MVM_MESSAGE_LOG:
+        x->message = m;
+        x->accepted = x->accepted || ours;
+        x->trying = x->trying && !ours;
+        *event = MVM_EXCHANGE_LOG;
+        return ours;
+    case MVM_MESSAGE_OK:
+        *event = ours ? on_ok(x) : MVM_EXCHANGE_LOG;
+        return ours;
+    case MVM_MESSAGE_ERR:
+        return on_err(x, event);
+    case MVM_MESSAGE_PONG:
+    case MVM_MESSAGE_WELCOME:
+    case MVM_MESSAGE_CANCELLED:
+    case MVM_MESSAGE_PING: /* requests: a session of responses has none */
+    case MVM_MESSAGE_BUILD:
+    case MVM_MESSAGE_HELLO:
+    case MVM_MESSAGE_JOIN:
+    case MVM_MESSAGE_CANCEL:
         break;
     }
-    MVM_RUN_TELL(r, "connection lost before the answer: ", r->why_text);
-    return MVM_EXIT_NO_CONNECTION;
+    return false;
 }
 
-int mvm_run_not_connected(struct mvm_run *r)
+static enum mvm_exchange_event on_silence(struct mvm_exchange *x)
 {
-    if (r->waiter.signal != 0) {
-        return interrupted(r);
+    struct mvm_conversation *c = x->conversation;
+    struct mvm_writer why;
+    if (mvm_clock_ms() >= x->doubt_ms) {
+        enum mvm_exchange_event event = end(x, MVM_EXCHANGE_ERR);
+        x->message = &x->doubt;
+        return event;
     }
-    MVM_RUN_TELL(r, "no connection to ", r->options->address, ": ", r->why_text);
-    return MVM_EXIT_NO_CONNECTION;
+    mvm_writer_init(&why, c->why, sizeof c->why);
+    mvm_writer_add(&why, "nothing heard from the agent for ");
+    mvm_writer_add_u64(&why, x->silence_ms / 1000);
+    mvm_writer_add(&why, " s");
+    mvm_writer_finish(&why);
+    return lose(x, MVM_LATE);
 }
 
-int mvm_run_refused(struct mvm_run *r)
+/* An agent without ids sends no heartbeats, as far as one can know: its silence means nothing. */
+static uint64_t deadline(const struct mvm_exchange *x)
 {
-    if (!r->options->json) {
-        mvm_status_plain(&r->status);
-        mvm_sink_add_string(&r->err, "mvm-builder: ");
-        mvm_sink_add(&r->err, r->session.message.text);
-        mvm_sink_add_string(&r->err, "\n");
+    uint64_t since_ms = x->conversation->heard_ms;
+    uint64_t until_ms = MVM_NEVER;
+    if (x->named && x->silence_ms < MVM_NEVER - since_ms) {
+        until_ms = since_ms + x->silence_ms;
     }
-    return MVM_EXIT_ERR;
+    return x->doubt_ms < until_ms ? x->doubt_ms : until_ms;
+}
+
+static enum mvm_exchange_event follow(struct mvm_exchange *x)
+{
+    for (;;) {
+        enum mvm_exchange_event event;
+        enum mvm_arrival how = mvm_conversation_next(x->conversation, deadline(x));
+        if (how == MVM_LATE) {
+            return on_silence(x);
+        }
+        if (how != MVM_ARRIVED) {
+            return lose(x, how);
+        }
+        if (on_message(x, &event)) {
+            return event;
+        }
+    }
+}
+
+enum mvm_exchange_event mvm_exchange_next(struct mvm_exchange *x)
+{
+    for (;;) {
+        bool told = x->trying;
+        enum mvm_exchange_event event =
+            x->state == MVM_EXCHANGE_CONNECTING ? open_and_ask(x) : follow(x);
+        if (event != MVM_EXCHANGE_RETRYING || !told) {
+            return event;
+        }
+    }
+}
+
+/* ---- interruption ---- */
+
+static enum mvm_interruption cancel(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    const struct mvm_message m = {.kind = MVM_MESSAGE_CANCEL, .id = x->request.id};
+    int signal = c->waiter->signal;
+    c->waiter->signal = 0;
+    c->answer_until_ms = mvm_clock_after(MVM_CANCEL_MS);
+    enum mvm_arrival how = mvm_conversation_ask(c, &m, MVM_MESSAGE_CANCELLED);
+    c->waiter->signal = signal;
+    return how == MVM_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED
+               ? MVM_INTERRUPTION_CANCELLED
+               : MVM_INTERRUPTION_ASKED;
+}
+
+enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
+{
+    bool connected = x->state == MVM_EXCHANGE_FOLLOWING;
+    bool serial = mvm_conversation_on_serial(x->conversation);
+    if (!x->sent) {
+        return MVM_INTERRUPTION_NONE;
+    }
+    if (is_join(x)) {
+        return MVM_INTERRUPTION_LEFT;
+    }
+    if (connected && x->named && x->conversation->agent.cancel && (serial || x->kept)) {
+        return cancel(x);
+    }
+    if (serial) {
+        return MVM_INTERRUPTION_SERIAL;
+    }
+    return x->kept ? MVM_INTERRUPTION_LEFT : MVM_INTERRUPTION_CLOSED;
+}
+
+void mvm_exchange_finish(struct mvm_exchange *x)
+{
+    bool answered = x->state == MVM_EXCHANGE_ENDED && x->message != NULL &&
+                    (x->message->kind == MVM_MESSAGE_OK || x->message->kind == MVM_MESSAGE_ERR);
+    mvm_conversation_close(x->conversation, answered || !x->sent);
 }

@@ -1,48 +1,77 @@
 /*
- * The parts that ping, wait and build are made of: words on stderr, a connection, the next message.
+ * One exchange within a conversation: a Build or a Join, its log, its end. It knows which answers
+ * are its own, and comes back after a lost connection. What another kind of exchange would do
+ * differently is what it sends and which messages it waits for.
+ *
+ *     mvm_exchange_init(&x, &conversation, &request, …);
+ *     for (;;) {
+ *         switch (mvm_exchange_next(&x)) {
+ *         case MVM_EXCHANGE_LOG: … x.message …
  */
 #ifndef MVM_EXCHANGE_H
 #define MVM_EXCHANGE_H
 
-#include "run.h"
+#include "conversation.h"
 
-/* How the wait for a message ended. */
-enum mvm_arrival {
-    MVM_ARRIVED, /* r->session.message is it */
-    MVM_LOST,    /* r->why_text says how */
-    MVM_LATE,
-    MVM_SIGNALLED,
+enum mvm_exchange_event {
+    MVM_EXCHANGE_ASKED,     /* connected, and the request is on its way */
+    MVM_EXCHANGE_LOG,       /* x->message */
+    MVM_EXCHANGE_OK,        /* x->message: a sound store path; the end */
+    MVM_EXCHANGE_ERR,       /* x->message; the end */
+    MVM_EXCHANGE_RETRYING,  /* x->failure, conversation->why: next tries to connect again */
+    MVM_EXCHANGE_FAILED,    /* likewise; the end */
+    MVM_EXCHANGE_UNABLE,    /* the agent cannot do what was asked for: conversation->why; the end */
+    MVM_EXCHANGE_SIGNALLED, /* see interrupt */
 };
 
-/* A line of our own on stderr, of several parts. */
-void mvm_run_tell(struct mvm_run *r, const char *const parts[]);
-#define MVM_RUN_TELL(r, ...) mvm_run_tell(r, (const char *const[]){__VA_ARGS__, NULL})
+/* What becomes of the build after a signal. */
+enum mvm_interruption {
+    MVM_INTERRUPTION_NONE,      /* nothing was asked for */
+    MVM_INTERRUPTION_CANCELLED, /* the agent has confirmed it */
+    MVM_INTERRUPTION_ASKED,     /* the agent has not answered the Cancel */
+    MVM_INTERRUPTION_CLOSED,    /* the end of the connection cancels it */
+    MVM_INTERRUPTION_LEFT,      /* it was joined, or is kept and out of reach: it may go on */
+    MVM_INTERRUPTION_SERIAL,    /* it goes on: the line has no end, the agent no Cancel */
+};
 
-/* Words for `why_text`: a call and an error, or text and 0. */
-void mvm_run_set_why(struct mvm_run *r, const char *call, int error);
+struct mvm_exchange {
+    struct mvm_conversation *conversation;
+    struct mvm_message request; /* BUILD or JOIN */
+    uint64_t retry_ms;          /* how long to try to connect again; 0: not */
+    uint64_t silence_ms;        /* without a frame for so long: lost; MVM_NEVER */
 
-/* Writes out what there is for the log's file, stderr and stdout; says once if the first fails. */
-void mvm_run_flush(struct mvm_run *r);
+    const struct mvm_message *message; /* see the events; until the next call */
+    enum mvm_arrival failure;
 
-bool mvm_run_on_serial(const struct mvm_run *r);
+    /* The exchange's own. */
+    enum { MVM_EXCHANGE_CONNECTING, MVM_EXCHANGE_FOLLOWING, MVM_EXCHANGE_ENDED } state;
+    bool named;      /* this agent's answers carry ids */
+    bool sent;       /* the request was sent, over this connection or an earlier one */
+    bool accepted;   /* a frame of the build has arrived */
+    bool kept;       /* the build outlives its connection */
+    bool resent;     /* the Build was sent more than once */
+    bool joins;      /* the last request sent is a Join */
+    bool trying;     /* RETRYING was reported for the present loss */
+    uint64_t try_ms; /* when to connect next */
+    uint64_t backoff_ms;
+    uint64_t give_up_ms;
+    uint64_t doubt_ms; /* when `doubt` becomes the answer; MVM_NEVER: there is none */
+    struct mvm_message doubt;
+    char doubt_text[MVM_MESSAGE_MAX];
+};
 
-/* A fresh connection and session. False: `why_text` says why, or a signal came. */
-bool mvm_run_open(struct mvm_run *r, uint64_t until_ms);
+/* `request` and its texts are borrowed: a BUILD or JOIN with its id. */
+void mvm_exchange_init(struct mvm_exchange *x, struct mvm_conversation *c,
+                       const struct mvm_message *request, uint64_t retry_ms, uint64_t silence_ms);
 
-/* Waits for a message, moving bytes and drawing the status line meanwhile. */
-enum mvm_arrival mvm_run_next(struct mvm_run *r, uint64_t until_ms);
+/* Goes on until there is something to report. Not to be called after the end. */
+enum mvm_exchange_event mvm_exchange_next(struct mvm_exchange *x);
 
-/* Sends a Ping and skips what comes until its Pong: on a serial line, what somebody else asked
- * for. ARRIVED: the message is the Pong, or where the connection is ours alone, an Err. */
-enum mvm_arrival mvm_run_ping(struct mvm_run *r, uint64_t until_ms);
+/* After SIGNALLED: cancels the build if closing the connection does not. Takes MVM_CANCEL_MS at
+ * most, less if another signal comes. */
+enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x);
 
-/* How a command ends without what it waited for, without a connection, and with Err; told, unless
- * it is among the frames of --json. Return the exit status. */
-int mvm_run_give_up(struct mvm_run *r, enum mvm_arrival how);
-int mvm_run_not_connected(struct mvm_run *r);
-int mvm_run_refused(struct mvm_run *r);
-
-/* The command build (build.c). Returns the exit status. */
-int mvm_run_build(struct mvm_run *r);
+/* Closes the connection. */
+void mvm_exchange_finish(struct mvm_exchange *x);
 
 #endif

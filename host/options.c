@@ -1,95 +1,94 @@
 #define _GNU_SOURCE
 #include "options.h"
+#include "help.h"
+#include "host_limits.h"
+#include "identity.h"
 #include "mvm_utf8.h"
-#include "mvm_version.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char mvm_host_help[] =
-    "mvm-builder " MVM_VERSION ": asks the builder agent in a microVM to build a flake.\n"
-    "\n"
-    "usage: mvm-builder [--to ADDRESS] ping\n"
-    "       mvm-builder [--to ADDRESS] wait [--for SECONDS]\n"
-    "       mvm-builder [--to ADDRESS] build FLAKE ATTR [--timeout SECONDS] [--log FILE]\n"
-    "\n"
-    "  --to ADDRESS      where the agent is [" MVM_HOST_TO " of the environment]\n"
-    "    unix:PATH         a Unix socket\n"
-    "    vsock:CID:PORT    the vsock of a virtual machine; agents listen on port 21470\n"
-    "    uds:PATH:PORT     hybrid vsock: the socket of Firecracker or Cloud Hypervisor\n"
-    "    serial:DEVICE     a tty or virtio-serial port\n"
-    "\n"
-    "  ping              ask whether the agent is there\n"
-    "  wait              ask until it is, ever more rarely, down to once a second\n"
-    "    --for SECONDS   at most for so long [60]\n"
-    "  build             build FLAKE#ATTR: the log goes to stderr as it comes, the store path to\n"
-    "                    stdout\n"
-    "    --timeout SECONDS\n"
-    "                    give up after so long; 0: never [the agent's default]\n"
-    "    --log FILE      the log into FILE as well, which is made or emptied before\n"
-    "  --json            print the frames as JSON lines to stdout, and no log or store path\n"
-    "  --wire json|proto how to speak to the agent [json]\n"
-    "  --version         print the version\n"
-    "  --help            print this\n"
-    "\n"
-    "On a terminal, stderr ends with a status line: what goes on, and for how long. A build that\n"
-    "fails has the last lines of its log told again there.\n"
-    "\n"
-    "Exit status: 0 done · 1 the agent answered Err · 2 usage, or FILE cannot be opened · 3 no\n"
-    "connection, or lost before the answer · 4 done, but stdout or FILE could not be written ·\n"
-    "130 after Ctrl-C: the connection is closed, which cancels the build.\n";
+/* The largest number of seconds: a year fits, and milliseconds fit 64 bits. */
+#define SECONDS_MAX UINT32_MAX
 
 /* Options by number, above every character. */
-enum { TO = 256, FOR, TIMEOUT, LOG, JSON, WIRE, VERSION, HELP };
+enum { TO = 256, FOR, TIMEOUT, LOG, ID, RETRY, SILENCE, JSON, WIRE, VERSION, HELP, OPTIONS_END };
 
 static const struct option names[] = {
     {"to", required_argument, NULL, TO},
     {"for", required_argument, NULL, FOR},
-    {"json", no_argument, NULL, JSON},
     {"timeout", required_argument, NULL, TIMEOUT},
+    {"log", required_argument, NULL, LOG},
+    {"id", required_argument, NULL, ID},
+    {"retry", required_argument, NULL, RETRY},
+    {"silence", required_argument, NULL, SILENCE},
+    {"json", no_argument, NULL, JSON},
     {"wire", required_argument, NULL, WIRE},
     {"version", no_argument, NULL, VERSION},
     {"help", no_argument, NULL, HELP},
-    {"log", required_argument, NULL, LOG},
     {NULL, 0, NULL, 0},
+};
+
+#define BIT(n) (1u << (n))
+
+/* Options that only some commands have. */
+static const struct {
+    int option;
+    unsigned commands;
+    const char *mistake;
+} scopes[] = {
+    {FOR, BIT(MVM_HOST_WAIT), "--for is for wait"},
+    {TIMEOUT, BIT(MVM_HOST_BUILD), "--timeout is for build"},
+    {ID, BIT(MVM_HOST_BUILD), "--id is for build; join and cancel take it as a word"},
+    {LOG, BIT(MVM_HOST_BUILD) | BIT(MVM_HOST_JOIN), "--log is for build and join"},
+    {RETRY, BIT(MVM_HOST_BUILD) | BIT(MVM_HOST_JOIN), "--retry is for build and join"},
+    {SILENCE, BIT(MVM_HOST_BUILD) | BIT(MVM_HOST_JOIN), "--silence is for build and join"},
+};
+
+static const struct {
+    const char *name;
+    int operands;
+    const char *mistake;
+} commands[] = {
+    [MVM_HOST_PING] = {"ping", 0, "it takes no operand"},
+    [MVM_HOST_WAIT] = {"wait", 0, "it takes no operand"},
+    [MVM_HOST_HELLO] = {"hello", 0, "it takes no operand"},
+    [MVM_HOST_BUILD] = {"build", 2, "give a flake and an attribute"},
+    [MVM_HOST_JOIN] = {"join", 1, "give the id of a build"},
+    [MVM_HOST_CANCEL] = {"cancel", 1, "give the id of a build"},
 };
 
 static bool mistake(const char *what, const char *about)
 {
-    fprintf(stderr, "mvm-builder: %s%s%s; --help tells more\n", about, *about != '\0' ? ": " : "",
-            what);
+    fprintf(stderr, "mvm-builder: %s%s%s; see --help\n", about, *about != '\0' ? ": " : "", what);
     return false;
 }
 
-/* What was given, before it is known to fit together. */
-struct given {
-    bool timeout;
-    bool wait_for;
-};
+/* ---- values ---- */
 
-/* `how` says where the address was given. */
-static bool take_to(struct mvm_host_options *o, const char *how, const char *text)
+/* `how` is where the address was given. */
+static bool set_to(struct mvm_host_options *o, const char *how, const char *text)
 {
     const char *wrong = mvm_peer_parse(&o->peer, text);
     o->address = text;
     if (wrong != NULL) {
-        fprintf(stderr, "mvm-builder: %s%s: %s; --help tells more\n", how, text, wrong);
+        fprintf(stderr, "mvm-builder: %s%s: %s; see --help\n", how, text, wrong);
     }
     return wrong == NULL;
 }
 
-/* Where there was no --to. A variable that is empty is none. */
-static bool take_to_of_environment(struct mvm_host_options *o)
+/* Without --to. An empty variable is as good as none. */
+static bool set_to_from_environment(struct mvm_host_options *o)
 {
     const char *text = getenv(MVM_HOST_TO);
     if (text == NULL || *text == '\0') {
         return mistake("give the agent's address: --to ADDRESS, or " MVM_HOST_TO, "");
     }
-    return take_to(o, MVM_HOST_TO "=", text);
+    return set_to(o, MVM_HOST_TO "=", text);
 }
 
-static bool take_wire(struct mvm_host_options *o, const char *text)
+static bool set_wire(struct mvm_host_options *o, const char *text)
 {
     if (strcmp(text, "json") == 0) {
         o->wire = MVM_WIRE_JSON;
@@ -103,28 +102,50 @@ static bool take_wire(struct mvm_host_options *o, const char *text)
     return true;
 }
 
-static bool take_option(struct mvm_host_options *o, struct given *given, int option,
-                        const char *value)
+static bool set_seconds(uint64_t *secs, const char *text, uint64_t max)
+{
+    switch (mvm_number_parse(text, max, secs)) {
+    case MVM_NUMBER_FINE:
+        return true;
+    case MVM_NUMBER_NONE:
+        return mistake("not a number of seconds", text);
+    case MVM_NUMBER_LARGE:
+        break;
+    }
+    return mistake("too large a number of seconds", text);
+}
+
+static bool set_id(struct mvm_host_options *o, const char *text)
+{
+    o->id = text;
+    return mvm_id_is_valid(mvm_text_from(text)) ||
+           mistake("an id is 16 to 64 of A-Z a-z 0-9 . _ -", text);
+}
+
+static bool set_option(struct mvm_host_options *o, int option, const char *value)
 {
     switch (option) {
     case TO:
-        return take_to(o, "--to ", value);
+        return set_to(o, "--to ", value);
     case FOR:
-        given->wait_for = true;
-        return mvm_number_parse(value, UINT32_MAX, &o->for_secs) ||
-               mistake("no number of seconds", value);
+        return set_seconds(&o->for_secs, value, SECONDS_MAX);
     case TIMEOUT:
-        given->timeout = o->has_timeout = true;
-        return mvm_number_parse(value, UINT64_MAX, &o->timeout_secs) ||
-               mistake("no number of seconds", value);
+        o->has_timeout = true;
+        return set_seconds(&o->timeout_secs, value, UINT64_MAX);
     case LOG:
         o->log = value;
         return true;
+    case ID:
+        return set_id(o, value);
+    case RETRY:
+        return set_seconds(&o->retry_secs, value, SECONDS_MAX);
+    case SILENCE:
+        return set_seconds(&o->silence_secs, value, SECONDS_MAX);
     case JSON:
         o->json = true;
         return true;
     case WIRE:
-        return take_wire(o, value);
+        return set_wire(o, value);
     case HELP:
         o->command = MVM_HOST_HELP;
         return true;
@@ -132,9 +153,11 @@ static bool take_option(struct mvm_host_options *o, struct given *given, int opt
         o->command = MVM_HOST_VERSION;
         return true;
     default:
-        return mistake("the options are wrong", ""); /* getopt has said which, and why */
+        return mistake("the options are wrong", ""); /* getopt has reported which, and why */
     }
 }
+
+/* ---- commands ---- */
 
 /* Both wires carry text here: other bytes would reach the agent changed. */
 static bool is_utf8(const char *text)
@@ -148,68 +171,92 @@ static bool is_utf8(const char *text)
     return mvm_utf8_whole(&state);
 }
 
-static bool take_build(struct mvm_host_options *o, int argc, char *argv[])
+static bool set_operands(struct mvm_host_options *o, char *const operands[])
 {
-    if (argc != 3) {
-        return mistake("give a flake and an attribute", "build");
+    switch (o->command) {
+    case MVM_HOST_BUILD:
+        o->flake = operands[0];
+        o->attr = operands[1];
+        return (is_utf8(o->flake) && is_utf8(o->attr)) ||
+               mistake("flake and attribute must be UTF-8", "build");
+    case MVM_HOST_JOIN:
+    case MVM_HOST_CANCEL:
+        return set_id(o, operands[0]);
+    case MVM_HOST_PING:
+    case MVM_HOST_WAIT:
+    case MVM_HOST_HELLO:
+    case MVM_HOST_HELP:
+    case MVM_HOST_VERSION:
+        break;
     }
-    o->flake = argv[1];
-    o->attr = argv[2];
-    return (is_utf8(o->flake) && is_utf8(o->attr)) ||
-           mistake("flake and attribute must be UTF-8", "build");
+    return true;
 }
 
-/* The command and its operands. */
-static bool take_command(struct mvm_host_options *o, const struct given *given, int argc,
-                         char *argv[])
+/* `given`: the options that were, by BIT of their number from TO on. */
+static bool check_scopes(enum mvm_host_command command, unsigned given)
+{
+    for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
+        if ((given & BIT(scopes[i].option - TO)) != 0 && (scopes[i].commands & BIT(command)) == 0) {
+            return mistake(scopes[i].mistake, commands[command].name);
+        }
+    }
+    return true;
+}
+
+static bool set_command(struct mvm_host_options *o, unsigned given, int argc, char *argv[])
 {
     if (argc == 0) {
-        return mistake("give a command: ping, wait or build", "");
+        return mistake("give a command: ping, wait, hello, build, join or cancel", "");
     }
-    const char *command = argv[0];
-    bool is_build = strcmp(command, "build") == 0;
-    bool is_wait = strcmp(command, "wait") == 0;
-    if (!is_build && !is_wait && strcmp(command, "ping") != 0) {
-        return mistake("no such command", command);
+    unsigned i = 0;
+    while (i < sizeof commands / sizeof commands[0] && strcmp(argv[0], commands[i].name) != 0) {
+        i++;
     }
-    if (given->timeout && !is_build) {
-        return mistake("--timeout is for build", command);
+    if (i == sizeof commands / sizeof commands[0]) {
+        return mistake("no such command", argv[0]);
     }
-    if (o->log != NULL && !is_build) {
-        return mistake("--log is for build", command);
+    o->command = (enum mvm_host_command)i;
+    if (!check_scopes(o->command, given)) {
+        return false;
     }
-    if (given->wait_for && !is_wait) {
-        return mistake("--for is for wait", command);
+    if (argc != 1 + commands[i].operands) {
+        return mistake(commands[i].mistake, argv[0]);
     }
-    if (is_build) {
-        o->command = MVM_HOST_BUILD;
-        return take_build(o, argc, argv);
+    return set_operands(o, argv + 1);
+}
+
+static bool check_together(const struct mvm_host_options *o)
+{
+    /* Lengths cannot be found again after a host that ended within a frame; lines can. */
+    if (o->peer.kind == MVM_PEER_SERIAL && o->wire != MVM_WIRE_JSON) {
+        return mistake("a serial line carries --wire json alone", o->address);
     }
-    o->command = is_wait ? MVM_HOST_WAIT : MVM_HOST_PING;
-    return argc == 1 || mistake("it takes no operand", command);
+    if (o->retry_secs > 0 && o->has_timeout && o->timeout_secs == 0) {
+        return mistake("a build that is kept needs a time-out: --retry goes without --timeout 0",
+                       "build");
+    }
+    return true;
 }
 
 bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
 {
-    struct given given = {0};
+    unsigned given = 0;
+    _Static_assert(OPTIONS_END - TO <= 32, "an option for each bit of `given`");
     memset(o, 0, sizeof *o);
     o->for_secs = MVM_WAIT_FOR_SECS;
+    o->silence_secs = MVM_SILENCE_SECS;
     o->wire = MVM_WIRE_JSON;
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        if (!take_option(o, &given, option, optarg)) {
+        if (!set_option(o, option, optarg)) {
             return false;
         }
         if (option == HELP || option == VERSION) {
             return true;
         }
+        given |= BIT(option - TO);
     }
-    if (!take_command(o, &given, argc - optind, argv + optind)) {
+    if (!set_command(o, given, argc - optind, argv + optind)) {
         return false;
     }
-    if (o->address == NULL && !take_to_of_environment(o)) {
-        return false;
-    }
-    /* Lengths cannot be found again after a host that went in mid-frame; lines can. */
-    return o->peer.kind != MVM_PEER_SERIAL || o->wire == MVM_WIRE_JSON ||
-           mistake("a serial line carries --wire json alone", o->address);
+    return (o->address != NULL || set_to_from_environment(o)) && check_together(o);
 }

@@ -8,16 +8,13 @@
 enum mvm_host_command {
     MVM_HOST_PING,
     MVM_HOST_WAIT,
+    MVM_HOST_HELLO,
     MVM_HOST_BUILD,
+    MVM_HOST_JOIN,
+    MVM_HOST_CANCEL,
     MVM_HOST_HELP,
     MVM_HOST_VERSION,
 };
-
-/* The environment's variable that names the agent where --to does not. */
-#define MVM_HOST_TO "MVM_BUILDER_TO"
-
-/* How long `wait` waits where nothing is said. */
-#define MVM_WAIT_FOR_SECS 60
 
 struct mvm_host_options {
     enum mvm_host_command command;
@@ -25,17 +22,18 @@ struct mvm_host_options {
     const char *address; /* the peer as it was written */
     const char *flake;   /* BUILD */
     const char *attr;    /* BUILD */
-    const char *log;     /* BUILD: a file for the log; NULL: none */
+    const char *id;      /* JOIN, CANCEL · BUILD: NULL for a fresh one */
+    const char *log;     /* BUILD, JOIN: a file for the log; NULL: none */
     bool has_timeout;
-    uint64_t timeout_secs; /* BUILD, where has_timeout; 0: no limit */
-    uint64_t for_secs;     /* WAIT */
+    uint64_t timeout_secs; /* BUILD, if has_timeout; 0: no limit */
+    uint64_t retry_secs;   /* BUILD, JOIN: 0: a lost connection is the end */
+    uint64_t silence_secs; /* BUILD, JOIN: 0: no limit */
+    uint64_t for_secs;     /* WAIT; 0: one attempt */
     bool json;
     enum mvm_wire wire; /* JSON or PROTO */
 };
 
-/* Looks at MVM_HOST_TO where there is no --to. False: a mistake, which has been told on stderr. */
+/* Reads MVM_HOST_TO if there is no --to. False: a mistake, which was reported on stderr. */
 bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[]);
-
-extern const char mvm_host_help[];
 
 #endif

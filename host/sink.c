@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* PIPE_BUF */
 #include "sink.h"
+#include "visible.h"
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -57,4 +58,12 @@ void mvm_sink_add(struct mvm_sink *s, struct mvm_text text)
 void mvm_sink_add_string(struct mvm_sink *s, const char *string)
 {
     mvm_sink_add(s, mvm_text_from(string));
+}
+
+void mvm_sink_add_visible(struct mvm_sink *s, struct mvm_text text)
+{
+    char shown[MVM_VISIBLE_CAP];
+    while (text.len > 0) {
+        mvm_sink_add(s, mvm_visible_next(&text, true, shown));
+    }
 }

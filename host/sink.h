@@ -12,7 +12,7 @@ enum { MVM_SINK_CAP = 32768 };
 
 struct mvm_sink {
     int fd;
-    int error; /* 0, or errno of the write that failed: all is dropped from there on */
+    int error; /* 0, or errno of the write that failed: everything after it is dropped */
     struct mvm_waiter *waiter;
     size_t len;
     char bytes[MVM_SINK_CAP];
@@ -20,12 +20,15 @@ struct mvm_sink {
 
 void mvm_sink_init(struct mvm_sink *s, int fd, struct mvm_waiter *w);
 
-/* Takes all of it; flushes when the buffer is full. */
+/* Adds all of it; flushes when the buffer is full. */
 void mvm_sink_add(struct mvm_sink *s, struct mvm_text text);
 void mvm_sink_add_string(struct mvm_sink *s, const char *string);
 
 /* Writes what there is, and waits until the reader has taken it. After a signal it does not wait:
- * what the reader does not take at once is dropped. */
+ * what the reader does not take immediately is dropped. */
 void mvm_sink_flush(struct mvm_sink *s);
+
+/* Adds text for a terminal whose origin is not trusted, as visible.h shows it. */
+void mvm_sink_add_visible(struct mvm_sink *s, struct mvm_text text);
 
 #endif

@@ -14,13 +14,15 @@ void mvm_status_init(struct mvm_status *s, struct mvm_sink *sink, bool wanted)
 {
     const char *term = getenv("TERM");
     *s = (struct mvm_status){.sink = sink};
-    s->on_terminal = wanted && isatty(sink->fd) == 1 && (term == NULL || strcmp(term, "dumb") != 0);
+    s->on_terminal = wanted && isatty(sink->fd) == 1 && term != NULL && term[0] != '\0' &&
+                     strcmp(term, "dumb") != 0;
 }
 
 void mvm_status_start(struct mvm_status *s, const char *what)
 {
     s->since_ms = mvm_clock_ms();
     s->drawn_ms = 0;
+    s->heard_ms = 0;
     mvm_status_change(s, what, (struct mvm_text){NULL, 0});
 }
 
@@ -44,9 +46,8 @@ static uint64_t seconds(const struct mvm_status *s)
     return (mvm_clock_ms() - s->since_ms) / 1000;
 }
 
-void mvm_status_add_time(const struct mvm_status *s, struct mvm_writer *w)
+static void add_seconds(struct mvm_writer *w, uint64_t secs)
 {
-    uint64_t secs = seconds(s);
     if (secs < 3600) {
         mvm_writer_add_u64(w, secs / 60);
     } else {
@@ -56,7 +57,28 @@ void mvm_status_add_time(const struct mvm_status *s, struct mvm_writer *w)
     add_two_digits(w, secs % 60);
 }
 
-/* Asked for each time: a terminal may change its size. */
+void mvm_status_add_time(const struct mvm_status *s, struct mvm_writer *w)
+{
+    add_seconds(w, seconds(s));
+}
+
+void mvm_status_heard(struct mvm_status *s)
+{
+    s->heard_ms = mvm_clock_ms();
+}
+
+static void add_detail(const struct mvm_status *s, uint64_t now_ms, struct mvm_writer *w)
+{
+    if (s->heard_ms != 0 && now_ms - s->heard_ms >= MVM_QUIET_MS) {
+        mvm_writer_add(w, " nothing heard for ");
+        add_seconds(w, (now_ms - s->heard_ms) / 1000);
+    } else if (s->detail[0] != '\0') {
+        mvm_writer_add(w, " ");
+        mvm_writer_add(w, s->detail);
+    }
+}
+
+/* Asked for each draw: a terminal can change its size. */
 static size_t columns(const struct mvm_status *s)
 {
     struct winsize size;
@@ -76,8 +98,7 @@ void mvm_status_draw(struct mvm_status *s)
     mvm_writer_add(&w, s->what);
     mvm_writer_add(&w, " ");
     mvm_status_add_time(s, &w);
-    mvm_writer_add(&w, s->detail[0] != '\0' ? " " : "");
-    mvm_writer_add(&w, s->detail);
+    add_detail(s, now_ms, &w);
     /* Some terminals go to the next line as soon as the last column is taken. */
     size_t room = columns(s) - 1;
     mvm_sink_add_string(s->sink, OWN_COLOURS CLEAR_LINE);

@@ -1,12 +1,13 @@
 /*
- * The status line: what goes on and for how long, the last line of a terminal. It only exists
- * where stderr is one and TERM does not call it dumb; elsewhere every call does nothing. It is
+ * The status line: what is being done and for how long, the last line of a terminal. It only exists
+ * if stderr is a terminal and TERM is set and not "dumb"; elsewhere every call does nothing. It is
  * never wider than the terminal, and everything of ours is in the terminal's own colours, whatever
  * the log has left behind.
  */
 #ifndef MVM_STATUS_H
 #define MVM_STATUS_H
 
+#include "host_limits.h"
 #include "sink.h"
 
 /* From one draw to the next, at least. */
@@ -20,9 +21,10 @@ struct mvm_status {
     bool on_terminal; /* one that a line is wanted on */
     const char *what; /* NULL: no line is wanted */
     char detail[MVM_STATUS_DETAIL_MAX + 1];
-    bool shown; /* it stands on the terminal */
-    bool stale; /* … and says what is no longer so */
+    bool shown; /* it is on the terminal */
+    bool stale; /* … with text that has changed since */
     uint64_t since_ms;
+    uint64_t heard_ms; /* when the agent was last heard of; 0: that is not watched */
     uint64_t drawn_ms;
     uint64_t second_ms; /* when the seconds change next */
 };
@@ -36,19 +38,23 @@ void mvm_status_start(struct mvm_status *s, const char *what);
 /* From now on `what` and, behind the time, `detail`, which is copied. The time goes on. */
 void mvm_status_change(struct mvm_status *s, const char *what, struct mvm_text detail);
 
+/* The agent has been heard of. From now on its silence is watched: after MVM_QUIET_MS the line
+ * shows how long it is, in place of the detail. */
+void mvm_status_heard(struct mvm_status *s);
+
 /* Draws the line if a draw is due. */
 void mvm_status_draw(struct mvm_status *s);
 
-/* When one is; MVM_NEVER: not. */
+/* When the next draw is due; MVM_NEVER: none is. */
 uint64_t mvm_status_deadline(const struct mvm_status *s);
 
-/* Takes the line away, so that the log can go on; a later draw brings it back. */
+/* Removes the line, so that the log can go on; a later draw brings it back. */
 void mvm_status_clear(struct mvm_status *s);
 
-/* The same before words of our own: the log's colours end. */
+/* The same before a message of our own: the log's colours end. */
 void mvm_status_plain(struct mvm_status *s);
 
-/* Takes it away for good. */
+/* Removes it for good. */
 void mvm_status_finish(struct mvm_status *s);
 
 /* Adds the time since start: M:SS or H:MM:SS. */

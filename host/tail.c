@@ -3,7 +3,7 @@
 
 #define OWN_COLOURS "\033[m"
 
-enum { ESC = 0x1b, BEL = 0x07 };
+enum { ESC = 0x1b };
 
 void mvm_tail_init(struct mvm_tail *t)
 {
@@ -21,36 +21,31 @@ static size_t before_character(const char *bytes, size_t len)
     return ((uint8_t)bytes[at] & 0xc0) == 0xc0 ? at : len;
 }
 
-/* Whether the escape sequence that begins `bytes` ends there: ESC [ … letter, ESC ] … BEL (its
- * other end, ESC \, is a sequence of its own), or ESC and one character. */
-static bool ends(const char *bytes, size_t len)
+/* Whether `bytes` begin a colour (ESC [ … m) that does not end within them. Other sequences are
+ * shown, not sent, and may be cut anywhere. */
+static bool is_open_colour(const char *bytes, size_t len)
 {
-    if (len < 2) {
-        return false;
-    }
-    if (bytes[1] == ']') {
-        return memchr(bytes, BEL, len) != NULL;
-    }
-    if (bytes[1] != '[') {
+    if (len == 1) {
         return true;
     }
+    if (bytes[1] != '[') {
+        return false;
+    }
     for (size_t i = 2; i < len; i++) {
-        if (bytes[i] >= '@' && bytes[i] <= '~') {
-            return true;
+        if (bytes[i] == 'm' ||
+            ((bytes[i] < '0' || bytes[i] > '9') && bytes[i] != ';' && bytes[i] != ':')) {
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
-/* The same for escape sequences. */
-static size_t before_sequence(const char *bytes, size_t len)
+/* The same for colours. */
+static size_t before_colour(const char *bytes, size_t len)
 {
     for (size_t at = len; at > 0; at--) {
         if (bytes[at - 1] == ESC) {
-            if (ends(bytes + at - 1, len - (at - 1))) {
-                break;
-            }
-            len = at - 1;
+            return is_open_colour(bytes + at - 1, len - (at - 1)) ? at - 1 : len;
         }
     }
     return len;
@@ -61,7 +56,7 @@ void mvm_tail_add(struct mvm_tail *t, struct mvm_text line)
     size_t len = line.len;
     if (len > MVM_TAIL_LINE_MAX) {
         len = before_character(line.bytes, MVM_TAIL_LINE_MAX);
-        len = before_sequence(line.bytes, len);
+        len = before_colour(line.bytes, len);
     }
     memcpy(t->lines[t->next].bytes, line.bytes, len);
     t->lines[t->next].len = len;
@@ -83,7 +78,7 @@ void mvm_tail_show(const struct mvm_tail *t, struct mvm_sink *sink)
     for (size_t i = 0; i < t->count; i++) {
         size_t at = (t->next + MVM_TAIL_LINES - t->count + i) % MVM_TAIL_LINES;
         mvm_sink_add_string(sink, "  ");
-        mvm_sink_add(sink, (struct mvm_text){t->lines[at].bytes, t->lines[at].len});
+        mvm_sink_add_visible(sink, (struct mvm_text){t->lines[at].bytes, t->lines[at].len});
         mvm_sink_add_string(sink, OWN_COLOURS);
         if (t->lines[at].more > 0) {
             show_cut(sink, t->lines[at].more);

@@ -6,11 +6,11 @@
 
 #include "sink.h"
 
-/* Lines that are kept. Earlier ones are forgotten. */
+/* Lines that are kept; earlier ones are dropped. */
 #define MVM_TAIL_LINES 10
 
 /* Bytes that are kept of each. Past it: " [… N bytes more]". The cut is before a UTF-8 character
- * or an escape sequence that would be left half said, so some bytes earlier at times. */
+ * or a colour that would be left incomplete, so some bytes earlier at times. */
 #define MVM_TAIL_LINE_MAX 512
 
 struct mvm_tail {
@@ -27,8 +27,8 @@ void mvm_tail_init(struct mvm_tail *t);
 
 void mvm_tail_add(struct mvm_tail *t, struct mvm_text line);
 
-/* Writes them for a terminal, oldest first: two spaces, the line, an end to its colours, a
- * newline. */
+/* Writes them for a terminal, oldest first: two spaces, the line as visible.h shows it, an end to
+ * its colours, a newline. */
 void mvm_tail_show(const struct mvm_tail *t, struct mvm_sink *sink);
 
 #endif

@@ -21,14 +21,29 @@ uint64_t mvm_clock_ms(void)
     return mvm_clock_us() / 1000;
 }
 
+uint64_t mvm_clock_after(uint64_t ms)
+{
+    uint64_t now = mvm_clock_ms();
+    return ms < MVM_NEVER - now ? now + ms : MVM_NEVER;
+}
+
+/* A blocked signal is queued even if it is ignored, and a signalfd would report it. */
+static void add_unless_ignored(sigset_t *set, int sig)
+{
+    struct sigaction now;
+    if (sigaction(sig, NULL, &now) < 0 || now.sa_handler != SIG_IGN) {
+        sigaddset(set, sig);
+    }
+}
+
 bool mvm_waiter_open(struct mvm_waiter *w)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    add_unless_ignored(&set, SIGINT);
+    add_unless_ignored(&set, SIGTERM);
+    add_unless_ignored(&set, SIGHUP);
     *w = (struct mvm_waiter){.signals = -1};
     if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
         return false;
@@ -64,11 +79,11 @@ static enum mvm_wake wait_for(struct mvm_waiter *w, uint64_t (*tick)(void *), st
     while (w->signal == 0) {
         uint64_t tick_ms = tick != NULL ? tick(w->tick_ctx) : MVM_NEVER;
         if (w->signal != 0) {
-            break; /* the tick has met it */
+            break; /* during the tick */
         }
         int n = poll(fds, 2, poll_timeout(tick_ms < until_ms ? tick_ms : until_ms));
         if (n < 0 && errno != EINTR) {
-            return MVM_WAKE_TIME; /* out of memory: nobody can wait */
+            return MVM_WAKE_TIME; /* out of memory: no wait is possible */
         }
         if (n > 0 && fds[0].revents != 0) {
             take_signal(w);

@@ -1,7 +1,7 @@
 /*
  * Waiting for one descriptor, a time or a signal, whichever comes first. Signals that end the
- * program (Ctrl-C, a closed terminal, kill) come as readiness: nothing here is ever interrupted
- * in the middle, and everybody up the line gets to clean up.
+ * program (Ctrl-C, a closed terminal, kill) come as readiness: no call is interrupted in the
+ * middle, and every caller up the stack gets to clean up.
  */
 #ifndef MVM_WAIT_H
 #define MVM_WAIT_H
@@ -21,8 +21,8 @@ struct mvm_waiter {
     int signals; /* a signalfd */
     int signal;  /* the one that came; 0: none */
 
-    /* What there is to do meanwhile; NULL: nothing. It is called before each wait, says when it
-     * wants to be called next (MVM_NEVER: when somebody waits again), and must only `hold`. */
+    /* Called before each wait; NULL: not. Returns when to call it next (MVM_NEVER: at the next
+     * wait). It must wait by `hold` alone. */
     uint64_t (*tick)(void *tick_ctx);
     void *tick_ctx;
 };
@@ -30,13 +30,16 @@ struct mvm_waiter {
 uint64_t mvm_clock_us(void); /* monotonic */
 uint64_t mvm_clock_ms(void); /* the same, in milliseconds */
 
-/* No tick. Takes SIGINT, SIGTERM and SIGHUP over and ignores SIGPIPE, for the rest of the process's
- * life. False: errno says why. */
+/* `ms` from now; MVM_NEVER if that is past the end of the clock. */
+uint64_t mvm_clock_after(uint64_t ms);
+
+/* No tick. Handles those of SIGINT, SIGTERM and SIGHUP that are not ignored already (nohup), and
+ * ignores SIGPIPE, for the rest of the process's life. False: errno is set. */
 bool mvm_waiter_open(struct mvm_waiter *w);
 
 /* Until `fd` (-1: none) has one of poll(2)'s `events`, an error or a hang-up, until the clock
- * says `until_ms` (MVM_NEVER), or until a signal has come: then at once, at every call from there
- * on. `*revents`, where not NULL, gets what poll said after READY. */
+ * reaches `until_ms` (MVM_NEVER: no limit), or until a signal has come: then immediately, at every
+ * call from there on. `*revents`, if not NULL, gets poll's result after READY. */
 enum mvm_wake mvm_waiter_wait(struct mvm_waiter *w, int fd, short events, uint64_t until_ms,
                               short *revents);
 

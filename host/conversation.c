@@ -1,0 +1,300 @@
+/* Frames in and out over a connection. */
+#include "conversation.h"
+#include "quote.h"
+#include <poll.h>
+#include <string.h>
+
+void mvm_conversation_init(struct mvm_conversation *c, const struct mvm_peer *peer,
+                           enum mvm_wire wire, struct mvm_waiter *waiter)
+{
+    c->peer = peer;
+    c->wire = wire;
+    c->waiter = waiter;
+    c->why[0] = c->note[0] = '\0';
+    c->noise_noted = c->mixed_noted = false;
+    mvm_connection_init(&c->connection);
+}
+
+bool mvm_conversation_on_serial(const struct mvm_conversation *c)
+{
+    return c->peer->kind == MVM_PEER_SERIAL;
+}
+
+void mvm_conversation_set_why(struct mvm_conversation *c, const char *text)
+{
+    struct mvm_writer why;
+    mvm_writer_init(&why, c->why, sizeof c->why);
+    mvm_writer_add(&why, text);
+    mvm_writer_finish(&why);
+}
+
+/* ---- frames that cannot be read ---- */
+
+static enum mvm_decoder_error frame_error(const struct mvm_conversation *c)
+{
+    return c->session.wire == MVM_WIRE_PROTO ? c->session.proto_decoder.error
+                                             : c->session.json_decoder.error;
+}
+
+/* On a serial line: kernel messages, or another client's frames. */
+static void note_noise(struct mvm_conversation *c)
+{
+    struct mvm_writer note;
+    if (c->noise_noted) {
+        return;
+    }
+    c->noise_noted = true;
+    mvm_writer_init(&note, c->note, sizeof c->note);
+    mvm_writer_add(&note, "ignoring lines that are not messages (first: ");
+    mvm_session_explain(&c->session, &note);
+    mvm_writer_add(&note, ")");
+    mvm_writer_finish(&note);
+}
+
+static void explain_broken(struct mvm_conversation *c)
+{
+    struct mvm_writer why;
+    mvm_writer_init(&why, c->why, sizeof c->why);
+    if (c->wire == MVM_WIRE_PROTO && (c->first[0] == '{' || c->first[0] == '"')) {
+        mvm_writer_add(&why, "it answers in JSON: an agent without protobuf; use --wire json");
+    } else {
+        mvm_session_explain(&c->session, &why);
+    }
+    mvm_writer_finish(&why);
+}
+
+/* True: the frame can be skipped. A variant that this version does not know always is. Besides
+ * that, a connection carries nothing but frames, so that any other may have been the answer. */
+static bool may_skip_frame(struct mvm_conversation *c)
+{
+    if (frame_error(c) == MVM_DECODER_UNKNOWN_VARIANT) {
+        return true;
+    }
+    if (mvm_conversation_on_serial(c)) {
+        note_noise(c);
+        return true;
+    }
+    if (c->greeting && c->wire == MVM_WIRE_JSON) {
+        uint64_t late_ms = mvm_clock_after(MVM_ANSWER_MS);
+        c->answer_until_ms = late_ms < c->answer_until_ms ? late_ms : c->answer_until_ms;
+        return true;
+    }
+    explain_broken(c);
+    return false;
+}
+
+/* ---- moving bytes ---- */
+
+/* For "it answered something else": the first line, as far as it is quoted. */
+static void keep_first(struct mvm_conversation *c, const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len && !c->first_ended; i++) {
+        if (bytes[i] == '\n' || c->first_len == sizeof c->first) {
+            c->first_ended = c->first_len > 0;
+        } else {
+            c->first[c->first_len++] = (char)bytes[i];
+        }
+    }
+}
+
+/* False: the connection has ended, and `why` gives the reason. */
+static bool receive(struct mvm_conversation *c)
+{
+    size_t cap;
+    struct mvm_writer why;
+    uint8_t *room = mvm_session_room(&c->session, &cap);
+    if (room == NULL) {
+        return true;
+    }
+    mvm_writer_init(&why, c->why, sizeof c->why);
+    ptrdiff_t n = mvm_connection_read(&c->connection, room, cap, &why);
+    if (n > 0) {
+        keep_first(c, room, (size_t)n);
+        mvm_session_received(&c->session, (size_t)n);
+    }
+    return n >= 0;
+}
+
+static void transmit(struct mvm_conversation *c)
+{
+    size_t len;
+    const uint8_t *bytes = mvm_session_bytes(&c->session, &len);
+    if (len > 0) {
+        mvm_session_sent(&c->session, mvm_connection_write(&c->connection, bytes, len));
+    }
+}
+
+/* Readable only while there is room: a peer that sends and does not read must not keep us busy. */
+static short wanted(struct mvm_conversation *c)
+{
+    size_t cap;
+    short events = mvm_session_room(&c->session, &cap) != NULL ? POLLIN : 0;
+    return mvm_session_flushed(&c->session) ? events : events | POLLOUT;
+}
+
+/* Waits, and moves what can be moved. */
+static enum mvm_arrival move_bytes(struct mvm_conversation *c, uint64_t until_ms)
+{
+    short revents = 0;
+    switch (mvm_waiter_wait(c->waiter, c->connection.fd, wanted(c), until_ms, &revents)) {
+    case MVM_WAKE_SIGNAL:
+        return MVM_SIGNALLED;
+    case MVM_WAKE_TIME:
+        return MVM_LATE;
+    case MVM_WAKE_READY:
+        break;
+    }
+    if ((revents & POLLOUT) != 0) {
+        transmit(c);
+    }
+    if ((revents & ~POLLOUT) != 0 && !receive(c)) {
+        mvm_session_peer_ended(&c->session);
+    }
+    return MVM_ARRIVED;
+}
+
+static void explain_late(struct mvm_conversation *c)
+{
+    struct mvm_writer why;
+    mvm_writer_init(&why, c->why, sizeof c->why);
+    if (c->first_len == 0) {
+        mvm_writer_add(&why, "no answer in time");
+        mvm_writer_add(&why, c->wire == MVM_WIRE_PROTO
+                                 ? "; an agent without protobuf never answers: use --wire json"
+                                 : "");
+    } else {
+        mvm_writer_add(&why, "it answered something else: ");
+        mvm_quote_add(&why, (struct mvm_text){c->first, c->first_len});
+    }
+    mvm_writer_finish(&why);
+}
+
+enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t until_ms)
+{
+    for (;;) {
+        switch (mvm_session_next(&c->session)) {
+        case MVM_SESSION_MESSAGE:
+            c->heard_ms = mvm_clock_ms();
+            return MVM_ARRIVED;
+        case MVM_SESSION_BAD_FRAME:
+            if (!may_skip_frame(c)) {
+                return MVM_BROKEN;
+            }
+            continue;
+        case MVM_SESSION_ENDED:
+            return MVM_LOST;
+        case MVM_SESSION_NOTHING:
+            break;
+        }
+        enum mvm_arrival moved = move_bytes(c, until_ms);
+        if (moved == MVM_LATE) {
+            explain_late(c);
+        }
+        if (moved != MVM_ARRIVED) {
+            return moved;
+        }
+    }
+}
+
+enum mvm_arrival mvm_conversation_send(struct mvm_conversation *c, const struct mvm_message *m)
+{
+    mvm_session_send(&c->session, m);
+    while (!mvm_session_can_send(&c->session)) {
+        enum mvm_arrival moved = move_bytes(c, c->answer_until_ms);
+        if (moved != MVM_ARRIVED) {
+            return moved;
+        }
+    }
+    return MVM_ARRIVED;
+}
+
+/* ---- questions ---- */
+
+static bool is_same(struct mvm_text a, struct mvm_text b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.bytes, b.bytes, a.len) == 0);
+}
+
+/* Whether the message that has arrived answers `request`. On a serial line without Hello an Err
+ * can be anybody's. */
+static bool is_answer(const struct mvm_conversation *c, const struct mvm_message *request,
+                      enum mvm_kind answer)
+{
+    const struct mvm_message *m = &c->session.message;
+    if (m->kind == MVM_MESSAGE_ERR) {
+        return m->id.bytes == NULL && (c->agent.hello || !mvm_conversation_on_serial(c));
+    }
+    return m->kind == answer && (request->id.bytes == NULL || is_same(m->id, request->id));
+}
+
+enum mvm_arrival mvm_conversation_ask(struct mvm_conversation *c, const struct mvm_message *request,
+                                      enum mvm_kind answer)
+{
+    enum mvm_arrival how = mvm_conversation_send(c, request);
+    while (how == MVM_ARRIVED) {
+        how = mvm_conversation_next(c, c->answer_until_ms);
+        if (how != MVM_ARRIVED || is_answer(c, request, answer)) {
+            return how;
+        }
+        if (mvm_clock_ms() >= c->answer_until_ms) {
+            explain_late(c); /* other messages never end */
+            return MVM_LATE;
+        }
+    }
+    return how;
+}
+
+/* ---- connections ---- */
+
+static void begin_session(struct mvm_conversation *c)
+{
+    const struct mvm_session_memory memory = {
+        .receive = c->receive,
+        .receive_cap = sizeof c->receive,
+        .send = c->send,
+        .send_cap = sizeof c->send,
+        .fields = c->fields,
+        .fields_cap = sizeof c->fields,
+    };
+    mvm_session_init(&c->session, MVM_DIRECTION_RESPONSES, &memory);
+    mvm_session_speak(&c->session, c->wire);
+    c->agent = (struct mvm_agent_abilities){.hello = false};
+    c->first_len = 0;
+    c->first_ended = false;
+    c->first[0] = '\0';
+}
+
+enum mvm_arrival mvm_conversation_connect(struct mvm_conversation *c, uint64_t until_ms)
+{
+    struct mvm_writer why;
+    mvm_writer_init(&why, c->why, sizeof c->why);
+    mvm_connection_close(&c->connection);
+    begin_session(c);
+    bool open = mvm_connection_open(&c->connection, c->peer, c->waiter, until_ms, &why);
+    mvm_writer_finish(&why);
+    if (!open) {
+        return c->waiter->signal != 0 ? MVM_SIGNALLED : MVM_UNCONNECTED;
+    }
+    c->heard_ms = mvm_clock_ms();
+    return MVM_ARRIVED;
+}
+
+enum mvm_arrival mvm_conversation_open(struct mvm_conversation *c, uint64_t until_ms,
+                                       uint64_t answer_ms)
+{
+    enum mvm_arrival how = mvm_conversation_connect(c, until_ms);
+    if (how != MVM_ARRIVED) {
+        return how;
+    }
+    c->answer_until_ms = mvm_clock_after(answer_ms);
+    return mvm_conversation_greet(c, until_ms);
+}
+
+void mvm_conversation_close(struct mvm_conversation *c, bool done)
+{
+    if (done) {
+        mvm_connection_close(&c->connection);
+    } else {
+        mvm_connection_abandon(&c->connection);
+    }
+}

@@ -1,0 +1,101 @@
+/*
+ * The conversation with one agent: a connection, what the agent said of itself in its Hello, and
+ * frames both ways. It has no knowledge of terminals and files; what a person should read of it
+ * is in `why` and `note`.
+ *
+ * Every connection begins with our Hello. On a line without connections of its own (a serial line,
+ * or a Unix socket that is the other end of one) everything before the answer with our nonce is
+ * dropped: it was for an earlier client. An agent without Hello answers Err and is served as
+ * before; on a serial line everything up to the Pong of our own Ping is dropped then.
+ */
+#ifndef MVM_CONVERSATION_H
+#define MVM_CONVERSATION_H
+
+#include "connection.h"
+#include "identity.h"
+#include "mvm_session.h"
+
+/* How the wait for a message ended. */
+enum mvm_arrival {
+    MVM_ARRIVED,     /* c->session.message is it */
+    MVM_UNCONNECTED, /* no connection was established; c->why gives the reason */
+    MVM_LOST,        /* the connection has ended; likewise */
+    MVM_BROKEN,      /* a frame that cannot be read, where none should be; likewise */
+    MVM_LATE,        /* the time is over; likewise */
+    MVM_SIGNALLED,
+};
+
+/* Bytes of one message for people about an agent. Past it: cut, with a mark. */
+enum { MVM_WHY_CAP = 320 };
+
+/* What an agent's Hello said. All false: an agent without Hello. */
+struct mvm_agent_abilities {
+    bool hello;
+    bool ids;
+    bool cancel;
+    bool join;
+    bool keep;
+};
+
+/* Some 16 MiB, of which memory is only touched as far as messages are long: keep it static. */
+struct mvm_conversation {
+    const struct mvm_peer *peer;
+    struct mvm_waiter *waiter;
+    enum mvm_wire wire; /* JSON or PROTO */
+
+    /* Of the present connection. */
+    struct mvm_connection connection;
+    struct mvm_session session;
+    struct mvm_agent_abilities agent;
+    bool greeting;            /* our Hello is not answered yet */
+    uint64_t heard_ms;        /* when the last message arrived, or the connection was made */
+    uint64_t answer_until_ms; /* MVM_NEVER or when the answer to a question is late */
+    char nonce[MVM_ID_FRESH_LEN + 1];
+    char first[MVM_QUOTE_MAX + 1]; /* the beginning of the first line that was not a frame */
+    size_t first_len;
+    bool first_ended;
+
+    char refusal[MVM_WHY_CAP]; /* an agent without Hello: the Err it answered */
+    char why[MVM_WHY_CAP];     /* after an arrival that says so */
+    char note[MVM_WHY_CAP];    /* something a person should know, once; "": nothing. Clear it */
+    bool noise_noted;
+    bool mixed_noted;
+
+    uint8_t receive[65536];
+    uint8_t send[32768];
+    char fields[MVM_RESPONSE_FRAME_MAX]; /* another agent's Log may be of any length */
+};
+
+void mvm_conversation_init(struct mvm_conversation *c, const struct mvm_peer *peer,
+                           enum mvm_wire wire, struct mvm_waiter *waiter);
+
+bool mvm_conversation_on_serial(const struct mvm_conversation *c);
+
+/* Connects, at the latest by `until_ms`, and exchanges Hello, for which and for each `ask` the
+ * agent has `answer_ms` (MVM_NEVER: any time). ARRIVED: c->agent is known; if it has Hello,
+ * c->session.message holds it until the next call. */
+enum mvm_arrival mvm_conversation_open(struct mvm_conversation *c, uint64_t until_ms,
+                                       uint64_t answer_ms);
+
+/* Sends a message: waits until it is in the send buffer, so its texts are free afterwards.
+ * ARRIVED, or as next. */
+enum mvm_arrival mvm_conversation_send(struct mvm_conversation *c, const struct mvm_message *m);
+
+/* Waits for the next message, moving bytes both ways meanwhile. */
+enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t until_ms);
+
+/* Sends `request` and skips what comes until a message of kind `answer` with the request's id, if
+ * it has one. ARRIVED: that, or an Err which belongs to no build. */
+enum mvm_arrival mvm_conversation_ask(struct mvm_conversation *c, const struct mvm_message *request,
+                                      enum mvm_kind answer);
+
+/* `done`: what was asked for is answered. Otherwise the other side is given time to notice. */
+void mvm_conversation_close(struct mvm_conversation *c, bool done);
+
+/* For greeting.c: sends Hello on a fresh connection and finds out what the agent can. */
+enum mvm_arrival mvm_conversation_greet(struct mvm_conversation *c, uint64_t until_ms);
+/* … connects again, for an agent that hung up on Hello. */
+enum mvm_arrival mvm_conversation_connect(struct mvm_conversation *c, uint64_t until_ms);
+void mvm_conversation_set_why(struct mvm_conversation *c, const char *text);
+
+#endif

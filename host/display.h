@@ -1,0 +1,67 @@
+/*
+ * What a person or a script sees: the log on stderr and in a file, the store path or the frames on
+ * stdout, and on a terminal a status line and the last lines again after a failure. It has no
+ * knowledge of sockets.
+ *
+ * On a terminal nothing that comes from the agent is trusted, see visible.h. Elsewhere, and in the
+ * log's file, lines are the bytes that came.
+ */
+#ifndef MVM_DISPLAY_H
+#define MVM_DISPLAY_H
+
+#include "mvm_message.h"
+#include "phase.h"
+#include "sink.h"
+#include "status.h"
+#include "tail.h"
+
+struct mvm_display {
+    bool json; /* frames on stdout, and no log or answer otherwise */
+    bool out_is_terminal;
+    bool err_is_terminal;
+    struct mvm_sink out;
+    struct mvm_sink err;
+    struct mvm_sink log; /* fd -1: no file */
+    const char *log_path;
+    bool log_error_told;
+    bool held_c2; /* the first byte of what can be a C1 control in a frame */
+    struct mvm_status status;
+    struct mvm_phase phase;
+    struct mvm_tail tail;
+};
+
+/* Takes over w's tick: whenever the program waits, everything is written and the status line is
+ * up to date. */
+void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w);
+
+/* Opens the log's file, before anything is asked for. False: reported. */
+bool mvm_display_open_log(struct mvm_display *d, const char *path);
+
+/* A message of our own on stderr, of several parts. */
+void mvm_display_tell(struct mvm_display *d, const char *const parts[]);
+#define MVM_DISPLAY_TELL(d, ...) mvm_display_tell(d, (const char *const[]){__VA_ARGS__, NULL})
+
+/* What the status line shows from now on. */
+void mvm_display_start(struct mvm_display *d, const char *what);
+void mvm_display_change(struct mvm_display *d, const char *what);
+
+/* The request is on its way: from now on the log's own lines are shown as phases. */
+void mvm_display_follow(struct mvm_display *d);
+
+/* A frame; on stdout, with --json alone. */
+void mvm_display_frame(struct mvm_display *d, const struct mvm_message *m);
+
+void mvm_display_log(struct mvm_display *d, const struct mvm_message *m);
+
+/* How a build ended. */
+void mvm_display_ok(struct mvm_display *d, struct mvm_text store_path);
+void mvm_display_failure(struct mvm_display *d); /* before the words that give the reason */
+void mvm_display_err(struct mvm_display *d, const struct mvm_message *m);
+
+/* A line on stdout, unless frames are printed there. */
+void mvm_display_answer(struct mvm_display *d, struct mvm_text line);
+
+/* Writes and closes everything. True: nothing was lost that belongs on stdout or in the file. */
+bool mvm_display_finish(struct mvm_display *d);
+
+#endif

@@ -1,0 +1,48 @@
+#define _GNU_SOURCE
+#include "identity.h"
+#include <errno.h>
+#include <sys/random.h>
+
+static bool is_id_character(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+}
+
+bool mvm_id_is_valid(struct mvm_text id)
+{
+    if (id.len < MVM_ID_MIN || id.len > MVM_ID_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < id.len; i++) {
+        if (!is_id_character(id.bytes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The kernel gives so few bytes whole, or none. */
+static bool read_random(void *bytes, size_t len)
+{
+    ssize_t n;
+    do {
+        n = getrandom(bytes, len, 0);
+    } while (n < 0 && errno == EINTR);
+    return n == (ssize_t)len;
+}
+
+bool mvm_id_make(char id[MVM_ID_FRESH_LEN + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[MVM_ID_FRESH_LEN / 2];
+    if (!read_random(bytes, sizeof bytes)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        id[2 * i] = digits[bytes[i] >> 4];
+        id[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    id[MVM_ID_FRESH_LEN] = '\0';
+    return true;
+}
