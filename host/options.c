@@ -61,7 +61,8 @@ static const struct {
 
 static bool mistake(const char *what, const char *about)
 {
-    fprintf(stderr, "mvm-builder: %s%s%s; --help tells more\n", about, *about != '\0' ? ": " : "", what);
+    fprintf(stderr, "mvm-builder: %s%s%s; --help tells more\n", about, *about != '\0' ? ": " : "",
+            what);
     return false;
 }
 

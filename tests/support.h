@@ -57,7 +57,7 @@ enum {
     E2E_PATH_CAP = 256,
     E2E_CONNS = 208,        /* open at a time in one test */
     E2E_LINE_CAP = 1 << 18, /* the longest Log, each byte as \u00XX */
-    E2E_RESULT_CAP = 1 << 20,
+    E2E_RESULT_CAP = 1 << 22,
 };
 
 #define E2E_PING "\"Ping\"\n"

@@ -43,8 +43,19 @@ static void the_log_is_in_the_file_and_on_stderr_and_nothing_else_is(void **stat
     start("echo one; sleep 0.1; printf '\\nthree\\r\\n'; exit 3");
     const struct e2e_result *r = BUILD("--log", file);
     assert_exit(r, STATUS_ERR);
-    assert_memory_equal(r->err, "one\nthree\nmvm-builder: nix build failed", 38);
-    assert_in_file("one\nthree\n", 10); /* not why it failed */
+    assert_memory_equal(r->err, "one\n\nthree\nmvm-builder: nix build failed", 39);
+    assert_in_file("one\n\nthree\n", 11); /* not why it failed */
+}
+
+/* Blank lines of the build are lines, heartbeats are not. */
+static void blank_lines_are_in_it_and_heartbeats_are_not(void **state)
+{
+    (void)state;
+    start("echo one; echo; echo; sleep 2.5; echo two; exit 3");
+    snprintf(address, sizeof address, "unix:%s", e2e_path("b.sock"));
+    E2E_AGENT("b", "--heartbeat", "1");
+    assert_exit(BUILD("--log", file), STATUS_ERR);
+    assert_in_file("one\n\n\ntwo\n", 10);
 }
 
 static void its_bytes_are_those_that_came(void **state)
@@ -182,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(the_log_is_in_the_file_and_on_stderr_and_nothing_else_is),
+        E2E_TEST(blank_lines_are_in_it_and_heartbeats_are_not),
         E2E_TEST(its_bytes_are_those_that_came),
         E2E_TEST(a_long_log_is_in_it_whole),
         E2E_TEST(what_was_in_it_is_gone),

@@ -146,14 +146,21 @@ static struct e2e_conn *accept_tool(int listener)
     return c;
 }
 
-/* … and has its Build in hand. */
-static struct e2e_conn *accept_build(int listener)
+/* … and has its Build in hand. This agent has no Hello. */
+static struct e2e_conn *await_build(struct e2e_conn *c)
 {
     struct mvm_text line;
-    struct e2e_conn *c = accept_tool(listener);
+    assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
+    assert_memory_equal(line.bytes, "{\"Hello\":", 9);
+    e2e_say(c, "{\"Err\":{\"message\":\"parse error: unknown variant\"}}\n");
     assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
     assert_memory_equal(line.bytes, "{\"Build\":", 9);
     return c;
+}
+
+static struct e2e_conn *accept_build(int listener)
+{
+    return await_build(accept_tool(listener));
 }
 
 static void say_log(struct e2e_conn *c, const char *line)
@@ -192,6 +199,7 @@ static void connecting_takes_its_time_too(void **state)
     const char *at = await(terminal.seen, DRAW "connecting 0:00");
     at = await(at, DRAW "connecting 0:01"); /* nothing has come */
     e2e_say(c, "OK 1\n");
+    await_build(c);
     await(at, DRAW "mounting 0:0");
     e2e_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n");
     assert_int_equal(finish(), STATUS_OK);
@@ -298,13 +306,45 @@ static void wait_has_one_as_well(void **state)
 static void colours_of_the_log_pass_and_end_before_words_of_ours(void **state)
 {
     (void)state;
-    start_agent("printf '\\033[1;31mred\\n\\033]0;title\\007still\\n'; sleep 0.3; exit 3");
+    start_agent("printf '\\033[1;31mred\\nstill\\n'; sleep 0.3; exit 3");
     START_TOOL("build", "f", "a");
     assert_int_equal(finish(), STATUS_ERR);
     const char *at = await(terminal.seen, "\033[1;31mred\r\n");
-    at = await(at, "\033]0;title\007still\r\n");
+    at = await(at, "still\r\n");
     at = await(at, DRAW "building 0:0");
     await(at, OWN CLEAR "mvm-builder: failed after 0:0");
+}
+
+/* A title, a clipboard, cursor movement, a C1 control and a line that would be ours. */
+static void other_controls_are_shown_in_the_log_and_where_it_is_repeated(void **state)
+{
+    static const char sent[] = "\\u001b]0;title\\u0007a\\u001b]52;c;eA==\\u001b\\\\b\\u001b[2Jc"
+                               "\\u009b2Jd\\rmvm-builder: done\\te\\u007f";
+    static const char shown[] =
+        "^[]0;title^Ga^[]52;c;eA==^[\\b^[[2Jc<9B>2Jd^Mmvm-builder: done\te^?";
+    (void)state;
+    int listener = listen_as_agent("a.sock");
+    START_TOOL("build", "f", "a");
+    struct e2e_conn *c = accept_build(listener);
+    say_log(c, sent);
+    const char *at = await(terminal.seen, shown);
+    e2e_say(c, "{\"Err\":{\"message\":\"no\\nmvm-builder: done in 0:01\\u001b[1A\"}}\n");
+    assert_int_equal(finish(), STATUS_ERR);
+    at = await(at, "; the last lines of the log:\r\n  ");
+    at = await(at, shown);
+    assert_ends_with("\r\n" OWN "mvm-builder: no^Jmvm-builder: done in 0:01^[[1A\r\n");
+}
+
+static void frames_on_a_terminal_hold_no_control_characters_either(void **state)
+{
+    (void)state;
+    int listener = listen_as_agent("a.sock");
+    START_TOOL("build", "f", "a", "--json");
+    struct e2e_conn *c = accept_build(listener);
+    say_log(c, "\\u001b[31m\\u009b2J\\u00a0\\u007f");
+    e2e_say(c, "{\"Err\":{\"message\":\"no\"}}\n");
+    assert_int_equal(finish(), STATUS_ERR);
+    await(terminal.seen, "{\"Log\":{\"line\":\"\\u001b[31m\\u009b2J\xc2\xa0\\u007f\"}}\r\n");
 }
 
 /* ---- the end ---- */
@@ -422,6 +462,8 @@ int main(void)
         TEST(among_json_frames_nothing_is_drawn),
         TEST(wait_has_one_as_well),
         TEST(colours_of_the_log_pass_and_end_before_words_of_ours),
+        TEST(other_controls_are_shown_in_the_log_and_where_it_is_repeated),
+        TEST(frames_on_a_terminal_hold_no_control_characters_either),
         TEST(done_is_told_with_its_time_before_the_store_path),
         TEST(after_a_failure_the_last_lines_come_again),
         TEST(so_they_do_after_a_lost_connection_long_ones_cut),

@@ -77,6 +77,12 @@ static void a_mistake_ends_with_2_and_says_what(void **state)
         {{"--to", "vsock:3", "ping"}, "vsock:3"},
         {{"--to", "unix:/x", "wait", "--for", "x"}, "x"},
         {{"--to", "unix:/x", "--nonsense", "ping"}, "nonsense"},
+        {{"--to", "unix:/x", "wait", "--for", "99999999999"}, "too large a number of seconds"},
+        {{"--to", "unix:/x", "--retry", "9", "hello"}, "--retry is for build"},
+        {{"--to", "unix:/x", "--silence", "9", "cancel"}, "--silence is for build"},
+        {{"--to", "unix:/x", "join"}, "id"},
+        {{"--to", "unix:/x", "join", "too-short"}, "16 to 64"},
+        {{"--to", "unix:/x", "cancel", "no spaces in an id"}, "16 to 64"},
         {{"--to", "unix:/x", "--log", "f", "ping"}, "--log is for build"},
         {{"--to", "unix:/x", "--log", "f", "wait"}, "--log is for build"},
         {{"--to", "unix:/x", "--wire", "xml", "ping"}, "json or proto"},
@@ -288,15 +294,22 @@ static void an_address_that_is_none_is_told_with_where_it_stands(void **state)
 
 /* ---- what it prints ---- */
 
-static void json_prints_the_frames_as_they_came(void **state)
+#define ID         "0123456789abcdef"
+#define WITH_ID    ",\"id\":\"" ID "\""
+#define ACCEPTED   "{\"Log\":{\"line\":\"\"" WITH_ID ",\"beat\":true}}\n"
+#define FIRST_LINE ACCEPTED "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"" WITH_ID "}}\n"
+
+static void json_prints_the_frames_of_the_build(void **state)
 {
+    static const char expected[] = FIRST_LINE "{\"Err\":";
     (void)state;
     start("printf 'a\\033\\377\\n'; exit 3");
-    const struct e2e_result *r = E2E_TOOL(unix_address, "--json", "build", "flake", "attr");
+    const struct e2e_result *r =
+        E2E_TOOL(unix_address, "--json", "--id", ID, "build", "flake", "attr");
     assert_int_equal(exit_status(r), STATUS_ERR);
     assert_int_equal(r->err_len, 0);
-    assert_int_equal(
-        strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Err\":", 33), 0);
+    assert_int_equal(strncmp(r->out, expected, sizeof expected - 1), 0);
+    assert_non_null(strstr(r->out, WITH_ID ",\"category\":\"build_failed\"}}\n"));
     assert_int_equal(r->out[r->out_len - 1], '\n');
     r = E2E_TOOL(unix_address, "--json", "ping");
     assert_int_equal(exit_status(r), STATUS_OK);
@@ -305,23 +318,23 @@ static void json_prints_the_frames_as_they_came(void **state)
 
 static void over_the_protobuf_wire_it_is_the_same_and_lines_cross_unharmed(void **state)
 {
+    static const char expected[] = FIRST_LINE "{\"Log\":";
     (void)state;
     start("printf 'a\\033\\377\\n'; seq 20000; exit 3");
     const struct e2e_result *r =
         E2E_TOOL(unix_address, "--wire", "proto", "build", "flake", "attr");
     assert_int_equal(exit_status(r), STATUS_ERR);
-    assert_memory_equal(r->err, "a\033\377\n1\n2\n", 8); /* a byte that is no UTF-8, too */
+    assert_memory_equal(r->err, "a\033\377\n1\n2\n", 8); /* a byte that is not UTF-8, too */
     assert_non_null(strstr(r->err, "\n20000\nmvm-builder: nix build failed (exit status: 3): "));
-    r = E2E_TOOL(unix_address, "--wire=proto", "--json", "build", "flake", "attr");
-    assert_int_equal(
-        strncmp(r->out, "{\"Log\":{\"line\":\"a\\u001b\xef\xbf\xbd\"}}\n{\"Log\":", 33), 0);
+    r = E2E_TOOL(unix_address, "--wire=proto", "--json", "--id", ID, "build", "flake", "attr2");
+    assert_int_equal(strncmp(r->out, expected, sizeof expected - 1), 0);
     assert_non_null(strstr(r->out, "\n{\"Err\":{\"message\":\"nix build failed"));
     r = E2E_TOOL(unix_address, "--wire=proto", "--json", "ping");
     assert_int_equal(exit_status(r), STATUS_OK);
     assert_string_equal(r->out, E2E_PONG "\n");
 }
 
-static void empty_log_lines_are_not_shown(void **state)
+static void heartbeats_are_not_shown(void **state)
 {
     (void)state;
     start("echo one; sleep 2.5; exit 3");
@@ -448,9 +461,9 @@ int main(void)
         E2E_TEST(wait_asks_ever_more_rarely),
         ENV_TEST(the_environment_names_the_agent_where_nothing_else_does),
         ENV_TEST(an_address_that_is_none_is_told_with_where_it_stands),
-        E2E_TEST(json_prints_the_frames_as_they_came),
+        E2E_TEST(json_prints_the_frames_of_the_build),
         E2E_TEST(over_the_protobuf_wire_it_is_the_same_and_lines_cross_unharmed),
-        E2E_TEST(empty_log_lines_are_not_shown),
+        E2E_TEST(heartbeats_are_not_shown),
         E2E_TEST(a_flood_is_passed_on_whole),
         E2E_TEST(words_with_quotes_and_beyond_ascii_arrive_as_given),
         E2E_TEST(hybrid_vsock_is_reached_through_its_handshake),

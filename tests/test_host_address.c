@@ -60,16 +60,26 @@ static void what_is_wrong_is_said(void **state)
     assert_refused("uds::1", "the path is missing");
     assert_refused("uds:/run/v.sock", uds_port);
     assert_refused("uds:/run/v.sock:", uds_port);
-    assert_refused("uds:/run/v.sock:4294967295", uds_port);
+    assert_refused("uds:/run/v.sock:x", uds_port);
     assert_refused("vsock:3", vsock_port);
     assert_refused("vsock:3:", vsock_port);
     assert_refused("vsock:3:-1", vsock_port);
-    assert_refused("vsock:3:4294967295", vsock_port);
     assert_refused("vsock:3:21470 ", vsock_port);
-    assert_refused("vsock::21470", "the CID is no number");
-    assert_refused("vsock:host:21470", "the CID is no number");
-    assert_refused("vsock:4294967295:21470", "the CID is no number");
-    assert_refused("vsock:0000000000000000003:1", "the CID is no number");
+    assert_refused("vsock::21470", "the CID is not a number");
+    assert_refused("vsock:host:21470", "the CID is not a number");
+    assert_refused("vsock:000000000000000000000003:1", "the CID is not a number");
+}
+
+static void a_number_that_is_too_large_is_called_so(void **state)
+{
+    static const char port[] = "the port is too large: 4294967294 is the last one";
+    static const char cid[] = "the CID is too large: 4294967294 is the last one";
+    (void)state;
+    assert_refused("uds:/run/v.sock:4294967295", port);
+    assert_refused("uds:/run/v.sock:99999999999999999999999", port);
+    assert_refused("vsock:3:4294967295", port);
+    assert_refused("vsock:4294967295:21470", cid);
+    assert_refused("vsock:18446744073709551616:21470", cid);
 }
 
 /* `prefix`, then a path of `len` bytes, then `suffix`. */
@@ -103,17 +113,19 @@ static void numbers_are_digits_up_to_their_limit(void **state)
 {
     uint64_t value = 7;
     (void)state;
-    assert_true(mvm_number_parse("18446744073709551615", UINT64_MAX, &value));
+    assert_int_equal(mvm_number_parse("18446744073709551615", UINT64_MAX, &value), MVM_NUMBER_FINE);
     assert_true(value == UINT64_MAX);
-    assert_false(mvm_number_parse("18446744073709551616", UINT64_MAX, &value));
-    assert_true(mvm_number_parse("0012", 12, &value));
+    assert_int_equal(mvm_number_parse("18446744073709551616", UINT64_MAX, &value),
+                     MVM_NUMBER_LARGE);
+    assert_int_equal(mvm_number_parse("0012", 12, &value), MVM_NUMBER_FINE);
     assert_int_equal(value, 12);
-    assert_false(mvm_number_parse("13", 12, &value));
-    assert_false(mvm_number_parse("9", 5, &value));
-    assert_false(mvm_number_parse("", 12, &value));
-    assert_false(mvm_number_parse("+1", 12, &value));
-    assert_false(mvm_number_parse("1 ", 12, &value));
-    assert_false(mvm_number_parse("0x1", 12, &value));
+    assert_int_equal(mvm_number_parse("13", 12, &value), MVM_NUMBER_LARGE);
+    assert_int_equal(mvm_number_parse("9", 5, &value), MVM_NUMBER_LARGE);
+    assert_int_equal(mvm_number_parse("", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_number_parse("+1", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_number_parse("1 ", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_number_parse("99x", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_number_parse("0x1", 12, &value), MVM_NUMBER_NONE);
     assert_int_equal(value, 12); /* as it was */
 }
 
@@ -122,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_is_read),
         cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(a_number_that_is_too_large_is_called_so),
         cmocka_unit_test(a_path_may_be_as_long_as_its_kind_allows),
         cmocka_unit_test(numbers_are_digits_up_to_their_limit),
     };

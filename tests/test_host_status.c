@@ -181,6 +181,26 @@ static void words_of_our_own_are_in_the_terminal_s_colours(void **state)
     assert_string_equal(take(), "\033[m" CLEAR);
 }
 
+static void silence_is_shown_in_place_of_the_detail(void **state)
+{
+    (void)state;
+    start("building", 61);
+    mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
+    mvm_status_heard(&status);
+    assert_drawn(BEGIN "staging 1:01 a: 1 bytes");
+    status.heard_ms = mvm_clock_ms() - MVM_QUIET_MS + 5000; /* not yet */
+    mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
+    assert_drawn(BEGIN "staging 1:01 a: 1 bytes");
+    status.heard_ms = mvm_clock_ms() - MVM_QUIET_MS;
+    mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
+    assert_drawn(BEGIN "staging 1:01 nothing heard for 0:30");
+    mvm_status_heard(&status);
+    mvm_status_change(&status, "staging", mvm_text_from("a: 2 bytes"));
+    assert_drawn(BEGIN "staging 1:01 a: 2 bytes");
+    start("connecting", 61); /* there is nothing to be heard yet */
+    assert_drawn(BEGIN "connecting 1:01");
+}
+
 static void assert_nothing(void)
 {
     assert_false(status.on_terminal);
@@ -203,9 +223,12 @@ static void elsewhere_there_is_none(void **state)
     setenv("TERM", "dumb", 1);
     mvm_status_init(&status, &sink, true);
     assert_nothing();
-    unsetenv("TERM");
+    unsetenv("TERM"); /* nothing is known of it */
     mvm_status_init(&status, &sink, true);
-    assert_true(status.on_terminal); /* nothing is known against it */
+    assert_nothing();
+    setenv("TERM", "", 1);
+    mvm_status_init(&status, &sink, true);
+    assert_nothing();
     setenv("TERM", "xterm", 1);
     assert_int_equal(pipe(fds), 0);
     mvm_sink_init(&sink, fds[1], &waiter);
@@ -224,6 +247,7 @@ int main(void)
         cmocka_unit_test_setup(it_leaves_the_last_column_of_any_width_free, reset),
         cmocka_unit_test_setup(it_is_drawn_when_it_changes_and_not_too_often, reset),
         cmocka_unit_test_setup(words_of_our_own_are_in_the_terminal_s_colours, reset),
+        cmocka_unit_test_setup(silence_is_shown_in_place_of_the_detail, reset),
         cmocka_unit_test_setup(elsewhere_there_is_none, reset),
     };
     return cmocka_run_group_tests(tests, begin, end);

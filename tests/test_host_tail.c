@@ -88,24 +88,11 @@ static void a_cut_is_before_what_it_would_tear(void **state)
         size_t before;      /* … with so many bytes before it */
         size_t kept;        /* of those */
     } cases[] = {
-        {"\xc3\xa4", 1, 0},
-        {"\xe2\x82\xac", 1, 0},
-        {"\xe2\x82\xac", 2, 0},
-        {"\xf0\x9f\x98\x80", 3, 0},
-        {"\xc3\xa4xx", 2, 2},           /* a character that is whole */
-        {"\x80\x80\x80\x80\x80", 4, 4}, /* none: any place will do */
-        {"\033[31mred", 1, 0},
-        {"\033[31mred", 2, 0},
-        {"\033[31mred", 4, 0},
+        {"\xc3\xa4", 1, 0},         {"\xe2\x82\xac", 1, 0},  {"\xe2\x82\xac", 2, 0},
+        {"\xf0\x9f\x98\x80", 3, 0}, {"\xc3\xa4xx", 2, 2}, /* a character that is whole */
+        {"\033[31mred", 1, 0},      {"\033[31mred", 2, 0},   {"\033[31mred", 4, 0},
         {"\033[31mred", 5, 5}, /* a colour that is whole */
-        {"\033[31mred", 7, 7},
-        {"\033(Bx", 3, 3},
-        {"\033]8;;http://x\033\\text", 5, 0},
-        {"\033]8;;http://x\033\\text", 14, 0}, /* half an end is none */
-        {"\033]8;;http://x\033\\text", 15, 15},
-        {"\033]0;title\atext", 9, 0},
-        {"\033]0;title\atext", 10, 10},
-        {"\033[1m\033[3", 7, 4},
+        {"\033[31mred", 7, 7},      {"\033[1m\033[3", 7, 4},
     };
     char line[MVM_TAIL_LINE_MAX + 64], mark[64];
     (void)state;
@@ -119,12 +106,31 @@ static void a_cut_is_before_what_it_would_tear(void **state)
     }
 }
 
-static void bytes_of_any_value_are_kept(void **state)
+static void bytes_of_any_value_are_kept_and_shown(void **state)
 {
     (void)state;
     mvm_tail_add(&tail, (struct mvm_text){"a\0\377\033b", 5});
-    show();
-    assert_memory_equal(shown, "  a\0\377\033b\033[m\n", 11);
+    assert_string_equal(show(), "  a^@<FF>^[b\033[m\n");
+}
+
+/* Sequences that are shown are cut wherever the limit is. */
+static void a_title_is_shown_and_not_sent(void **state)
+{
+    (void)state;
+    add("\033]0;title\atext");
+    assert_string_equal(show(), "  ^[]0;title^Gtext\033[m\n");
+}
+
+/* Where no character begins, any place will do. */
+static void continuation_bytes_alone_are_cut_anywhere(void **state)
+{
+    char line[MVM_TAIL_LINE_MAX + 2];
+    (void)state;
+    memset(line, 'x', MVM_TAIL_LINE_MAX - 4);
+    strcpy(line + MVM_TAIL_LINE_MAX - 4, "\x80\x80\x80\x80\x80");
+    reset(NULL);
+    add(line);
+    assert_string_equal(show() + 2 + MVM_TAIL_LINE_MAX - 4, "<80><80><80><80>" MORE("1 byte"));
 }
 
 int main(void)
@@ -134,7 +140,9 @@ int main(void)
         cmocka_unit_test_setup(the_last_ones_are_kept_in_order, reset),
         cmocka_unit_test_setup(a_line_is_kept_whole_up_to_the_limit, reset),
         cmocka_unit_test_setup(a_cut_is_before_what_it_would_tear, reset),
-        cmocka_unit_test_setup(bytes_of_any_value_are_kept, reset),
+        cmocka_unit_test_setup(bytes_of_any_value_are_kept_and_shown, reset),
+        cmocka_unit_test_setup(continuation_bytes_alone_are_cut_anywhere, reset),
+        cmocka_unit_test_setup(a_title_is_shown_and_not_sent, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

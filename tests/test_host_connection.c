@@ -1,7 +1,8 @@
 /* Connecting: the handshake of hybrid vsock against whatever the other side may say, and patience.
  */
 #define _GNU_SOURCE
-#include "connect.h"
+#include "connection.h"
+#include "hybrid.h"
 #include "temporary.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -80,22 +82,25 @@ static void an_ok_line_is_read_and_not_a_byte_more(void **state)
 
 static void any_other_answer_is_told(void **state)
 {
-    static const char no_ok[] = "the answer to CONNECT is no OK line";
-    static const char silent[] = "closed without a word: nobody listens on that port in the guest";
+#define NO_OK(line) "the answer to CONNECT is not an OK line: \"" line "\""
+    static const char silent[] =
+        "closed without an answer: nothing listens on that port in the guest";
     static const struct {
         const char *answer;
         const char *why;
     } cases[] = {
-        {"\n", no_ok},
-        {"OK\n", no_ok},
-        {"OK \n", no_ok},
-        {"OK 12\r\n", no_ok},
-        {"OK -1\n", no_ok},
-        {"OK 4294967296\n", no_ok},
-        {"ok 12\n", no_ok},
-        {"ERR 12\n", no_ok},
-        {"OK 00000000000000000000000000001\n", no_ok}, /* one past what an OK line may be */
-        {"\"Pong\"\n", no_ok},
+        {"\n", NO_OK("")},
+        {"OK\n", NO_OK("OK")},
+        {"OK \n", NO_OK("OK ")},
+        {"OK 12\r\n", NO_OK("OK 12^M")},
+        {"OK -1\n", NO_OK("OK -1")},
+        {"OK 4294967296\n", NO_OK("OK 4294967296")},
+        {"ok 12\n", NO_OK("ok 12")},
+        {"ERR 12\n", NO_OK("ERR 12")},
+        {"OK 00000000000000000000000000001\n", /* one past what an OK line may be */
+         NO_OK("OK 00000000000000000000000000001")},
+        {"\"Pong\"\n", NO_OK("\"Pong\"")},
+        {"\033]0;title\a\n", NO_OK("^[]0;title^G")},
         {"", silent},
         {"OK 12", silent},
     };
@@ -108,6 +113,18 @@ static void any_other_answer_is_told(void **state)
         assert_string_equal(why_text, cases[i].why);
     }
     assert_true(shake("OK 0000000000000000000000000001\n", true, asked, left)); /* at the limit */
+}
+
+static void a_monitor_that_hangs_up_before_the_request_says_the_same(void **state)
+{
+    int other;
+    int fd = peer_saying("", true, &other);
+    (void)state;
+    close(other); /* before anything is sent: EPIPE */
+    assert_false(mvm_hybrid_handshake(fd, 21470, &waiter, soon(), &why));
+    assert_string_equal(why_text,
+                        "closed without an answer: nothing listens on that port in the guest");
+    close(fd);
 }
 
 static void a_monitor_that_says_nothing_is_waited_for_so_long(void **state)
@@ -199,6 +216,46 @@ static void a_full_backlog_is_tried_again_until_the_time_is_over(void **state)
     close(fd);
 }
 
+/* ---- ends ---- */
+
+/* What a monitor sees that reads the end only after the bytes before it. */
+static void an_abandoned_connection_is_shut_down_and_read_before_it_is_closed(void **state)
+{
+    struct mvm_connection c;
+    int fd = listen_at(address("unix", "abandoned"), 1);
+    char byte;
+    (void)state;
+    assert_true(opened(&c, address("unix", "abandoned"), soon()));
+    int peer = accept(fd, NULL, NULL);
+    assert_int_equal(write(peer, "unread", 6), 6);
+    pid_t child = fork();
+    if (child == 0) {
+        close(c.fd);
+        /* The end comes as an end, not as a reset for bytes that were not read. */
+        _exit(read(peer, &byte, 1) == 0 ? 0 : 1);
+    }
+    close(peer);
+    uint64_t since = mvm_clock_ms();
+    mvm_connection_abandon(&c);
+    assert_true(mvm_clock_ms() - since < 2000);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(fd);
+}
+
+static void a_peer_that_never_closes_holds_up_the_end_for_so_long(void **state)
+{
+    struct mvm_connection c;
+    int fd = listen_at(address("unix", "deaf"), 1);
+    (void)state;
+    assert_true(opened(&c, address("unix", "deaf"), soon()));
+    uint64_t since = mvm_clock_ms();
+    mvm_connection_abandon(&c);
+    assert_in_range(mvm_clock_ms() - since, MVM_LINGER_MS, MVM_LINGER_MS + 2000);
+    close(fd);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -207,7 +264,7 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    static const char *const names[] = {"stale", "full"};
+    static const char *const names[] = {"stale", "full", "abandoned", "deaf"};
     char path[128];
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -222,9 +279,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_ok_line_is_read_and_not_a_byte_more, reset),
         cmocka_unit_test_setup(any_other_answer_is_told, reset),
+        cmocka_unit_test_setup(a_monitor_that_hangs_up_before_the_request_says_the_same, reset),
         cmocka_unit_test_setup(a_monitor_that_says_nothing_is_waited_for_so_long, reset),
         cmocka_unit_test_setup(what_cannot_be_reached_is_told_with_the_call, reset),
         cmocka_unit_test_setup(a_full_backlog_is_tried_again_until_the_time_is_over, reset),
+        cmocka_unit_test_setup(an_abandoned_connection_is_shut_down_and_read_before_it_is_closed,
+                               reset),
+        cmocka_unit_test_setup(a_peer_that_never_closes_holds_up_the_end_for_so_long, reset),
         cmocka_unit_test_setup(a_signal_ends_the_waiting, reset), /* the last: it stays */
     };
     return cmocka_run_group_tests(tests, begin, end);
