@@ -318,7 +318,7 @@ bench-programs: $(addprefix $(BUILD)/bench/,codec $(if $(filter x86_64,$(shell u
 # What demo and check use, by Debian's names; make deps FOR=demo is for the one alone.
 NEEDS_demo  := gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 NEEDS_check := $(NEEDS_demo) clang lld llvm libclang-rt-dev valgrind libcmocka-dev squashfs-tools btrfs-progs xfsprogs mount \
-    procps socat protobuf-compiler musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf
+    procps socat protobuf-compiler musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf cmake meson
 
 .PHONY: deps
 deps: FOR = demo check

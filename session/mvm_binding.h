@@ -1,0 +1,109 @@
+/*
+ * For languages that call C functions and do not read C headers: Python's ctypes and cffi, Rust,
+ * Zig, Go. With these calls a binding needs no layout of a struct: sizes are asked for, a message
+ * is written and read field by field, and a session is joined to its buffers by plain arguments.
+ * The other calls of the library take nothing but pointers, numbers and enumerators.
+ *
+ *     session = calloc(1, mvm_session_size())
+ *     mvm_session_init_buffers(session, MVM_DIRECTION_RESPONSES, in, 4096, out, 4096, fields, cap)
+ *     m = calloc(1, mvm_message_size())
+ *     mvm_message_begin(m, MVM_MESSAGE_BUILD)
+ *     mvm_message_put(m, MVM_FIELD_FLAKE_REF, "/build-in", 9)
+ *     …
+ *     mvm_session_send(session, m)
+ *
+ * docs/clients/ctypes_client.py is a whole client. Memory must be aligned for any object, as
+ * malloc's is. The enumerators' numbers are part of the interface.
+ */
+#ifndef MVM_BINDING_H
+#define MVM_BINDING_H
+
+#include "mvm_executor.h"
+#include "mvm_scheduler.h"
+#include "mvm_session.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- sizes, in bytes ---- */
+
+size_t mvm_message_size(void);
+size_t mvm_decoder_size(void);
+size_t mvm_encoder_size(void);
+size_t mvm_session_size(void);
+size_t mvm_executor_size(void);
+size_t mvm_scheduler_size(void);
+size_t mvm_client_size(void);
+
+/* Of the field buffer of a decoder or a session that takes the longest messages of that direction.
+ */
+size_t mvm_fields_cap(enum mvm_direction direction);
+
+/* ---- sessions ---- */
+
+/* mvm_session_init with the members of struct mvm_session_memory as arguments. Unlike it, this does
+ * not check the limits that the caller was compiled with: the caller has none. */
+void mvm_session_init_buffers(struct mvm_session *s, enum mvm_direction direction, uint8_t *receive,
+                              size_t receive_cap, uint8_t *send, size_t send_cap, char *fields,
+                              size_t fields_cap);
+
+/* After MVM_SESSION_MESSAGE: the message that came. Its texts stay until mvm_session_next. */
+const struct mvm_message *mvm_session_message(const struct mvm_session *s);
+
+/* After MVM_SESSION_BAD_FRAME: what was wrong, NUL-terminated, at most `cap` - 1 bytes. Returns
+ * their number. */
+size_t mvm_session_explanation(const struct mvm_session *s, char *buf, size_t cap);
+
+/* ---- messages ---- */
+
+/* The texts of a message. Which kind has which is in mvm_message.h. */
+enum mvm_message_field {
+    MVM_FIELD_TEXT = 0, /* out_path, message, line or was */
+    MVM_FIELD_ID = 1,
+    MVM_FIELD_FLAKE_REF = 2,
+    MVM_FIELD_ATTR = 3,
+    MVM_FIELD_NONCE = 4,
+    MVM_FIELD_AGENT = 5,
+    MVM_FIELD_BOOT = 6,
+    MVM_FIELD_FEATURES = 7,
+    MVM_FIELD_REFUSED = 8,
+    MVM_FIELD_CATEGORY = 9,
+};
+
+/* Makes the message one of that kind without any field. */
+void mvm_message_begin(struct mvm_message *m, enum mvm_kind kind);
+
+/* Sets a field to `len` bytes, which are borrowed as long as the message is used. False: a message
+ * of this kind has no such field. */
+bool mvm_message_put(struct mvm_message *m, enum mvm_message_field field, const char *bytes,
+                     size_t len);
+
+/* Sets a Build's time-out in seconds, 0 for none. False: the message is not a Build. */
+bool mvm_message_put_timeout(struct mvm_message *m, uint64_t seconds);
+
+/* Has a Build outlive its connection. False: the message is not a Build. */
+bool mvm_message_put_keep(struct mvm_message *m, bool keep);
+
+enum mvm_kind mvm_message_kind(const struct mvm_message *m);
+
+/* A field's bytes, which are not NUL-terminated, and their number in *len. NULL: it is absent, or a
+ * message of this kind has no such field. */
+const char *mvm_message_get(const struct mvm_message *m, enum mvm_message_field field, size_t *len);
+
+/* Whether a Build has a time-out of its own; in *seconds. */
+bool mvm_message_get_timeout(const struct mvm_message *m, uint64_t *seconds);
+
+/* Whether a Log is a heartbeat and not a line of the build. */
+bool mvm_message_is_beat(const struct mvm_message *m);
+
+/* ---- jobs ---- */
+
+/* The text that goes with the last event of mvm_executor_step, and its length in *len. */
+const char *mvm_executor_text(const struct mvm_executor *x, size_t *len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
