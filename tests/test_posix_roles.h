@@ -196,6 +196,25 @@ static inline int role_scatter(int argc, char **argv)
     return 0;
 }
 
+/* A child moves to the cgroup in the directory `argv[2]` and hides there from its first process. */
+static inline int role_leave(int argc, char **argv)
+{
+    char path[512];
+    (void)argc;
+    if (fork() == 0) {
+        snprintf(path, sizeof path, "%s/cgroup.procs", argv[2]);
+        int fd = open(path, O_WRONLY);
+        say(fd, "0");
+        close(fd);
+        setsid();
+        if (fork() == 0) {
+            return stay_deaf();
+        }
+        _exit(0);
+    }
+    return stay();
+}
+
 /* A grandchild in the same session, whose parent goes; the first process stays. */
 static inline int role_orphan(int argc, char **argv)
 {
@@ -298,6 +317,7 @@ static const struct {
     {"tree", role_tree},
     {"flee", role_flee},
     {"subgroup", role_subgroup},
+    {"leave", role_leave},
     {"orphan", role_orphan},
     {"scatter", role_scatter},
     {"chain", role_chain},
