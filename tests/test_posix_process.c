@@ -435,16 +435,6 @@ static void cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses(void
 
 /* ---- cgroups ---- */
 
-/* The path of the build's cgroup. */
-static void cgroup_path(char *path, size_t cap)
-{
-    char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", posix.cgroup);
-    ssize_t n = readlink(link, path, cap - 1);
-    assert_true(n > 0);
-    path[n] = '\0';
-}
-
 static void the_builds_cgroup_is_removed_with_those_below_it(void **state)
 {
     char parent[256];

@@ -241,6 +241,19 @@ static inline int role_chain(int argc, char **argv)
     return stay_deaf();
 }
 
+/* `argv[2]` children, and then one word. */
+static inline int role_crowd(int argc, char **argv)
+{
+    (void)argc;
+    signal(SIGTERM, SIG_IGN);
+    for (int left = atoi(argv[2]); left > 1; left--) {
+        if (fork() == 0) {
+            return stay();
+        }
+    }
+    return stay_deaf();
+}
+
 /* Starts one child in a session of its own after the other, two thousand at most. */
 static inline int role_breed(int argc, char **argv)
 {
@@ -276,12 +289,10 @@ static inline int role_sow(int argc, char **argv)
     return stay();
 }
 
-/* Goes into a cgroup two levels below the build's, which is in the directory `argv[2]`. */
-static inline int role_subgroup(int argc, char **argv)
+/* The build's cgroup as /proc shows it, below the directory `parent`. */
+static inline void own_cgroup_path(const char *parent, char *path, size_t cap)
 {
     char own[4096] = "";
-    char path[512];
-    (void)argc;
     while (strstr(own, "mvm-build-") == NULL) {
         int fd = open("/proc/self/cgroup", O_RDONLY);
         ssize_t n = read(fd, own, sizeof own - 1);
@@ -291,14 +302,47 @@ static inline int role_subgroup(int argc, char **argv)
     }
     char *name = strstr(own, "mvm-build-");
     name[strcspn(name, "\n")] = '\0';
-    snprintf(path, sizeof path, "%s/%s/inner", argv[2], name);
+    snprintf(path, cap, "%s/%s", parent, name);
+}
+
+/* Goes into a cgroup two levels below the build's, which is in the directory `argv[2]`. */
+static inline int role_subgroup(int argc, char **argv)
+{
+    char own[512];
+    char path[600];
+    (void)argc;
+    own_cgroup_path(argv[2], own, sizeof own);
+    snprintf(path, sizeof path, "%s/inner", own);
     mkdir(path, 0755);
-    snprintf(path, sizeof path, "%s/%s/inner/deeper", argv[2], name);
+    snprintf(path, sizeof path, "%s/inner/deeper", own);
     mkdir(path, 0755);
-    snprintf(path, sizeof path, "%s/%s/inner/deeper/cgroup.procs", argv[2], name);
+    snprintf(path, sizeof path, "%s/inner/deeper/cgroup.procs", own);
     int fd = open(path, O_WRONLY);
     say(fd, "0");
     close(fd);
+    return stay_deaf();
+}
+
+static inline void write_in(const char *dir, const char *name, const char *text)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_WRONLY);
+    say(fd, text);
+    close(fd);
+}
+
+/* Makes the build's cgroup, which is in the directory `argv[2]`, one of threads: it has to be empty
+ * for that. */
+static inline int role_threaded(int argc, char **argv)
+{
+    char own[512];
+    (void)argc;
+    own_cgroup_path(argv[2], own, sizeof own);
+    write_in(argv[2], "cgroup.procs", "0");
+    write_in(own, "cgroup.type", "threaded");
+    write_in(own, "cgroup.procs", "0");
+    fork();
     return stay_deaf();
 }
 
@@ -317,11 +361,13 @@ static const struct {
     {"tree", role_tree},
     {"flee", role_flee},
     {"subgroup", role_subgroup},
+    {"threaded", role_threaded},
     {"leave", role_leave},
     {"orphan", role_orphan},
     {"scatter", role_scatter},
     {"chain", role_chain},
     {"breed", role_breed},
+    {"crowd", role_crowd},
     {"sow", role_sow},
 };
 
@@ -394,7 +440,7 @@ static inline void assert_stream(enum mvm_stream stream, const char *expected)
 /* Waits for `n` processes to have said "ready"; more may have. */
 static inline void await_ready(size_t n)
 {
-    char text[1024];
+    char text[8192];
     assert_true(read_stream(MVM_STDOUT, text, sizeof text, 6 * n) >= 6 * n);
 }
 
@@ -445,6 +491,16 @@ static inline void kill_and_close(void)
     port->close_build(&posix);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
+}
+
+/* The path of the build's cgroup. */
+static inline void cgroup_path(char *path, size_t cap)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", posix.cgroup);
+    ssize_t n = readlink(link, path, cap - 1);
+    assert_true(n > 0);
+    path[n] = '\0';
 }
 
 /* Before each test and after the last: cmocka tears nothing down after a test that failed. */

@@ -42,11 +42,9 @@ void mvm_posix_find_limits(struct mvm_posix *p)
     struct mvm_writer w;
     const char *limit = find_limit(p);
     mvm_writer_init(&w, p->limits, sizeof p->limits);
-    if (mvm_posix_has_survivors(p)) {
+    if (p->survivors_since != 0) {
         mvm_writer_add(&w, "processes of an earlier build may still be running beside this one");
         mvm_writer_add(&w, limit[0] != '\0' ? "; " : "");
-    } else {
-        p->survivors_since = 0;
     }
     mvm_writer_add(&w, limit);
     mvm_writer_finish(&w);

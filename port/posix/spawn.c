@@ -119,6 +119,7 @@ static int launch(struct mvm_posix *p, const char *const argv[], int standard[3]
     if (r < 0 || (r = mvm_posix_environment(p)) < 0 || (r = mvm_posix_cgroup_make(p)) < 0) {
         return r;
     }
+    p->survivors_since = mvm_posix_has_survivors(p) ? p->survivors_since : 0;
     p->since = mvm_posix_ticks();
     int err = mvm_posix_start(p, &program, &cgroup_err);
     if (err != 0) {

@@ -1,0 +1,192 @@
+/* Ends of builds when something stands in the way, and what is then said. */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include "test_posix_roles.h"
+#include <sys/resource.h>
+
+enum { LONG_CHAIN = 400, STEP_MS = 1500 };
+
+static const struct mode by_cgroup = {"a cgroup", {.subreaper = true}, false};
+static const struct mode by_freezing = {"a cgroup without cgroup.kill", {.subreaper = true}, true};
+static const struct mode by_proc = {"/proc", {.subreaper = true, .cgroup = ""}, false};
+static const struct mode by_proc_alone = {"/proc, no subreaper", {.cgroup = ""}, false};
+
+/* ---- cgroups that cannot be killed ---- */
+
+static void a_build_that_makes_its_cgroup_threaded_is_ended(void **state)
+{
+    char parent[256];
+    char type[300];
+    spawn_in(*state, "stay", NULL);
+    cgroup_path(parent, sizeof parent);
+    *strrchr(parent, '/') = '\0';
+    kill_and_close();
+    spawn_role("threaded", parent);
+    await_ready(2);
+    char text[32] = "";
+    cgroup_path(type, sizeof type);
+    strcat(type, "/cgroup.type");
+    int fd = open(type, O_RDONLY);
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    close(fd);
+    assert_string_equal(text, "threaded\n");
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void a_cgroup_kill_that_fails_leaves_it_to_the_scan(void **state)
+{
+    spawn_in(*state, "hide", "leave");
+    await_ready(1);
+    close(posix.cgroup_kill);
+    posix.cgroup_kill = open("/dev/null", O_RDONLY | O_CLOEXEC); /* write: EBADF */
+    assert_true(posix.cgroup_kill >= 0);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* The soft limit is put where not one descriptor is left. */
+static void without_a_free_descriptor_sigkill_still_reaches_the_build(void **state)
+{
+    struct rlimit before;
+    struct rlimit none = {0, 0};
+    const struct mode *mode = *state;
+    spawn_in(mode, mode->config.cgroup == NULL ? "hide" : "deaf", NULL);
+    await_ready(1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    port->signal_build(&posix, MVM_SIGNAL_KILL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    await_remaining(0);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* ---- the work of a step ---- */
+
+static void a_signal_to_a_long_chain_takes_one_short_step(void **state)
+{
+    static const enum mvm_signal signals[] = {MVM_SIGNAL_TERM, MVM_SIGNAL_KILL};
+    char count[16];
+    snprintf(count, sizeof count, "%d", LONG_CHAIN);
+    spawn_in(*state, "chain", count);
+    await_ready(LONG_CHAIN);
+    for (int i = 0; i < 2; i++) {
+        uint64_t before = clock_ms();
+        assert_int_equal(port->signal_build(&posix, signals[i]), 0);
+        assert_true(clock_ms() - before < STEP_MS);
+    }
+    await_remaining(0);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* More than one scan can list: those past it are found when the first have ended. */
+static void more_processes_than_one_scan_lists_are_ended(void **state)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur < 2 * MVM_POSIX_MEMBERS) {
+        SKIP_BECAUSE("this user may not have that many processes");
+    }
+    spawn_in(*state, "crowd", "1100");
+    await_ready(1);
+    assert_int_equal(port->remaining(&posix), MVM_POSIX_MEMBERS);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* ---- what is said ---- */
+
+static void a_limit_is_said_where_there_is_one(void **state)
+{
+    static const struct {
+        const struct mode *mode;
+        const char *says;
+    } cases[] = {{&by_cgroup, NULL}, {&by_proc, NULL}, {&by_proc_alone, "no subreaper"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        use(cases[i].mode);
+        spawn_role("stay", NULL);
+        const char *limits = port->limits(&posix);
+        if (cases[i].says == NULL) {
+            assert_null(limits);
+        } else {
+            assert_non_null(limits);
+            assert_non_null(strstr(limits, cases[i].says));
+        }
+        kill_and_close();
+        mvm_posix_fini(&posix);
+    }
+}
+
+static void a_build_beside_processes_of_an_earlier_one_says_so(void **state)
+{
+    spawn_in(*state, "deaf", NULL);
+    await_ready(1);
+    pid_t survivor = posix.pid;
+    posix.pid = 0; /* as if SIGKILL had no effect */
+    posix.survivors_since = posix.since;
+    port->close_build(&posix);
+
+    spawn_role("stay", NULL);
+    assert_non_null(port->limits(&posix));
+    assert_non_null(strstr(port->limits(&posix), "an earlier build"));
+    while (port->remaining(&posix) != 0) {
+        port->signal_build(&posix, MVM_SIGNAL_KILL);
+    }
+    port->close_build(&posix);
+
+    kill(survivor, SIGKILL);
+    waitpid(survivor, NULL, 0);
+    spawn_role("stay", NULL);
+    assert_null(port->limits(&posix));
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void a_build_that_is_closed_with_processes_left_is_remembered(void **state)
+{
+    spawn_in(*state, "deaf", NULL);
+    await_ready(1);
+    pid_t first = posix.pid;
+    posix.config.status_is_handed = true; /* so that its group is not the port's to signal */
+    posix.exited = true;
+    port->close_build(&posix);
+    assert_int_not_equal(posix.survivors_since, 0);
+    kill(first, SIGKILL);
+    waitpid(first, NULL, 0);
+    mvm_posix_fini(&posix);
+}
+
+#define ALONE(test) cmocka_unit_test_setup(test, clean_up)
+#define IN_MODE(test, mode)                                                                        \
+    {                                                                                              \
+#test " (" #mode ")", test, clean_up, NULL, (void *)(uintptr_t)&mode                       \
+    }
+
+int main(int argc, char **argv)
+{
+    int code = play_role(argc, argv);
+    if (code >= 0) {
+        return code;
+    }
+    const struct CMUnitTest tests[] = {
+        IN_MODE(a_build_that_makes_its_cgroup_threaded_is_ended, by_cgroup),
+        IN_MODE(a_build_that_makes_its_cgroup_threaded_is_ended, by_freezing),
+        IN_MODE(a_cgroup_kill_that_fails_leaves_it_to_the_scan, by_cgroup),
+        IN_MODE(without_a_free_descriptor_sigkill_still_reaches_the_build, by_cgroup),
+        IN_MODE(without_a_free_descriptor_sigkill_still_reaches_the_build, by_proc),
+        IN_MODE(a_signal_to_a_long_chain_takes_one_short_step, by_cgroup),
+        IN_MODE(a_signal_to_a_long_chain_takes_one_short_step, by_freezing),
+        IN_MODE(a_signal_to_a_long_chain_takes_one_short_step, by_proc),
+        IN_MODE(a_signal_to_a_long_chain_takes_one_short_step, by_proc_alone),
+        IN_MODE(more_processes_than_one_scan_lists_are_ended, by_freezing),
+        IN_MODE(more_processes_than_one_scan_lists_are_ended, by_proc),
+        ALONE(a_limit_is_said_where_there_is_one),
+        IN_MODE(a_build_beside_processes_of_an_earlier_one_says_so, by_proc),
+        IN_MODE(a_build_that_is_closed_with_processes_left_is_remembered, by_proc),
+    };
+    use(&by_proc);
+    return cmocka_run_group_tests(tests, NULL, clean_up);
+}
