@@ -392,6 +392,17 @@ soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: s
 	MVM_CANCELS=500 $(BUILD)/tests/test_posix_process 'cancels*'
 	MVM_BUILD=$(BUILD) $(BUILD)/tests/soak
 
+.PHONY: matrix starts
+matrix: ## end builds in every environment, not only the usual ones: some two minutes, as root
+	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev
+	@$(MAKE) --no-print-directory $(BUILD)/tests/test_posix_matrix
+	MVM_MATRIX=all $(BUILD)/tests/test_posix_matrix
+
+starts: ## start ten thousand programs that fork twice at once, in each way: some five minutes
+	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev
+	@$(MAKE) --no-print-directory $(BUILD)/tests/test_posix_start
+	MVM_STARTS=10000 $(BUILD)/tests/test_posix_start 'no_grandchild*'
+
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
 	@scripts/need clang libclang-rt-dev binutils nanopb

@@ -92,6 +92,24 @@ static void one_that_survives_sigkill_is_said_and_left(void **state)
     assert_non_null(strstr(log_text, "mvm: processes of the build survive SIGKILL"));
 }
 
+static const char *a_limit(void *ctx)
+{
+    (void)ctx;
+    return "no cgroup here";
+}
+
+static void what_the_port_cannot_guarantee_is_said_when_the_build_starts(void **state)
+{
+    (void)state;
+    struct mvm_port limited = mvm_sim_port;
+    limited.limits = a_limit;
+    mvm_executor_init(&x, &limited, &sim, &config);
+    start();
+    finish();
+    assert_true(answered_ok);
+    assert_begins(log_text, "mvm: no cgroup here\n");
+}
+
 static void a_line_nobody_takes_does_not_stop_the_clock(void **state)
 {
     (void)state;
@@ -444,6 +462,7 @@ int main(void)
         T(a_grandchild_that_holds_the_pipe_does_not_hang_the_job),
         T(a_stranger_that_holds_the_pipe_is_waited_for_only_so_long),
         T(one_that_survives_sigkill_is_said_and_left),
+        T(what_the_port_cannot_guarantee_is_said_when_the_build_starts),
         T(a_line_nobody_takes_does_not_stop_the_clock),
         T(an_idle_executor_waits_for_nothing),
         T(it_says_what_it_waits_for),

@@ -1,7 +1,7 @@
 /*
- * The port for Linux: vfork(2) and execve(2), pidfds, mount(2), copies in the kernel by a
- * process of their own. It implements executor/mvm_port.h and has no heap, nor makes libc use one.
- * It wants /proc.
+ * The port for Linux: posix_spawn(3), clone3(2) or vfork(2), pidfds, mount(2), copies in the kernel
+ * by a process of their own. It implements executor/mvm_port.h and never allocates; libc does for
+ * the length of a posix_spawn.
  *
  * Life: init → (the executor uses it) → fini, which ends a build that still runs. One struct of
  * the caller's holds everything; one build at a time, from one thread.
@@ -9,12 +9,16 @@
  * In somebody else's process it touches nothing that is not its own: it waits for children it
  * started (by pidfd, or by pid on kernels before 5.4) and, where this process is the reaper of
  * orphans, for those of the build, and for no other; it installs no signal handler, and only
- * becomes a subreaper when told so. Every descriptor it opens is close-on-exec.
+ * becomes a subreaper when told so. Every descriptor it opens is close-on-exec. SIGCHLD must not be
+ * ignored in the program, or the kernel discards exit statuses: spawn fails then. A thread in spawn
+ * is not cancelled (pthread_cancel) before spawn has returned.
  *
- * How nothing outlives a build: each runs in a cgroup (v2) of its own where one can be made, and
+ * How nothing outlives a build: each runs in a cgroup (v2) of its own if one can be made, and
  * signals go to all in it; empty ones that a killed process left there go with the next build.
- * Where none can be made, descendants are found through /proc, and so are processes of the session
- * the build began in; with `subreaper` set also those whose parents have gone.
+ * Without one, descendants are found through /proc, and so are processes of the session that the
+ * build began in; with `subreaper` set also those whose parents have ended. The first process and
+ * its process group are always signalled. What cannot be guaranteed on a system is reported by the
+ * port's `limits` and listed in docs/processes.md.
  */
 #ifndef MVM_POSIX_H
 #define MVM_POSIX_H
