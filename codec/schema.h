@@ -25,6 +25,7 @@ struct mvm_field {
     const char *name;
     uint32_t max; /* bytes of a text */
     uint8_t name_len;
+    uint8_t bit; /* 1 << its place among its kind's fields */
     uint8_t type;
     uint8_t presence;
     uint8_t offset; /* of the value in struct mvm_message; 0 for TIMEOUT */
@@ -63,8 +64,9 @@ extern const struct mvm_field mvm_fields[MVM_FIELDS];
 struct mvm_variant {
     const char *name;
     uint8_t name_len;
-    uint8_t first; /* number of its first field */
-    uint8_t count; /* of its fields */
+    uint8_t first;    /* number of its first field */
+    uint8_t count;    /* of its fields */
+    uint8_t required; /* the bits of those that are */
 };
 
 enum { MVM_KINDS = MVM_MESSAGE_CANCELLED + 1 };

@@ -7,13 +7,13 @@
 #include <string.h>
 
 enum json_state {
-    BLANK,       /* nothing but white space has come */
-    NEXT_VALUE,  /* a value must come */
-    FIRST_VALUE, /* a value, or the end of the array */
-    FIRST_KEY,   /* a key, or the end of the object */
-    NEXT_KEY,    /* a key must come */
+    BLANK = MVM_JSON_STATE_BLANK,         /* nothing but white space has come */
+    FIRST_KEY = MVM_JSON_STATE_FIRST_KEY, /* a key, or the end of the object */
+    NEXT = MVM_JSON_STATE_NEXT,           /* a comma, or the end of what is open */
+    NEXT_VALUE,                           /* a value must come */
+    FIRST_VALUE,                          /* a value, or the end of the array */
+    NEXT_KEY,                             /* a key must come */
     COLON,
-    NEXT, /* a comma, or the end of what is open */
     DONE, /* the value is whole: nothing but white space may come */
     /* in the middle of a token from here on */
     STRING,
@@ -45,22 +45,6 @@ struct input {
 void(mvm_json_init)(struct mvm_json *j)
 {
     memset(j, 0, offsetof(struct mvm_json, nesting));
-}
-
-void mvm_json_keep(struct mvm_json *j, char *place, size_t cap)
-{
-    j->place = place;
-    j->place_cap = cap < UINT32_MAX ? (uint32_t)cap : UINT32_MAX;
-}
-
-void mvm_json_drop(struct mvm_json *j)
-{
-    j->place = NULL;
-}
-
-bool mvm_json_blank(const struct mvm_json *j)
-{
-    return j->state == BLANK;
 }
 
 static enum mvm_json_token fail(struct mvm_json *j, enum mvm_json_error error)
@@ -251,24 +235,29 @@ static enum mvm_json_token end_string(struct mvm_json *j)
     return end_value(j, MVM_JSON_STRING);
 }
 
+/* The front of the input that needs no state but STRING, and the quote that ends the string. */
+static enum mvm_json_token take_run(struct mvm_json *j, struct input *in)
+{
+    in->at += store_run(j, in->at, (size_t)(in->end - in->at));
+    if (in->at < in->end && *in->at == '"') {
+        in->at++;
+        return end_string(j);
+    }
+    return MVM_JSON_PARTIAL;
+}
+
 static enum mvm_json_token take_string(struct mvm_json *j, struct input *in)
 {
-    size_t len = (size_t)(in->end - in->at);
     if (mvm_utf8_whole(&j->utf8)) {
-        in->at += store_run(j, in->at, len);
-        if (in->at == in->end) {
-            return MVM_JSON_PARTIAL;
+        enum mvm_json_token token = take_run(j, in);
+        if (token != MVM_JSON_PARTIAL || in->at == in->end) {
+            return token;
         }
-        uint8_t byte = *in->at;
-        if (byte == '"') {
-            in->at++;
-            return end_string(j);
-        }
-        if (byte == '\\') {
+        if (*in->at == '\\') {
             in->at++;
             return go_on(j, ESCAPE);
         }
-        if (byte < ' ') {
+        if (*in->at < ' ') {
             return fail(j, MVM_JSON_CONTROL);
         }
     }
@@ -370,13 +359,19 @@ static enum mvm_json_token take_literal(struct mvm_json *j, uint8_t byte)
                                      : end_value(j, (enum mvm_json_token)j->token);
 }
 
-static void add_digit(struct mvm_json *j, uint8_t byte)
+size_t mvm_json_digits(const uint8_t *bytes, size_t len, uint64_t *value, bool *fits)
 {
-    unsigned digit = byte - (unsigned)'0';
-    if (j->u64 > UINT64_MAX / 10 || (j->u64 == UINT64_MAX / 10 && digit > UINT64_MAX % 10)) {
-        j->is_u64 = false;
+    uint64_t sum = *value;
+    size_t n = 0;
+    for (; n < len && is_digit(bytes[n]); n++) {
+        unsigned digit = bytes[n] - (unsigned)'0';
+        if (sum >= UINT64_MAX / 10 && (sum > UINT64_MAX / 10 || digit > UINT64_MAX % 10)) {
+            *fits = false;
+        }
+        sum = sum * 10 + digit;
     }
-    j->u64 = j->u64 * 10 + digit;
+    *value = sum;
+    return n;
 }
 
 enum number_byte { NUMBER_ZERO, NUMBER_DIGIT, NUMBER_POINT, NUMBER_E, NUMBER_SIGN, NUMBER_OTHER };
@@ -410,6 +405,12 @@ static const uint8_t number_next[][NUMBER_OTHER + 1] = {
 
 static enum mvm_json_token take_number(struct mvm_json *j, struct input *in)
 {
+    if (j->state == INTEGER) {
+        in->at += mvm_json_digits(in->at, (size_t)(in->end - in->at), &j->u64, &j->is_u64);
+        if (in->at == in->end) {
+            return MVM_JSON_PARTIAL;
+        }
+    }
     enum json_state next = (enum json_state)number_next[j->state - MINUS][number_byte(*in->at)];
     if (next == NO_JSON) {
         return fail(j, MVM_JSON_UNEXPECTED);
@@ -417,11 +418,10 @@ static enum mvm_json_token take_number(struct mvm_json *j, struct input *in)
     if (next == DONE) {
         return end_value(j, MVM_JSON_NUMBER);
     }
-    if (next == INTEGER) {
-        add_digit(j, *in->at);
-    } else {
-        j->is_u64 = false;
+    if (next == INTEGER) { /* behind a minus */
+        return go_on(j, next);
     }
+    j->is_u64 = false;
     in->at++;
     return go_on(j, next);
 }
@@ -468,6 +468,35 @@ enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size
     *used = (size_t)(in.at - bytes);
     j->offset += (uint32_t)*used;
     return token;
+}
+
+enum mvm_json_token mvm_json_push_run(struct mvm_json *j, const uint8_t *bytes, size_t len,
+                                      size_t *used)
+{
+    struct input in = {bytes, bytes + len};
+    enum mvm_json_token token = MVM_JSON_PARTIAL;
+    if (j->state == STRING && mvm_utf8_whole(&j->utf8)) {
+        token = take_run(j, &in);
+    }
+    *used = (size_t)(in.at - bytes);
+    j->offset += (uint32_t)*used;
+    return token;
+}
+
+void mvm_json_jump(struct mvm_json *j, size_t len, uint8_t depth, enum mvm_json_point point)
+{
+    j->begun = j->offset + (uint32_t)len - 1;
+    j->offset += (uint32_t)len;
+    j->nesting[0] |= (uint8_t)((1u << depth) - 1);
+    j->depth = depth;
+    if (point == MVM_JSON_IN_STRING) {
+        begin_string(j, MVM_JSON_STRING);
+    } else {
+        static const uint8_t states[] = {[MVM_JSON_AT_FIRST_KEY] = FIRST_KEY,
+                                         [MVM_JSON_AT_VALUE] = NEXT_VALUE,
+                                         [MVM_JSON_AT_NEXT] = NEXT};
+        j->state = states[point];
+    }
 }
 
 enum mvm_json_token mvm_json_finish(struct mvm_json *j)

@@ -53,6 +53,9 @@ enum mvm_json_error {
     MVM_JSON_ENDED,    /* the text ended inside the value (from finish alone) */
 };
 
+/* Those of json.c's states that are asked for here. */
+enum { MVM_JSON_STATE_BLANK, MVM_JSON_STATE_FIRST_KEY, MVM_JSON_STATE_NEXT };
+
 /* Levels the parser itself can hold: a frame's own two and an unknown value's. */
 #define MVM_JSON_DEPTH (MVM_NESTING_MAX + 2)
 
@@ -81,10 +84,17 @@ void mvm_json_init(struct mvm_json *j);
 #define mvm_json_init(...) (mvm_limits_of_codec_match(), mvm_json_init(__VA_ARGS__))
 
 /* The next string or key goes to place[0 … cap-1], without a terminator. */
-void mvm_json_keep(struct mvm_json *j, char *place, size_t cap);
+static inline void mvm_json_keep(struct mvm_json *j, char *place, size_t cap)
+{
+    j->place = place;
+    j->place_cap = cap < UINT32_MAX ? (uint32_t)cap : UINT32_MAX;
+}
 
 /* The next string or key is checked and dropped (the default). */
-void mvm_json_drop(struct mvm_json *j);
+static inline void mvm_json_drop(struct mvm_json *j)
+{
+    j->place = NULL;
+}
 
 /*
  * Takes bytes[0 … len-1] up to and including the one that completes a token (a number's end is
@@ -95,6 +105,44 @@ enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size
                                   size_t *used);
 
 /*
+ * As push, but takes only characters of the string or key being read that need no further state,
+ * and its closing quote: never a control character, never an error. `*used` may be 0.
+ */
+enum mvm_json_token mvm_json_push_run(struct mvm_json *j, const uint8_t *bytes, size_t len,
+                                      size_t *used);
+
+/* How many digits are at the front of bytes[0 … len-1]; they continue the decimal `*value`, and
+ * `*fits` becomes false if it no longer fits. */
+size_t mvm_json_digits(const uint8_t *bytes, size_t len, uint64_t *value, bool *fits);
+
+/* Where a jump ends. */
+enum mvm_json_point {
+    MVM_JSON_AT_FIRST_KEY, /* behind the brace that opens an object */
+    MVM_JSON_AT_VALUE,     /* behind a member's colon */
+    MVM_JSON_AT_NEXT,      /* behind a member's value */
+    MVM_JSON_IN_STRING,    /* behind the quote that begins a member's value */
+};
+
+/*
+ * As if bytes had been pushed that the caller has found to be correct here: `len` of them, after
+ * which `depth` levels are open, up to eight and all of them objects. Between tokens alone; what
+ * was kept for the next string or key is used by IN_STRING.
+ */
+void mvm_json_jump(struct mvm_json *j, size_t len, uint8_t depth, enum mvm_json_point point);
+
+/* Whether what comes next is an object's first key or its end … */
+static inline bool mvm_json_at_first_key(const struct mvm_json *j)
+{
+    return j->state == MVM_JSON_STATE_FIRST_KEY;
+}
+
+/* … or, behind an element or a member, a comma or the end. */
+static inline bool mvm_json_at_next(const struct mvm_json *j)
+{
+    return j->state == MVM_JSON_STATE_NEXT;
+}
+
+/*
  * The text has ended. A top-level number that only its end completes is returned as NUMBER, once;
  * else PARTIAL: a whole value, and nothing behind it (or no byte but white space at all: `depth`
  * is 0 and mvm_json_blank says so); ERROR with MVM_JSON_ENDED: inside the value.
@@ -102,7 +150,10 @@ enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size
 enum mvm_json_token mvm_json_finish(struct mvm_json *j);
 
 /* Whether nothing but white space (space, tab, CR, LF) has come since init. */
-bool mvm_json_blank(const struct mvm_json *j);
+static inline bool mvm_json_blank(const struct mvm_json *j)
+{
+    return j->state == MVM_JSON_STATE_BLANK;
+}
 
 /* An English phrase for an error, static: "control character in a string". */
 const char *mvm_json_error_text(enum mvm_json_error error);

@@ -2,8 +2,9 @@
  * The parser gives tokens; here a state says what each may be. The schema says which variants and
  * fields there are.
  */
+#include "json_template.h"
 #include "mvm_decoder.h"
-#include "schema.h"
+#include "mvm_plain.h"
 #include <string.h>
 
 enum state {
@@ -38,7 +39,9 @@ static void keep_name(struct mvm_decoder *d)
 
 static void begin_frame(struct mvm_decoder *d)
 {
-    mvm_json_init(&d->json);
+    if (!mvm_json_blank(&d->json) || d->json.offset != 0) {
+        mvm_json_init(&d->json);
+    }
     d->field = NULL;
     d->fields_len = 0;
     d->seen = 0;
@@ -69,14 +72,19 @@ static enum mvm_decoder_error expect_name(struct mvm_decoder *d)
     return go_to(d, NAME);
 }
 
+/* Bytes that a text may have: its limit, or what the fields before it have left. */
+static uint32_t text_cap(const struct mvm_decoder *d, const struct mvm_field *field)
+{
+    uint32_t room = d->fields_cap - d->fields_len;
+    return room < field->max ? room : field->max;
+}
+
 /* The value of field `at`, which may be one past an array's last. */
 static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at, enum state state)
 {
     d->at = (uint8_t)at;
     if (at < fields_end(d) && mvm_is_text(&mvm_fields[at])) {
-        uint32_t room = d->fields_cap - d->fields_len;
-        uint32_t max = mvm_fields[at].max;
-        mvm_json_keep(&d->json, d->fields + d->fields_len, room < max ? room : max);
+        mvm_json_keep(&d->json, d->fields + d->fields_len, text_cap(d, &mvm_fields[at]));
     } else {
         mvm_json_drop(&d->json);
     }
@@ -89,6 +97,21 @@ static bool named(const struct mvm_decoder *d, const char *name, size_t len)
     return d->json.text.len == len && !d->json.overflow && memcmp(d->name, name, len) == 0;
 }
 
+static void begin_message(struct mvm_decoder *d, enum mvm_kind kind)
+{
+    const struct mvm_text none = {NULL, 0};
+    struct mvm_message *m = &d->message;
+    m->kind = kind;
+    m->text = none; /* each by itself: a chain of assignments copies what was just stored */
+    m->id = none;
+    m->hello = (struct mvm_hello){none, none, none, none};
+    m->build.flake_ref = none;
+    m->build.attr = none;
+    m->build.has_timeout = false;
+    m->build.timeout_secs = 0;
+    m->build.keep = MVM_FLAG_ABSENT;
+}
+
 static enum mvm_decoder_error take_variant(struct mvm_decoder *d)
 {
     enum mvm_direction direction = (enum mvm_direction)d->direction;
@@ -99,7 +122,7 @@ static enum mvm_decoder_error take_variant(struct mvm_decoder *d)
         }
         kind++;
     }
-    d->message = (struct mvm_message){.kind = (enum mvm_kind)kind};
+    begin_message(d, (enum mvm_kind)kind);
     return MVM_DECODER_FINE;
 }
 
@@ -150,7 +173,7 @@ static enum mvm_decoder_error refuse_field(struct mvm_decoder *d, unsigned at,
 
 static bool is_seen(const struct mvm_decoder *d, unsigned at)
 {
-    return (d->seen >> (at - variant_of(d)->first) & 1) != 0;
+    return (d->seen & mvm_fields[at].bit) != 0;
 }
 
 static enum mvm_decoder_error end_fields(struct mvm_decoder *d)
@@ -176,7 +199,7 @@ static enum mvm_decoder_error end_elements(struct mvm_decoder *d)
 
 static enum mvm_decoder_error expect_member(struct mvm_decoder *d, unsigned at)
 {
-    d->seen = (uint8_t)(d->seen | 1u << (at - variant_of(d)->first));
+    d->seen |= mvm_fields[at].bit;
     return expect_value(d, at, VALUE);
 }
 
@@ -194,14 +217,18 @@ static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_tok
     return go_to(d, IGNORED);
 }
 
+static void store_timeout(struct mvm_decoder *d, uint64_t secs)
+{
+    d->message.build.has_timeout = true;
+    d->message.build.timeout_secs = secs;
+}
+
 static enum mvm_decoder_error take_timeout(struct mvm_decoder *d, enum mvm_json_token token)
 {
-    struct mvm_build *build = &d->message.build;
     if (token != MVM_JSON_NUMBER || !d->json.is_u64) {
         return refuse_field(d, d->at, MVM_DECODER_WRONG_TYPE);
     }
-    build->has_timeout = true;
-    build->timeout_secs = d->json.u64;
+    store_timeout(d, d->json.u64);
     return MVM_DECODER_FINE;
 }
 
@@ -215,6 +242,15 @@ static enum mvm_decoder_error take_flag(struct mvm_decoder *d, enum mvm_json_tok
     return MVM_DECODER_FINE;
 }
 
+static void store_text(struct mvm_decoder *d, const struct mvm_field *field, const char *bytes,
+                       size_t len)
+{
+    struct mvm_text *text = mvm_text_field(&d->message, field);
+    text->bytes = bytes;
+    text->len = len;
+    d->fields_len += (uint32_t)len;
+}
+
 static enum mvm_decoder_error take_text(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token != MVM_JSON_STRING) {
@@ -223,8 +259,7 @@ static enum mvm_decoder_error take_text(struct mvm_decoder *d, enum mvm_json_tok
     if (d->json.overflow) {
         return refuse_field(d, d->at, MVM_DECODER_FIELD_TOO_LONG);
     }
-    *mvm_text_field(&d->message, &mvm_fields[d->at]) = d->json.text;
-    d->fields_len += (uint32_t)d->json.text.len;
+    store_text(d, &mvm_fields[d->at], d->json.text.bytes, d->json.text.len);
     return MVM_DECODER_FINE;
 }
 
@@ -312,33 +347,17 @@ static enum mvm_decoder_status take(struct mvm_decoder *d, enum mvm_json_token t
     if (token == MVM_JSON_ERROR) {
         return refuse_at(d, MVM_DECODER_JSON, d->json.offset);
     }
-    enum mvm_decoder_error error = take_json(d, token);
+    enum mvm_decoder_error error =
+        d->state == VALUE ? take_member_value(d, token) : take_json(d, token);
     return error == MVM_DECODER_FINE ? MVM_DECODER_PARTIAL : refuse_at(d, error, d->json.begun);
 }
 
-/* Bytes of one frame, without its newline. */
-static enum mvm_decoder_status push_part(struct mvm_decoder *d, const uint8_t *bytes, size_t len)
+/* What is left of a frame's limit. */
+static size_t frame_room(const struct mvm_decoder *d)
 {
-    uint32_t max =
-        d->direction == MVM_DIRECTION_REQUESTS ? MVM_REQUEST_FRAME_MAX : MVM_RESPONSE_FRAME_MAX;
-    bool too_long = len > max - d->json.offset;
-    if (too_long) {
-        len = max - d->json.offset;
-    }
-    if (mvm_json_blank(&d->json)) {
-        keep_name(d); /* here, not when the last frame ended: the decoder may have moved since */
-    }
-    while (len > 0) {
-        size_t used;
-        enum mvm_json_token token = mvm_json_push(&d->json, bytes, len, &used);
-        enum mvm_decoder_status status = take(d, token);
-        if (status != MVM_DECODER_PARTIAL) {
-            return status;
-        }
-        bytes += used;
-        len -= used;
-    }
-    return too_long ? refuse_at(d, MVM_DECODER_FRAME_TOO_LONG, max) : MVM_DECODER_PARTIAL;
+    static const uint32_t max[] = {[MVM_DIRECTION_REQUESTS] = MVM_REQUEST_FRAME_MAX,
+                                   [MVM_DIRECTION_RESPONSES] = MVM_RESPONSE_FRAME_MAX};
+    return max[d->direction] - d->json.offset;
 }
 
 enum mvm_decoder_status mvm_decoder_finish(struct mvm_decoder *d)
@@ -354,23 +373,271 @@ enum mvm_decoder_status mvm_decoder_finish(struct mvm_decoder *d)
     return status;
 }
 
+/* ---- frames that follow the template --------------------------------------------------------- */
+
+enum { DEPTH = 2 }; /* of a frame's fields: its own object, and theirs */
+
+struct input {
+    const uint8_t *at;
+    const uint8_t *end;
+    const uint8_t *limit;    /* how far the frame may reach, without its newline; up to `end` */
+    const uint8_t *line_end; /* the next newline, or the end; NULL or before `at`: not known yet */
+};
+
+/* As memcmp(3) == 0: literals are so short that its call would cost more than the comparison. */
+static bool is_same(const uint8_t *at, const char *literal, size_t len)
+{
+    uint64_t a, b;
+    for (; len >= sizeof a; len -= sizeof a) {
+        memcpy(&a, at, sizeof a);
+        memcpy(&b, literal, sizeof b);
+        if (a != b) {
+            return false;
+        }
+        at += sizeof a;
+        literal += sizeof a;
+    }
+    while (len > 0 && *at == (uint8_t)*literal) {
+        at++;
+        literal++;
+        len--;
+    }
+    return len == 0;
+}
+
+/* Whether the input at `at` goes on with a step's literal, without its comma if `bare`. */
+static bool is_next(const struct input *in, const uint8_t *at, const struct mvm_step *step,
+                    unsigned bare)
+{
+    size_t len = step->len - bare;
+    return (size_t)(in->limit - at) >= len && is_same(at, step->literal + bare, len);
+}
+
+/* The same of the step that ends the frame: its newline may lie beyond the limit. */
+static bool is_end_next(const struct input *in, const uint8_t *at, const struct mvm_step *step)
+{
+    size_t len = step->len;
+    return (size_t)(in->limit - at) >= len - 1 && (size_t)(in->end - at) >= len &&
+           is_same(at, step->literal, len);
+}
+
+/* The step with which the input at `at` goes on, from `step` on in its kind; NULL: none. The third
+ * byte of their literals tells them apart. */
+static const struct mvm_step *next_step(const struct input *in, const uint8_t *at,
+                                        const struct mvm_step *step, unsigned bare)
+{
+    if (in->end - at < 3) {
+        return NULL;
+    }
+    for (; step->field != MVM_STEP_END; step++) {
+        if (step->literal[2 + bare] == (char)at[2]) {
+            return is_next(in, at, step, bare) ? step : NULL;
+        }
+    }
+    return is_end_next(in, at, step) ? step : NULL;
+}
+
+/* The first step of the kind that the input seems to be: the third byte tells kinds apart, too. */
+static const struct mvm_step *first_step(const struct mvm_decoder *d, const struct input *in)
+{
+    unsigned kind = mvm_first_kind((enum mvm_direction)d->direction);
+    unsigned last = mvm_last_kind((enum mvm_direction)d->direction);
+    while (kind < last && in->end - in->at > 2 &&
+           mvm_steps[mvm_first_steps[kind]].literal[2] != (char)in->at[2]) {
+        kind++;
+    }
+    return &mvm_steps[mvm_first_steps[kind]];
+}
+
+/* The first step with which the input may go on; NULL: the decoder is where no step begins. */
+static const struct mvm_step *enter_template(struct mvm_decoder *d, const struct input *in,
+                                             unsigned *bare)
+{
+    *bare = 0;
+    if (d->state == START && d->json.offset == 0) {
+        const struct mvm_step *step = first_step(d, in);
+        begin_message(d, (enum mvm_kind)step->kind);
+        return step;
+    }
+    if (d->state != NAME) {
+        return NULL;
+    }
+    *bare = mvm_json_at_first_key(&d->json);
+    return *bare == 1 || mvm_json_at_next(&d->json)
+               ? &mvm_steps[mvm_first_steps[d->message.kind]] + 1
+               : NULL;
+}
+
+static bool is_complete(const struct mvm_decoder *d)
+{
+    unsigned required = variant_of(d)->required;
+    return (d->seen & required) == required;
+}
+
+/* In VALUE: a text's characters or a number's digits, without a search for the end of the line. */
+static enum mvm_decoder_status push_run(struct mvm_decoder *d, struct input *in)
+{
+    size_t used;
+    enum mvm_json_token token =
+        mvm_json_push_run(&d->json, in->at, (size_t)(in->limit - in->at), &used);
+    in->at += used;
+    return take(d, token);
+}
+
+/* A text without an escape, and its closing quote: how many bytes, or 0 if it is another, or not
+ * all here. */
+static size_t follow_text(struct mvm_decoder *d, const uint8_t *at, const uint8_t *limit,
+                          const struct mvm_field *field)
+{
+    char *place = d->fields + d->fields_len;
+    size_t cap = text_cap(d, field);
+    size_t len = (size_t)(limit - at);
+    size_t run = mvm_plain_copy((uint8_t *)place, at, len < cap ? len : cap);
+    if (run == len || at[run] != '"') {
+        return 0;
+    }
+    store_text(d, field, place, run);
+    return run + 1;
+}
+
+/* A whole number, likewise. */
+static size_t follow_number(struct mvm_decoder *d, const uint8_t *at, const uint8_t *limit)
+{
+    size_t len = (size_t)(limit - at);
+    uint64_t value = 0;
+    bool fits = true;
+    size_t run = len > 0 && *at != '0' ? mvm_json_digits(at, len, &value, &fits) : 0;
+    if (run == 0 || run == len || !fits || (at[run] != ',' && at[run] != '}')) {
+        return 0;
+    }
+    store_timeout(d, value);
+    return run;
+}
+
+static size_t follow_value(struct mvm_decoder *d, const uint8_t *at, const uint8_t *limit,
+                           const struct mvm_field *field)
+{
+    if (mvm_is_text(field)) {
+        return follow_text(d, at, limit, field);
+    }
+    return field->type == MVM_TYPE_TIMEOUT ? follow_number(d, at, limit) : 0;
+}
+
+/* The value of a field: pushed, after the parser has caught up with `behind` bytes. */
+static enum mvm_decoder_status push_value(struct mvm_decoder *d, struct input *in, unsigned field,
+                                          size_t behind)
+{
+    expect_value(d, field, VALUE);
+    mvm_json_jump(&d->json, behind, DEPTH,
+                  mvm_is_text(&mvm_fields[field]) ? MVM_JSON_IN_STRING : MVM_JSON_AT_VALUE);
+    return push_run(d, in);
+}
+
+/* Where the template was left, between two tokens, the parser catches up. */
+static void leave_template(struct mvm_decoder *d, struct input *in, const uint8_t *at,
+                           unsigned bare)
+{
+    if (at > in->at) {
+        expect_name(d);
+        mvm_json_jump(&d->json, (size_t)(at - in->at), DEPTH,
+                      bare == 1 ? MVM_JSON_AT_FIRST_KEY : MVM_JSON_AT_NEXT);
+        in->at = at;
+    }
+}
+
+/* Goes along the template as far as the input does, then leaves the parser in the state that
+ * pushing these bytes would. Meanwhile `in->at` is where the parser is. */
+static enum mvm_decoder_status follow(struct mvm_decoder *d, struct input *in)
+{
+    unsigned bare;
+    const uint8_t *at = in->at;
+    const struct mvm_step *step = enter_template(d, in, &bare);
+    for (; step != NULL && (step = next_step(in, at, step, bare)) != NULL; step++) {
+        if (step->field < MVM_FIELDS) {
+            const struct mvm_field *field = &mvm_fields[step->field];
+            if ((d->seen & field->bit) != 0) {
+                break;
+            }
+            d->seen |= field->bit;
+            at += step->len - bare;
+            size_t len = follow_value(d, at, in->limit, field);
+            if (len == 0) {
+                size_t behind = (size_t)(at - in->at);
+                in->at = at;
+                return push_value(d, in, step->field, behind);
+            }
+            at += len;
+            bare = 0;
+        } else if (step->field == MVM_STEP_HEAD) {
+            at += step->len;
+            bare = 1;
+        } else if (is_complete(d)) {
+            in->at = at + step->len;
+            begin_frame(d);
+            return MVM_DECODER_MESSAGE;
+        } else {
+            break;
+        }
+    }
+    leave_template(d, in, at, bare);
+    return MVM_DECODER_PARTIAL;
+}
+
+/* ---- push ----------------------------------------------------------------------------------- */
+
+/* Bytes of one line, up to the end of a token. */
+static enum mvm_decoder_status push_part(struct mvm_decoder *d, struct input *in)
+{
+    bool too_long = in->line_end > in->limit;
+    size_t used;
+    if (mvm_json_blank(&d->json)) {
+        keep_name(d); /* here, not when the last frame ended: the decoder may have moved since */
+    }
+    const uint8_t *end = too_long ? in->limit : in->line_end;
+    enum mvm_decoder_status status =
+        take(d, mvm_json_push(&d->json, in->at, (size_t)(end - in->at), &used));
+    in->at += used;
+    if (status == MVM_DECODER_PARTIAL && too_long && in->at == end) {
+        status = refuse_at(d, MVM_DECODER_FRAME_TOO_LONG, d->json.offset);
+    }
+    return status;
+}
+
+/* Up to the end of a token, or of the line; or the newline. */
+static enum mvm_decoder_status push_line(struct mvm_decoder *d, struct input *in)
+{
+    if (in->line_end == NULL || in->line_end < in->at) {
+        const uint8_t *newline = memchr(in->at, '\n', (size_t)(in->end - in->at));
+        in->line_end = newline != NULL ? newline : in->end;
+    }
+    if (in->at == in->line_end) {
+        in->at++;
+        return mvm_decoder_finish(d);
+    }
+    enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
+    if (d->state != SKIPPED) {
+        status = push_part(d, in);
+    }
+    if (d->state == SKIPPED) {
+        in->at = in->line_end;
+    }
+    return status;
+}
+
 enum mvm_decoder_status mvm_decoder_push(struct mvm_decoder *d, const uint8_t *bytes, size_t len,
                                          size_t *used)
 {
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
-    size_t at = 0;
-    while (status == MVM_DECODER_PARTIAL && at < len) {
-        const uint8_t *newline = memchr(bytes + at, '\n', len - at);
-        size_t end = newline != NULL ? (size_t)(newline - bytes) : len;
-        if (d->state != SKIPPED) {
-            status = push_part(d, bytes + at, end - at);
-        }
-        at = end;
-        if (status == MVM_DECODER_PARTIAL && newline != NULL) {
-            status = mvm_decoder_finish(d);
-            at++;
+    struct input in = {.at = bytes, .end = bytes + len, .line_end = NULL};
+    while (status == MVM_DECODER_PARTIAL && in.at < in.end) {
+        const uint8_t *before = in.at;
+        size_t room = frame_room(d);
+        in.limit = (size_t)(in.end - in.at) < room ? in.end : in.at + room;
+        status = d->state == VALUE ? push_run(d, &in) : follow(d, &in);
+        if (status == MVM_DECODER_PARTIAL && in.at == before) {
+            status = push_line(d, &in);
         }
     }
-    *used = at;
+    *used = (size_t)(in.at - bytes);
     return status;
 }

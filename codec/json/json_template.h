@@ -23,6 +23,7 @@ struct mvm_step {
     char literal[MVM_LITERAL_CAP + 1]; /* zeros behind its end: it may be copied by whole words,
                                         * also from its second byte on */
     uint8_t len;
+    uint8_t kind;
     uint8_t field; /* or MVM_STEP_HEAD, MVM_STEP_END */
 };
 
