@@ -205,28 +205,91 @@ static bool is_absent(struct mvm_message *m, const struct mvm_step *step)
 /* The step after a finished one; behind a head a literal has no comma. */
 static void next_step(struct mvm_encoder *e)
 {
-    const struct mvm_step *done = &mvm_steps[e->step];
-    if (done->field == MVM_STEP_END) {
+    unsigned next = e->step + 1u;
+    if (mvm_steps[e->step].field == MVM_STEP_END) {
         begin_step(e, IDLE, 0);
         return;
     }
-    const struct mvm_step *next = done + 1;
-    while (is_absent(&e->message, next)) {
+    while (is_absent(&e->message, &mvm_steps[next])) {
         next++;
     }
-    bool bare = done->field == MVM_STEP_HEAD && next->field != MVM_STEP_END;
-    begin_step(e, (unsigned)(next - mvm_steps), bare ? 1 : 0);
+    bool bare = mvm_steps[e->step].field == MVM_STEP_HEAD && mvm_steps[next].field != MVM_STEP_END;
+    begin_step(e, next, bare ? 1 : 0);
+}
+
+/* Member by member: a wide load would wait for the stores that have just made them. */
+static void copy_log(struct mvm_message *to, const struct mvm_message *m)
+{
+    to->kind = m->kind;
+    to->text.bytes = m->text.bytes;
+    to->text.len = m->text.len;
+    to->id.bytes = m->id.bytes;
+    to->id.len = m->id.len;
+    to->beat = m->beat;
 }
 
 void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
 {
-    e->message = *m;
+    if (m->kind == MVM_MESSAGE_LOG) {
+        copy_log(&e->message, m);
+    } else {
+        e->message = *m;
+    }
     begin_step(e, mvm_first_steps[m->kind], 0);
+}
+
+/* All of a literal's array, by moves of eight bytes: less than a memcpy(3) of its length costs. */
+static void copy_literal(uint8_t *to, const char *literal)
+{
+    _Static_assert(MVM_LITERAL_CAP == 24, "three moves");
+    memcpy(to, literal, 8);
+    memcpy(to + 8, literal + 8, 8);
+    memcpy(to + 16, literal + 16, 8);
+}
+
+/* A text without an escape, and its closing quote. False: it is another; a part of it is written.
+ */
+static bool put_plain_text(struct mvm_encoder *e, const struct mvm_text *text, struct room *room)
+{
+    size_t run = mvm_plain_copy(room->at, (const uint8_t *)text->bytes, text->len);
+    use_room(room, run);
+    if (run < text->len) {
+        e->literal_at = mvm_steps[e->step].len;
+        e->text_at = run;
+        return false;
+    }
+    *room->at = '"';
+    use_room(room, 1);
+    return true;
+}
+
+/* The short way: literals and texts in one go, as long as there is room for them and no escape.
+ * Stops before a step that is another, or in its text. */
+static void put_whole(struct mvm_encoder *e, struct room *room)
+{
+    while (e->step != IDLE && e->literal_at <= 1 && room->left > MVM_LITERAL_CAP) {
+        const struct mvm_step *step = &mvm_steps[e->step];
+        const struct mvm_text *text = NULL;
+        if (step->field < MVM_FIELDS) {
+            const struct mvm_field *field = &mvm_fields[step->field];
+            text = mvm_text_field(&e->message, field);
+            if (!mvm_is_text(field) || room->left - MVM_LITERAL_CAP <= text->len) {
+                return;
+            }
+        }
+        copy_literal(room->at, step->literal + e->literal_at);
+        use_room(room, (size_t)(step->len - e->literal_at));
+        if (text != NULL && !put_plain_text(e, text, room)) {
+            return;
+        }
+        next_step(e);
+    }
 }
 
 size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap)
 {
     struct room room = {out, cap};
+    put_whole(e, &room);
     while (room.left > 0 && e->step != IDLE && put_step(e, &mvm_steps[e->step], &room)) {
         next_step(e);
     }
