@@ -1,4 +1,5 @@
 /* mvm-builder takes only what belongs to its own build, and only what is sound. */
+#define _GNU_SOURCE
 #include "support_host.h"
 
 /* A Build that an agent with ids has accepted. */

@@ -1,0 +1,174 @@
+/* mvm-builder on a serial line, which has no connections of its own: what an earlier client left
+ * there, noise, and agents of both kinds. */
+#define _GNU_SOURCE
+#include "support_host.h"
+
+static void assert_ok(void)
+{
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_string_equal(host_out(), HOST_STORE_PATH "\n");
+}
+
+/* All that an earlier client's build, Ping and broken request can have left. */
+static void say_stale(struct e2e_conn *c)
+{
+    host_say(c, "e\":\"cut\"}}");
+    host_say(c, "{\"Log\":{\"line\":\"stale\"}}");
+    host_say(c, HOST_PARSE_ERROR);
+    host_say(c, "\"Pong\"");
+    host_say(
+        c, "{\"Hello\":{\"nonce\":\"another\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}");
+    host_say(c, "{\"Hello\":{\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}");
+    host_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/stale\"}}");
+    host_say(c, "{\"Err\":{\"message\":\"stale\"}}");
+}
+
+static void what_an_earlier_client_left_is_dropped(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    host_start("build", "f", "a");
+    host_await_request(c, "{\"Hello\":");
+    say_stale(c);
+    host_say(
+        c,
+        "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"" HOST_FEATURES
+        "\"}}",
+        host_nonce());
+    host_await_request(c, "\"Ping\""); /* the parse error could have been about our Hello */
+    host_say(c, "\"Pong\"");
+    host_accept_build(c);
+    host_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/stale\"}}");
+    host_say_log(c, "mine");
+    host_say_ok(c);
+    assert_ok();
+    host_assert_err_has("mine\n");
+    host_assert_err_lacks("stale");
+    host_assert_err_lacks("cannot be told");
+}
+
+static void with_an_agent_without_hello_all_up_to_the_own_pong_is_dropped(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    host_start("build", "f", "a");
+    host_await_request(c, "{\"Hello\":");
+    say_stale(c);
+    host_say(c, HOST_PARSE_ERROR);
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/stale\"}}");
+    host_say(c, "\"Pong\"");
+    host_await_request(c, "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"timeout_secs\":null}}");
+    host_say(c, "{\"Log\":{\"line\":\"mine\"}}");
+    host_say(c, "{\"Ok\":{\"out_path\":\"" HOST_STORE_PATH "\"}}");
+    assert_ok();
+    host_assert_err_has(
+        "mvm-builder: this agent has no Hello: on a serial line its answers to this "
+        "client cannot be told from those to others\n");
+    host_assert_err_lacks("stale");
+}
+
+static void noise_between_frames_is_reported_once(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    host_start("build", "f", "a");
+    host_welcome(c, HOST_FEATURES);
+    host_accept_build(c);
+    host_say(c, "[   12.345678] random: crng init done");
+    host_say_log(c, "one");
+    host_say(c, "[   12.345679] and more");
+    host_say(c, "{\"Ok\":{}}"); /* here this can be anybody's */
+    host_say_ok(c);
+    assert_ok();
+    host_assert_err_has("mvm-builder: ignoring lines that are not messages (first: parse error: ");
+    assert_null(strstr(strstr(host_err(), "ignoring") + 1, "ignoring"));
+}
+
+static void json_has_no_noise_and_nothing_of_the_greeting(void **state)
+{
+    char expected[512];
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    host_start("--json", "build", "f", "a");
+    host_await_request(c, "{\"Hello\":");
+    say_stale(c);
+    host_say(c,
+             "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}",
+             host_nonce());
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "\"Pong\"");
+    host_accept_build(c);
+    host_say(c, "kernel: noise");
+    host_say_ok(c);
+    e2e_say(c, "{\"Log\":{\"line\":\"unfin"); /* behind the end */
+    assert_int_equal(host_finish(), HOST_OK);
+    snprintf(expected, sizeof expected,
+             "{\"Log\":{\"line\":\"\",\"id\":\"%s\",\"beat\":true}}\n"
+             "{\"Ok\":{\"out_path\":\"" HOST_STORE_PATH "\",\"id\":\"%s\"}}\n",
+             host_id(), host_id());
+    assert_string_equal(host_out(), expected);
+}
+
+static void ctrl_c_asks_for_a_cancel(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    pid_t tool = host_start("build", "f", "a");
+    host_welcome(c, HOST_FEATURES);
+    host_accept_build(c);
+    host_say_log(c, "begin");
+    host_await_err("begin\n");
+    kill(tool, SIGINT);
+    host_await_request(c, "{\"Cancel\":{\"id\":\"");
+    host_say(c, "{\"Err\":{\"message\":\"build cancelled\",\"id\":\"%s\"}}", host_id());
+    host_say(c, "{\"Cancelled\":{\"id\":\"%s\",\"was\":\"running\"}}", host_id());
+    assert_int_equal(host_finish(), HOST_INTERRUPTED);
+    host_assert_err_has("\nmvm-builder: interrupted; the build is cancelled\n");
+}
+
+static void ctrl_c_says_if_the_build_goes_on(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    host_start("build", "f", "a");
+    host_refuse_hello(c);
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "\"Pong\"");
+    host_await_request(c, "{\"Build\":");
+    host_say(c, "{\"Log\":{\"line\":\"begin\"}}");
+    host_await_err("begin\n");
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    host_assert_err_has(
+        "interrupted; the build goes on: a serial line has no end to cancel it by\n");
+}
+
+static void a_ping_waits_for_its_own_pong(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    host_start("ping");
+    host_await_request(c, "{\"Hello\":");
+    say_stale(c);
+    host_say(c,
+             "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}",
+             host_nonce());
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "\"Pong\"");
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_memory_equal(host_out(), "Pong in ", 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(what_an_earlier_client_left_is_dropped),
+        E2E_TEST(with_an_agent_without_hello_all_up_to_the_own_pong_is_dropped),
+        E2E_TEST(noise_between_frames_is_reported_once),
+        E2E_TEST(json_has_no_noise_and_nothing_of_the_greeting),
+        E2E_TEST(ctrl_c_asks_for_a_cancel),
+        E2E_TEST(ctrl_c_says_if_the_build_goes_on),
+        E2E_TEST(a_ping_waits_for_its_own_pong),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
