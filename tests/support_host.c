@@ -56,6 +56,11 @@ int host_end(int sig)
     return exit_status(e2e_end(tool, sig));
 }
 
+pid_t host_pid(void)
+{
+    return tool;
+}
+
 bool host_runs(void)
 {
     return waitpid(tool, NULL, WNOHANG) == 0;

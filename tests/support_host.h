@@ -41,6 +41,7 @@ int host_finish(void);
 /* Sends it a signal first. */
 int host_end(int sig);
 bool host_runs(void);
+pid_t host_pid(void);
 
 /* What it has written; good until the next call of either. */
 const char *host_out(void);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -302,6 +303,7 @@ static void serve_relay(int listener, const char *agent_path)
         int host = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         pid_t pid = host >= 0 ? fork() : -1;
         if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* a monitor that ends takes its connections along */
             close(listener);
             relay(host, agent_path);
         }
