@@ -75,6 +75,108 @@ static void assert_fails(const char *client)
     assert_non_null(strstr(r->err, "nix build timed out after 1 s"));
 }
 
+/* ---- what their heads print ---- */
+
+/* The lines at the head of a client, one by one, as they are printed; what stands for something is
+ * put in, an id as the build before has shown it. */
+static const struct e2e_result *run_printed_lines(const char *client)
+{
+    static const char script[] =
+        "PATH=/usr/bin:$PATH PYTHONDONTWRITEBYTECODE=1\n" /* Debian's Python has its protobuf */
+        "cd \"$1\" && ln -s \"$2/codec\" \"$2/docs\" . || exit 9\n"
+        "python3 -c 'import ast, sys\n"
+        "for line in ast.get_docstring(ast.parse(open(sys.argv[1]).read())).splitlines():\n"
+        "    print(line.strip()) if line.startswith(\"    \") else 0' \"$3\" >lines || exit 9\n"
+        "while read -r line; do\n"
+        "    line=$(printf '%s' \"$line\" | sed \"s#SOCKET#a.sock#; s/FLAKE ATTR/. a/; "
+        "s/\\[SECONDS\\]/20/; s/ ID$/ $id/\")\n"
+        "    eval \"$line\" 2>err; status=$?\n"
+        "    [ $status = 0 ] || { echo \"$line: $status\"; cat err; exit 1; }\n"
+        "    shown=$(sed -n 's/^build //p' err); id=${shown:-$id}\n"
+        "done <lines\n";
+    char root[E2E_PATH_CAP];
+    assert_non_null(getcwd(root, sizeof root));
+    return E2E_RUN("/bin/sh", "-c", script, "sh", e2e_path("."), root, client);
+}
+
+static void assert_printed_lines_work(const char *client)
+{
+    char script[2 * E2E_PATH_CAP], expected[2 * E2E_PATH_CAP];
+    const char *store_path = e2e_store_image("a kernel", "a rootfs");
+    snprintf(script, sizeof script, "echo %s", store_path);
+    e2e_write_nix(script);
+    E2E_AGENT("a");
+    const struct e2e_result *r = run_printed_lines(client);
+    if (r->status != 0) {
+        fail_msg("%s%s", r->out, r->err);
+    }
+    assert_non_null(strstr(r->out, "Pong\nHello "));
+    snprintf(expected, sizeof expected, "\n%s\n%s\nCancelled id=", store_path, store_path);
+    assert_non_null(strstr(r->out, expected)); /* of build and join */
+    assert_non_null(strstr(r->out, " was=ended\n"));
+}
+
+static void the_lines_at_the_head_of_the_json_client_work(void **state)
+{
+    (void)state;
+    need_python();
+    assert_printed_lines_work(JSON);
+}
+
+static void the_lines_at_the_head_of_the_protobuf_client_work(void **state)
+{
+    (void)state;
+    need_protobuf();
+    unsetenv("PYTHONPATH");
+    assert_printed_lines_work(PROTO);
+}
+
+static void both_can_be_run(void **state)
+{
+    (void)state;
+    assert_int_equal(access(JSON, X_OK), 0);
+    assert_int_equal(access(PROTO, X_OK), 0);
+}
+
+/* A build goes on when its client is killed, and another one gets its answer. */
+static void assert_joins(const char *client)
+{
+    char script[2 * E2E_PATH_CAP], id[80] = "";
+    const char *store_path = e2e_store_image("a kernel", "a rootfs");
+    snprintf(script, sizeof script, "echo one >&2; sleep 3; echo two >&2; echo %s", store_path);
+    e2e_write_nix(script);
+    E2E_AGENT("a");
+    const char *argv[] = {"/bin/sh", "-c",   "timeout -s KILL 2 /usr/bin/python3 -B \"$@\"",
+                          "sh",      client, e2e_path("a.sock"),
+                          "build",   ".",    "a",
+                          NULL};
+    const struct e2e_result *r = e2e_run(argv, NULL, E2E_PATIENCE_MS);
+    assert_int_equal(sscanf(r->err, "build %79s", id), 1);
+    assert_non_null(strstr(r->err, "one\n"));
+    r = ASK(client, "join", id);
+    assert_int_equal(r->status, 0);
+    assert_non_null(strstr(r->err, "two\n"));
+    assert_null(strstr(r->err, "one\n"));
+    assert_int_equal(strncmp(r->out, store_path, strlen(store_path)), 0);
+    r = ASK(client, "join", "0123456789abcdef");
+    assert_int_equal(WEXITSTATUS(r->status), 1);
+    assert_non_null(strstr(r->err, "no build with this id is known"));
+}
+
+static void a_json_client_joins_a_build(void **state)
+{
+    (void)state;
+    need_python();
+    assert_joins(JSON);
+}
+
+static void a_protobuf_client_joins_a_build(void **state)
+{
+    (void)state;
+    need_protobuf();
+    assert_joins(PROTO);
+}
+
 static void a_json_client_pings(void **state)
 {
     (void)state;
@@ -121,6 +223,11 @@ static void a_protobuf_client_hears_why_a_build_failed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        E2E_TEST(both_can_be_run),
+        E2E_TEST(the_lines_at_the_head_of_the_json_client_work),
+        E2E_TEST(the_lines_at_the_head_of_the_protobuf_client_work),
+        E2E_TEST(a_json_client_joins_a_build),
+        E2E_TEST(a_protobuf_client_joins_a_build),
         E2E_TEST(a_json_client_pings),
         E2E_TEST(a_json_client_builds),
         E2E_TEST(a_json_client_hears_why_a_build_failed),

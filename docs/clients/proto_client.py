@@ -1,43 +1,118 @@
 #!/usr/bin/env python3
 """A client of the builder agent: protobuf over a Unix socket, by code that protoc generates.
 
-    protoc -Icodec/proto --python_out=. mvm.proto
-    proto_client.py SOCKET ping
-    proto_client.py SOCKET build FLAKE ATTR [SECONDS]
+    mkdir -p build
+    protoc -Icodec/proto --python_out=build mvm.proto
+    export PYTHONPATH=build
+    docs/clients/proto_client.py SOCKET ping
+    docs/clients/proto_client.py SOCKET hello
+    docs/clients/proto_client.py SOCKET build FLAKE ATTR [SECONDS]
+    docs/clients/proto_client.py SOCKET join ID
+    docs/clients/proto_client.py SOCKET cancel ID
+
+A build's id is the first line on stderr. It outlives a lost connection if it has a time-out: join it.
 """
+import secrets
 import socket
 import struct
 import sys
 
-import mvm_pb2
+import mvm_pb2 as mvm
 
 
-def ask(path, request):
-    """Sends one request; yields each answer."""
-    with socket.socket(socket.AF_UNIX) as agent:
-        agent.settimeout(60)  # a silent build is heard of every 10 seconds
-        agent.connect(path)
-        message = request.SerializeToString()
-        agent.sendall(struct.pack(">BI", 0, len(message)) + message)
-        stream = agent.makefile("rb")
-        while prefix := stream.read(5):
-            yield mvm_pb2.Response.FromString(stream.read(struct.unpack(">xI", prefix)[0]))
+class Agent:
+    """A connection to an agent."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)  # a silent build sends a heartbeat every 10 seconds
+        self.socket.connect(path)
+        self.stream = self.socket.makefile("rb")
+
+    def send(self, **kind):
+        message = mvm.Request(**kind).SerializeToString()
+        self.socket.sendall(struct.pack(">BI", 0, len(message)) + message)
+
+    def receive(self):
+        """The next response, as its name and its fields; None once the connection has ended."""
+        prefix = self.stream.read(5)
+        if len(prefix) < 5:
+            return None
+        response = mvm.Response.FromString(self.stream.read(struct.unpack(">xI", prefix)[0]))
+        name = response.WhichOneof("kind")
+        return name, getattr(response, name) if name else None
+
+    def features(self):
+        """What the agent can; an old one refuses the request, and can none of it."""
+        nonce = secrets.token_hex(16)
+        self.send(hello=mvm.Hello(nonce=nonce))
+        while answer := self.receive():
+            name, fields = answer
+            if name == "err":
+                return []
+            if name == "hello" and fields.nonce == nonce:
+                return fields.features.split()
+        return []
+
+    def follow(self, build):
+        """Prints a build's lines, then how it ended; returns an exit status."""
+        accepted = False
+        while answer := self.receive():
+            name, fields = answer
+            if name == "log" and fields.id == build:
+                accepted = True
+                if fields.line or build and not fields.beat:  # without ids it may be a heartbeat
+                    sys.stderr.buffer.write(fields.line + b"\n")
+            elif name == "ok" and fields.id == build:
+                print(fields.out_path)
+                return 0
+            elif name == "err":
+                names = (fields.id, fields.refused)
+                if build in names or names == ("", "") and not accepted:
+                    print(fields.message, file=sys.stderr)
+                    return 1
+        return 3  # the connection ended before the answer
 
 
-def main(path, command, flake=None, attr=None, seconds=None):
-    build = mvm_pb2.Build(flake_ref=flake, attr=attr, timeout_secs=int(seconds) if seconds else None)
-    ping = mvm_pb2.Request(ping=mvm_pb2.Ping())
-    for answer in ask(path, mvm_pb2.Request(build=build) if command == "build" else ping):
-        name = answer.WhichOneof("kind")
-        if name == "log" and answer.log.line:  # an empty one is a sign of life
-            sys.stderr.buffer.write(answer.log.line + b"\n")
-        elif name in ("ok", "pong"):
-            print(answer.ok.out_path or "Pong")
-            return 0
-        elif name == "err":
-            print(answer.err.message, file=sys.stderr)
-            return 1
-    return 3  # closed before the answer
+def build(agent, flake, attr, seconds=None):
+    new = "ids" in agent.features()
+    request = mvm.Build(flake_ref=flake, attr=attr)
+    if seconds:
+        request.timeout_secs = int(seconds)
+    if new:
+        request.id = secrets.token_hex(16)
+        request.keep = seconds is None or int(seconds) > 0
+        print("build", request.id, file=sys.stderr, flush=True)
+    agent.send(build=request)
+    return agent.follow(request.id)
+
+
+def join(agent, name):
+    agent.send(join=mvm.Join(id=name))
+    return agent.follow(name)
+
+
+def show(agent, **kind):
+    """Sends a request that has one answer, and prints that."""
+    agent.send(**kind)
+    answer = agent.receive()
+    if answer is None:
+        return 3
+    name, fields = answer
+    print(name.capitalize(), *(f"{field.name}={value}" for field, value in fields.ListFields()))
+    return 1 if name == "err" else 0
+
+
+def main(path, command, *arguments):
+    agent = Agent(path)
+    commands = {
+        "ping": lambda: show(agent, ping=mvm.Ping()),
+        "hello": lambda: show(agent, hello=mvm.Hello(nonce=secrets.token_hex(16))),
+        "cancel": lambda: show(agent, cancel=mvm.Cancel(id=arguments[0])),
+        "join": lambda: join(agent, *arguments),
+        "build": lambda: build(agent, *arguments),
+    }
+    return commands[command]()
 
 
 if __name__ == "__main__":
