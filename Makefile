@@ -101,13 +101,12 @@ NANOPB_FLAGS = $(shell cat $(NANOPB_DIR)/flags 2>/dev/null || echo -DPB_NO_ERRMS
 
 ifeq ($(PROTOBUF),yes)
 $(call objects,codec/proto): SEES_ALSO := $(BUILD)/codec/proto $(NANOPB_DIR)
-$(call objects,codec/proto): ALSO_FLAGS = $(NANOPB_FLAGS) -fno-lto
+$(call objects,codec/proto): ALSO_FLAGS = $(NANOPB_FLAGS) $(PROTO_FLAGS)
 $(call objects,codec/proto): $(BUILD)/codec/proto/mvm.pb.h
 endif
 
-# Other people's code, with their warnings. Never as LTO bytecode, here and in our own files of codec/proto: the
-# installed library hides nanopb's names, which objcopy can do in machine code alone.
-theirs = $(CC) -std=c11 $(CFLAGS) $(EXTRA_CFLAGS) $(NANOPB_FLAGS) -fno-lto -w -I$(NANOPB_DIR) -I$(@D) -c -o $@
+# Other people's code, with their warnings.
+theirs = $(CC) -std=c11 $(CFLAGS) $(EXTRA_CFLAGS) $(NANOPB_FLAGS) $(PROTO_FLAGS) -w -I$(NANOPB_DIR) -I$(@D) -c -o $@
 $(BUILD)/codec/proto/pb_%.o: $(BUILD)/codec/proto/mvm.pb.h $(BUILD)/flags
 	$(call say,CC   $@)
 	$(run)if [ -e $(NANOPB_DIR)/pb_$*.c ]; then $(theirs) $(NANOPB_DIR)/pb_$*.c; \
@@ -145,15 +144,10 @@ $(BUILD)/examples/port/port: $(BUILD)/examples/port/port.o $(BUILD)/libmvm-guest
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 
-# For size: what gcc takes for dear on the first x86-64 is what is long, and tables need no alignment. Only
-# crt1.o of the start files: there are no constructors.
-STATIC_TUNE = $(if $(findstring x86_64,$(shell $(MUSL_GCC) -dumpmachine)),-mtune=k8 -malign-data=abi)
-STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static PROTOBUF=no EXTRA_CFLAGS= \
-    CFLAGS='-Oz -flto=auto -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie \
-        -fno-caller-saves -fno-code-hoisting -fno-tree-dominator-opts -fno-tree-dse -fno-inline-small-functions \
-        $(STATIC_TUNE)' \
-    LDFLAGS='-static -no-pie -s -nostartfiles -l:crt1.o \
-        -Wl,--gc-sections,-z,noseparate-code,-z,norelro,-z,common-page-size=64,--build-id=none'
+# For size: one program, optimised as a whole, without the tables that unwinding would need.
+STATIC_CFLAGS  = -Oz -flto=auto -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie
+STATIC_LDFLAGS = -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,--build-id=none
+STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static EXTRA_CFLAGS= CFLAGS='$(STATIC_CFLAGS)' LDFLAGS='$(STATIC_LDFLAGS)'
 
 .PHONY: static
 static: ## build the agent as one small static program, BUILD/static/mvm-builder-agent, with musl
@@ -451,7 +445,8 @@ $(BUILD)/library.so: $(call objects,$(LIBRARY)) $(GENERATED) packaging/libmvm-gu
 	$(run)$(CC) -shared $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -Wl,-soname,$(SONAME) -Wl,-z,defs \
 	    -Wl,--version-script=packaging/libmvm-guest.map -o $@ $(filter %.o,$^)
 
-# The static one keeps nanopb's names to itself: its user may have a nanopb of another making.
+# The static one keeps nanopb's names to itself: its user may have a nanopb of another making. objcopy can hide
+# names in machine code alone, so this part is not compiled for LTO.
 $(BUILD)/library.a: $(BUILD)/proto.o $(call objects,$(filter-out codec/proto,$(LIBRARY)))
 	$(call say,AR   $@)
 	$(run)rm -f $@ && $(AR) rcs $@ $^
@@ -463,7 +458,7 @@ $(BUILD)/proto.o: $(call objects,codec/proto) $(GENERATED)
 libraries: $(LIBRARIES)
 $(LIBRARIES):
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SONAME=lib$@.so.$(SOVERSION) EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' \
-	    PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/$@/library.a $(BUILD)/$@/library.so
+	    PROTO_FLAGS=-fno-lto PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/$@/library.a $(BUILD)/$@/library.so
 
 .PHONY: amalgamation
 amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mvm_guest.c, in BUILD/amalgamation
