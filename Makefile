@@ -151,7 +151,7 @@ STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static EXTRA_CFLAGS= CFLAGS='$(STA
 
 .PHONY: static
 static: ## build the agent as one small static program, BUILD/static/mvm-builder-agent, with musl
-	@scripts/need gcc libc6-dev binutils musl-tools
+	@scripts/need gcc libc6-dev binutils musl-tools nanopb
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(BUILD)/static/mvm-builder-agent
 
 .PHONY: static-aarch64
