@@ -43,7 +43,7 @@ static const char *was_word(uint8_t was)
     return words[was];
 }
 
-void mvm_send_log(struct mvm_client *c, struct mvm_text id, struct mvm_text line, bool beat)
+static void send_log(struct mvm_client *c, struct mvm_text id, struct mvm_text line, bool beat)
 {
     struct mvm_message m = {.kind = MVM_MESSAGE_LOG, .text = line, .id = id};
     if (beat && mvm_text_present(id)) {
@@ -70,7 +70,7 @@ static void send_waiting(struct mvm_client *c, uint32_t ahead, struct mvm_text i
     mvm_writer_add(&w, "mvm: waiting for another build, ");
     mvm_writer_add_u64(&w, ahead);
     mvm_writer_add(&w, " ahead");
-    mvm_send_log(c, id, mvm_writer_finish(&w), false);
+    send_log(c, id, mvm_writer_finish(&w), false);
 }
 
 static void send_parse_error(struct mvm_client *c, const struct mvm_owed *o)
@@ -143,8 +143,8 @@ static void send_owed(const struct mvm_scheduler *v, struct mvm_client *c)
     case MVM_OWED_WELCOME:
         send_welcome(v, c, text);
         break;
-    case MVM_OWED_ACCEPTED:
-        mvm_send_log(c, text, mvm_text_from(""), true);
+    case MVM_OWED_BEAT:
+        send_log(c, text, mvm_text_from(""), true);
         break;
     case MVM_OWED_WAITING:
         send_waiting(c, o->number, text);
