@@ -98,6 +98,21 @@
 #error "MVM_PROTO_SLACK: a Build without unknown fields needs 29 bytes"
 #endif
 
+/* Bytes of data in one Source or Artifact: large enough that a frame's other bytes do not count, small
+ * enough that a Ping between two of them waits for less than a millisecond.
+ * Past it: the frame is refused, "data too long". */
+#ifndef MVM_BULK_DATA_MAX
+#define MVM_BULK_DATA_MAX 65536
+#endif
+#if MVM_BULK_DATA_MAX < 512
+#error "MVM_BULK_DATA_MAX: at least a disk's block, 512"
+#endif
+
+/* Bytes of one request frame on the protobuf wire: a Source with its other fields.
+ * Past it: the stream is broken. */
+#define MVM_PROTO_REQUEST_MAX \
+    ((MVM_BULK_DATA_MAX > MVM_REQUEST_FRAME_MAX ? MVM_BULK_DATA_MAX : MVM_REQUEST_FRAME_MAX) + 512)
+
 /* Levels of nesting inside the value of an unknown field. Takes one bit of decoder state each.
  * Past it: the frame is refused, "nested too deep". */
 #ifndef MVM_NESTING_MAX

@@ -19,6 +19,8 @@ static const struct {
                                  MVM_CATEGORY_INVALID_REQUEST, false},
     [MVM_REASON_ID_CONFLICT] = {"build rejected: another build has this id",
                                 MVM_CATEGORY_ID_CONFLICT, true},
+    [MVM_REASON_NEEDS_DISK] = {"build rejected: builds without disks are not done here",
+                               MVM_CATEGORY_REJECTED, true},
     [MVM_REASON_UNKNOWN_ID] = {"no build with this id is known", MVM_CATEGORY_UNKNOWN_ID, true},
     [MVM_REASON_QUEUE_FULL] = {"build rejected: queue full", MVM_CATEGORY_QUEUE_FULL, false},
     [MVM_REASON_CANCELLED] = {"build cancelled", MVM_CATEGORY_CANCELLED, false},

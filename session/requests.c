@@ -143,12 +143,23 @@ static void handle_request(struct mvm_scheduler *v, struct mvm_client *c)
     case MVM_MESSAGE_CANCEL:
         cancel_build(v, c, m->id);
         break;
+    case MVM_MESSAGE_STREAM_BUILD:
+        mvm_owe_err(v, c, MVM_REASON_NEEDS_DISK, m->id);
+        break;
+    case MVM_MESSAGE_GET:
+        mvm_owe_err(v, c, MVM_REASON_UNKNOWN_ID, m->id);
+        break;
+    case MVM_MESSAGE_SOURCE: /* of no build that is known: dropped */
+    case MVM_MESSAGE_DROP:
+        break;
     case MVM_MESSAGE_OK:
     case MVM_MESSAGE_ERR:
     case MVM_MESSAGE_LOG:
     case MVM_MESSAGE_PONG:
     case MVM_MESSAGE_WELCOME:
     case MVM_MESSAGE_CANCELLED:
+    case MVM_MESSAGE_WANT:
+    case MVM_MESSAGE_ARTIFACT:
         break; /* COVERAGE: the decoder of requests has none of these */
     }
 }
