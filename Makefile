@@ -26,7 +26,8 @@ SEES_codec/proto := $(SEES_codec) codec codec/json
 SEES_session    := $(SEES_codec) codec codec/json codec/proto executor
 SEES_port/posix := $(SEES_text) text executor
 SEES_port/sim   := $(SEES_text) text executor
-SEES_agent      := $(SEES_session) session port/posix
+SEES_server     := $(SEES_session) session port/posix
+SEES_agent      := $(SEES_server) server
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_examples/init := $(SEES_agent)
@@ -36,7 +37,7 @@ SEES_fuzz       := $(SEES_tests/simulation) tests/simulation
 SEES_tests      := $(SEES_agent) port/sim tests/simulation
 SEES_bench      := $(SEES_session)
 
-LIBRARY := text codec codec/json codec/proto executor session port/posix
+LIBRARY := text codec codec/json codec/proto executor session port/posix server
 MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port tests/simulation tests/vsock-device fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
