@@ -198,13 +198,13 @@ enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t unti
 
 enum mvm_arrival mvm_conversation_send(struct mvm_conversation *c, const struct mvm_message *m)
 {
-    mvm_session_send(&c->session, m);
     while (!mvm_session_can_send(&c->session)) {
         enum mvm_arrival moved = move_bytes(c, c->answer_until_ms);
         if (moved != MVM_ARRIVED) {
             return moved;
         }
     }
+    mvm_session_send(&c->session, m);
     return MVM_ARRIVED;
 }
 

@@ -77,7 +77,8 @@ bool mvm_conversation_on_serial(const struct mvm_conversation *c);
 enum mvm_arrival mvm_conversation_open(struct mvm_conversation *c, uint64_t until_ms,
                                        uint64_t answer_ms);
 
-/* Sends a message: waits until it is in the send buffer, so its texts are free afterwards.
+/* Begins to send a message; `next` goes on with it. Waits until the one before is in the send
+ * buffer. The texts are borrowed until the next message is sent or the conversation closed.
  * ARRIVED, or as next. */
 enum mvm_arrival mvm_conversation_send(struct mvm_conversation *c, const struct mvm_message *m);
 

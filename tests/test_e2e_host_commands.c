@@ -1,0 +1,317 @@
+/* mvm-builder's hello, cancel and join, and how ping, wait and build end with peers that are not
+ * what they should be. */
+#define _GNU_SOURCE
+#include "support_host.h"
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define ID "0123456789abcdef"
+
+/* ---- hello ---- */
+
+static void hello_shows_what_the_agent_is(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("hello");
+    host_welcome(host_accept(), "ids new");
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_string_equal(host_out(), "agent:    played 1.0\nboot:     b1\nfeatures: ids new\n");
+}
+
+static void hello_with_json_is_the_frame(void **state)
+{
+    char expected[256];
+    (void)state;
+    host_listen("a.sock");
+    host_start("--json", "hello");
+    host_welcome(host_accept(), "ids");
+    assert_int_equal(host_finish(), HOST_OK);
+    snprintf(expected, sizeof expected,
+             "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"played 1.0\",\"boot\":\"b1\","
+             "\"features\":\"ids\"}}\n",
+             host_nonce());
+    assert_string_equal(host_out(), expected);
+}
+
+static void an_agent_without_hello_ends_hello_cancel_and_join_with_1(void **state)
+{
+    static const char *const words[][3] = {{"hello"}, {"cancel", ID}, {"join", ID}};
+    static const char *const says[] = {"this agent has no Hello: parse error: unknown variant",
+                                       "this agent cannot cancel a build by its id: parse error",
+                                       "this agent cannot join a build"};
+    (void)state;
+    host_listen("a.sock");
+    for (size_t i = 0; i < 3; i++) {
+        host_start_words(words[i]);
+        host_refuse_hello(host_accept());
+        assert_int_equal(host_finish(), HOST_ERR);
+        assert_string_equal(host_out(), "");
+        host_assert_err_has(says[i]);
+    }
+}
+
+/* ---- cancel ---- */
+
+static void cancel_prints_what_the_build_was_doing(void **state)
+{
+    static const struct {
+        const char *was;
+        int status;
+    } cases[] = {{"waiting", HOST_OK},
+                 {"running", HOST_OK},
+                 {"staging", HOST_OK},
+                 {"ended", HOST_OK},
+                 {"unknown", HOST_ERR}};
+    char expected[32];
+    (void)state;
+    host_listen("a.sock");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        host_start("cancel", ID);
+        struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+        assert_string_equal(host_await_request(c, "{\"Cancel\""),
+                            "{\"Cancel\":{\"id\":\"" ID "\"}}");
+        host_say(c, "{\"Cancelled\":{\"id\":\"another-build-01\",\"was\":\"running\"}}");
+        host_say(c, "{\"Cancelled\":{\"id\":\"" ID "\",\"was\":\"%s\"}}", cases[i].was);
+        assert_int_equal(host_finish(), cases[i].status);
+        snprintf(expected, sizeof expected, "%s\n", cases[i].was);
+        assert_string_equal(host_out(), expected);
+    }
+}
+
+/* ---- the real agent ---- */
+
+static const char *start_agent(const char *body)
+{
+    e2e_write_nix(body);
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    E2E_AGENT("a");
+    return host_address;
+}
+
+static void a_build_is_cancelled_by_its_id(void **state)
+{
+    (void)state;
+    start_agent("export MARK=tool-cancelled; echo begin; sleep 60");
+    host_start("build", "f", "a", "--id", ID);
+    host_await_err("begin\n");
+    const struct e2e_result *r = E2E_TOOL(host_address, "cancel", ID);
+    assert_int_equal(WEXITSTATUS(r->status), HOST_OK);
+    assert_string_equal(r->out, "running\n");
+    assert_int_equal(host_finish(), HOST_ERR);
+    host_assert_err_has("\nmvm-builder: build cancelled");
+    host_assert_err_has("\nmvm-builder: the build was cancelled: it can be started again\n");
+    e2e_assert_none_left("MARK=tool-cancelled", E2E_PATIENCE_MS);
+    r = E2E_TOOL(host_address, "cancel", "no-such-build-0001");
+    assert_int_equal(WEXITSTATUS(r->status), HOST_ERR);
+    assert_string_equal(r->out, "unknown\n");
+}
+
+static void a_build_that_was_left_is_joined_by_its_id(void **state)
+{
+    char body[512];
+    (void)state;
+    const char *store = e2e_store_image("kernel", "rootfs");
+    snprintf(body, sizeof body,
+             "echo one >&2; while [ ! -e %s ]; do sleep 0.1; done; echo two >&2; echo %s",
+             e2e_path("go"), store);
+    start_agent(body);
+    pid_t first = host_start("build", "f", "a", "--id", ID, "--retry", "9");
+    host_await_err("one\n");
+    e2e_end(first, SIGKILL);
+    host_start("join", ID);
+    e2e_sleep_ms(200);
+    e2e_write_text(e2e_path("go"), "");
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_int_equal(strncmp(host_out(), store, strlen(store)), 0);
+    /* Once more: the answer is kept. */
+    const struct e2e_result *r = E2E_TOOL(host_address, "join", ID);
+    assert_int_equal(WEXITSTATUS(r->status), HOST_OK);
+    assert_int_equal(strncmp(r->out, store, strlen(store)), 0);
+}
+
+static void a_client_that_joins_takes_the_build_over(void **state)
+{
+    (void)state;
+    start_agent("echo begin; sleep 60");
+    pid_t first = host_start("build", "f", "a", "--id", ID, "--retry", "9");
+    host_await_err("begin\n");
+    char copy[E2E_PATH_CAP];
+    snprintf(copy, sizeof copy, "%s", e2e_path("first.err"));
+    rename(e2e_path("tool.err"), copy); /* it is still the first one's */
+    host_start("join", ID);
+    assert_int_equal(WEXITSTATUS(e2e_wait(first, E2E_PATIENCE_MS)), HOST_ERR);
+    assert_non_null(strstr(e2e_read(copy).bytes, "another client has joined the build"));
+    E2E_TOOL(host_address, "cancel", ID);
+    assert_int_equal(host_finish(), HOST_ERR);
+}
+
+/* ---- peers that are something else ---- */
+
+static void wait_says_what_an_agent_that_answers_err_said(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("wait", "--for", "0");
+    struct e2e_conn *c = host_accept();
+    host_await_request(c, "{\"Hello\":");
+    host_say(c, "{\"Err\":{\"message\":\"not today\"}}");
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "{\"Err\":{\"message\":\"not today either\"}}");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("connected, but it answers Err: not today either\n");
+}
+
+static void a_peer_that_answers_something_else_is_quoted(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("wait", "--for", "0");
+    struct e2e_conn *c = host_accept();
+    host_say(c, "SSH-2.0-OpenSSH_9.2\r");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("it answered something else: \"SSH-2.0-OpenSSH_9.2^M\"\n");
+    host_assert_err_lacks("no answer in time");
+}
+
+static void wait_for_0_seconds_is_one_whole_attempt(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("wait", "--for", "0");
+    struct e2e_conn *c = host_welcome(host_accept(), "");
+    host_await_request(c, "\"Ping\"");
+    e2e_sleep_ms(300);
+    host_say(c, "\"Pong\"");
+    assert_int_equal(host_finish(), HOST_OK);
+    host_start("wait", "--for", "0");
+    e2e_close(host_accept());
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_no_connection(200);
+}
+
+/* The monitor takes a second to connect, the agent another one and a half to answer. */
+static void the_time_for_an_answer_begins_with_the_connection(void **state)
+{
+    (void)state;
+    host_listen("monitor");
+    snprintf(host_address, sizeof host_address, "uds:%s:21470", e2e_path("monitor"));
+    host_start("wait", "--for", "0");
+    struct e2e_conn *c = host_accept();
+    host_await_request(c, "CONNECT 21470");
+    e2e_sleep_ms(1000);
+    host_say(c, "OK 1");
+    host_await_request(c, "{\"Hello\":");
+    e2e_sleep_ms(1400);
+    host_say(c, "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}",
+             host_nonce());
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "\"Pong\"");
+    assert_int_equal(host_finish(), HOST_OK);
+}
+
+static void protobuf_to_an_agent_without_it_ends_with_3_and_the_reason(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("--wire", "proto", "build", "f", "a");
+    struct e2e_conn *c = host_accept();
+    e2e_say(c, "{\"Err\":{\"message\":\"parse error: expected value at byte 0\"}}\n");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("it answers in JSON: an agent without protobuf; use --wire json\n");
+}
+
+/* ---- silence ---- */
+
+static void an_agent_that_goes_silent_is_given_up(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--silence", "1");
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_accept_build(c);
+    for (int i = 0; i < 3; i++) { /* a heartbeat is enough */
+        e2e_sleep_ms(600);
+        host_say(c, "{\"Log\":{\"line\":\"\",\"id\":\"%s\",\"beat\":true}}", host_id());
+    }
+    assert_true(host_runs());
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("nothing heard from the agent for 1 s\n");
+}
+
+static void an_agent_that_is_silent_from_the_beginning_is_given_up_too(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--silence", "1");
+    host_accept();
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("no answer in time\n");
+}
+
+static void an_agent_without_heartbeats_may_be_silent(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--silence", "1");
+    struct e2e_conn *c = host_refuse_hello(host_accept());
+    host_await_request(c, "{\"Build\":");
+    e2e_sleep_ms(2000);
+    assert_true(host_runs());
+    host_say(c, "{\"Ok\":{\"out_path\":\"" HOST_STORE_PATH "\"}}");
+    assert_int_equal(host_finish(), HOST_OK);
+}
+
+/* Its requests do not fit the socket, and its answers are there to be read. */
+static void a_peer_that_talks_and_does_not_read_costs_no_processor_time(void **state)
+{
+    static char flake[100000];
+    struct rusage before, after;
+    (void)state;
+    memset(flake, '"', sizeof flake - 1); /* two bytes in JSON */
+    host_listen("a.sock");
+    getrusage(RUSAGE_CHILDREN, &before);
+    host_start("build", flake, flake);
+    struct e2e_conn *c = host_accept();
+    int small = 4096;
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    host_welcome(c, HOST_FEATURES);
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    for (uint64_t until = e2e_now_ms() + 2000; e2e_now_ms() < until; e2e_sleep_ms(10)) {
+        static const char frame[] = "{\"Log\":{\"line\":\"talk\"}}\n";
+        for (int i = 0; i < 1000 && write(c->fd, frame, sizeof frame - 1) > 0; i++) {
+        }
+    }
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    getrusage(RUSAGE_CHILDREN, &after);
+    long ms = (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000 +
+              (after.ru_utime.tv_usec - before.ru_utime.tv_usec) / 1000 +
+              (after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1000 +
+              (after.ru_stime.tv_usec - before.ru_stime.tv_usec) / 1000;
+    assert_in_range(ms, 0, 1000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(hello_shows_what_the_agent_is),
+        E2E_TEST(hello_with_json_is_the_frame),
+        E2E_TEST(an_agent_without_hello_ends_hello_cancel_and_join_with_1),
+        E2E_TEST(cancel_prints_what_the_build_was_doing),
+        E2E_TEST(a_build_is_cancelled_by_its_id),
+        E2E_TEST(a_build_that_was_left_is_joined_by_its_id),
+        E2E_TEST(a_client_that_joins_takes_the_build_over),
+        E2E_TEST(wait_says_what_an_agent_that_answers_err_said),
+        E2E_TEST(a_peer_that_answers_something_else_is_quoted),
+        E2E_TEST(wait_for_0_seconds_is_one_whole_attempt),
+        E2E_TEST(the_time_for_an_answer_begins_with_the_connection),
+        E2E_TEST(protobuf_to_an_agent_without_it_ends_with_3_and_the_reason),
+        E2E_TEST(an_agent_that_goes_silent_is_given_up),
+        E2E_TEST(an_agent_that_is_silent_from_the_beginning_is_given_up_too),
+        E2E_TEST(an_agent_without_heartbeats_may_be_silent),
+        E2E_TEST(a_peer_that_talks_and_does_not_read_costs_no_processor_time),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}

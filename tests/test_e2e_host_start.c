@@ -1,0 +1,120 @@
+/* How mvm-builder is started: without descriptors, with signals ignored. */
+#define _GNU_SOURCE
+#include "support_host.h"
+#include <fcntl.h>
+#include <sys/wait.h>
+
+static void start_agent(const char *body)
+{
+    e2e_write_nix(body);
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    E2E_AGENT("a");
+}
+
+/* Runs the tool by a shell's redirections; the exit status. */
+static const struct e2e_result *by_shell(const char *words, const char *redirections)
+{
+    char command[4 * E2E_PATH_CAP];
+    snprintf(command, sizeof command, "exec '%s' --to '%s' %s %s", e2e_program("mvm-builder"),
+             host_address, words, redirections);
+    return E2E_RUN("sh", "-c", command);
+}
+
+static int status_of(const struct e2e_result *r)
+{
+    if (!WIFEXITED(r->status)) {
+        fail_msg("ended by signal %d", WTERMSIG(r->status));
+    }
+    return WEXITSTATUS(r->status);
+}
+
+/* ---- descriptors ---- */
+
+static void a_ping_without_a_stdout_ends_with_4(void **state)
+{
+    (void)state;
+    start_agent("exit 3");
+    const struct e2e_result *r = by_shell("ping", ">&-");
+    assert_int_equal(status_of(r), HOST_OUTPUT);
+    assert_string_equal(r->err, "mvm-builder: cannot write to stdout: Bad file descriptor\n");
+    assert_int_equal(status_of(by_shell("wait --for 9", ">&-")), HOST_OK); /* prints nothing */
+    assert_int_equal(status_of(by_shell("--help", ">&-")), HOST_OUTPUT);
+}
+
+static void a_store_path_without_a_stdout_ends_with_4(void **state)
+{
+    char body[512];
+    (void)state;
+    const char *store = e2e_store_image("kernel", "rootfs");
+    snprintf(body, sizeof body, "echo one >&2; echo %s", store);
+    start_agent(body);
+    assert_int_equal(status_of(by_shell("build f a", "<&- >&-")), HOST_OUTPUT);
+    assert_int_equal(status_of(by_shell("build f a", "<&- >&- 2>&-")), HOST_OUTPUT);
+}
+
+static void a_stderr_that_is_closed_is_silent(void **state)
+{
+    char body[512], expected[E2E_PATH_CAP + 1];
+    (void)state;
+    const char *store = e2e_store_image("kernel", "rootfs");
+    snprintf(body, sizeof body, "seq 1000 >&2; echo %s", store);
+    start_agent(body);
+    snprintf(expected, sizeof expected, "%s\n", store);
+    for (int i = 0; i < 2; i++) {
+        const struct e2e_result *r = by_shell("build f a", i == 0 ? "2>&-" : "<&- 2>&-");
+        assert_int_equal(status_of(r), HOST_OK);
+        assert_string_equal(r->out, expected);
+    }
+    assert_int_equal(e2e_count_in_log("a", "build started"), 2); /* no line became a request */
+}
+
+/* ---- signals ---- */
+
+/* As nohup starts it. */
+static pid_t start_ignoring(int sig)
+{
+    void (*before)(int) = signal(sig, SIG_IGN);
+    pid_t pid = host_start("build", "f", "a");
+    signal(sig, before);
+    return pid;
+}
+
+static void a_signal_that_was_ignored_at_the_start_stays_ignored(void **state)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+    (void)state;
+    start_agent("echo begin; while [ ! -e \"$MVM_E2E/go\" ]; do sleep 0.1; done; exit 3");
+    for (size_t i = 0; i < 3; i++) {
+        unlink(e2e_path("go"));
+        pid_t pid = start_ignoring(signals[i]);
+        host_await_err("begin\n");
+        kill(pid, signals[i]);
+        e2e_sleep_ms(200);
+        assert_true(host_runs());
+        e2e_write_text(e2e_path("go"), "");
+        assert_int_equal(host_finish(), HOST_ERR);
+        host_assert_err_lacks("interrupted");
+    }
+}
+
+static void the_others_still_end_it(void **state)
+{
+    (void)state;
+    start_agent("echo begin; sleep 60");
+    start_ignoring(SIGHUP);
+    host_await_err("begin\n");
+    assert_int_equal(host_end(SIGTERM), 128 + SIGTERM);
+    host_assert_err_has("interrupted; the end of the connection cancels the build\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(a_ping_without_a_stdout_ends_with_4),
+        E2E_TEST(a_store_path_without_a_stdout_ends_with_4),
+        E2E_TEST(a_stderr_that_is_closed_is_silent),
+        E2E_TEST(a_signal_that_was_ignored_at_the_start_stays_ignored),
+        E2E_TEST(the_others_still_end_it),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
