@@ -1,16 +1,21 @@
 /*
- * A whole life of a service by chance: clients of every manner over both wires, builds that
- * succeed, fail, hang, hide and flood, disks that are missing, full, slow, busy or broken, port
- * calls that fail, once or from then on, that move less than asked for, that have nothing to give
- * yet, steps that nothing called for. All of it is decided by the chances drawn, so the same
- * chances give the same life.
+ * A whole life of a scheduler by chance: clients of every kind over both wires, old ones and such
+ * as name their builds, cancel, join, lose their connection and come back; a line without
+ * connections at whose other end one host follows another; builds that succeed, fail, hang, hide
+ * and flood; disks that are missing, full, slow, busy or broken; port calls that fail, once or from
+ * then on, that move less than asked for, that have nothing to give yet; steps without a reason; an
+ * agent that is killed and started again in mid-build. All of it is decided by the chances drawn,
+ * so the same chances give the same life.
  *
  * What must hold, whatever happens:
- *   - each Ping gets a Pong, each bad frame one Err, each Build one Ok or Err, for clients that
- * stay;
+ *   - each Ping gets a Pong, each bad frame one Err, each Hello one Hello, each Cancel one
+ * Cancelled, each Build and each Join one Ok or Err, for clients that stay;
+ *   - every Ok that a client gets is that of its own build, and at that time every artifact was
+ * whole and durable under its final name; a kept Ok is given only as long as that is so;
+ *   - a client on a line hears nothing of what came before its Hello was answered;
+ *   - old clients get no field and no variant that is new;
  *   - the lines of a build come in order, none lost, none twice;
- *   - a build that nothing goes wrong with is Ok;
- *   - Ok is only said when every artifact is whole and durable under its final name;
+ *   - a build that nothing goes wrong with is Ok, and a kept one does not end with its connection;
  *   - a final name never holds half a file, nor loses one, not even if the power goes;
  *   - every byte that was read of a build's output is in build.log;
  *   - no process, handle or mount is left that was not there;

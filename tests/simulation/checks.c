@@ -1,0 +1,118 @@
+#include "world.h"
+#include <string.h>
+
+static bool holds(const struct mvm_sim_file *f, const char *text)
+{
+    return f->len == strlen(text) && memcmp(f->bytes, text, f->len) == 0;
+}
+
+/* Whether it is the old artifact, or that of some build, whole. */
+static bool is_whole(const struct mvm_sim_file *f, int i)
+{
+    size_t begins = strlen(artifacts[i].begins);
+    bool of_a_build = f->len > begins + 1 && f->bytes[f->len - 1] == '.' &&
+                      memcmp(f->bytes, artifacts[i].begins, begins) == 0;
+    return of_a_build || holds(f, artifacts[i].old);
+}
+
+const char *check_whole(struct mvm_sim *sim)
+{
+    for (int i = 0; i < ARTIFACTS; i++) {
+        const struct mvm_sim_file *f = mvm_sim_file(sim, artifacts[i].name);
+        if (f != NULL && !is_whole(f, i)) {
+            return "half a file under a final name";
+        }
+    }
+    return NULL;
+}
+
+/* Every byte of the build's output that was read is in it. */
+static bool log_is_whole(void)
+{
+    const struct mvm_sim_file *f = mvm_sim_file(&world.sim, "/build-out/build.log");
+    return f != NULL && f->durable && f->named &&
+           f->len == world.sim.given[MVM_STDOUT] + world.sim.given[MVM_STDERR];
+}
+
+static const char *check_durable(void)
+{
+    if (!log_is_whole()) {
+        return "Ok, and build.log is not whole";
+    }
+    for (int i = 0; i < ARTIFACTS; i++) {
+        char text[64];
+        const struct mvm_sim_file *f = mvm_sim_file(&world.sim, artifacts[i].name);
+        artifact_text(world.number, i, text);
+        if (f == NULL || !holds(f, text) || !f->durable || !f->named) {
+            return "Ok, and an artifact is not durable";
+        }
+        world.kept[i] = true;
+    }
+    return NULL;
+}
+
+/* Looked at after the step in which the power went, in a copy. */
+const char *check_dark(void)
+{
+    if (world.sim.dark == NULL || world.sim.dark_at == 0 || world.sim.calls < world.sim.dark_at) {
+        return NULL;
+    }
+    world.sim.dark = NULL;
+    mvm_sim_power_cut(&world.dark);
+    for (int i = 0; i < ARTIFACTS; i++) {
+        if (world.kept[i] && mvm_sim_file(&world.dark, artifacts[i].name) == NULL) {
+            return "a file is lost when the power goes";
+        }
+    }
+    return check_whole(&world.dark);
+}
+
+/* A call that was made to fail may have been the one that removes or unmounts. */
+const char *check_left_over(void)
+{
+    const char *left = mvm_sim_left_over(&world.sim);
+    bool is_file = left != NULL && left[0] == '/';
+    /* Nobody can end a process that takes no signal, or to which none can be sent any more. */
+    bool is_undead = world.sim.abandoned && (world.sim.build.survives_kill ||
+                                             (world.sim.failed && world.sim.fail_run > 2));
+    if (left != NULL && !is_undead && !(is_file && (world.sim.failed || world.restarted))) {
+        return "something is left of a build";
+    }
+    if (!world.sim.failed && !world.sim.out.busy && world.sim.out.mounted != world.out_mounted) {
+        return "the output disk is left mounted";
+    }
+    if (!world.sim.failed && !world.sim.in.busy && world.sim.in.mounted != world.in_mounted) {
+        return "the input disk is left mounted";
+    }
+    return NULL;
+}
+
+/* Whether the running build's client takes what it is sent: others hold their own builds up. */
+static bool asked_politely(void)
+{
+    for (int i = 0; i < PEERS; i++) {
+        if (world.peers[i].client != NULL &&
+            world.peers[i].client == world.scheduler.queue[0].client) {
+            return world.peers[i].polite;
+        }
+    }
+    return false;
+}
+
+/* A build of a sound request in a kind world has nothing to fail by. */
+const char *check_answer(void)
+{
+    const struct mvm_message *answer = &world.scheduler.answer;
+    if (answer->kind == MVM_MESSAGE_OK) {
+        const char *wrong = check_durable();
+        world.ledger.builds[world.number].ok = true;
+        return wrong;
+    }
+    const struct ledger_build *b = &world.ledger.builds[world.number];
+    bool held_up = b->rude && mvm_text_begins(answer->text, "nix build timed out");
+    bool wanted = (asked_politely() || b->keep || world.keep_building) && !held_up;
+    if (world.kind && wanted && !b->cancelled && !mvm_text_begins(answer->text, "invalid ")) {
+        return "a build failed that nothing was wrong with";
+    }
+    return NULL;
+}

@@ -1,0 +1,208 @@
+#include "world.h"
+#include <limits.h>
+#include <string.h>
+
+const struct artifact artifacts[ARTIFACTS] = {
+    {"/kernel", "/build-out/vmlinux", "the old kernel", "kernel of build "},
+    {"/rootfs.ext4", "/build-out/rootfs.ext4", "the old root", "root file system of build "},
+};
+
+struct world world;
+
+void tell(const char *what)
+{
+    if (world.trace != NULL) {
+        fprintf(world.trace, "%8llu ms  %s\n", (unsigned long long)world.sim.now_ms, what);
+    }
+}
+
+void tell_answer(void)
+{
+    const struct mvm_message *m = &world.scheduler.answer;
+    tell(m->kind == MVM_MESSAGE_OK ? "a build ends: Ok" : "a build ends: Err");
+    if (world.trace != NULL) {
+        fprintf(world.trace, "             %.*s\n", (int)m->text.len, m->text.bytes);
+    }
+}
+
+void tell_peers(void)
+{
+    for (int i = 0; i < PEERS && world.trace != NULL; i++) {
+        const struct peer *p = &world.peers[i];
+        fprintf(world.trace,
+                "client %d%s: %u pings %u pongs, %u builds %u oks %u errs, %u bad frames %u parse "
+                "errors%s%s\n",
+                i,
+                p->line    ? ", a line"
+                : p->named ? ", with names"
+                           : "",
+                p->pings, p->pongs, p->builds, p->oks, p->errs, p->bad_frames, p->parse_errors,
+                p->gone ? ", gone" : "", p->session.wire == MVM_WIRE_PROTO ? ", protobuf" : "");
+    }
+}
+
+/* ---- making a world ---- */
+
+static void make_lines(void)
+{
+    char *at = world.lines_text;
+    world.lines = chance_below(&world.chance, LINES_MAX);
+    for (unsigned i = 0; i < world.lines; i++) {
+        at += sprintf(at, "line %u\n", i);
+    }
+    *at = '\0';
+}
+
+void make_build(void)
+{
+    struct mvm_sim_script *b = &world.sim.build;
+    static const uint64_t lengths[] = {0, 0, 300, 4000, 9000, 12000, UINT64_MAX};
+    memset(b, 0, sizeof *b);
+    make_lines();
+    b->err = world.lines_text;
+    b->out = world.printed;
+    world.no_path = false;
+    if (world.kind) {
+        b->run_ms = chance_below(&world.chance, 5000);
+        return;
+    }
+    world.no_path = chance_one_in(&world.chance, 6);
+    b->run_ms = lengths[chance_below(&world.chance, sizeof lengths / sizeof lengths[0])];
+    b->exit.code = chance_one_in(&world.chance, 4) ? 1 : 0;
+    b->exit.signaled = b->exit.code != 0 && chance_one_in(&world.chance, 4);
+    b->ignores_term = chance_one_in(&world.chance, 4);
+    b->survives_kill = chance_one_in(&world.chance, 16);
+    b->leaves_child = chance_one_in(&world.chance, 6);
+    b->child_ignores_term = chance_one_in(&world.chance, 2);
+    b->stranger_holds_pipes = chance_one_in(&world.chance, 16);
+}
+
+static void make_disk(struct mvm_sim_disk *d)
+{
+    d->absent = chance_one_in(&world.chance, 6);
+    d->mounted = chance_one_in(&world.chance, 4);
+    if (!world.kind) {
+        d->broken = chance_one_in(&world.chance, 10);
+        d->busy = chance_one_in(&world.chance, 10);
+        d->read_only = chance_one_in(&world.chance, 10);
+    }
+}
+
+static void make_trouble(void)
+{
+    static const unsigned runs[] = {1, 1, 2, 10, UINT_MAX};
+    world.sim.no_nix = chance_one_in(&world.chance, 20);
+    world.sim.dir_in_the_way = chance_one_in(&world.chance, 20);
+    if (chance_one_in(&world.chance, 6)) {
+        world.sim.capacity = 1 + chance_below(&world.chance, 200);
+    }
+    if (chance_one_in(&world.chance, 2)) {
+        world.sim.fail_at = 1 + chance_below(&world.chance, 300);
+        world.sim.fail_run = runs[chance_below(&world.chance, sizeof runs / sizeof runs[0])];
+        world.sim.fail_with = chance_below(&world.chance, 4);
+    }
+}
+
+/* What is late in a kind world is so by little: no build comes near its time-out for it. */
+void make_delays(void)
+{
+    world.restless = chance_one_in(&world.chance, 2);
+    world.sim.alone = chance_one_in(&world.chance, 4);
+    world.sim.late_ms = 0;
+    world.sim.whims = 0;
+    if (chance_one_in(&world.chance, 2)) {
+        world.sim.late_ms = 1 + chance_below(&world.chance, world.kind ? 20 : 2000);
+        world.sim.whims = chance_below(&world.chance, 65536);
+    }
+}
+
+static void make_files(void)
+{
+    bool old_set = chance_one_in(&world.chance, 2);
+    for (int i = 0; i < ARTIFACTS; i++) {
+        world.missing[i] = !world.kind && chance_one_in(&world.chance, 8);
+        if (old_set) {
+            mvm_sim_put(&world.sim, artifacts[i].name, artifacts[i].old);
+        }
+        world.kept[i] = old_set;
+    }
+}
+
+void artifact_text(unsigned number, int i, char text[64])
+{
+    snprintf(text, 64, "%s%u.", artifacts[i].begins, number);
+}
+
+static void source_path(unsigned number, int i, char path[64])
+{
+    char store[LEDGER_PATH_CAP];
+    ledger_path(number, store);
+    snprintf(path, 64, "%s%s", store, artifacts[i].source);
+}
+
+void make_output(unsigned number)
+{
+    char path[64], text[64];
+    for (int i = 0; i < ARTIFACTS; i++) {
+        source_path(world.number, i, path);
+        struct mvm_sim_file *before = mvm_sim_file(&world.sim, path);
+        if (before != NULL) {
+            before->there = false;
+        }
+        source_path(number, i, path);
+        artifact_text(number, i, text);
+        if (!world.missing[i]) {
+            mvm_sim_put(&world.sim, path, text);
+        }
+    }
+    world.number = number;
+    char store[LEDGER_PATH_CAP] = "no path";
+    if (!world.no_path) {
+        ledger_path(number, store);
+    }
+    snprintf(world.printed, sizeof world.printed, "%s\n", store);
+}
+
+void init_agent(void)
+{
+    struct mvm_scheduler_config scheduler = {
+        .keep_building = world.keep_building,
+        .heartbeat_ms = world.config.heartbeat_ms,
+    };
+    mvm_executor_init(&world.executor, &mvm_sim_port, &world.sim, &world.config);
+    mvm_scheduler_init(&world.scheduler, &world.executor, &scheduler, world.slots, PEERS);
+}
+
+void make_world(void)
+{
+    world.kind = chance_one_in(&world.chance, 3);
+    mvm_sim_init(&world.sim, "/build-out", "/build-in");
+    world.sim.now_ms = 1000;
+    world.sim.piece = chance_one_in(&world.chance, 2) ? 0 : 1 + chance_below(&world.chance, 40);
+    make_build();
+    make_disk(&world.sim.out);
+    make_disk(&world.sim.in);
+    if (!world.kind) {
+        make_trouble();
+    }
+    make_delays();
+    make_files();
+    world.out_mounted = world.sim.out.mounted;
+    world.in_mounted = world.sim.in.mounted;
+    world.sim.dark = &world.dark;
+    world.sim.dark_at = 1 + chance_below(&world.chance, 300);
+    world.config = (struct mvm_executor_config){
+        .out_dir = "/build-out",
+        .out_device = "/dev/vdb",
+        .in_dir = "/build-in",
+        .in_device = "/dev/vdc",
+        .heartbeat_ms = chance_one_in(&world.chance, 2) ? 1000 : 0,
+    };
+    world.keep_building = chance_one_in(&world.chance, 4);
+    world.ledger = (struct ledger){.turn = 1, .limit = LEDGER_MAX - 1};
+    world.number = LEDGER_MAX;
+    world.restarted = false;
+    world.restart_turn =
+        world.kind || !chance_one_in(&world.chance, 4) ? 0 : 1 + chance_below(&world.chance, 400);
+    init_agent();
+}

@@ -1,0 +1,84 @@
+/* The simulated world: what there is, how it is made, and what must hold in it. */
+#ifndef MVM_WORLD_H
+#define MVM_WORLD_H
+
+#include "ledger.h"
+#include "mvm_sim.h"
+#include "peer.h"
+#include <stdio.h>
+
+enum {
+    PEERS = 4,
+    LINES_MAX = 60,
+    ARTIFACTS = 2,
+};
+
+struct artifact {
+    const char *source; /* in the build's output */
+    const char *name;
+    const char *old;
+    const char *begins; /* build n stages "BEGINS n." */
+};
+
+extern const struct artifact artifacts[ARTIFACTS];
+
+struct world {
+    struct chance chance;
+    FILE *trace;
+    struct mvm_sim sim;
+    struct mvm_sim dark; /* the world at a power cut */
+    struct mvm_executor_config config;
+    struct mvm_executor executor;
+    struct mvm_scheduler scheduler;
+    struct mvm_client slots[PEERS];
+    struct peer peers[PEERS];
+    struct peer_world peer_world;
+    struct ledger ledger;
+    unsigned number;                   /* of the build that runs; LEDGER_MAX: none has one */
+    char printed[LEDGER_PATH_CAP + 8]; /* what it prints */
+    bool missing[ARTIFACTS];           /* no build makes it */
+    bool restarted;
+    unsigned restart_turn; /* when the agent is killed and started again; 0: never */
+    char lines_text[LINES_MAX * 10];
+    unsigned lines;
+    bool kind;        /* nothing in it goes wrong */
+    bool out_mounted; /* before */
+    bool in_mounted;
+    bool restless; /* steps come that nothing called for */
+    bool keep_building;
+    bool no_path;         /* what builds print is no path */
+    bool kept[ARTIFACTS]; /* whether there is one on the disk for good */
+};
+
+extern struct world world;
+
+void tell(const char *what);
+void tell_answer(void);
+void tell_peers(void);
+
+/* ---- making it: world.c ---- */
+
+void make_world(void);
+void make_build(void);
+void make_delays(void);
+
+/* The output of build n appears in the store, and that of the one before goes. */
+void make_output(unsigned number);
+void artifact_text(unsigned number, int i, char text[64]);
+
+/* A fresh executor and scheduler, in the world as it is. */
+void init_agent(void);
+
+/* ---- what must hold: checks.c. NULL: it does ---- */
+
+/* No half of a file under a final name. */
+const char *check_whole(struct mvm_sim *sim);
+
+/* Once the power was thought to go: what would be left. */
+const char *check_dark(void);
+const char *check_left_over(void);
+
+/* The answer that the running build ends with. */
+const char *check_answer(void);
+
+#endif
