@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static bool fail(struct mvm_writer *why, const char *what, const char *reason)
@@ -202,14 +204,17 @@ static bool sync_all(struct mvm_artifacts *a, struct mvm_writer *why)
     return fsync(a->dir) == 0 || fail(why, a->fresh, strerror(errno));
 }
 
+/* renameat2(2), for which older C libraries have no function. */
+static bool rename_with(const struct mvm_artifacts *a, unsigned flags)
+{
+    return syscall(SYS_renameat2, a->parent, a->fresh, a->parent, a->name, flags) == 0;
+}
+
 /* The new folder takes the old one's name. Afterwards `fresh` names the old set, if there was one.
  */
 static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
 {
-    if (renameat2(a->parent, a->fresh, a->parent, a->name, RENAME_NOREPLACE) == 0) {
-        return true;
-    }
-    if (renameat2(a->parent, a->fresh, a->parent, a->name, RENAME_EXCHANGE) == 0) {
+    if (rename_with(a, RENAME_NOREPLACE) || rename_with(a, RENAME_EXCHANGE)) {
         return true;
     }
     if (errno != EINVAL && errno != ENOSYS && errno != ENOENT) {
