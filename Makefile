@@ -26,8 +26,7 @@ SEES_codec/proto := $(SEES_codec) codec codec/json
 SEES_session    := $(SEES_codec) codec codec/json codec/proto executor
 SEES_port/posix := $(SEES_text) text executor
 SEES_port/sim   := $(SEES_text) text executor
-SEES_server     := $(SEES_session) session port/posix
-SEES_agent      := $(SEES_server) server
+SEES_agent      := $(SEES_session) session port/posix
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_examples/init := $(SEES_agent)
@@ -37,14 +36,14 @@ SEES_fuzz       := $(SEES_tests/simulation) tests/simulation
 SEES_tests      := $(SEES_agent) port/sim tests/simulation
 SEES_bench      := $(SEES_session)
 
-LIBRARY := text codec codec/json codec/proto executor session port/posix server
+LIBRARY := text codec codec/json codec/proto executor session port/posix
 MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port tests/simulation tests/vsock-device fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
 GENERATED := $(addprefix $(BUILD)/codec/proto/,mvm.pb.o pb_common.o pb_decode.o pb_encode.o)
 else
-LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c codec/proto/tables.c codec/proto/artifacts.c tests/test_proto.c tests/test_proto_protoc.c
+LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c codec/proto/tables.c tests/test_proto.c tests/test_proto_protoc.c
 GENERATED :=
 endif
 
@@ -145,9 +144,10 @@ $(BUILD)/examples/port/port: $(BUILD)/examples/port/port.o $(BUILD)/libmvm-guest
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 
-# For size: one program, optimised as a whole, without the tables that unwinding would need.
+# For size: one program, optimised as a whole, without the tables that unwinding would need, and without RELRO,
+# which protects what a dynamic linker has relocated: here there is nothing of that kind, and it costs a page.
 STATIC_CFLAGS  = -Oz -flto=auto -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie
-STATIC_LDFLAGS = -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,--build-id=none
+STATIC_LDFLAGS = -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static EXTRA_CFLAGS= CFLAGS='$(STATIC_CFLAGS)' LDFLAGS='$(STATIC_LDFLAGS)'
 
 .PHONY: static

@@ -1,4 +1,5 @@
 #include "cmdline.h"
+#include <stdbool.h>
 #include <string.h>
 
 static bool is_blank(char c)
@@ -24,7 +25,7 @@ static char *next_word(char **rest)
     return *word != '\0' ? word : NULL;
 }
 
-/* Takes the quotes around `text` away; the other end may be missing. */
+/* Removes the quotes around `text`; the closing one may be missing. */
 static char *unquote(char *text)
 {
     if (text[0] != '"') {
@@ -37,7 +38,7 @@ static char *unquote(char *text)
     return text;
 }
 
-/* Moves a quoted value to where its quote was. */
+/* Removes the quotes around what follows the first '='. */
 static void unquote_value(char *word)
 {
     char *value = memchr(word, '=', strlen(word));
@@ -47,7 +48,7 @@ static void unquote_value(char *word)
     }
 }
 
-/* mvm.NAME… becomes --NAME…; NULL: it is none of ours. */
+/* mvm.NAME… becomes --NAME…; NULL: a word of the kernel's or of another program's. */
 static char *as_option(char *word)
 {
     static const char prefix[] = "mvm.";
@@ -62,41 +63,34 @@ static char *as_option(char *word)
     return word;
 }
 
-/* The one option with two values has them joined by '='; the second, cut off, or NULL. */
+/* --nix-option alone has two values, joined by '='. Cuts the second off; NULL: none. */
 static char *second_value(char *option)
 {
     static const char pair[] = "--nix-option=";
     size_t len = sizeof pair - 1;
     char *second =
         strncmp(option, pair, len) == 0 ? memchr(option + len, '=', strlen(option + len)) : NULL;
-    if (second != NULL) {
-        *second++ = '\0';
+    if (second == NULL) {
+        return NULL;
     }
-    return second;
+    *second++ = '\0';
+    return unquote(second);
 }
 
-bool mvm_cmdline_args(char *text, char *argv[], size_t max, int *argc)
+int mvm_cmdline_next(char **rest, char *words[2])
 {
-    size_t len = 0;
-    bool all = true;
     char *word;
-    while ((word = next_word(&text)) != NULL && strcmp(word, "--") != 0) {
+    while ((word = next_word(rest)) != NULL) {
+        if (strcmp(word, "--") == 0) {
+            *rest += strlen(*rest);
+            return 0;
+        }
         char *option = as_option(word);
-        if (option == NULL) {
-            continue;
+        if (option != NULL) {
+            words[0] = option;
+            words[1] = second_value(option);
+            return words[1] != NULL ? 2 : 1;
         }
-        char *second = second_value(option);
-        size_t wanted = second != NULL ? 2 : 1;
-        if (max - len < wanted) {
-            all = false;
-            continue;
-        }
-        argv[len] = option;
-        if (second != NULL) {
-            argv[len + 1] = second;
-        }
-        len += wanted;
     }
-    *argc = (int)len;
-    return all;
+    return 0;
 }

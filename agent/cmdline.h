@@ -1,22 +1,18 @@
 /*
- * Options on the kernel's command line, so that a machine needs no file for them:
+ * Options on the kernel's command line, for an agent that is process 1:
  *     mvm.listen=serial:org.mvm.builder mvm.exit-after-build mvm.nix-option=cores=2
- * stands for --listen=serial:org.mvm.builder --exit-after-build --nix-option=cores 2. Quotes hold
- * blanks together as they do for the kernel. What stands behind a word "--" is left alone: the
- * kernel hands it to process 1 as arguments.
+ * is --listen=serial:org.mvm.builder --exit-after-build --nix-option=cores 2. Quotes keep blanks,
+ * as for the kernel. Words behind "--" are not read: the kernel passes them to process 1 as
+ * arguments.
  */
 #ifndef MVM_CMDLINE_H
 #define MVM_CMDLINE_H
 
-#include <stdbool.h>
-#include <stddef.h>
+enum { MVM_CMDLINE_CAP = 4096 }; /* bytes; Linux takes up to 4096, most machines 2048 */
 
-/* Linux takes up to 4096 bytes, most machines 2048. */
-enum { MVM_CMDLINE_CAP = 4096, MVM_CMDLINE_ARGS_MAX = 64 };
-
-/* Turns the words mvm.* of NUL-terminated `text` into arguments, in place: argv[0 … *argc-1] point
- * into it. Every other word is passed over. False: there are more than `max`; those are left out.
- */
-bool mvm_cmdline_args(char *text, char *argv[], size_t max, int *argc);
+/* Cuts the next word mvm.* off the NUL-terminated `*rest`, in place: words[0] is the option, with
+ * its value behind a '='; words[1] the second value of --nix-option. Returns how many there are; 0:
+ * no more. */
+int mvm_cmdline_next(char **rest, char *words[2]);
 
 #endif

@@ -1,9 +1,12 @@
 #define _GNU_SOURCE
 #include "init.h"
+#include "clock.h"
 #include "cmdline.h"
 #include "init_mounts.h"
+#include "init_root.h"
 #include "log.h"
 #include "modules.h"
+#include "power_button.h"
 #include "small_files.h"
 #include "system.h"
 #include <errno.h>
@@ -32,40 +35,45 @@ static void open_console(void)
 
 /* ---- options ---- */
 
-static void take_options(struct mvm_options *o, int argc, char *const argv[])
+/* Parses argv[1 … argc-1]; a word that is not understood changes nothing, apart from one of the
+ * policy, see mvm_options_end. Wishes such as --help are not for a machine's start. */
+static void parse_words(struct mvm_options *o, int argc, char *const argv[])
 {
     for (int at = 1; at < argc; at++) {
         char text[512];
         struct mvm_writer why;
         mvm_writer_init(&why, text, sizeof text);
         if (mvm_options_take(o, argc, argv, &at, &why) == MVM_OPTIONS_MISTAKE) {
-            mvm_log(text, "; passed over", NULL);
+            mvm_log(text, "; ignored", NULL);
         }
     }
 }
 
-static void take_cmdline(struct mvm_options *o)
+/* Each word by itself: one that lacks its value must not take the next for it. */
+static void parse_cmdline(struct mvm_options *o)
 {
     static char text[MVM_CMDLINE_CAP];
-    static char *argv[1 + MVM_CMDLINE_ARGS_MAX];
-    int argc;
+    char *rest = text;
+    char *words[3] = {NULL, NULL, NULL};
+    int len;
     if (!mvm_posix_read_small(AT_FDCWD, "/proc/cmdline", text, sizeof text)) {
         mvm_log("cannot read /proc/cmdline", NULL, NULL);
         return;
     }
-    if (!mvm_cmdline_args(text, argv + 1, MVM_CMDLINE_ARGS_MAX, &argc)) {
-        mvm_log("too many options on the kernel's command line: the last are passed over", NULL,
-                NULL);
+    while ((len = mvm_cmdline_next(&rest, words + 1)) > 0) {
+        parse_words(o, len + 1, words);
     }
-    take_options(o, argc + 1, argv);
 }
 
 static void find_options(struct mvm_options *o, int argc, char *const argv[])
 {
     mvm_options_begin(o);
-    take_options(o, argc, argv);
-    take_cmdline(o);
+    parse_words(o, argc, argv);
+    parse_cmdline(o);
     mvm_options_end(o);
+    if (o->policy_unclear) {
+        mvm_log("the option of the policy was not understood: builds are rejected", NULL, NULL);
+    }
     o->init = true;
     o->posix.status_is_handed = true; /* we collect every orphan, so the build's processes too */
 }
@@ -103,8 +111,15 @@ void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
     open_console();
     mvm_init_mounts_say();
     find_options(o, argc, argv);
+    if (o->host_epoch_secs > 0) {
+        mvm_clock_not_before(o->host_epoch_secs);
+    }
     mvm_modules_load(o->modules, o->modules_len);
+    if (o->root != NULL && mvm_init_root(o->root)) {
+        mvm_init_mounts_say();
+    }
     name_host();
     raise_loopback();
+    mvm_power_button_watch();
     reboot(RB_DISABLE_CAD); /* Ctrl-Alt-Del comes as SIGINT, and so ends the machine in order */
 }

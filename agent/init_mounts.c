@@ -74,6 +74,13 @@ void mvm_init_mounts(void)
     }
 }
 
+void mvm_init_mounts_undo(void)
+{
+    for (size_t i = PLACES_LEN; i > 0; i--) {
+        umount2(places[i - 1].dir, MNT_DETACH | UMOUNT_NOFOLLOW); /* whatever is open stays open */
+    }
+}
+
 void mvm_init_mounts_say(void)
 {
     for (size_t i = 0; i < PLACES_LEN; i++) {

@@ -5,6 +5,9 @@
 /* Mounts what is not mounted yet. What cannot be is left out. */
 void mvm_init_mounts(void);
 
+/* Unmounts them, before another root file system takes the place of the present one. */
+void mvm_init_mounts_undo(void);
+
 /* Says what could not be mounted; apart from mvm_init_mounts, because before that there may be no
  * console to say it on. */
 void mvm_init_mounts_say(void);

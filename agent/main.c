@@ -4,7 +4,9 @@
 #include "loop.h"
 #include "mvm_version.h"
 #include "power.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* A descriptor of ours must never be taken for stdin, stdout or stderr. */
@@ -19,33 +21,83 @@ static void fill_standard_streams(void)
     }
 }
 
+/* What was asked for on the command line; the exit status: 1 if not all of it can be written. */
+static int print(struct mvm_text text)
+{
+    while (text.len > 0) {
+        ssize_t n = write(STDOUT_FILENO, text.bytes, text.len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return 1;
+        }
+        text.bytes += n;
+        text.len -= (size_t)n;
+    }
+    return 0;
+}
+
 static int print_help(void)
 {
     char text[4096];
     struct mvm_writer w;
     mvm_writer_init(&w, text, sizeof text);
     mvm_options_help(&w);
-    mvm_log_write(STDOUT_FILENO, mvm_writer_finish(&w));
-    return 0;
+    return print(mvm_writer_finish(&w));
 }
 
 static int print_version(void)
 {
-    mvm_log_write(STDOUT_FILENO, mvm_text_from("mvm-builder-agent " MVM_VERSION "\n"));
-    return 0;
+    return print(mvm_text_from("mvm-builder-agent " MVM_VERSION "\n"));
 }
 
 static struct mvm_agent agent;
 static struct mvm_options options;
 
+/* Whether an argument asks for something to be printed: a container's first process may be asked,
+ * too. A value that reads so is not worth an exception. */
+static bool is_asked(int argc, char *const argv[], const char *for_what)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], for_what) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Process 1 does not return: the kernel would panic. */
 static int run_as_init(int argc, char *const argv[])
 {
+    if (is_asked(argc, argv, "--help")) {
+        return print_help();
+    }
+    if (is_asked(argc, argv, "--version")) {
+        return print_version();
+    }
     mvm_init_begin(&options, argc, argv);
     fill_standard_streams();
     int status = mvm_agent_run(&agent, &options);
     mvm_power_end(options.end);
     return status;
+}
+
+static int run(void)
+{
+    char text[256];
+    struct mvm_writer disks;
+    if (options.init) {
+        mvm_log("--init is for process 1: on a running system it would mount over /run and /tmp, "
+                "and in the end stop every process and power off",
+                NULL, NULL);
+        return 2;
+    }
+    mvm_writer_init(&disks, text, sizeof text);
+    if (mvm_options_default_disks(&options, &disks)) {
+        mvm_log(text, NULL, NULL);
+    }
+    return mvm_agent_run(&agent, &options);
 }
 
 int main(int argc, char *argv[])
@@ -59,7 +111,7 @@ int main(int argc, char *argv[])
     mvm_writer_init(&why, text, sizeof text);
     switch (mvm_options_parse(&options, argc, argv, &why)) {
     case MVM_OPTIONS_RUN:
-        return options.init ? run_as_init(argc, argv) : mvm_agent_run(&agent, &options);
+        return run();
     case MVM_OPTIONS_HELP:
         return print_help();
     case MVM_OPTIONS_VERSION:

@@ -1,16 +1,26 @@
 #define _GNU_SOURCE
 #include "modules.h"
 #include "log.h"
+#include "module_directory.h"
 #include "small_files.h"
 #include "system.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* MODULE_INIT_COMPRESSED_FILE of <linux/module.h>, which not every libc comes with: Linux 5.17. */
 enum { COMPRESSED = 4 };
+
+/* What a directory is given for: devices, the host's line, file systems, the power button, KVM's
+ * clock. Each brings its dependencies; what the kernel does not have is left out. */
+static const char *const common[] = {
+    "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_console", "vmw_vsock_virtio_transport",
+    "virtio_net", "virtio_rng",  "ext4",       "squashfs",       "erofs",
+    "overlay",    "button",      "evdev",      "ptp_kvm",
+};
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -19,21 +29,37 @@ static bool ends_with(const char *text, const char *end)
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
+static void log_failure(const char *what, const char *path, const char *why)
+{
+    struct mvm_log_line line;
+    mvm_log_begin(&line, what);
+    mvm_writer_add3(&line.w, path, ": ", why);
+    mvm_log_end(&line);
+}
+
+/* What an errno of finit_module says of a compressed file: an old kernel does not know the flag, a
+ * newer one may lack the decompressor, or that of this format. */
+static const char *reason(int err, bool compressed)
+{
+    bool cannot = err == EINVAL || err == EOPNOTSUPP;
+    return compressed && cannot ? "this kernel cannot decompress it: decompress the file"
+                                : mvm_posix_error_text(err);
+}
+
 static void load(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    long r =
-        fd >= 0 ? syscall(SYS_finit_module, fd, "", ends_with(path, ".ko") ? 0 : COMPRESSED) : -1;
+    bool compressed = !ends_with(path, ".ko");
+    long r = fd >= 0 ? syscall(SYS_finit_module, fd, "", compressed ? COMPRESSED : 0) : -1;
     if (r < 0 && errno != EEXIST) {
-        struct mvm_log_line line;
-        mvm_log_begin(&line, "cannot load ");
-        mvm_writer_add3(&line.w, path, ": ", mvm_posix_error_text(errno));
-        mvm_log_end(&line);
+        log_failure("cannot load ", path, reason(errno, fd >= 0 && compressed));
     }
     if (fd >= 0) {
         close(fd);
     }
 }
+
+/* ---- lists ---- */
 
 static void load_line(struct mvm_text line)
 {
@@ -60,11 +86,7 @@ static void load_list(const char *path)
     struct mvm_posix_lines l;
     struct mvm_text line;
     if (!mvm_posix_lines_open(&l, AT_FDCWD, path)) {
-        const char *why = mvm_posix_error_text(errno);
-        struct mvm_log_line log;
-        mvm_log_begin(&log, "cannot read the list of modules ");
-        mvm_writer_add3(&log.w, path, ": ", why);
-        mvm_log_end(&log);
+        log_failure("cannot read the list of modules ", path, mvm_posix_error_text(errno));
         return;
     }
     while (mvm_posix_lines_next(&l, &line)) {
@@ -73,13 +95,75 @@ static void load_list(const char *path)
     mvm_posix_lines_close(&l);
 }
 
-void mvm_modules_load(const struct mvm_module *modules, size_t len)
+/* ---- by name ---- */
+
+/* A module of a directory, with what it depends on. */
+static void load_named(const struct mvm_module_directory *d, const char *name, bool optional)
+{
+    struct mvm_module_files files;
+    char path[MVM_PATH_MAX];
+    switch (mvm_module_directory_find(d, name, &files)) {
+    case MVM_MODULE_FOUND:
+        while (mvm_module_files_next(&files, d, path, sizeof path)) {
+            load(path);
+        }
+        mvm_module_files_close(&files);
+        break;
+    case MVM_MODULE_BUILT_IN:
+        break;
+    case MVM_MODULE_UNKNOWN:
+        if (!optional) {
+            log_failure("cannot load ", name, "there is no such module, see modules.dep");
+        }
+        break;
+    case MVM_MODULE_UNREADABLE:
+        log_failure("cannot read modules.dep of ", d->path, mvm_posix_error_text(errno));
+        break;
+    }
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The directory that names are looked up in: the first that is given. */
+static const char *directory_given(const struct mvm_module *modules, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (modules[i].list) {
-            load_list(modules[i].path);
+        if (modules[i].list && is_directory(modules[i].path)) {
+            return modules[i].path;
+        }
+    }
+    return "/lib/modules";
+}
+
+static void load_common(const struct mvm_module_directory *d)
+{
+    if (!d->indexed) {
+        log_failure("cannot read modules.dep of ", d->path, "no such file: run depmod");
+        return;
+    }
+    for (size_t i = 0; i < sizeof common / sizeof common[0]; i++) {
+        load_named(d, common[i], true);
+    }
+}
+
+void mvm_modules_load(const struct mvm_module *modules, size_t len)
+{
+    struct mvm_module_directory d;
+    mvm_module_directory_init(&d, directory_given(modules, len));
+    for (size_t i = 0; i < len; i++) {
+        const char *path = modules[i].path;
+        if (modules[i].list && is_directory(path)) {
+            load_common(&d);
+        } else if (modules[i].list) {
+            load_list(path);
+        } else if (memchr(path, '/', strlen(path)) != NULL) {
+            load(path);
         } else {
-            load(modules[i].path);
+            load_named(&d, path, false);
         }
     }
 }

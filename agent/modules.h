@@ -1,11 +1,15 @@
-/* Kernel modules from files, by finit_module(2): no dependencies, no configuration, no search. */
+/*
+ * Kernel modules by finit_module(2): from files, from a list of files, or by name from a directory
+ * as depmod(8) leaves it, /lib/modules/RELEASE, with their dependencies. Compressed ones (.ko.xz,
+ * .ko.zst, .ko.gz) are decompressed by the kernel, if it was built to.
+ */
 #ifndef MVM_MODULES_H
 #define MVM_MODULES_H
 
 #include "options.h"
 
-/* Loads them in the order given. One that is loaded already is fine; one that cannot be is said,
- * and passed over. */
+/* Loads them in the order given. A directory adds what a virtual machine commonly needs. One that
+ * is loaded already, or built in, is fine; one that cannot be loaded is logged and left out. */
 void mvm_modules_load(const struct mvm_module *modules, size_t len);
 
 #endif

@@ -8,6 +8,8 @@
 /* Seconds that no machine stays up for, and that still are milliseconds in 64 bits. */
 #define FOREVER_SECS (UINT64_MAX / 2000)
 
+enum { SUN_PATH_CAP = 108 }; /* unix(7): with the terminator */
+
 struct option;
 
 /* Takes an option's values; NULL, or what is wrong with them. */
@@ -65,6 +67,53 @@ static const char *check_path(const char *path, size_t cap)
     return strlen(path) < cap ? NULL : "path too long";
 }
 
+/* CID:PORT or PORT. */
+static const char *read_vsock(struct mvm_address *a, const char *text)
+{
+    const char *port = memchr(text, ':', strlen(text));
+    a->cid = UINT32_MAX;
+    if (port != NULL) {
+        char cid[16] = "";
+        size_t len = (size_t)(port - text);
+        if (len < sizeof cid) {
+            memcpy(cid, text, len);
+        }
+        if (strcmp(cid, "any") != 0 && !read_u32(cid, UINT32_MAX - 1, &a->cid)) {
+            return "the CID is neither a number nor any";
+        }
+        text = port + 1;
+    }
+    return read_u32(text, UINT32_MAX - 1, &a->port) ? NULL : "the port is no number";
+}
+
+static const char *read_address(struct mvm_address *a, const char *text)
+{
+    const char *rest;
+    *a = (struct mvm_address){.text = text};
+    if ((rest = after(text, "vsock:")) != NULL) {
+        a->kind = MVM_ADDRESS_VSOCK;
+        return read_vsock(a, rest);
+    }
+    if ((rest = after(text, "unix:")) != NULL) {
+        a->kind = MVM_ADDRESS_UNIX;
+        a->path = rest;
+        return check_path(rest, SUN_PATH_CAP);
+    }
+    if ((rest = after(text, "serial:")) != NULL) {
+        a->kind = MVM_ADDRESS_SERIAL;
+        a->path = rest;
+        return check_path(rest, MVM_PATH_MAX);
+    }
+    if ((rest = after(text, "fd:")) != NULL) {
+        uint32_t fd;
+        a->kind = MVM_ADDRESS_FD;
+        bool sound = read_u32(rest, INT_MAX, &fd);
+        a->fd = (int)fd;
+        return sound ? NULL : "no descriptor's number";
+    }
+    return "neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE";
+}
+
 /* ---- setters ---- */
 
 static const char *set_listen(struct mvm_options *o, const struct option *option,
@@ -74,11 +123,7 @@ static const char *set_listen(struct mvm_options *o, const struct option *option
     if (o->listen_len == MVM_LISTENERS_MAX) {
         return "too many listeners";
     }
-    struct mvm_address *a = &o->listen[o->listen_len];
-    const char *wrong = mvm_address_parse(a, values[0]);
-    for (size_t i = 0; wrong == NULL && i < o->listen_len; i++) {
-        wrong = mvm_address_conflicts(a, &o->listen[i]) ? "given twice" : NULL;
-    }
+    const char *wrong = read_address(&o->listen[o->listen_len], values[0]);
     o->listen_len += wrong == NULL;
     return wrong;
 }
@@ -91,8 +136,11 @@ static void set_string(struct mvm_options *o, const struct option *option, const
 static const char *set_path(struct mvm_options *o, const struct option *option,
                             char *const values[])
 {
-    set_string(o, option, values[0]);
-    return check_path(values[0], MVM_PATH_MAX);
+    const char *wrong = check_path(values[0], MVM_PATH_MAX);
+    if (wrong == NULL) {
+        set_string(o, option, values[0]);
+    }
+    return wrong;
 }
 
 static const char *set_device(struct mvm_options *o, const struct option *option,
@@ -109,12 +157,15 @@ static const char *set_nix_option(struct mvm_options *o, const struct option *op
                                   char *const values[])
 {
     (void)option;
+    if (values[0][0] == '\0') {
+        return "no name";
+    }
     if (o->executor.nix_options_len == MVM_NIX_OPTIONS_MAX) {
         return "too many nix options";
     }
     o->nix_options[o->executor.nix_options_len++] =
         (struct mvm_nix_option){.name = values[0], .value = values[1]};
-    return values[0][0] != '\0' ? NULL : "no name";
+    return NULL;
 }
 
 static const char *set_timeout(struct mvm_options *o, const struct option *option,
@@ -123,7 +174,7 @@ static const char *set_timeout(struct mvm_options *o, const struct option *optio
     (void)option;
     uint64_t secs;
     if (!read_u64(values[0], FOREVER_SECS, &secs)) {
-        return "no number of seconds";
+        return "not a number of seconds";
     }
     o->executor.timeout_secs = secs > 0 ? secs : FOREVER_SECS;
     return NULL;
@@ -135,9 +186,33 @@ static const char *set_heartbeat(struct mvm_options *o, const struct option *opt
     (void)option;
     uint32_t secs;
     if (!read_u32(values[0], UINT32_MAX / 1000, &secs)) {
-        return "no number of seconds";
+        return "not a number of seconds";
     }
     o->executor.heartbeat_ms = o->scheduler.heartbeat_ms = secs * 1000;
+    return NULL;
+}
+
+static const char *set_exit_idle(struct mvm_options *o, const struct option *option,
+                                 char *const values[])
+{
+    (void)option;
+    uint32_t secs;
+    if (!read_u32(values[0], UINT32_MAX / 1000, &secs)) {
+        return "not a number of seconds";
+    }
+    o->exit_idle_ms = secs * 1000;
+    return NULL;
+}
+
+static const char *set_host_epoch(struct mvm_options *o, const struct option *option,
+                                  char *const values[])
+{
+    (void)option;
+    uint64_t secs;
+    if (!read_u64(values[0], MVM_EPOCH_MAX_SECS, &secs)) {
+        return "not a number of seconds";
+    }
+    o->host_epoch_secs = secs;
     return NULL;
 }
 
@@ -149,11 +224,15 @@ static const char *set_allow_cid(struct mvm_options *o, const struct option *opt
         o->any_cid = true;
         return NULL;
     }
+    uint32_t cid;
+    if (!read_u32(values[0], UINT32_MAX - 1, &cid)) {
+        return "neither a CID nor any";
+    }
     if (o->allowed_cids_len == MVM_ALLOWED_CIDS_MAX) {
         return "too many CIDs";
     }
-    bool sound = read_u32(values[0], UINT32_MAX - 1, &o->allowed_cids[o->allowed_cids_len++]);
-    return sound ? NULL : "neither a CID nor any";
+    o->allowed_cids[o->allowed_cids_len++] = cid;
+    return NULL;
 }
 
 static const char *set_flag(struct mvm_options *o, const struct option *option,
@@ -166,11 +245,14 @@ static const char *set_flag(struct mvm_options *o, const struct option *option,
 
 static const char *add_module(struct mvm_options *o, const char *path, bool list)
 {
-    if (o->modules_len == MVM_MODULES_MAX) {
-        return "too many modules: list them in a file";
+    const char *wrong = check_path(path, MVM_PATH_MAX);
+    if (wrong == NULL && o->modules_len == MVM_MODULES_MAX) {
+        wrong = "too many modules: list them in a file";
     }
-    o->modules[o->modules_len++] = (struct mvm_module){path, list};
-    return check_path(path, MVM_PATH_MAX);
+    if (wrong == NULL) {
+        o->modules[o->modules_len++] = (struct mvm_module){path, list};
+    }
+    return wrong;
 }
 
 static const char *set_module(struct mvm_options *o, const struct option *option,
@@ -237,17 +319,27 @@ static const struct option options[] = {
      "go on with a build whose client has gone"},
     {"--exit-after-build", NULL, 0, 0, MEMBER(exit_after_build), set_flag,
      "end once a build has been answered"},
+    {"--exit-idle", "SECONDS", 1, 0, 0, set_exit_idle,
+     "end after so long without a build or a client; 0: never\n[0]"},
     {"--init", NULL, 0, 0, MEMBER(init), set_flag,
-     "be the machine's init; as process 1 it is anyway: takes\n"
-     "options from mvm.NAME=VALUE of the kernel's command line"},
-    {"--module", "FILE", 1, 0, 0, set_module, "init: a kernel module to load (repeatable)"},
-    {"--modules", "FILE", 1, 0, 0, set_modules,
-     "init: a list of those, one on each line, in order"},
+     "be the machine's init, as process 1 is without it: options\n"
+     "also from mvm.NAME=VALUE of the kernel's command line"},
+    {"--module", "FILE|NAME", 1, 0, 0, set_module, "init: a kernel module to load (repeatable)"},
+    {"--modules", "FILE|DIR", 1, 0, 0, set_modules,
+     "init: a list of those, one on each line, in order; or\n"
+     "where names are found [/lib/modules], and load the common"},
+    {"--root", "DEV", 1, 0, MEMBER(root), set_path, "init: go on in the root file system there"},
+    {"--hostepoch", "SECONDS", 1, 0, 0, set_host_epoch,
+     "init: set a clock that is behind to so long after 1970"},
     {"--end", "HOW", 1, 0, 0, set_end,
      "init: how the machine ends: poweroff, reboot or halt\n[poweroff]"},
     {"--version", NULL, 0, MVM_OPTIONS_VERSION, 0, NULL, "print the version"},
     {"--help", NULL, 0, MVM_OPTIONS_HELP, 0, NULL, "print this"},
 };
+
+/* Known by their addresses: an option may name the same device. */
+static const char default_out_device[] = "/dev/vdb";
+static const char default_in_device[] = "/dev/vdc";
 
 enum { OPTIONS_LEN = sizeof options / sizeof options[0], HELP_COLUMN = 26 };
 
@@ -256,9 +348,9 @@ void mvm_options_begin(struct mvm_options *o)
     memset(o, 0, sizeof *o);
     o->executor = (struct mvm_executor_config){
         .out_dir = "/build-out",
-        .out_device = "/dev/vdb",
+        .out_device = default_out_device,
         .in_dir = "/build-in",
-        .in_device = "/dev/vdc",
+        .in_device = default_in_device,
         .policy_file = "/mnt/config/security-policy.json",
         .nix_options = o->nix_options,
         .timeout_secs = MVM_TIMEOUT_DEFAULT_SECS,
@@ -281,9 +373,10 @@ static const struct option *find_option(const char *arg, const char **value)
     return NULL;
 }
 
-static enum mvm_options_wish mistake(struct mvm_writer *why, const char *name, const char *value,
-                                     const char *what)
+static enum mvm_options_wish mistake(struct mvm_options *o, struct mvm_writer *why,
+                                     const char *name, const char *value, const char *what)
 {
+    o->policy_unclear = o->policy_unclear || strcmp(name, "--policy") == 0;
     mvm_writer_add(why, name);
     if (value != NULL) {
         mvm_writer_add(why, " ");
@@ -301,10 +394,10 @@ enum mvm_options_wish mvm_options_take(struct mvm_options *o, int argc, char *co
     const char *attached = NULL;
     const struct option *option = find_option(argv[*at], &attached);
     if (option == NULL) {
-        return mistake(why, argv[*at], NULL, "unknown option");
+        return mistake(o, why, argv[*at], NULL, "unknown option");
     }
     if (attached != NULL && option->values_len == 0) {
-        return mistake(why, option->name, attached, "takes no value");
+        return mistake(o, why, option->name, attached, "takes no value");
     }
     if (option->set == NULL) {
         return option->wish;
@@ -316,17 +409,20 @@ enum mvm_options_wish mvm_options_take(struct mvm_options *o, int argc, char *co
         } else if (++*at < argc) {
             values[i] = argv[*at];
         } else {
-            return mistake(why, option->name, option->values, "value missing");
+            return mistake(o, why, option->name, option->values, "value missing");
         }
     }
     const char *what = option->set(o, option, values);
-    return what == NULL ? MVM_OPTIONS_RUN : mistake(why, option->name, values[0], what);
+    return what == NULL ? MVM_OPTIONS_RUN : mistake(o, why, option->name, values[0], what);
 }
 
 void mvm_options_end(struct mvm_options *o)
 {
+    if (o->policy_unclear) {
+        o->executor.policy_file = "";
+    }
     if (o->listen_len == 0) {
-        mvm_address_parse(&o->listen[o->listen_len++], "vsock:21470");
+        read_address(&o->listen[o->listen_len++], "vsock:21470");
     }
 }
 
@@ -342,6 +438,20 @@ enum mvm_options_wish mvm_options_parse(struct mvm_options *o, int argc, char *c
     }
     mvm_options_end(o);
     return MVM_OPTIONS_RUN;
+}
+
+bool mvm_options_default_disks(const struct mvm_options *o, struct mvm_writer *w)
+{
+    bool out = o->executor.out_device == default_out_device;
+    bool in = o->executor.in_device == default_in_device;
+    if (out) {
+        mvm_writer_add3(w, "builds write to ", default_out_device, ", unless --out-dev none");
+    }
+    if (in) {
+        mvm_writer_add3(w, out ? "; " : "", "/build-in is read from ", default_in_device);
+        mvm_writer_add(w, ", unless --in-dev none");
+    }
+    return out || in;
 }
 
 /* ---- help ---- */

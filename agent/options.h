@@ -4,12 +4,27 @@
 #ifndef MVM_OPTIONS_H
 #define MVM_OPTIONS_H
 
-#include "mvm_address.h"
 #include "mvm_executor.h"
 #include "mvm_limits.h"
 #include "mvm_posix.h"
 #include "mvm_scheduler.h"
 #include "mvm_text.h"
+
+enum mvm_address_kind {
+    MVM_ADDRESS_VSOCK,  /* vsock[:CID]:PORT */
+    MVM_ADDRESS_UNIX,   /* unix:PATH */
+    MVM_ADDRESS_FD,     /* fd:N */
+    MVM_ADDRESS_SERIAL, /* serial:DEVICE; without a slash: a virtio-serial port's name */
+};
+
+struct mvm_address {
+    enum mvm_address_kind kind;
+    const char *text; /* the whole, as given */
+    const char *path; /* UNIX, SERIAL */
+    uint32_t cid;     /* VSOCK: where to listen; UINT32_MAX: on every CID this machine has */
+    uint32_t port;    /* VSOCK */
+    int fd;           /* FD */
+};
 
 enum { MVM_ALLOWED_CIDS_MAX = 16, MVM_MODULES_MAX = 32 };
 
@@ -19,7 +34,8 @@ enum mvm_power {
     MVM_POWER_HALT,
 };
 
-/* A kernel module's file, or a file that lists such, a path on each line. */
+/* A kernel module's file or name; `list`: a file that lists files, a path on each line, or a
+ * directory of modules. */
 struct mvm_module {
     const char *path;
     bool list;
@@ -37,11 +53,15 @@ struct mvm_options {
     struct mvm_scheduler_config scheduler;
     struct mvm_posix_config posix;
     bool exit_after_build; /* stop once a build has been answered */
+    uint32_t exit_idle_ms; /* stop after so long without a build or a client; 0: never */
+    bool policy_unclear;   /* an option of the policy was a mistake */
 
     /* ---- of a machine's first process alone ---- */
     bool init;
     struct mvm_module modules[MVM_MODULES_MAX]; /* in the order given */
     size_t modules_len;
+    const char *root;         /* a block device to switch to; NULL: stay */
+    uint64_t host_epoch_secs; /* the host's time when it started the machine; 0: not given */
     enum mvm_power end;
 };
 
@@ -57,13 +77,18 @@ enum mvm_options_wish {
 enum mvm_options_wish mvm_options_parse(struct mvm_options *o, int argc, char *const argv[],
                                         struct mvm_writer *why);
 
-/* The same in steps, for who takes options from several places and goes on after a mistake: begin,
- * then take for each of `*at` = 1 … argc-1 (it leaves `*at` at the last value it took), then end.
- */
+/* The same in steps, to parse options from several places and go on after a mistake, which changes
+ * nothing: begin, then take for each of `*at` = 1 … argc-1 (it leaves `*at` at the last value it
+ * used), then end. A mistake in an option of the policy closes it: end sets a policy that rejects
+ * every build. */
 void mvm_options_begin(struct mvm_options *o);
 enum mvm_options_wish mvm_options_take(struct mvm_options *o, int argc, char *const argv[], int *at,
                                        struct mvm_writer *why);
 void mvm_options_end(struct mvm_options *o);
+
+/* Which disks are used only because no option names any, and how to forbid it, into `w`. False:
+ * none is. */
+bool mvm_options_default_disks(const struct mvm_options *o, struct mvm_writer *w);
 
 /* Every option with its default, for people; under 4 KiB. */
 void mvm_options_help(struct mvm_writer *w);

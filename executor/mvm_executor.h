@@ -67,7 +67,8 @@ struct mvm_executor_config {
     const char *out_device;  /* mounted there if nothing is; NULL: never mount */
     const char *in_dir;      /* the flake reference that asks for the input disk; NULL: none does */
     const char *in_device;   /* likewise, read-only */
-    const char *policy_file; /* JSON; absent file: builds are allowed. NULL: no policy */
+    const char *policy_file; /* JSON; absent file: builds are allowed. NULL: no policy; "": every
+                              * build is rejected */
     const struct mvm_nix_option *nix_options; /* --option NAME VALUE for nix */
     size_t nix_options_len;                   /* up to MVM_NIX_OPTIONS_MAX */
     uint64_t timeout_secs; /* for requests that name none; 0: MVM_TIMEOUT_DEFAULT_SECS */

@@ -134,6 +134,11 @@ void mvm_executor_check_policy(struct mvm_executor *x)
     if (x->config->policy_file == NULL) {
         return;
     }
+    if (x->config->policy_file[0] == '\0') {
+        struct mvm_writer w = reject(x);
+        mvm_writer_add(&w, "the option that names the security policy was not understood");
+        return;
+    }
     uint64_t size; /* of no use: a file may grow */
     int file = x->port->open_read(x->ctx, x->config->policy_file, &size);
     if (file == MVM_PORT_NOT_FOUND) {

@@ -13,11 +13,16 @@ static char text[MVM_CMDLINE_CAP];
 static char *args[ARGS];
 static int args_len;
 
-static bool split(const char *line, size_t max)
+/* Every option of the line, one behind the other. */
+static void split(const char *line)
 {
-    memset(args, 0, sizeof args);
+    char *rest = text;
+    int len;
+    args_len = 0;
     strcpy(text, line);
-    return mvm_cmdline_args(text, args, max, &args_len);
+    while (args_len < ARGS - 1 && (len = mvm_cmdline_next(&rest, args + args_len)) > 0) {
+        args_len += len;
+    }
 }
 
 static void words_become_options(void **state)
@@ -46,12 +51,15 @@ static void words_become_options(void **state)
         {"mvm.nix-option=cores=2", {"--nix-option=cores", "2"}},
         {"mvm.nix-option=a=b=c", {"--nix-option=a", "b=c"}},
         {"mvm.nix-option=\"substituters=x y\"", {"--nix-option=substituters", "x y"}},
+        {"mvm.nix-option=substituters=\"x y\" mvm.b", {"--nix-option=substituters", "x y", "--b"}},
+        {"mvm.nix-option=a=\"\" mvm.b", {"--nix-option=a", "", "--b"}},
+        {"mvm.nix-option=a=\"b", {"--nix-option=a", "b"}},
         {"mvm.nix-option=cores", {"--nix-option=cores"}},
         {"mvm.nix-options=a=b", {"--nix-options=a=b"}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int len = 0;
-        assert_true(split(cases[i].line, ARGS));
+        split(cases[i].line);
         for (; cases[i].args[len] != NULL; len++) {
             assert_true(len < args_len);
             assert_string_equal(args[len], cases[i].args[len]);
@@ -60,32 +68,21 @@ static void words_become_options(void **state)
     }
 }
 
-static void words_past_the_limit_are_left_out_and_told(void **state)
+static void what_is_behind_two_dashes_is_never_read(void **state)
 {
     (void)state;
-    assert_true(split("mvm.a mvm.b", 2));
-    assert_int_equal(args_len, 2);
-    assert_false(split("mvm.a mvm.b mvm.c", 2));
-    assert_int_equal(args_len, 2);
-    assert_null(args[2]);
-}
-
-static void a_pair_is_never_halved(void **state)
-{
-    (void)state;
-    assert_true(split("mvm.a mvm.nix-option=x=y", 3));
-    assert_int_equal(args_len, 3);
-    assert_false(split("mvm.a mvm.nix-option=x=y", 2));
-    assert_int_equal(args_len, 1);
-    assert_null(args[1]);
+    char *rest = text;
+    char *words[2];
+    strcpy(text, "-- mvm.a mvm.b");
+    assert_int_equal(mvm_cmdline_next(&rest, words), 0);
+    assert_int_equal(mvm_cmdline_next(&rest, words), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_become_options),
-        cmocka_unit_test(words_past_the_limit_are_left_out_and_told),
-        cmocka_unit_test(a_pair_is_never_halved),
+        cmocka_unit_test(what_is_behind_two_dashes_is_never_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,6 +179,110 @@ static void an_init_is_told_its_modules_in_order_and_how_to_end(void **state)
     assert_int_equal(options.end, MVM_POWER_OFF);
 }
 
+/* Every one of these is refused; what is in effect afterwards is what was before. */
+static void an_option_that_is_refused_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const refused[][2] = {
+        {"--listen=uinx:/x"},
+        {"--listen=vsock:x"},
+        {"--listen=unix:"},
+        {"--listen=fd:x"},
+        {"--allow-cid=bogus"},
+        {"--allow-cid="},
+        {"--policy="},
+        {"--policy"},
+        {"--out-dev="},
+        {"--out-dir="},
+        {"--in-dev="},
+        {"--in-dir="},
+        {"--nix="},
+        {"--nix-option=", "x"},
+        {"--nix-option=a"},
+        {"--timeout=x"},
+        {"--heartbeat=x"},
+        {"--module="},
+        {"--modules="},
+        {"--end=never"},
+        {"--root="},
+        {"--hostepoch=x"},
+        {"--exit-idle=x"},
+        {"--init=1"},
+        {"--exit-after-build=1"},
+        {"--keep-building=0"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        static struct mvm_options before;
+        char *const argv[] = {(char *)"init", (char *)refused[i][0], (char *)refused[i][1]};
+        int at = 1;
+        mvm_options_begin(&options);
+        mvm_options_begin(&before);
+        mvm_writer_init(&why, why_text, sizeof why_text);
+        assert_int_equal(mvm_options_take(&options, refused[i][1] != NULL ? 3 : 2, argv, &at, &why),
+                         MVM_OPTIONS_MISTAKE);
+        /* A listener, a CID or a module that is not counted is not there. */
+        memset(options.listen, 0, sizeof options.listen);
+        options.policy_unclear = false;
+        before.executor.nix_options = options.executor.nix_options;
+        assert_memory_equal(&options, &before, sizeof options);
+    }
+}
+
+static void a_policy_that_is_not_understood_rejects_builds(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"--policy=", "--policy"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        char *const argv[] = {(char *)"init", (char *)words[i], (char *)"--policy=/later"};
+        mvm_options_begin(&options);
+        for (int at = 1, last; at < 3; at = last + 1) {
+            last = at;
+            mvm_writer_init(&why, why_text, sizeof why_text);
+            mvm_options_take(&options, at + 1, argv, &last, &why);
+        }
+        mvm_options_end(&options);
+        assert_string_equal(options.executor.policy_file, "");
+    }
+}
+
+static void what_process_1_is_told_of_time_and_root(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--hostepoch=1764358000", "--root", "/dev/vda", "--exit-idle", "90"),
+                     MVM_OPTIONS_RUN);
+    assert_int_equal(options.host_epoch_secs, 1764358000);
+    assert_string_equal(options.root, "/dev/vda");
+    assert_int_equal(options.exit_idle_ms, 90000);
+    assert_int_equal(PARSE("--hostepoch=253402300799"), MVM_OPTIONS_RUN);
+    assert_mistake(PARSE("--hostepoch=253402300800"),
+                   "--hostepoch 253402300800: not a number of seconds");
+}
+
+static void disks_that_no_option_names_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args[3];
+        const char *text;
+    } cases[] = {
+        {{NULL},
+         "builds write to /dev/vdb, unless --out-dev none; /build-in is read from /dev/vdc, unless "
+         "--in-dev none"},
+        {{"--out-dev=none"}, "/build-in is read from /dev/vdc, unless --in-dev none"},
+        {{"--in-dev=/dev/vdc"}, "builds write to /dev/vdb, unless --out-dev none"},
+        {{"--in-dev=/dev/vdc", "--out-dev=/dev/vdb"}, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[256];
+        struct mvm_writer w;
+        assert_int_equal(parse(cases[i].args), MVM_OPTIONS_RUN);
+        mvm_writer_init(&w, text, sizeof text);
+        assert_int_equal(mvm_options_default_disks(&options, &w), cases[i].text[0] != '\0');
+        assert_false(w.cut);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 static void any_peer_can_be_allowed(void **state)
 {
     (void)state;
@@ -247,25 +351,25 @@ static void a_mistake_names_option_value_and_reason(void **state)
         {{"--in-dir="}, "--in-dir : no path"},
         {{"--in-dev="}, "--in-dev : no path"},
         {{"--nix-option=", "x"}, "--nix-option : no name"},
-        {{"--timeout", "abc"}, "--timeout abc: no number of seconds"},
-        {{"--timeout", ""}, "--timeout : no number of seconds"},
-        {{"--timeout", "-1"}, "--timeout -1: no number of seconds"},
-        {{"--timeout", "1.5"}, "--timeout 1.5: no number of seconds"},
-        {{"--timeout", "9223372036854776"}, "--timeout 9223372036854776: no number of seconds"},
+        {{"--timeout", "abc"}, "--timeout abc: not a number of seconds"},
+        {{"--timeout", ""}, "--timeout : not a number of seconds"},
+        {{"--timeout", "-1"}, "--timeout -1: not a number of seconds"},
+        {{"--timeout", "1.5"}, "--timeout 1.5: not a number of seconds"},
+        {{"--timeout", "9223372036854776"}, "--timeout 9223372036854776: not a number of seconds"},
         {{"--timeout", "9223372036854775"}, NULL},
         {{"--timeout", "18446744073709551616"},
-         "--timeout 18446744073709551616: no number of seconds"},
+         "--timeout 18446744073709551616: not a number of seconds"},
         {{"--heartbeat", "4294967"}, NULL},
-        {{"--heartbeat", "4294968"}, "--heartbeat 4294968: no number of seconds"},
-        {{"--heartbeat", "ten"}, "--heartbeat ten: no number of seconds"},
+        {{"--heartbeat", "4294968"}, "--heartbeat 4294968: not a number of seconds"},
+        {{"--heartbeat", "ten"}, "--heartbeat ten: not a number of seconds"},
         {{"--allow-cid", "host"}, "--allow-cid host: neither a CID nor any"},
         {{"--allow-cid", "4294967294"}, NULL},
         {{"--allow-cid", "4294967295"}, "--allow-cid 4294967295: neither a CID nor any"},
         {{"--listen", "tcp:80"},
          "--listen tcp:80: neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE"},
-        {{"--listen", "vsock:"}, "--listen vsock:: the port is not a number"},
-        {{"--listen", "vsock:4294967295"}, "--listen vsock:4294967295: the port is not a number"},
-        {{"--listen", "vsock:1:2:3"}, "--listen vsock:1:2:3: the port is not a number"},
+        {{"--listen", "vsock:"}, "--listen vsock:: the port is no number"},
+        {{"--listen", "vsock:4294967295"}, "--listen vsock:4294967295: the port is no number"},
+        {{"--listen", "vsock:1:2:3"}, "--listen vsock:1:2:3: the port is no number"},
         {{"--listen", "vsock::1"}, "--listen vsock::1: the CID is neither a number nor any"},
         {{"--listen", "vsock:x:1"}, "--listen vsock:x:1: the CID is neither a number nor any"},
         {{"--listen", "vsock:00000000000000000001:1"},
@@ -274,9 +378,9 @@ static void a_mistake_names_option_value_and_reason(void **state)
          "--listen vsock:4294967295:1: the CID is neither a number nor any"},
         {{"--listen", "unix:"}, "--listen unix:: no path"},
         {{"--listen", "serial:"}, "--listen serial:: no path"},
-        {{"--listen", "fd:"}, "--listen fd:: not a descriptor's number"},
-        {{"--listen", "fd:-1"}, "--listen fd:-1: not a descriptor's number"},
-        {{"--listen", "fd:2147483648"}, "--listen fd:2147483648: not a descriptor's number"},
+        {{"--listen", "fd:"}, "--listen fd:: no descriptor's number"},
+        {{"--listen", "fd:-1"}, "--listen fd:-1: no descriptor's number"},
+        {{"--listen", "fd:2147483648"}, "--listen fd:2147483648: no descriptor's number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *const args[] = {cases[i].args[0], cases[i].args[1], NULL};
@@ -359,9 +463,12 @@ static void the_help_names_every_option_and_fits_its_buffer(void **state)
         "--allow-cid CID|any",
         "--keep-building",
         "--exit-after-build",
+        "--exit-idle SECONDS",
         "--init",
-        "--module FILE",
-        "--modules FILE",
+        "--module FILE|NAME",
+        "--modules FILE|DIR",
+        "--root DEV",
+        "--hostepoch SECONDS",
         "--end HOW",
         "--version",
         "--help",
@@ -386,6 +493,10 @@ int main(void)
         cmocka_unit_test(none_means_no_device),
         cmocka_unit_test(nix_options_are_pairs_and_keep_their_order),
         cmocka_unit_test(an_init_is_told_its_modules_in_order_and_how_to_end),
+        cmocka_unit_test(an_option_that_is_refused_changes_nothing),
+        cmocka_unit_test(a_policy_that_is_not_understood_rejects_builds),
+        cmocka_unit_test(what_process_1_is_told_of_time_and_root),
+        cmocka_unit_test(disks_that_no_option_names_are_named),
         cmocka_unit_test(any_peer_can_be_allowed),
         cmocka_unit_test(a_heartbeat_of_zero_is_none),
         cmocka_unit_test(a_timeout_of_zero_is_a_time_nobody_lives_to_see),

@@ -411,6 +411,14 @@ static void a_policy_that_cannot_be_read_is_no_permission(void **state)
     assert_err("build rejected: cannot read security policy /policy.json: open: not a regular");
 }
 
+static void a_policy_option_that_was_not_understood_is_no_permission(void **state)
+{
+    (void)state;
+    config.policy_file = "";
+    run();
+    assert_err("build rejected: the option that names the security policy was not understood");
+}
+
 static void a_policy_that_breaks_off_is_no_permission(void **state)
 {
     (void)state;
@@ -809,6 +817,7 @@ int main(void)
         T(an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refused),
         T(the_policy_file_decides),
         T(a_policy_that_cannot_be_read_is_no_permission),
+        T(a_policy_option_that_was_not_understood_is_no_permission),
         T(a_policy_that_breaks_off_is_no_permission),
         T(a_policy_at_its_limit_is_taken_and_one_byte_more_is_no_permission),
         T(without_a_policy_file_setting_none_is_read),

@@ -117,6 +117,19 @@ static void empty_counts_as_unset_and_no_name_stands_twice(void **state)
     assert_int_equal(homes, 1);
 }
 
+static void a_home_that_cannot_be_written_is_as_good_as_none(void **state)
+{
+    (void)state;
+    static const char *const homes[] = {"/", "/proc/self", "/dev/null"};
+    make_dirs("root");
+    make_dirs("tmp");
+    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) {
+        setenv("HOME", homes[i], 1);
+        make_environment();
+        assert_string_equal(value_of("HOME"), "/root");
+    }
+}
+
 static void without_tmp_another_temporary_directory_is_used(void **state)
 {
     (void)state;
@@ -256,7 +269,7 @@ static void as_many_variables_as_fit_are_handed_on_and_one_more_is_an_error(void
     (void)state;
     setenv("PATH", "/bin", 1);
     setenv("TMPDIR", "/tmp", 1);
-    setenv("HOME", "/", 1);
+    setenv("HOME", "/dev/shm", 1);
     setenv("NIX_CONFIG", "build-users-group =", 1);
     for (int i = 4; i < MVM_POSIX_ENV; i++) {
         char name[16];
@@ -437,6 +450,7 @@ int main(void)
         ALONE(an_empty_environment_gets_what_nix_needs),
         ALONE(what_is_set_stays_as_it_is),
         ALONE(empty_counts_as_unset_and_no_name_stands_twice),
+        ALONE(a_home_that_cannot_be_written_is_as_good_as_none),
         ALONE(without_tmp_another_temporary_directory_is_used),
         ALONE(without_a_home_of_roots_one_is_made_below_tmpdir),
         ALONE(a_home_that_may_be_somebody_elses_is_not_used),

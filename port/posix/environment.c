@@ -96,6 +96,15 @@ static const char *home(struct mvm_posix *p, const char *tmpdir)
     return tmpdir != NULL ? home_below(p, tmpdir) : NULL;
 }
 
+/* Whether HOME is set to a directory that can be written, or is yet to be made. The kernel starts
+ * process 1 with HOME=/: nix must not put its cache there. */
+static bool has_home(void)
+{
+    const char *dir = mvm_posix_variable("HOME");
+    return dir != NULL && strcmp(dir, "/") != 0 &&
+           (access(dir, F_OK) < 0 || is_writable_directory(dir));
+}
+
 /* ---- NIX_CONFIG ---- */
 
 /* Whether /etc/group has builders: as root nix builds nothing without, unless told to. */
@@ -205,7 +214,7 @@ int mvm_posix_environment(struct mvm_posix *p)
         added[1] = temporary(p);
         tmpdir = added[1] != NULL ? added[1] + TMPDIR_VALUE : NULL;
     }
-    if (mvm_posix_variable("HOME") == NULL) {
+    if (!has_home()) {
         added[2] = home(p, tmpdir);
     }
     int r = guard(p, &added[3]);

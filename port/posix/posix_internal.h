@@ -207,11 +207,6 @@ void mvm_posix_close_watched(void *ctx);
 void mvm_posix_count_memory(int parent);
 int mvm_posix_out_of_memory(void *ctx);
 
-/* ---- superblock.c ---- */
-
-/* The file system on an open device, by its name in mount(2); NULL: unknown. */
-const char *mvm_posix_superblock_type(int fd);
-
 /* ---- mount.c ---- */
 int mvm_posix_make_dir(void *ctx, const char *dir);
 int mvm_posix_is_mounted(void *ctx, const char *dir);

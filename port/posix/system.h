@@ -17,6 +17,9 @@ const char *mvm_posix_variable(const char *name);
 /* ---- child.c: SIG_DFL or SIG_IGN for a signal ---- */
 void mvm_posix_signal(int sig, void (*handler)(int));
 
+/* ---- superblock.c: which file system is on an open device; NULL: no mark that is known ---- */
+const char *mvm_posix_superblock_type(int fd);
+
 /* ---- errors.c ---- */
 
 /* What an errno is called; unknown_error for one that has no name here. Static. */

@@ -1,0 +1,12 @@
+/* From an initramfs to the machine's root file system on a disk, as switch_root(8) does. */
+#ifndef MVM_INIT_ROOT_H
+#define MVM_INIT_ROOT_H
+
+#include <stdbool.h>
+
+/* Waits for the block device, up to MVM_ROOT_WAIT_MS, mounts it, makes it the root of this process,
+ * and mounts /proc and the others there. Read-only if the device is. False: it is logged why, and
+ * the root stays what it was. */
+bool mvm_init_root(const char *device);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * Names of kernel modules in a directory that depmod(8) has indexed: which file a module is, and
+ * which it depends on. Reads modules.dep and modules.builtin.
+ */
+#ifndef MVM_MODULE_DIRECTORY_H
+#define MVM_MODULE_DIRECTORY_H
+
+#include "mvm_limits.h"
+#include "small_files.h"
+
+struct mvm_module_directory {
+    char path[MVM_PATH_MAX];
+    bool indexed; /* modules.dep is there */
+};
+
+/* `base` is the directory itself, or has one for each kernel, as /lib/modules has: then the running
+ * kernel's. */
+void mvm_module_directory_init(struct mvm_module_directory *d, const char *base);
+
+enum mvm_module_found {
+    MVM_MODULE_FOUND,
+    MVM_MODULE_BUILT_IN,
+    MVM_MODULE_UNKNOWN,
+    MVM_MODULE_UNREADABLE, /* no modules.dep; errno */
+};
+
+/* A module's files: what it depends on, each after what that depends on, and itself last. */
+struct mvm_module_files {
+    struct mvm_posix_lines lines;
+    struct mvm_text self;
+    struct mvm_text rest; /* dependencies; the last is loaded first */
+};
+
+/* Names differ neither by '-' and '_' nor by the file's ending. Fills `*files` if FOUND; then it is
+ * to be closed. */
+enum mvm_module_found mvm_module_directory_find(const struct mvm_module_directory *d,
+                                                const char *name, struct mvm_module_files *files);
+
+/* The next file's path. False: no more. */
+bool mvm_module_files_next(struct mvm_module_files *files, const struct mvm_module_directory *d,
+                           char *path, size_t cap);
+void mvm_module_files_close(struct mvm_module_files *files);
+
+#endif

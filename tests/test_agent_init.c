@@ -1,0 +1,134 @@
+/* What process 1 finds out: modules by name, the host's clock. */
+#include "clock.h"
+#include "module_directory.h"
+#include "support.h"
+
+static void make_file(const char *name, const char *text)
+{
+    e2e_write_text(e2e_path("%s", name), text);
+}
+
+/* ---- modules ---- */
+
+static const char dep[] =
+    "kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio.ko.xz "
+    "kernel/drivers/virtio/virtio_ring.ko.xz\n"
+    "kernel/drivers/virtio/virtio.ko.xz: kernel/drivers/virtio/virtio_ring.ko.xz\n"
+    "kernel/drivers/virtio/virtio_ring.ko.xz:\n"
+    "extra/my-module.ko.zst:\n"
+    "/elsewhere/far.ko: kernel/drivers/virtio/virtio_ring.ko.xz\n";
+
+static struct mvm_module_directory directory;
+
+static void make_index(void)
+{
+    make_file("modules.dep", dep);
+    make_file("modules.builtin", "kernel/fs/ext4/ext4.ko\n");
+    mvm_module_directory_init(&directory, e2e_path("."));
+    assert_true(directory.indexed);
+}
+
+/* The files of a module, without the directory, each with a blank behind it. */
+static const char *files_of(const char *name)
+{
+    static char all[1024];
+    struct mvm_module_files files;
+    char path[MVM_PATH_MAX];
+    size_t base = strlen(directory.path) + 1;
+    all[0] = '\0';
+    assert_int_equal(mvm_module_directory_find(&directory, name, &files), MVM_MODULE_FOUND);
+    while (mvm_module_files_next(&files, &directory, path, sizeof path)) {
+        bool below = strncmp(path, directory.path, base - 1) == 0;
+        strcat(all, below ? path + base : path);
+        strcat(all, " ");
+    }
+    mvm_module_files_close(&files);
+    return all;
+}
+
+static void a_module_comes_after_what_it_depends_on(void **state)
+{
+    (void)state;
+    make_index();
+    assert_string_equal(files_of("virtio_blk"), "kernel/drivers/virtio/virtio_ring.ko.xz "
+                                                "kernel/drivers/virtio/virtio.ko.xz "
+                                                "kernel/drivers/block/virtio_blk.ko.xz ");
+    assert_string_equal(files_of("virtio_ring"), "kernel/drivers/virtio/virtio_ring.ko.xz ");
+    assert_string_equal(files_of("far"),
+                        "kernel/drivers/virtio/virtio_ring.ko.xz /elsewhere/far.ko ");
+}
+
+static void dashes_and_underscores_are_one(void **state)
+{
+    (void)state;
+    make_index();
+    assert_string_equal(files_of("virtio-blk"), files_of("virtio_blk"));
+    assert_string_equal(files_of("my_module"), "extra/my-module.ko.zst ");
+}
+
+static void a_module_may_be_built_in_or_unknown(void **state)
+{
+    (void)state;
+    static const char *const unknown[] = {"virtio_bl", "irtio_blk", "virtio_blk.ko", "", "kernel"};
+    struct mvm_module_files files;
+    make_index();
+    assert_int_equal(mvm_module_directory_find(&directory, "ext4", &files), MVM_MODULE_BUILT_IN);
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        assert_int_equal(mvm_module_directory_find(&directory, unknown[i], &files),
+                         MVM_MODULE_UNKNOWN);
+    }
+}
+
+static void a_directory_without_an_index_is_told_from_one(void **state)
+{
+    (void)state;
+    struct mvm_module_files files;
+    mvm_module_directory_init(&directory, e2e_path("."));
+    assert_false(directory.indexed);
+    assert_int_equal(mvm_module_directory_find(&directory, "ext4", &files), MVM_MODULE_UNREADABLE);
+}
+
+/* ---- the clock ---- */
+
+static void make_clock(const char *name, const char *says)
+{
+    e2e_make_dir(e2e_path("%s", name));
+    e2e_write_text(e2e_path("%s/clock_name", name), says);
+}
+
+static void kvms_clock_is_found_by_its_name(void **state)
+{
+    (void)state;
+    char path[MVM_CLOCK_DEVICE_CAP];
+    make_clock("ptp0", "e1000e_ptp\n");
+    assert_false(mvm_clock_find(e2e_path("."), path));
+    make_clock("ptp1", "KVM virtual PTP\n");
+    assert_true(mvm_clock_find(e2e_path("."), path));
+    assert_string_equal(path, "/dev/ptp1");
+    assert_false(mvm_clock_find(e2e_path("none"), path));
+}
+
+static void a_clock_is_off_from_the_limit_on(void **state)
+{
+    (void)state;
+    int64_t limit = (int64_t)MVM_CLOCK_OFF_MS * 1000000;
+    int64_t now = 1764358000ll * 1000000000;
+    assert_false(mvm_clock_is_off(now, now));
+    assert_false(mvm_clock_is_off(now, now + limit - 1));
+    assert_false(mvm_clock_is_off(now, now - limit + 1));
+    assert_true(mvm_clock_is_off(now, now + limit));
+    assert_true(mvm_clock_is_off(now, now - limit));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(a_module_comes_after_what_it_depends_on),
+        E2E_TEST(dashes_and_underscores_are_one),
+        E2E_TEST(a_module_may_be_built_in_or_unknown),
+        E2E_TEST(a_directory_without_an_index_is_told_from_one),
+        E2E_TEST(kvms_clock_is_found_by_its_name),
+        E2E_TEST(a_clock_is_off_from_the_limit_on),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
