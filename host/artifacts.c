@@ -4,13 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* The kernel's, for C libraries without renameat2(2). */
+enum { NO_REPLACE = 1, EXCHANGE = 2 };
 
 static bool fail(struct mvm_writer *why, const char *what, const char *reason)
 {
@@ -204,7 +206,6 @@ static bool sync_all(struct mvm_artifacts *a, struct mvm_writer *why)
     return fsync(a->dir) == 0 || fail(why, a->fresh, strerror(errno));
 }
 
-/* renameat2(2), for which older C libraries have no function. */
 static bool rename_with(const struct mvm_artifacts *a, unsigned flags)
 {
     return syscall(SYS_renameat2, a->parent, a->fresh, a->parent, a->name, flags) == 0;
@@ -214,7 +215,7 @@ static bool rename_with(const struct mvm_artifacts *a, unsigned flags)
  */
 static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
 {
-    if (rename_with(a, RENAME_NOREPLACE) || rename_with(a, RENAME_EXCHANGE)) {
+    if (rename_with(a, NO_REPLACE) || rename_with(a, EXCHANGE)) {
         return true;
     }
     if (errno != EINVAL && errno != ENOSYS && errno != ENOENT) {
