@@ -93,7 +93,7 @@ static bool open_vsock(struct mvm_connection *c, const struct mvm_peer *p, struc
 {
     struct vsock_address name = {.family = AF_VSOCK, .port = p->port, .cid = p->cid};
     struct timeval limit = {.tv_sec = MVM_CONNECT_MS / 1000,
-                            .tv_usec = MVM_CONNECT_MS % 1000 * 1000};
+                            .tv_usec = MVM_CONNECT_MS % 1000 * 1000L};
     if (!open_socket(c, AF_VSOCK, why)) {
         return false;
     }

@@ -216,7 +216,7 @@ static bool is_same(struct mvm_text a, struct mvm_text b)
 }
 
 /* Whether the message that has arrived answers `request`. On a serial line without Hello an Err
- * can be anybody's. */
+ * can be another client's. */
 static bool is_answer(const struct mvm_conversation *c, const struct mvm_message *request,
                       enum mvm_kind answer)
 {

@@ -20,7 +20,7 @@ enum mvm_arrival {
     MVM_ARRIVED,     /* c->session.message is it */
     MVM_UNCONNECTED, /* no connection was established; c->why gives the reason */
     MVM_LOST,        /* the connection has ended; likewise */
-    MVM_BROKEN,      /* a frame that cannot be read, where none should be; likewise */
+    MVM_BROKEN,      /* a frame that cannot be read; likewise */
     MVM_LATE,        /* the time is over; likewise */
     MVM_SIGNALLED,
 };

@@ -207,7 +207,7 @@ void mvm_display_log(struct mvm_display *d, const struct mvm_message *m)
 
 /* ---- its end ---- */
 
-/* On a terminal alone: elsewhere there is no line to take the status line's place. */
+/* On a terminal alone: elsewhere there is no status line to replace. */
 static void sum_up(struct mvm_display *d, const char *what, const char *rest)
 {
     char text[32];

@@ -11,7 +11,7 @@
 enum { OK_LINE_MAX = 32 };
 
 static const char no_listener[] =
-    "closed without an answer: nothing listens on that port in the guest";
+    "closed without a word: nothing listens on that port in the guest";
 
 static bool fail(struct mvm_writer *why, const char *text)
 {

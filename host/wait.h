@@ -43,7 +43,7 @@ bool mvm_waiter_open(struct mvm_waiter *w);
 enum mvm_wake mvm_waiter_wait(struct mvm_waiter *w, int fd, short events, uint64_t until_ms,
                               short *revents);
 
-/* The same without ticks: for a writer in the middle of its text. */
+/* The same without ticks: for a writer that is not at the end of its text. */
 enum mvm_wake mvm_waiter_hold(struct mvm_waiter *w, int fd, short events, uint64_t until_ms);
 
 #endif

@@ -138,7 +138,7 @@ static void a_file_that_cannot_be_opened_is_told_before_anything_is_asked(void *
     const char *const reasons[] = {"No such file or directory", "Is a directory",
                                    "No such device or address", "No such file or directory"};
     e2e_make_dir(paths[1]);
-    assert_int_equal(mkfifo(paths[2], 0600), 0); /* nobody reads it */
+    assert_int_equal(mkfifo(paths[2], 0600), 0); /* without a reader */
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         const struct e2e_result *r = BUILD("--log", paths[i]);
         assert_exit(r, STATUS_USAGE);

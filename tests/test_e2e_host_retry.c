@@ -110,7 +110,7 @@ static void one_that_was_accepted_unseen_is_joined(void **state)
     assert_ok();
 }
 
-/* The id of somebody else's build is not joined. */
+/* Another client's build of the same id is not joined. */
 static void an_id_that_was_in_use_before_is_refused(void **state)
 {
     (void)state;

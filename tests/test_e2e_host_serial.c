@@ -78,7 +78,7 @@ static void noise_between_frames_is_reported_once(void **state)
     host_say(c, "[   12.345678] random: crng init done");
     host_say_log(c, "one");
     host_say(c, "[   12.345679] and more");
-    host_say(c, "{\"Ok\":{}}"); /* here this can be anybody's */
+    host_say(c, "{\"Ok\":{}}"); /* on a line: another client's, perhaps */
     host_say_ok(c);
     assert_ok();
     host_assert_err_has("mvm-builder: ignoring lines that are not messages (first: parse error: ");

@@ -56,7 +56,7 @@ static void start_tool(unsigned short columns, bool both, const char *const word
 
 #define START_TOOL(...) start_tool(80, true, (const char *const[]){__VA_ARGS__, NULL})
 
-/* More of what is on the terminal; false: nobody holds it any more. */
+/* More of what is on the terminal; false: it was closed. */
 static bool look(int ms)
 {
     struct pollfd p = {.fd = terminal.master, .events = POLLIN};
@@ -292,7 +292,7 @@ static void among_json_frames_nothing_is_drawn(void **state)
 static void wait_has_one_as_well(void **state)
 {
     (void)state;
-    snprintf(address, sizeof address, "unix:%s", e2e_path("nobody.sock"));
+    snprintf(address, sizeof address, "unix:%s", e2e_path("absent.sock"));
     START_TOOL("wait", "--for", "2");
     const char *at = await(terminal.seen, DRAW "waiting for the agent 0:00");
     await(at, DRAW "waiting for the agent 0:01");
@@ -407,7 +407,7 @@ static void a_failure_without_a_log_has_no_last_lines(void **state)
     int listener = listen_as_agent("a.sock");
     START_TOOL("build", "f", "a");
     struct e2e_conn *c = accept_build(listener);
-    say_log(c, ""); /* a heartbeat is no line */
+    say_log(c, ""); /* a heartbeat, not a line */
     e2e_say(c, "{\"Err\":{\"message\":\"no\"}}\n");
     assert_int_equal(finish(), STATUS_ERR);
     assert_int_equal(count("last lines"), 0);

@@ -103,12 +103,12 @@ static void no_connection_ends_with_3_and_says_why(void **state)
 {
     static const char *const commands[] = {"ping", "build"};
     (void)state;
-    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("nobody.sock"));
+    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("absent.sock"));
     for (size_t i = 0; i < 2; i++) {
         const char *const more[] = {commands[i], i == 1 ? "f" : NULL, "a", NULL};
         const struct e2e_result *r = e2e_tool(unix_address, more);
         assert_int_equal(exit_status(r), STATUS_NO_CONNECTION);
-        assert_non_null(strstr(r->err, "nobody.sock"));
+        assert_non_null(strstr(r->err, "absent.sock"));
         assert_non_null(strstr(r->err, "No such file"));
     }
 }
@@ -204,7 +204,7 @@ static void wait_ends_when_the_agent_is_there(void **state)
 static void wait_gives_up_after_the_time_it_was_given(void **state)
 {
     (void)state;
-    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("nobody.sock"));
+    snprintf(unix_address, sizeof unix_address, "unix:%s", e2e_path("absent.sock"));
     uint64_t since = e2e_now_ms();
     assert_int_equal(exit_status(E2E_TOOL(unix_address, "wait", "--for", "1")),
                      STATUS_NO_CONNECTION);
@@ -256,7 +256,7 @@ static void the_environment_names_the_agent_where_nothing_else_does(void **state
     setenv("MVM_BUILDER_TO", "nonsense", 1); /* what --to says is all that counts */
     assert_int_equal(exit_status(E2E_TOOL(unix_address, "ping")), STATUS_OK);
     setenv("MVM_BUILDER_TO", unix_address, 1);
-    assert_int_equal(exit_status(E2E_TOOL("unix:/nobody", "ping")), STATUS_NO_CONNECTION);
+    assert_int_equal(exit_status(E2E_TOOL("unix:/absent", "ping")), STATUS_NO_CONNECTION);
 }
 
 static void an_address_that_is_none_is_told_with_where_it_stands(void **state)

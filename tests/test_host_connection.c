@@ -84,7 +84,7 @@ static void any_other_answer_is_told(void **state)
 {
 #define NO_OK(line) "the answer to CONNECT is not an OK line: \"" line "\""
     static const char silent[] =
-        "closed without an answer: nothing listens on that port in the guest";
+        "closed without a word: nothing listens on that port in the guest";
     static const struct {
         const char *answer;
         const char *why;
@@ -123,7 +123,7 @@ static void a_monitor_that_hangs_up_before_the_request_says_the_same(void **stat
     close(other); /* before anything is sent: EPIPE */
     assert_false(mvm_hybrid_handshake(fd, 21470, &waiter, soon(), &why));
     assert_string_equal(why_text,
-                        "closed without an answer: nothing listens on that port in the guest");
+                        "closed without a word: nothing listens on that port in the guest");
     close(fd);
 }
 

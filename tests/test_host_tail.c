@@ -121,7 +121,7 @@ static void a_title_is_shown_and_not_sent(void **state)
     assert_string_equal(show(), "  ^[]0;title^Gtext\033[m\n");
 }
 
-/* Where no character begins, any place will do. */
+/* If no character begins there, any place will do. */
 static void continuation_bytes_alone_are_cut_anywhere(void **state)
 {
     char line[MVM_TAIL_LINE_MAX + 2];
