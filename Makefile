@@ -393,7 +393,7 @@ matrix: ## end builds in every environment, not only the usual ones: some two mi
 	@$(MAKE) --no-print-directory $(BUILD)/tests/test_posix_matrix
 	MVM_MATRIX=all $(BUILD)/tests/test_posix_matrix
 
-starts: ## start ten thousand programs that fork twice at once, in each way: some five minutes
+starts: ## start ten thousand programs that fork twice at once, in each way: some ten minutes
 	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev
 	@$(MAKE) --no-print-directory $(BUILD)/tests/test_posix_start
 	MVM_STARTS=10000 $(BUILD)/tests/test_posix_start 'no_grandchild*'

@@ -1,7 +1,7 @@
 /*
  * Builds that are hard to end, in environments that make it harder: with and without cgroups, with
  * /proc as it may be found, as root and not, on kernels without newer system calls. In each, either
- * all that the build started ends, or the build's client was told that this is not certain.
+ * all that the build started ends, or the build's client has read that this is not certain.
  *
  * An environment is a pid and a mount namespace of its own, so whatever survives ends with it. With
  * MVM_MATRIX=all every combination is run, else those next to the two most common ones.
@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 
 enum { GRACE_MS = 60, KILL_MS = 4000, READY_MS = 3000, DRAIN_MS = 200, POLL_MS = 4 };
-enum { FIRST_NEWER_CALL = 424, NOBODY = 65534, WAIT_BY_PIDFD = 3 };
+enum { FIRST_NEWER_CALL = 424, OTHER_ID = 65534, WAIT_BY_PIDFD = 3 };
 
 enum cgroups { CGROUP_V2, CGROUP_V1, CGROUP_NONE, CGROUPS };
 enum procs { PROC_OWN, PROC_HIDEPID_1, PROC_HIDEPID_2, PROC_OTHER, PROC_ABSENT, PROCS };
@@ -124,7 +124,7 @@ static bool hand_over(const char *dir, const char *name)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    return chown(path, NOBODY, NOBODY) == 0;
+    return chown(path, OTHER_ID, OTHER_ID) == 0;
 }
 
 /* A cgroup for the agent to be in, as a service manager would make. */
@@ -134,9 +134,9 @@ static bool enter_cgroup(const char *dir, enum users user)
            (user == USER_ROOT || (hand_over(dir, "") && hand_over(dir, "cgroup.procs")));
 }
 
-static bool become_nobody(void)
+static bool drop_privileges(void)
 {
-    return setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0 &&
+    return setgroups(0, NULL) == 0 && setgid(OTHER_ID) == 0 && setuid(OTHER_ID) == 0 &&
            prctl(PR_SET_DUMPABLE, 1L, 0L, 0L, 0L) == 0;
 }
 
@@ -257,7 +257,7 @@ static int run_place(const struct cell *c, const char *cgroup)
     pid_t agent = fork();
     if (agent == 0) {
         bool ready = (c->cgroup != CGROUP_V2 || enter_cgroup(cgroup, c->user)) &&
-                     (c->user == USER_ROOT || become_nobody()) &&
+                     (c->user == USER_ROOT || drop_privileges()) &&
                      (c->calls == CALLS_ALL || refuse_newer_calls(c->calls));
         _exit(ready ? run_agent(c, cgroup) : NO_SUCH_PLACE);
     }
@@ -400,7 +400,7 @@ static bool find_cgroups(void)
 }
 
 /* In the cgroups that `state` says. */
-static void every_build_ends_or_its_client_was_told(void **state)
+static void every_build_ends_or_its_client_is_warned(void **state)
 {
     const enum cgroups *cgroup = *state;
     int faults = 0;
@@ -432,12 +432,12 @@ int main(int argc, char **argv)
         return code;
     }
     const struct CMUnitTest tests[] = {
-        {"every_build_ends_or_its_client_was_told (cgroup v2)",
-         every_build_ends_or_its_client_was_told, NULL, NULL, &v2},
-        {"every_build_ends_or_its_client_was_told (cgroup v1 only)",
-         every_build_ends_or_its_client_was_told, NULL, NULL, &v1},
-        {"every_build_ends_or_its_client_was_told (no cgroup)",
-         every_build_ends_or_its_client_was_told, NULL, NULL, &none},
+        {"every_build_ends_or_its_client_is_warned (cgroup v2)",
+         every_build_ends_or_its_client_is_warned, NULL, NULL, &v2},
+        {"every_build_ends_or_its_client_is_warned (cgroup v1 only)",
+         every_build_ends_or_its_client_is_warned, NULL, NULL, &v1},
+        {"every_build_ends_or_its_client_is_warned (no cgroup)",
+         every_build_ends_or_its_client_is_warned, NULL, NULL, &none},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

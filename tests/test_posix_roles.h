@@ -460,12 +460,12 @@ static inline void await_remaining(int count)
 {
     uint64_t until = clock_ms() + PATIENCE_MS;
     while (port->remaining(&posix) != count && clock_ms() < until) {
-        sleep_ms(5);
+        sleep_ms(1);
     }
     assert_int_equal(port->remaining(&posix), count);
 }
 
-/* Whoever is left of a build holds its pipes open, also where no other look finds it. */
+/* A process that is left of a build holds its pipes open, also one that no scan finds. */
 static inline void assert_pipes_end(void)
 {
     char text[4096];

@@ -322,6 +322,23 @@ static void a_missing_interpreter_is_told_from_a_missing_program(void **state)
     mvm_posix_fini(&posix);
 }
 
+static void an_interpreter_that_may_not_be_executed_is_named_as_such(void **state)
+{
+    struct place place;
+    char reason[512];
+    use_way(state);
+    make_place(&place);
+    const char *path = in_place(&place, 0, "nix");
+    const char *const argv[] = {path, NULL};
+    write_file(path, "#!/etc/passwd\n");
+    assert_int_equal(chmod(path, 0755), 0);
+    snprintf(reason, sizeof reason, "%s: its interpreter or loader may not be executed", path);
+    assert_int_equal(port->spawn(&posix, argv), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), reason);
+    remove_place(&place);
+    mvm_posix_fini(&posix);
+}
+
 static void ignored_children_are_the_reason_of_a_start_that_fails(void **state)
 {
     struct sigaction none = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
@@ -368,6 +385,7 @@ int main(int argc, char **argv)
         ALONE(the_agents_oom_score_is_not_the_builds),
         EACH_WAY(a_build_starts_although_the_agents_directory_is_gone),
         EACH_WAY(a_missing_interpreter_is_told_from_a_missing_program),
+        EACH_WAY(an_interpreter_that_may_not_be_executed_is_named_as_such),
         ALONE(ignored_children_are_the_reason_of_a_start_that_fails),
     };
     use(&by_proc);

@@ -1,6 +1,6 @@
 /*
- * A cgroup (v2) for each build, below this process's own. No controller is switched on in it: it
- * only holds the processes together, whatever sessions they make and whoever their parents are.
+ * A cgroup (v2) for each build, below this process's own. It holds the processes together, whatever
+ * sessions they make and whatever their parents are.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -260,7 +260,7 @@ bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process)
     return holds;
 }
 
-/* Whether cgroup.events says `line`; `otherwise` where it cannot be read. */
+/* Whether cgroup.events has `line`; `otherwise` if it cannot be read. */
 static bool cgroup_says(const struct mvm_posix *p, const char *line, bool otherwise)
 {
     struct mvm_posix_lines l;

@@ -65,11 +65,14 @@ static bool ignores_children(void)
            (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0);
 }
 
-/* The kernel reports a missing program and a missing interpreter of a program alike. */
+/* The kernel reports a program and its interpreter alike. */
 static int fail_start(struct mvm_posix *p, const char *program, int err)
 {
-    if ((err == ENOENT || err == ENOTDIR) && access(program, X_OK) == 0) {
-        return mvm_posix_fail_text(p, program, "its interpreter or loader is missing");
+    bool missing = err == ENOENT || err == ENOTDIR;
+    if ((missing || err == EACCES) && access(program, X_OK) == 0) {
+        return mvm_posix_fail_text(p, program,
+                                   missing ? "its interpreter or loader is missing"
+                                           : "its interpreter or loader may not be executed");
     }
     return mvm_posix_fail(p, "spawn", err);
 }
@@ -86,14 +89,14 @@ static void reset_build(struct mvm_posix *p)
     p->exited = false;
 }
 
-/* Ends a process that has just begun, where it may not run as it is. */
+/* Ends a process that has just begun and may not run as it is. */
 static void end_at_once(pid_t pid)
 {
     kill(-pid, SIGKILL);
     mvm_posix_collect(pid);
 }
 
-/* A cgroup that does not take the process is given up, unless it was asked for by name. */
+/* A cgroup that does not accept the process is dropped, unless it was asked for by name. */
 static int without_cgroup(struct mvm_posix *p, int err)
 {
     mvm_posix_cgroup_remove(p);
