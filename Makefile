@@ -26,7 +26,8 @@ SEES_codec/proto := $(SEES_codec) codec codec/json
 SEES_session    := $(SEES_codec) codec codec/json codec/proto executor
 SEES_port/posix := $(SEES_text) text executor
 SEES_port/sim   := $(SEES_text) text executor
-SEES_agent      := $(SEES_session) session port/posix
+SEES_server     := $(SEES_session) session port/posix
+SEES_agent      := $(SEES_server) server
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_examples/init := $(SEES_agent)
@@ -36,14 +37,14 @@ SEES_fuzz       := $(SEES_tests/simulation) tests/simulation
 SEES_tests      := $(SEES_agent) port/sim tests/simulation
 SEES_bench      := $(SEES_session)
 
-LIBRARY := text codec codec/json codec/proto executor session port/posix
+LIBRARY := text codec codec/json codec/proto executor session port/posix server
 MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port tests/simulation tests/vsock-device fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
 GENERATED := $(addprefix $(BUILD)/codec/proto/,mvm.pb.o pb_common.o pb_decode.o pb_encode.o)
 else
-LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c codec/proto/tables.c tests/test_proto.c tests/test_proto_protoc.c
+LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c codec/proto/tables.c codec/proto/artifacts.c tests/test_proto.c tests/test_proto_protoc.c
 GENERATED :=
 endif
 

@@ -1,6 +1,30 @@
+#define _GNU_SOURCE
 #include "log.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { OWN_FD_MIN = 512 };
+
+enum kind {
+    KIND_UNKNOWN, /* not looked at yet */
+    KIND_SOCKET,  /* send(2) takes the wish not to wait */
+    KIND_OWN,     /* an open file of our own, with a flag of its own */
+    KIND_SHARED,  /* neither can be had: at most what poll(2) promises room for */
+};
+
+static struct {
+    enum kind kind;
+    int fd;
+    size_t len;    /* bytes that wait */
+    uint64_t lost; /* lines dropped since that was last said */
+    char waiting[MVM_LOG_WAITING_CAP];
+} stderr_log;
 
 void mvm_log_write(int fd, struct mvm_text text)
 {
@@ -16,6 +40,136 @@ void mvm_log_write(int fd, struct mvm_text text)
         text.len -= (size_t)n;
     }
 }
+
+/* ---- stderr, without waiting ---- */
+
+static bool can_be_opened_again(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) || S_ISFIFO(st->st_mode);
+}
+
+/* Its number is out of the way of those that may be inherited. */
+static int open_again(void)
+{
+    int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_MIN) : -1;
+    if (high >= 0) {
+        close(fd);
+    }
+    return high >= 0 ? high : fd;
+}
+
+/* A pipe or a terminal is opened again by its name in /proc, which gives it flags that are not
+ * shared. A file on a disk stays as it is: it has its own position, and is always ready. */
+static void find_stderr(void)
+{
+    struct stat st;
+    int own = -1;
+    stderr_log.fd = STDERR_FILENO;
+    stderr_log.kind = KIND_SHARED;
+    if (fstat(STDERR_FILENO, &st) < 0) {
+        return;
+    }
+    if (S_ISSOCK(st.st_mode)) {
+        stderr_log.kind = KIND_SOCKET;
+    } else if (can_be_opened_again(&st)) {
+        own = open_again();
+    }
+    if (own >= 0) {
+        stderr_log.kind = KIND_OWN;
+        stderr_log.fd = own;
+    }
+}
+
+static bool has_room(void)
+{
+    struct pollfd p = {.fd = stderr_log.fd, .events = POLLOUT};
+    return poll(&p, 1, 0) > 0;
+}
+
+/* The result of a write that does not wait: > 0 bytes taken; else none now, or never. */
+static ssize_t put_now(const char *bytes, size_t len)
+{
+    if (stderr_log.kind == KIND_UNKNOWN) {
+        find_stderr();
+    }
+    switch (stderr_log.kind) {
+    case KIND_SOCKET:
+        return send(stderr_log.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case KIND_OWN:
+        return write(stderr_log.fd, bytes, len);
+    case KIND_UNKNOWN:
+    case KIND_SHARED:
+        break;
+    }
+    if (!has_room()) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return write(stderr_log.fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
+}
+
+/* ---- what waits ---- */
+
+static bool put_waiting(void)
+{
+    while (stderr_log.len > 0) {
+        ssize_t n = put_now(stderr_log.waiting, stderr_log.len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno != EAGAIN) {
+            n = (ssize_t)stderr_log.len; /* it never will be taken */
+        }
+        if (n <= 0) {
+            return false;
+        }
+        stderr_log.len -= (size_t)n;
+        memmove(stderr_log.waiting, stderr_log.waiting + n, stderr_log.len);
+    }
+    return true;
+}
+
+static void add_waiting(const char *bytes, size_t len)
+{
+    if (len > sizeof stderr_log.waiting - stderr_log.len) {
+        stderr_log.lost++;
+        return;
+    }
+    memcpy(stderr_log.waiting + stderr_log.len, bytes, len);
+    stderr_log.len += len;
+}
+
+static void say_lost(void)
+{
+    char text[96];
+    struct mvm_writer w;
+    uint64_t lost = stderr_log.lost;
+    if (lost == 0) {
+        return;
+    }
+    stderr_log.lost = 0;
+    mvm_writer_init(&w, text, sizeof text);
+    mvm_writer_add(&w, "mvm-builder-agent: ");
+    mvm_writer_add_u64(&w, lost);
+    mvm_writer_add(&w, " lines of this log were lost: stderr was not read\n");
+    add_waiting(text, w.len);
+}
+
+void mvm_log_flush(void)
+{
+    if (put_waiting() && stderr_log.lost > 0) {
+        say_lost();
+        put_waiting();
+    }
+}
+
+int mvm_log_fd(void)
+{
+    return stderr_log.len > 0 ? stderr_log.fd : -1;
+}
+
+/* ---- lines ---- */
 
 void mvm_log_begin(struct mvm_log_line *l, const char *what)
 {
@@ -34,7 +188,9 @@ void mvm_log_end(struct mvm_log_line *l)
         }
     }
     l->text[len] = '\n';
-    mvm_log_write(STDERR_FILENO, (struct mvm_text){l->text, len + 1});
+    mvm_log_flush();
+    add_waiting(l->text, len + 1);
+    mvm_log_flush();
 }
 
 void mvm_log(const char *what, const char *name, const char *why)

@@ -8,8 +8,6 @@
 /* Seconds that no machine stays up for, and that still are milliseconds in 64 bits. */
 #define FOREVER_SECS (UINT64_MAX / 2000)
 
-enum { SUN_PATH_CAP = 108 }; /* unix(7): with the terminator */
-
 struct option;
 
 /* Takes an option's values; NULL, or what is wrong with them. */
@@ -67,53 +65,6 @@ static const char *check_path(const char *path, size_t cap)
     return strlen(path) < cap ? NULL : "path too long";
 }
 
-/* CID:PORT or PORT. */
-static const char *read_vsock(struct mvm_address *a, const char *text)
-{
-    const char *port = memchr(text, ':', strlen(text));
-    a->cid = UINT32_MAX;
-    if (port != NULL) {
-        char cid[16] = "";
-        size_t len = (size_t)(port - text);
-        if (len < sizeof cid) {
-            memcpy(cid, text, len);
-        }
-        if (strcmp(cid, "any") != 0 && !read_u32(cid, UINT32_MAX - 1, &a->cid)) {
-            return "the CID is neither a number nor any";
-        }
-        text = port + 1;
-    }
-    return read_u32(text, UINT32_MAX - 1, &a->port) ? NULL : "the port is no number";
-}
-
-static const char *read_address(struct mvm_address *a, const char *text)
-{
-    const char *rest;
-    *a = (struct mvm_address){.text = text};
-    if ((rest = after(text, "vsock:")) != NULL) {
-        a->kind = MVM_ADDRESS_VSOCK;
-        return read_vsock(a, rest);
-    }
-    if ((rest = after(text, "unix:")) != NULL) {
-        a->kind = MVM_ADDRESS_UNIX;
-        a->path = rest;
-        return check_path(rest, SUN_PATH_CAP);
-    }
-    if ((rest = after(text, "serial:")) != NULL) {
-        a->kind = MVM_ADDRESS_SERIAL;
-        a->path = rest;
-        return check_path(rest, MVM_PATH_MAX);
-    }
-    if ((rest = after(text, "fd:")) != NULL) {
-        uint32_t fd;
-        a->kind = MVM_ADDRESS_FD;
-        bool sound = read_u32(rest, INT_MAX, &fd);
-        a->fd = (int)fd;
-        return sound ? NULL : "no descriptor's number";
-    }
-    return "neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE";
-}
-
 /* ---- setters ---- */
 
 static const char *set_listen(struct mvm_options *o, const struct option *option,
@@ -123,7 +74,11 @@ static const char *set_listen(struct mvm_options *o, const struct option *option
     if (o->listen_len == MVM_LISTENERS_MAX) {
         return "too many listeners";
     }
-    const char *wrong = read_address(&o->listen[o->listen_len], values[0]);
+    struct mvm_address *a = &o->listen[o->listen_len];
+    const char *wrong = mvm_address_parse(a, values[0]);
+    for (size_t i = 0; wrong == NULL && i < o->listen_len; i++) {
+        wrong = mvm_address_conflicts(a, &o->listen[i]) ? "given twice" : NULL;
+    }
     o->listen_len += wrong == NULL;
     return wrong;
 }
@@ -422,7 +377,7 @@ void mvm_options_end(struct mvm_options *o)
         o->executor.policy_file = "";
     }
     if (o->listen_len == 0) {
-        read_address(&o->listen[o->listen_len++], "vsock:21470");
+        mvm_address_parse(&o->listen[o->listen_len++], "vsock:21470");
     }
 }
 

@@ -4,27 +4,12 @@
 #ifndef MVM_OPTIONS_H
 #define MVM_OPTIONS_H
 
+#include "mvm_address.h"
 #include "mvm_executor.h"
 #include "mvm_limits.h"
 #include "mvm_posix.h"
 #include "mvm_scheduler.h"
 #include "mvm_text.h"
-
-enum mvm_address_kind {
-    MVM_ADDRESS_VSOCK,  /* vsock[:CID]:PORT */
-    MVM_ADDRESS_UNIX,   /* unix:PATH */
-    MVM_ADDRESS_FD,     /* fd:N */
-    MVM_ADDRESS_SERIAL, /* serial:DEVICE; without a slash: a virtio-serial port's name */
-};
-
-struct mvm_address {
-    enum mvm_address_kind kind;
-    const char *text; /* the whole, as given */
-    const char *path; /* UNIX, SERIAL */
-    uint32_t cid;     /* VSOCK: where to listen; UINT32_MAX: on every CID this machine has */
-    uint32_t port;    /* VSOCK */
-    int fd;           /* FD */
-};
 
 enum { MVM_ALLOWED_CIDS_MAX = 16, MVM_MODULES_MAX = 32 };
 

@@ -17,6 +17,11 @@ enum mvm_kind {
     MVM_MESSAGE_HELLO,  /* answered by the response Hello, MVM_MESSAGE_WELCOME */
     MVM_MESSAGE_JOIN,   /* answered as the build it names: Log*, then one Ok or Err */
     MVM_MESSAGE_CANCEL, /* answered by Cancelled */
+    /* … of the protobuf wire alone: builds without disks */
+    MVM_MESSAGE_STREAM_BUILD, /* as BUILD; the artifacts are fetched by Get */
+    MVM_MESSAGE_SOURCE,       /* bytes of the flake's archive, within what Want allowed */
+    MVM_MESSAGE_GET,          /* answered by Artifact, as many as it takes */
+    MVM_MESSAGE_DROP,         /* the build's artifacts are not needed any more; no answer */
     /* responses */
     MVM_MESSAGE_OK,
     MVM_MESSAGE_ERR,
@@ -24,6 +29,9 @@ enum mvm_kind {
     MVM_MESSAGE_PONG,
     MVM_MESSAGE_WELCOME, /* "Hello" on the wire */
     MVM_MESSAGE_CANCELLED,
+    /* … of the protobuf wire alone */
+    MVM_MESSAGE_WANT,     /* so many more bytes of the source may come */
+    MVM_MESSAGE_ARTIFACT, /* bytes of an artifact */
 };
 
 /* An optional boolean field. */
@@ -39,6 +47,8 @@ struct mvm_build {
     bool has_timeout;
     uint64_t timeout_secs; /* if has_timeout; 0: no limit */
     uint8_t keep;          /* enum mvm_flag: the build outlives its connection */
+    bool has_source;       /* STREAM_BUILD: the flake is in an archive that the client sends … */
+    uint64_t source_size;  /* … of so many bytes */
 };
 
 struct mvm_hello {
@@ -53,14 +63,24 @@ struct mvm_refusal {
     struct mvm_text category; /* optional: mvm_category.h */
 };
 
+struct mvm_bulk {
+    struct mvm_text name; /* GET, ARTIFACT: mvm_artifact.h */
+    uint64_t offset;      /* SOURCE, GET, ARTIFACT: of the first byte */
+    uint64_t length;      /* WANT: bytes allowed · GET: bytes asked for */
+    uint8_t last;         /* SOURCE, ARTIFACT: enum mvm_flag: nothing comes after this */
+};
+
 struct mvm_message {
     enum mvm_kind kind;
-    struct mvm_text text; /* OK: out_path · ERR: message · LOG: line · CANCELLED: was */
-    struct mvm_text id;   /* BUILD, OK, ERR, LOG: optional · JOIN, CANCEL, CANCELLED: always */
+    struct mvm_text text; /* OK: out_path · ERR: message · LOG: line · CANCELLED: was ·
+                           * SOURCE, ARTIFACT: data, up to MVM_BULK_DATA_MAX bytes */
+    struct mvm_text id;   /* BUILD, OK, ERR, LOG: optional · all others that have one: always */
     union {
-        struct mvm_build build;     /* BUILD */
+        struct mvm_build build;     /* BUILD, STREAM_BUILD */
         struct mvm_hello hello;     /* HELLO (nonce alone), WELCOME */
         struct mvm_refusal refusal; /* ERR */
+        struct mvm_bulk bulk;       /* SOURCE, GET, WANT, ARTIFACT */
+        struct mvm_text artifacts;  /* OK on the protobuf wire: a list, see mvm_proto.h */
         uint8_t beat;               /* LOG: enum mvm_flag: a heartbeat, not a line of the build */
     };
 };

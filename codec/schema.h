@@ -13,6 +13,8 @@ enum mvm_type {
     MVM_TYPE_BYTES,   /* the same, but any bytes on the protobuf wire */
     MVM_TYPE_TIMEOUT, /* has_timeout and timeout_secs of struct mvm_build */
     MVM_TYPE_FLAG,    /* enum mvm_flag in a byte */
+    MVM_TYPE_NUMBER,  /* uint64_t; protobuf wire alone */
+    MVM_TYPE_SIZE,    /* has_source and source_size of struct mvm_build; protobuf wire alone */
 };
 
 enum mvm_presence {
@@ -41,6 +43,21 @@ enum mvm_field_number {
     MVM_HELLO_NONCE,
     MVM_JOIN_ID,
     MVM_CANCEL_ID,
+    MVM_STREAM_BUILD_FLAKE_REF,
+    MVM_STREAM_BUILD_ATTR,
+    MVM_STREAM_BUILD_TIMEOUT_SECS,
+    MVM_STREAM_BUILD_ID,
+    MVM_STREAM_BUILD_KEEP,
+    MVM_STREAM_BUILD_SOURCE_SIZE,
+    MVM_SOURCE_ID,
+    MVM_SOURCE_OFFSET,
+    MVM_SOURCE_DATA,
+    MVM_SOURCE_LAST,
+    MVM_GET_ID,
+    MVM_GET_NAME,
+    MVM_GET_OFFSET,
+    MVM_GET_LENGTH,
+    MVM_DROP_ID,
     MVM_OK_OUT_PATH,
     MVM_OK_ID,
     MVM_ERR_MESSAGE,
@@ -56,6 +73,13 @@ enum mvm_field_number {
     MVM_WELCOME_FEATURES,
     MVM_CANCELLED_ID,
     MVM_CANCELLED_WAS,
+    MVM_WANT_ID,
+    MVM_WANT_BYTES,
+    MVM_ARTIFACT_ID,
+    MVM_ARTIFACT_NAME,
+    MVM_ARTIFACT_OFFSET,
+    MVM_ARTIFACT_DATA,
+    MVM_ARTIFACT_LAST,
     MVM_FIELDS,
 };
 
@@ -69,10 +93,10 @@ struct mvm_variant {
     uint8_t required; /* the bits of those that are */
 };
 
-enum { MVM_KINDS = MVM_MESSAGE_CANCELLED + 1 };
+enum { MVM_KINDS = MVM_MESSAGE_ARTIFACT + 1 };
 extern const struct mvm_variant mvm_variants[MVM_KINDS];
 
-/* The kinds of a direction are consecutive. */
+/* The kinds of a direction are consecutive: those of both wires, then those of protobuf alone. */
 static inline enum mvm_kind mvm_first_kind(enum mvm_direction direction)
 {
     return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_BUILD : MVM_MESSAGE_OK;
@@ -81,6 +105,11 @@ static inline enum mvm_kind mvm_first_kind(enum mvm_direction direction)
 static inline enum mvm_kind mvm_last_kind(enum mvm_direction direction)
 {
     return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_CANCEL : MVM_MESSAGE_CANCELLED;
+}
+
+static inline enum mvm_kind mvm_last_proto_kind(enum mvm_direction direction)
+{
+    return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_DROP : MVM_MESSAGE_ARTIFACT;
 }
 
 static inline bool mvm_is_text(const struct mvm_field *field)
@@ -92,6 +121,12 @@ static inline bool mvm_is_text(const struct mvm_field *field)
 static inline struct mvm_text *mvm_text_field(struct mvm_message *m, const struct mvm_field *field)
 {
     return (struct mvm_text *)(void *)((char *)m + field->offset);
+}
+
+/* … of a NUMBER … */
+static inline uint64_t *mvm_number_field(struct mvm_message *m, const struct mvm_field *field)
+{
+    return (uint64_t *)(void *)((char *)m + field->offset);
 }
 
 /* … and of a FLAG. */

@@ -233,6 +233,12 @@ static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
     case MVM_MESSAGE_HELLO:
     case MVM_MESSAGE_JOIN:
     case MVM_MESSAGE_CANCEL:
+    case MVM_MESSAGE_STREAM_BUILD:
+    case MVM_MESSAGE_SOURCE:
+    case MVM_MESSAGE_GET:
+    case MVM_MESSAGE_DROP:
+    case MVM_MESSAGE_WANT:
+    case MVM_MESSAGE_ARTIFACT:
         break;
     }
     return false;

@@ -98,6 +98,21 @@
 #error "MVM_PROTO_SLACK: a Build without unknown fields needs 29 bytes"
 #endif
 
+/* Bytes of data in one Source or Artifact: large enough that a frame's other bytes do not count, small
+ * enough that a Ping between two of them waits for less than a millisecond.
+ * Past it: the frame is refused, "data too long". */
+#ifndef MVM_BULK_DATA_MAX
+#define MVM_BULK_DATA_MAX 65536
+#endif
+#if MVM_BULK_DATA_MAX < 512
+#error "MVM_BULK_DATA_MAX: at least a disk's block, 512"
+#endif
+
+/* Bytes of one request frame on the protobuf wire: a Source with its other fields.
+ * Past it: the stream is broken. */
+#define MVM_PROTO_REQUEST_MAX \
+    ((MVM_BULK_DATA_MAX > MVM_REQUEST_FRAME_MAX ? MVM_BULK_DATA_MAX : MVM_REQUEST_FRAME_MAX) + 512)
+
 /* Levels of nesting inside the value of an unknown field. Takes one bit of decoder state each.
  * Past it: the frame is refused, "nested too deep". */
 #ifndef MVM_NESTING_MAX
@@ -307,6 +322,34 @@
 #endif
 #if MVM_IDLE_EVICT_MS < 1
 #error "MVM_IDLE_EVICT_MS: at least 1, since a client takes a moment to send its request"
+#endif
+
+/* Between two lines that say how many clients of a refused vsock peer there were since the last:
+ * the first is said at once. */
+#ifndef MVM_REFUSED_SAY_MS
+#define MVM_REFUSED_SAY_MS 60000
+#endif
+#if MVM_REFUSED_SAY_MS < 1
+#error "MVM_REFUSED_SAY_MS: at least 1, since 0 would log every refusal"
+#endif
+
+/* How long a machine's agent, before it ends the machine, waits for clients that got an answer to
+ * close: what they have not read yet is in the monitor's buffers and lost with it. Some 500 KiB may
+ * be, which takes 10 s at 50 kB/s. Past it the machine ends. */
+#ifndef MVM_LINGER_MS
+#define MVM_LINGER_MS 15000
+#endif
+#if MVM_LINGER_MS < 1
+#error "MVM_LINGER_MS: at least 1, since 0 would lose what the monitor holds"
+#endif
+
+/* How long the agent may take to end after SIGTERM: the graces of a build that is killed, of the
+ * clients, and what a disk takes. Past it, it ends with what is left undone, exit status 1. */
+#ifndef MVM_STOP_MS
+#define MVM_STOP_MS 60000
+#endif
+#if MVM_STOP_MS < 1
+#error "MVM_STOP_MS: at least 1, since 0 would end the agent without its answers"
 #endif
 
 /* Listeners of the agent. Past it: a usage error. */

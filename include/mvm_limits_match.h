@@ -51,6 +51,12 @@
     X(DRAIN_MAX, MVM_DRAIN_MAX)                                                                    \
     X(NIX_PROBE_MS, MVM_NIX_PROBE_MS)                                                              \
     X(STALL_MS, MVM_STALL_MS)                                                                      \
+    X(CLIENTS_MAX, MVM_CLIENTS_MAX)                                                                \
+    X(IDLE_EVICT_MS, MVM_IDLE_EVICT_MS)                                                            \
+    X(REFUSED_SAY_MS, MVM_REFUSED_SAY_MS)                                                          \
+    X(LISTENERS_MAX, MVM_LISTENERS_MAX)                                                            \
+    X(RECEIVE_CAP, MVM_RECEIVE_CAP)                                                                \
+    X(SEND_CAP, MVM_SEND_CAP)                                                                      \
     X(QUEUE_MAX, MVM_QUEUE_MAX)                                                                    \
     X(ID_MIN, MVM_ID_MIN)                                                                          \
     X(KEPT_ANSWERS, MVM_KEPT_ANSWERS)                                                              \

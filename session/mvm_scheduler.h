@@ -128,10 +128,11 @@ enum mvm_scheduler_state {
     MVM_SCHEDULER_ANSWER_LENT,
 };
 
-/* Read `state`, `answer` and `queue`; the rest is the scheduler's own. */
+/* Read `state`, `answer`, `queued` and `queue`; the rest is the scheduler's own. */
 struct mvm_scheduler {
     enum mvm_scheduler_state state;
     struct mvm_message answer; /* from ANSWERING on: how queue[0] ended */
+    struct mvm_message line;   /* of the running build; made once, for there are many */
     size_t queued;
     struct mvm_executor *executor;
     struct mvm_scheduler_config config;

@@ -19,6 +19,8 @@ static const struct {
                                  MVM_CATEGORY_INVALID_REQUEST, false},
     [MVM_REASON_ID_CONFLICT] = {"build rejected: another build has this id",
                                 MVM_CATEGORY_ID_CONFLICT, true},
+    [MVM_REASON_NEEDS_DISK] = {"build rejected: builds without disks are not done here",
+                               MVM_CATEGORY_REJECTED, true},
     [MVM_REASON_UNKNOWN_ID] = {"no build with this id is known", MVM_CATEGORY_UNKNOWN_ID, true},
     [MVM_REASON_QUEUE_FULL] = {"build rejected: queue full", MVM_CATEGORY_QUEUE_FULL, false},
     [MVM_REASON_CANCELLED] = {"build cancelled", MVM_CATEGORY_CANCELLED, false},
@@ -43,7 +45,7 @@ static const char *was_word(uint8_t was)
     return words[was];
 }
 
-void mvm_send_log(struct mvm_client *c, struct mvm_text id, struct mvm_text line, bool beat)
+static void send_log(struct mvm_client *c, struct mvm_text id, struct mvm_text line, bool beat)
 {
     struct mvm_message m = {.kind = MVM_MESSAGE_LOG, .text = line, .id = id};
     if (beat && mvm_text_present(id)) {
@@ -70,7 +72,7 @@ static void send_waiting(struct mvm_client *c, uint32_t ahead, struct mvm_text i
     mvm_writer_add(&w, "mvm: waiting for another build, ");
     mvm_writer_add_u64(&w, ahead);
     mvm_writer_add(&w, " ahead");
-    mvm_send_log(c, id, mvm_writer_finish(&w), false);
+    send_log(c, id, mvm_writer_finish(&w), false);
 }
 
 static void send_parse_error(struct mvm_client *c, const struct mvm_owed *o)
@@ -143,8 +145,8 @@ static void send_owed(const struct mvm_scheduler *v, struct mvm_client *c)
     case MVM_OWED_WELCOME:
         send_welcome(v, c, text);
         break;
-    case MVM_OWED_ACCEPTED:
-        mvm_send_log(c, text, mvm_text_from(""), true);
+    case MVM_OWED_BEAT:
+        send_log(c, text, mvm_text_from(""), true);
         break;
     case MVM_OWED_WAITING:
         send_waiting(c, o->number, text);

@@ -107,7 +107,6 @@ static uint64_t beat_at(const struct mvm_scheduler *v, const struct mvm_queued_b
     return (t->id_len > 0 ? t->beaten_ms : t->client->beaten_ms) + every;
 }
 
-/* The id of an owed answer is a copy: the queued build may move while it is being sent. */
 static void beat(struct mvm_scheduler *v, struct mvm_queued_build *t)
 {
     if (t->id_len > 0) {
@@ -115,13 +114,8 @@ static void beat(struct mvm_scheduler *v, struct mvm_queued_build *t)
     } else {
         t->client->beaten_ms = v->now_ms;
     }
-    if (!mvm_owed_none(t->client)) {
-        return;
-    }
-    if (t->id_len > 0) {
-        mvm_owe(v, t->client, MVM_OWED_ACCEPTED, 0, 0, mvm_queued_build_id(t));
-    } else {
-        mvm_send_log(t->client, (struct mvm_text){NULL, 0}, mvm_text_from(""), false);
+    if (mvm_owed_none(t->client)) {
+        mvm_owe(v, t->client, MVM_OWED_BEAT, 0, 0, mvm_queued_build_id(t));
     }
 }
 

@@ -34,7 +34,7 @@ static void accept_build(struct mvm_scheduler *v, struct mvm_client *c, const st
     uint32_t ahead = (uint32_t)v->queued;
     mvm_queue_add(v, c, m);
     if (mvm_text_present(m->id)) {
-        mvm_owe(v, c, MVM_OWED_ACCEPTED, 0, 0, m->id);
+        mvm_owe(v, c, MVM_OWED_BEAT, 0, 0, m->id);
     }
     if (ahead > 0) {
         mvm_owe(v, c, MVM_OWED_WAITING, 0, ahead, m->id);
@@ -57,7 +57,7 @@ static void join_build(struct mvm_scheduler *v, struct mvm_client *c, struct mvm
         struct mvm_client *before = t->client;
         t->client = c;
         t->beaten_ms = v->now_ms;
-        mvm_owe(v, c, MVM_OWED_ACCEPTED, 0, 0, id);
+        mvm_owe(v, c, MVM_OWED_BEAT, 0, 0, id);
         if (before != NULL && before != c) {
             mvm_owe_err(v, before, MVM_REASON_MOVED, id);
         }
@@ -113,6 +113,17 @@ static void welcome(struct mvm_scheduler *v, struct mvm_client *c, struct mvm_te
 
 /* ---- frames ---- */
 
+/* Mostly there is room, and nothing to queue. */
+static void answer_ping(struct mvm_scheduler *v, struct mvm_client *c)
+{
+    static const struct mvm_message pong = {.kind = MVM_MESSAGE_PONG};
+    if (mvm_owed_none(c)) {
+        mvm_session_send(&c->session, &pong);
+    } else {
+        mvm_owe(v, c, MVM_OWED_PONG, 0, 1, (struct mvm_text){NULL, 0});
+    }
+}
+
 static void handle_request(struct mvm_scheduler *v, struct mvm_client *c)
 {
     const struct mvm_message *m = &c->session.message;
@@ -121,7 +132,7 @@ static void handle_request(struct mvm_scheduler *v, struct mvm_client *c)
         accept_build(v, c, m);
         break;
     case MVM_MESSAGE_PING:
-        mvm_owe(v, c, MVM_OWED_PONG, 0, 1, (struct mvm_text){NULL, 0});
+        answer_ping(v, c);
         break;
     case MVM_MESSAGE_HELLO:
         welcome(v, c, m->hello.nonce);
@@ -132,12 +143,23 @@ static void handle_request(struct mvm_scheduler *v, struct mvm_client *c)
     case MVM_MESSAGE_CANCEL:
         cancel_build(v, c, m->id);
         break;
+    case MVM_MESSAGE_STREAM_BUILD:
+        mvm_owe_err(v, c, MVM_REASON_NEEDS_DISK, m->id);
+        break;
+    case MVM_MESSAGE_GET:
+        mvm_owe_err(v, c, MVM_REASON_UNKNOWN_ID, m->id);
+        break;
+    case MVM_MESSAGE_SOURCE: /* of no build that is known: dropped */
+    case MVM_MESSAGE_DROP:
+        break;
     case MVM_MESSAGE_OK:
     case MVM_MESSAGE_ERR:
     case MVM_MESSAGE_LOG:
     case MVM_MESSAGE_PONG:
     case MVM_MESSAGE_WELCOME:
     case MVM_MESSAGE_CANCELLED:
+    case MVM_MESSAGE_WANT:
+    case MVM_MESSAGE_ARTIFACT:
         break; /* COVERAGE: the decoder of requests has none of these */
     }
 }

@@ -68,6 +68,8 @@ static bool begin_build(struct mvm_scheduler *v)
     }
     struct mvm_job job = mvm_queued_build_job(&v->queue[0]);
     v->state = MVM_SCHEDULER_BUILDING;
+    v->line =
+        (struct mvm_message){.kind = MVM_MESSAGE_LOG, .id = mvm_queued_build_id(&v->queue[0])};
     mvm_executor_start(v->executor, &job, v->now_ms);
     return true;
 }
@@ -82,8 +84,10 @@ static bool pass_line(struct mvm_scheduler *v)
         if (!mvm_owed_none(t->client)) {
             return false;
         }
-        mvm_send_log(t->client, mvm_queued_build_id(t), v->executor->text,
-                     mvm_executor_is_heartbeat(v->executor));
+        v->line.text = v->executor->text;
+        v->line.beat = t->id_len > 0 && mvm_executor_is_heartbeat(v->executor) ? MVM_FLAG_TRUE
+                                                                               : MVM_FLAG_ABSENT;
+        mvm_session_send(&t->client->session, &v->line);
         if (!mvm_session_can_send(&t->client->session)) {
             v->state = MVM_SCHEDULER_LINE_LENT;
             v->lent = t->client;

@@ -96,13 +96,14 @@ enum mvm_reason {
     MVM_REASON_CANCELLED,
     MVM_REASON_MOVED,
     MVM_REASON_SUPERSEDED,
+    MVM_REASON_NEEDS_DISK,
     MVM_REASONS,
 };
 
 enum mvm_owed_kind {
     MVM_OWED_PONG,        /* `number` of them */
     MVM_OWED_WELCOME,     /* `text`: the nonce */
-    MVM_OWED_ACCEPTED,    /* an empty Log with `beat`; `text`: the id */
+    MVM_OWED_BEAT,        /* a heartbeat, which also accepts a build; `text`: the id */
     MVM_OWED_WAITING,     /* `number` builds ahead; `text`: the id */
     MVM_OWED_PARSE_ERROR, /* `detail`, `json_error`, `field`; `number`: the byte */
     MVM_OWED_ERR,         /* `detail`: enum mvm_reason; `text`: the id */
@@ -128,10 +129,6 @@ void mvm_owed_clear(struct mvm_client *c);
 
 /* The message of a reason, static. */
 const char *mvm_reason_message(enum mvm_reason reason);
-
-/* A Log line for a build's client. `beat`: it is a heartbeat. `id` and `line` are borrowed until
- * the session can send again. */
-void mvm_send_log(struct mvm_client *c, struct mvm_text id, struct mvm_text line, bool beat);
 
 /* ---- requests.c ---- */
 

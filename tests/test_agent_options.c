@@ -367,9 +367,9 @@ static void a_mistake_names_option_value_and_reason(void **state)
         {{"--allow-cid", "4294967295"}, "--allow-cid 4294967295: neither a CID nor any"},
         {{"--listen", "tcp:80"},
          "--listen tcp:80: neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE"},
-        {{"--listen", "vsock:"}, "--listen vsock:: the port is no number"},
-        {{"--listen", "vsock:4294967295"}, "--listen vsock:4294967295: the port is no number"},
-        {{"--listen", "vsock:1:2:3"}, "--listen vsock:1:2:3: the port is no number"},
+        {{"--listen", "vsock:"}, "--listen vsock:: the port is not a number"},
+        {{"--listen", "vsock:4294967295"}, "--listen vsock:4294967295: the port is not a number"},
+        {{"--listen", "vsock:1:2:3"}, "--listen vsock:1:2:3: the port is not a number"},
         {{"--listen", "vsock::1"}, "--listen vsock::1: the CID is neither a number nor any"},
         {{"--listen", "vsock:x:1"}, "--listen vsock:x:1: the CID is neither a number nor any"},
         {{"--listen", "vsock:00000000000000000001:1"},
@@ -378,9 +378,9 @@ static void a_mistake_names_option_value_and_reason(void **state)
          "--listen vsock:4294967295:1: the CID is neither a number nor any"},
         {{"--listen", "unix:"}, "--listen unix:: no path"},
         {{"--listen", "serial:"}, "--listen serial:: no path"},
-        {{"--listen", "fd:"}, "--listen fd:: no descriptor's number"},
-        {{"--listen", "fd:-1"}, "--listen fd:-1: no descriptor's number"},
-        {{"--listen", "fd:2147483648"}, "--listen fd:2147483648: no descriptor's number"},
+        {{"--listen", "fd:"}, "--listen fd:: not a descriptor's number"},
+        {{"--listen", "fd:-1"}, "--listen fd:-1: not a descriptor's number"},
+        {{"--listen", "fd:2147483648"}, "--listen fd:2147483648: not a descriptor's number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *const args[] = {cases[i].args[0], cases[i].args[1], NULL};

@@ -45,13 +45,38 @@ static const struct mvm_message samples[] = {
     {.kind = MVM_MESSAGE_WELCOME},
     {.kind = MVM_MESSAGE_WELCOME, .hello = {{"n", 1}, {"a 1", 3}, {"b", 1}, {"ids join", 8}}},
     {.kind = MVM_MESSAGE_CANCELLED, .text = {"ended", 5}, .id = {"i", 1}},
+    {.kind = MVM_MESSAGE_STREAM_BUILD,
+     .id = {"i", 1},
+     .build = {{"sub", 3}, {"x", 1}, true, 60, MVM_FLAG_TRUE, true, UINT64_MAX}},
+    {.kind = MVM_MESSAGE_STREAM_BUILD,
+     .id = {"i", 1},
+     .build = {{".", 1}, {"x", 1}, .timeout_secs = 0}},
+    {.kind = MVM_MESSAGE_SOURCE,
+     .id = {"i", 1},
+     .text = {"\0\xff\n", 3},
+     .bulk = {.offset = 1u << 31, .last = MVM_FLAG_TRUE}},
+    {.kind = MVM_MESSAGE_SOURCE, .id = {"i", 1}, .bulk = {.last = MVM_FLAG_FALSE}},
+    {.kind = MVM_MESSAGE_GET,
+     .id = {"i", 1},
+     .bulk = {{"rootfs.ext4", 11}, UINT64_MAX, 1, MVM_FLAG_ABSENT}},
+    {.kind = MVM_MESSAGE_DROP, .id = {"i", 1}},
+    {.kind = MVM_MESSAGE_WANT, .id = {"i", 1}, .bulk = {.length = 65536}},
+    {.kind = MVM_MESSAGE_ARTIFACT,
+     .id = {"i", 1},
+     .text = {"data", 4},
+     .bulk = {{"vmlinux", 7}, 4096, 0, MVM_FLAG_TRUE}},
+    {.kind = MVM_MESSAGE_ARTIFACT, .id = {"i", 1}, .bulk = {{"vmlinux", 7}, 0, 0, 0}},
+    {.kind = MVM_MESSAGE_OK,
+     .text = {"/nix/store/x", 12},
+     .id = {"i", 1},
+     .artifacts = {"\x1a\x05\x0a\x01k\x10\x07\x1a\x07\x0a\x02rt\x10\x80\x01", 16}},
 };
 
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
 
 static enum mvm_direction direction_of(const struct mvm_message *m)
 {
-    return m->kind <= MVM_MESSAGE_CANCEL ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
+    return m->kind <= MVM_MESSAGE_DROP ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
 }
 
 static size_t encode(const struct mvm_message *m, uint8_t *out, size_t room)
@@ -114,10 +139,30 @@ static void assert_optional(struct mvm_text got, struct mvm_text want)
     assert_text(got, want);
 }
 
+static bool is_bulk(enum mvm_kind kind)
+{
+    return kind == MVM_MESSAGE_SOURCE || kind == MVM_MESSAGE_GET || kind == MVM_MESSAGE_WANT ||
+           kind == MVM_MESSAGE_ARTIFACT;
+}
+
+static void assert_same_list(struct mvm_text got, struct mvm_text want)
+{
+    struct mvm_artifact_item a, b;
+    bool more;
+    do {
+        more = mvm_proto_next_artifact(&want, &b);
+        assert_int_equal(mvm_proto_next_artifact(&got, &a), more);
+        assert_text(a.name, b.name);
+        assert_true(a.size == b.size);
+    } while (more);
+}
+
 static void assert_message(const struct mvm_message *got, const struct mvm_message *want)
 {
     assert_int_equal(got->kind, want->kind);
-    if (want->kind == MVM_MESSAGE_BUILD) {
+    if (want->kind == MVM_MESSAGE_BUILD || want->kind == MVM_MESSAGE_STREAM_BUILD) {
+        assert_int_equal(got->build.has_source, want->build.has_source);
+        assert_true(got->build.source_size == want->build.source_size);
         assert_text(got->build.flake_ref, want->build.flake_ref);
         assert_text(got->build.attr, want->build.attr);
         assert_int_equal(got->build.has_timeout, want->build.has_timeout);
@@ -133,6 +178,13 @@ static void assert_message(const struct mvm_message *got, const struct mvm_messa
         assert_optional(got->refusal.category, want->refusal.category);
     } else if (want->kind == MVM_MESSAGE_LOG) {
         assert_int_equal(got->beat, want->beat);
+    } else if (want->kind == MVM_MESSAGE_OK) {
+        assert_same_list(got->artifacts, want->artifacts);
+    } else if (is_bulk(want->kind)) {
+        assert_text(got->bulk.name, want->bulk.name);
+        assert_true(got->bulk.offset == want->bulk.offset);
+        assert_true(got->bulk.length == want->bulk.length);
+        assert_int_equal(got->bulk.last, want->bulk.last);
     }
     assert_text(got->text, want->text);
     assert_optional(got->id, want->id);
@@ -407,12 +459,69 @@ static void a_message_as_long_as_the_buffer_is_taken_and_one_byte_more_is_skippe
     }
 }
 
+static void a_list_of_artifacts_is_read_as_it_was_written(void **state)
+{
+    static const char *const names[] = {"vmlinux", "rootfs.ext4", "initrd"};
+    uint8_t bytes[3 * MVM_PROTO_ITEM_CAP];
+    size_t len = 0;
+    struct mvm_artifact_item item;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        item = (struct mvm_artifact_item){text(names[i]), (uint64_t)i << 40};
+        size_t n = mvm_proto_add_artifact(bytes + len, sizeof bytes - len, &item);
+        assert_in_range(n, 1, MVM_PROTO_ITEM_CAP);
+        len += n;
+    }
+    struct mvm_text list = {(const char *)bytes, len};
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(mvm_proto_next_artifact(&list, &item));
+        assert_true(mvm_text_equal(item.name, names[i]));
+        assert_true(item.size == (uint64_t)i << 40);
+    }
+    assert_false(mvm_proto_next_artifact(&list, &item));
+    assert_false(mvm_proto_next_artifact(&list, &item));
+}
+
+static void an_item_fits_its_room_or_is_not_written(void **state)
+{
+    char name[MVM_WORD_MAX + 1];
+    uint8_t bytes[MVM_PROTO_ITEM_CAP];
+    (void)state;
+    memset(name, 'n', sizeof name);
+    struct mvm_artifact_item item = {{name, MVM_WORD_MAX}, UINT64_MAX};
+    size_t len = mvm_proto_add_artifact(bytes, sizeof bytes, &item);
+    assert_in_range(len, MVM_WORD_MAX, sizeof bytes);
+    for (size_t cap = 0; cap < len; cap++) {
+        assert_int_equal(mvm_proto_add_artifact(bytes, cap, &item), 0);
+    }
+    item.name.len++;
+    assert_int_equal(mvm_proto_add_artifact(bytes, sizeof bytes, &item), 0);
+}
+
+static void a_broken_list_ends(void **state)
+{
+    static const char *const lists[] = {"\x1a",
+                                        "\x1a\x7f",
+                                        "\x1a\x02\x0a\x05",
+                                        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+                                        "\x1a\x02\x12\x01",
+                                        "\x1c"};
+    struct mvm_artifact_item item;
+    (void)state;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        struct mvm_text list = text(lists[i]);
+        while (mvm_proto_next_artifact(&list, &item)) {
+        }
+        assert_int_equal(list.len, 0);
+    }
+}
+
 static void a_length_over_any_frame_s_is_lost_framing(void **state)
 {
     static const struct {
         enum mvm_direction direction;
         uint32_t max;
-    } sides[] = {{MVM_DIRECTION_REQUESTS, MVM_REQUEST_FRAME_MAX},
+    } sides[] = {{MVM_DIRECTION_REQUESTS, MVM_PROTO_REQUEST_MAX},
                  {MVM_DIRECTION_RESPONSES, MVM_RESPONSE_FRAME_MAX}};
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -436,14 +545,14 @@ static void a_length_over_any_frame_s_is_lost_framing(void **state)
 static void a_frame_over_the_buffer_is_skipped_without_it(void **state)
 {
     (void)state;
-    const uint8_t prefix[] = {0, 0, (uint8_t)(MVM_REQUEST_FRAME_MAX >> 16),
-                              (uint8_t)(MVM_REQUEST_FRAME_MAX >> 8),
-                              (uint8_t)MVM_REQUEST_FRAME_MAX};
+    const uint8_t prefix[] = {0, 0, (uint8_t)(MVM_PROTO_REQUEST_MAX >> 16),
+                              (uint8_t)(MVM_PROTO_REQUEST_MAX >> 8),
+                              (uint8_t)MVM_PROTO_REQUEST_MAX};
     int said;
     begin(MVM_DIRECTION_REQUESTS);
     assert_int_equal(push_once(prefix, 5), MVM_DECODER_BAD_FRAME);
     assert_int_equal(decoder.error, MVM_DECODER_FRAME_TOO_LONG);
-    push(wire, MVM_REQUEST_FRAME_MAX, MVM_REQUEST_FRAME_MAX, &said);
+    push(wire, MVM_PROTO_REQUEST_MAX, MVM_PROTO_REQUEST_MAX, &said);
     assert_int_equal(said, 0);
     assert_goes_on();
 }
@@ -504,6 +613,9 @@ int main(void)
         cmocka_unit_test(lost_framing_is_one_error_and_the_end_of_the_stream),
         cmocka_unit_test(fields_at_their_limits_are_taken_and_one_more_byte_is_not),
         cmocka_unit_test(a_message_as_long_as_the_buffer_is_taken_and_one_byte_more_is_skipped),
+        cmocka_unit_test(a_list_of_artifacts_is_read_as_it_was_written),
+        cmocka_unit_test(an_item_fits_its_room_or_is_not_written),
+        cmocka_unit_test(a_broken_list_ends),
         cmocka_unit_test(a_length_over_any_frame_s_is_lost_framing),
         cmocka_unit_test(a_frame_over_the_buffer_is_skipped_without_it),
         cmocka_unit_test(short_texts_at_their_limits_are_taken_and_one_more_byte_is_not),

@@ -110,6 +110,7 @@ static void begin_message(struct mvm_decoder *d, enum mvm_kind kind)
     m->build.has_timeout = false;
     m->build.timeout_secs = 0;
     m->build.keep = MVM_FLAG_ABSENT;
+    m->build.has_source = false;
 }
 
 static enum mvm_decoder_error take_variant(struct mvm_decoder *d)

@@ -52,3 +52,18 @@ bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e)
 {
     return !e->busy;
 }
+
+size_t mvm_proto_add_artifact(uint8_t *out, size_t cap, const struct mvm_artifact_item *item)
+{
+    (void)out;
+    (void)cap;
+    (void)item;
+    return 0;
+}
+
+bool mvm_proto_next_artifact(struct mvm_text *list, struct mvm_artifact_item *item)
+{
+    (void)list;
+    (void)item;
+    return false;
+}

@@ -104,7 +104,7 @@ static void begin_kind(struct decoding *in, enum mvm_kind kind)
 /* The kind that a tag stands for. False: for none that this end knows. */
 static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind *kind)
 {
-    for (unsigned k = mvm_first_kind(direction); k <= mvm_last_kind(direction); k++) {
+    for (unsigned k = mvm_first_kind(direction); k <= mvm_last_proto_kind(direction); k++) {
         if (mvm_proto_kinds[k].tag == tag) {
             *kind = (enum mvm_kind)k;
             return true;
@@ -134,6 +134,9 @@ static bool decode_field(pb_istream_t *stream, struct decoding *in)
     if (in->tag != tag) {
         begin_kind(in, kind);
     }
+    if (kind == MVM_MESSAGE_OK) {
+        in->d->message.artifacts = (struct mvm_text){inner.state, inner.bytes_left};
+    }
     return pb_decode_ex(&inner, mvm_proto_kinds[kind].fields, &in->parts, PB_DECODE_NOINIT) &&
            pb_close_string_substream(stream, &inner);
 }
@@ -143,15 +146,36 @@ static uint8_t flag_of(bool has, bool value)
     return has ? value ? MVM_FLAG_TRUE : MVM_FLAG_FALSE : MVM_FLAG_ABSENT;
 }
 
-/* What is no text. */
-static void keep_values(struct mvm_message *m, const union mvm_proto_parts *parts)
+/* What is not a text. */
+static void keep_value(struct mvm_message *m, union mvm_proto_parts *parts, unsigned at)
 {
-    if (m->kind == MVM_MESSAGE_BUILD) {
-        m->build.has_timeout = parts->build.has_timeout_secs;
-        m->build.timeout_secs = parts->build.timeout_secs;
-        m->build.keep = flag_of(parts->build.has_keep, parts->build.keep);
-    } else if (m->kind == MVM_MESSAGE_LOG) {
-        m->beat = flag_of(parts->log.has_beat, parts->log.beat);
+    const struct mvm_field *field = &mvm_fields[at];
+    switch ((enum mvm_type)field->type) {
+    case MVM_TYPE_TIMEOUT:
+        m->build.has_timeout = *mvm_proto_has(parts, at);
+        m->build.timeout_secs = *mvm_proto_number(parts, at);
+        break;
+    case MVM_TYPE_SIZE:
+        m->build.has_source = *mvm_proto_has(parts, at);
+        m->build.source_size = *mvm_proto_number(parts, at);
+        break;
+    case MVM_TYPE_FLAG:
+        *mvm_flag_field(m, field) = flag_of(*mvm_proto_has(parts, at), *mvm_proto_flag(parts, at));
+        break;
+    case MVM_TYPE_NUMBER:
+        *mvm_number_field(m, field) = *mvm_proto_number(parts, at);
+        break;
+    case MVM_TYPE_TEXT: /* kept where it is, by keep_text */
+    case MVM_TYPE_BYTES:
+        break;
+    }
+}
+
+static void keep_values(struct decoding *in)
+{
+    const struct mvm_variant *variant = &mvm_variants[in->d->message.kind];
+    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+        keep_value(&in->d->message, &in->parts, at);
     }
 }
 
@@ -163,7 +187,7 @@ static bool decode(pb_istream_t *stream, struct decoding *in)
             return false;
         }
     }
-    keep_values(&in->d->message, &in->parts);
+    keep_values(in);
     return true;
 }
 
@@ -223,7 +247,7 @@ static enum mvm_decoder_status take_prefix(struct mvm_proto_decoder *d)
 {
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
     uint32_t max =
-        d->direction == MVM_DIRECTION_REQUESTS ? MVM_REQUEST_FRAME_MAX : MVM_RESPONSE_FRAME_MAX;
+        d->direction == MVM_DIRECTION_REQUESTS ? MVM_PROTO_REQUEST_MAX : MVM_RESPONSE_FRAME_MAX;
     d->state = MESSAGE;
     d->have = 0;
     if (d->len > max) {

@@ -104,18 +104,47 @@ static pb_callback_t writes(const struct mvm_text *text, const struct mvm_field 
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
-/* What is no text. */
-static void give_values(union mvm_proto_parts *parts, const struct mvm_message *m)
+/* What is not a text. */
+static void give_value(union mvm_proto_parts *parts, struct mvm_message *m, unsigned at)
 {
-    if (m->kind == MVM_MESSAGE_BUILD) {
-        parts->build.has_timeout_secs = m->build.has_timeout;
-        parts->build.timeout_secs = m->build.timeout_secs;
-        parts->build.has_keep = m->build.keep != MVM_FLAG_ABSENT;
-        parts->build.keep = m->build.keep == MVM_FLAG_TRUE;
-    } else if (m->kind == MVM_MESSAGE_LOG) {
-        parts->log.has_beat = m->beat != MVM_FLAG_ABSENT;
-        parts->log.beat = m->beat == MVM_FLAG_TRUE;
+    const struct mvm_field *field = &mvm_fields[at];
+    switch ((enum mvm_type)field->type) {
+    case MVM_TYPE_TIMEOUT:
+        *mvm_proto_has(parts, at) = m->build.has_timeout;
+        *mvm_proto_number(parts, at) = m->build.timeout_secs;
+        break;
+    case MVM_TYPE_SIZE:
+        *mvm_proto_has(parts, at) = m->build.has_source;
+        *mvm_proto_number(parts, at) = m->build.source_size;
+        break;
+    case MVM_TYPE_FLAG:
+        *mvm_proto_has(parts, at) = *mvm_flag_field(m, field) != MVM_FLAG_ABSENT;
+        *mvm_proto_flag(parts, at) = *mvm_flag_field(m, field) == MVM_FLAG_TRUE;
+        break;
+    case MVM_TYPE_NUMBER:
+        *mvm_proto_number(parts, at) = *mvm_number_field(m, field);
+        break;
+    case MVM_TYPE_TEXT:
+    case MVM_TYPE_BYTES:
+        *mvm_proto_text(parts, at) = writes(mvm_text_field(m, field), field);
+        break;
     }
+}
+
+/* The list of an Ok, item by item, so that a list that was decoded can be encoded again. */
+static bool write_artifacts(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+    struct mvm_text list = *(const struct mvm_text *)*arg;
+    struct mvm_artifact_item item;
+    uint8_t bytes[MVM_PROTO_ITEM_CAP];
+    (void)field;
+    while (mvm_proto_next_artifact(&list, &item)) {
+        size_t len = mvm_proto_add_artifact(bytes, sizeof bytes, &item);
+        if (!pb_write(stream, bytes, len)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
@@ -126,12 +155,12 @@ static bool encode(pb_ostream_t *stream, struct mvm_message *m)
     const struct mvm_variant *variant = &mvm_variants[m->kind];
     union mvm_proto_parts parts;
     for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-        const struct mvm_field *field = &mvm_fields[at];
-        if (mvm_is_text(field)) {
-            *mvm_proto_text(&parts, at) = writes(mvm_text_field(m, field), field);
-        }
+        give_value(&parts, m, at);
     }
-    give_values(&parts, m);
+    if (m->kind == MVM_MESSAGE_OK) {
+        parts.ok.artifacts = (pb_callback_t){
+            .funcs.encode = m->artifacts.len > 0 ? write_artifacts : NULL, .arg = &m->artifacts};
+    }
     return pb_encode_tag(stream, PB_WT_STRING, kind->tag) &&
            pb_encode_submessage(stream, kind->fields, &parts);
 }

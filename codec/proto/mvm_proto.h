@@ -4,7 +4,7 @@
  *
  * The decoder gathers one message in the caller's field buffer and hands it out as pointers into
  * it. A length over the buffer is an error for that frame alone, whose bytes are skipped. After a
- * length over MVM_REQUEST_FRAME_MAX or MVM_RESPONSE_FRAME_MAX, or a frame that begins with neither
+ * length over MVM_PROTO_REQUEST_MAX or MVM_RESPONSE_FRAME_MAX, or a frame that begins with neither
  * 00 nor 01, the stream is broken: close the connection. Standard protobuf rules hold: unknown
  * fields are skipped, of a field that stands twice the last value counts, an absent text is empty.
  * The encoder needs no buffer: it writes whatever part of the frame the room is for.
@@ -69,6 +69,24 @@ struct mvm_proto_encoder {
 void mvm_proto_encoder_start(struct mvm_proto_encoder *e, const struct mvm_message *m);
 size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t cap);
 bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e);
+
+/* ---- the list of artifacts in an Ok ---- */
+
+struct mvm_artifact_item {
+    struct mvm_text name; /* up to MVM_WORD_MAX bytes */
+    uint64_t size;        /* bytes */
+};
+
+/* Bytes of an item in a list, at most. */
+enum { MVM_PROTO_ITEM_CAP = MVM_WORD_MAX + 16 };
+
+/* Writes one item to `out`; items one behind the other are `artifacts` of an Ok. Returns its
+ * length; 0: it does not fit `cap` or its name is too long. */
+size_t mvm_proto_add_artifact(uint8_t *out, size_t cap, const struct mvm_artifact_item *item);
+
+/* Takes the next item off the front of `artifacts` of an Ok, decoded or not; its name is in the
+ * same memory. False: there is no other. */
+bool mvm_proto_next_artifact(struct mvm_text *list, struct mvm_artifact_item *item);
 
 /* Whether a connection's first byte begins this wire: no JSON text begins with 00, nor with the 01
  * of a compressed message, which is refused as such. */

@@ -15,12 +15,18 @@ union mvm_proto_parts {
     mvm_guest_v1_Hello hello;
     mvm_guest_v1_Join join;
     mvm_guest_v1_Cancel cancel;
+    mvm_guest_v1_StreamBuild stream_build;
+    mvm_guest_v1_Source source;
+    mvm_guest_v1_Get get;
+    mvm_guest_v1_Drop drop;
     mvm_guest_v1_Ok ok;
     mvm_guest_v1_Err err;
     mvm_guest_v1_Log log;
     mvm_guest_v1_Pong pong;
     mvm_guest_v1_Welcome welcome;
     mvm_guest_v1_Cancelled cancelled;
+    mvm_guest_v1_Want want;
+    mvm_guest_v1_Artifact artifact;
 };
 
 struct mvm_proto_kind {
@@ -30,12 +36,33 @@ struct mvm_proto_kind {
 
 extern const struct mvm_proto_kind mvm_proto_kinds[MVM_KINDS];
 
-/* By field, the offset in its generated struct: of a text its pb_callback_t, of others `has_…`. */
-extern const uint8_t mvm_proto_offsets[MVM_FIELDS];
+/* By field, where it is in its generated struct: its value, of a text a pb_callback_t; and, of one
+ * that may be absent, whether it is there. */
+struct mvm_proto_place {
+    uint8_t value;
+    uint8_t has;
+};
+
+extern const struct mvm_proto_place mvm_proto_places[MVM_FIELDS];
 
 static inline pb_callback_t *mvm_proto_text(union mvm_proto_parts *parts, unsigned field)
 {
-    return (pb_callback_t *)(void *)((char *)parts + mvm_proto_offsets[field]);
+    return (pb_callback_t *)(void *)((char *)parts + mvm_proto_places[field].value);
+}
+
+static inline uint64_t *mvm_proto_number(union mvm_proto_parts *parts, unsigned field)
+{
+    return (uint64_t *)(void *)((char *)parts + mvm_proto_places[field].value);
+}
+
+static inline bool *mvm_proto_flag(union mvm_proto_parts *parts, unsigned field)
+{
+    return (bool *)(void *)((char *)parts + mvm_proto_places[field].value);
+}
+
+static inline bool *mvm_proto_has(union mvm_proto_parts *parts, unsigned field)
+{
+    return (bool *)(void *)((char *)parts + mvm_proto_places[field].has);
 }
 
 #endif

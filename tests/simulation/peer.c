@@ -331,10 +331,16 @@ static void hear_as_ever(struct peer *p, uint32_t lines)
     case MVM_MESSAGE_HELLO:
     case MVM_MESSAGE_JOIN:
     case MVM_MESSAGE_CANCEL:
+    case MVM_MESSAGE_STREAM_BUILD:
+    case MVM_MESSAGE_SOURCE:
+    case MVM_MESSAGE_GET:
+    case MVM_MESSAGE_DROP:
         p->violation = "a request comes from the agent";
         break;
     case MVM_MESSAGE_WELCOME:
     case MVM_MESSAGE_CANCELLED:
+    case MVM_MESSAGE_WANT:
+    case MVM_MESSAGE_ARTIFACT:
         p->violation = "an old client gets a new variant";
         break;
     }

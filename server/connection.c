@@ -1,22 +1,20 @@
 /* One client's descriptor: bytes between the kernel and the session. */
 #define _GNU_SOURCE
-#include "connection.h"
-#include "system.h"
-#include <errno.h>
-#include <string.h>
+#include "server_internal.h"
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
-static void learn(struct mvm_connection *c)
+static void find_kind(struct mvm_server_connection *c)
 {
     struct termios terminal;
     int domain = 0;
     socklen_t len = sizeof domain;
     c->socket = getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0;
     c->tty = !c->socket && tcgetattr(c->fd, &terminal) == 0;
-    if (c->listener != NULL && c->listener->address->kind == MVM_ADDRESS_SERIAL) {
+    if (c->listener != NULL && c->listener->address.kind == MVM_ADDRESS_SERIAL) {
         c->kind = MVM_CONNECTION_SERIAL;
     } else {
         c->kind = c->socket && domain == AF_VSOCK ? MVM_CONNECTION_VSOCK : MVM_CONNECTION_STREAM;
@@ -26,21 +24,21 @@ static void learn(struct mvm_connection *c)
     c->newline_due = c->kind == MVM_CONNECTION_SERIAL;
 }
 
-void mvm_connection_init(struct mvm_connection *c, struct mvm_client *client, int fd,
-                         struct mvm_listener *listener)
+void mvm_server_connection_init(struct mvm_server_connection *c, struct mvm_client *client, int fd,
+                                struct mvm_server_listener *listener)
 {
-    *c = (struct mvm_connection){.client = client, .fd = fd, .listener = listener};
-    learn(c);
+    *c = (struct mvm_server_connection){.client = client, .fd = fd, .listener = listener};
+    find_kind(c);
     client->permanent = c->kind == MVM_CONNECTION_SERIAL;
 }
 
-void mvm_connection_reopen(struct mvm_connection *c, int fd)
+void mvm_server_connection_reopen(struct mvm_server_connection *c, int fd)
 {
     c->fd = fd;
-    learn(c);
+    find_kind(c);
 }
 
-void mvm_connection_event(struct mvm_connection *c, uint32_t events)
+void mvm_server_connection_event(struct mvm_server_connection *c, uint32_t events)
 {
     uint32_t hang_up = EPOLLHUP | EPOLLERR;
     c->awake = true;
@@ -55,9 +53,9 @@ void mvm_connection_event(struct mvm_connection *c, uint32_t events)
     }
 }
 
-/* The descriptor is of no use any more. A serial port is closed, and opened again later; what was
+/* The descriptor is of no use any more. A serial line is closed, and opened again later; what was
  * asked for over it goes on meanwhile. */
-static void lose(struct mvm_connection *c, const char *why, uint64_t now_ms)
+static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, const char *why)
 {
     if (c->kind != MVM_CONNECTION_SERIAL) {
         c->gone = true;
@@ -68,10 +66,10 @@ static void lose(struct mvm_connection *c, const char *why, uint64_t now_ms)
     c->readable = c->writable = false;
     c->look_ms = 0;
     mvm_session_peer_changed(&c->client->session);
-    mvm_listener_lost(c->listener, why, now_ms);
+    mvm_server_listener_lost(s, c->listener, why);
 }
 
-static void end_of_file(struct mvm_connection *c, uint64_t now_ms)
+static void end_of_file(struct mvm_server *s, struct mvm_server_connection *c)
 {
     switch (c->kind) {
     case MVM_CONNECTION_STREAM:
@@ -83,11 +81,14 @@ static void end_of_file(struct mvm_connection *c, uint64_t now_ms)
         break;
     case MVM_CONNECTION_SERIAL:
         if (c->tty) { /* raw: only a hang-up gives it */
-            lose(c, "hung up", now_ms);
+            lose_line(s, c, "hung up");
             break;
         }
-        mvm_session_peer_changed(&c->client->session);
-        c->look_ms = now_ms + MVM_PAUSE_MS;
+        if (c->look_ms == 0) { /* a virtio-serial port's host has gone */
+            mvm_scheduler_hung_up(&s->scheduler, c->client);
+            c->newline_due = true;
+        }
+        c->look_ms = s->now_ms + MVM_LISTENER_PAUSE_MS;
         break;
     }
 }
@@ -95,14 +96,26 @@ static void end_of_file(struct mvm_connection *c, uint64_t now_ms)
 /* Whether a read that took `n` of `cap` bytes has left nothing behind, so that what comes next is
  * an edge of its own (epoll(7), question 9). Other transports may give less than they have: vsock
  * on Hyper-V a packet at a time, a tty a line. */
-static bool emptied(const struct mvm_connection *c, size_t n, size_t cap)
+static bool is_emptied(const struct mvm_server_connection *c, size_t n, size_t cap)
 {
     return n < cap && c->socket && c->kind == MVM_CONNECTION_STREAM && !c->ended;
 }
 
-void mvm_connection_read(struct mvm_connection *c, uint64_t now_ms)
+static void after_failed_read(struct mvm_server *s, struct mvm_server_connection *c, ssize_t n)
 {
-    if (c->look_ms != 0 && now_ms >= c->look_ms) {
+    c->readable = false;
+    if (n == 0) {
+        end_of_file(s, c);
+    } else if (errno == EAGAIN) {
+        c->look_ms = 0;
+    } else {
+        lose_line(s, c, mvm_posix_error_text(errno));
+    }
+}
+
+void mvm_server_connection_read(struct mvm_server *s, struct mvm_server_connection *c)
+{
+    if (c->look_ms != 0 && s->now_ms >= c->look_ms) {
         c->awake = c->readable = c->writable = true;
     }
     size_t cap;
@@ -111,61 +124,62 @@ void mvm_connection_read(struct mvm_connection *c, uint64_t now_ms)
         ssize_t n = read(c->fd, room, cap);
         if (n > 0) {
             mvm_session_received(&c->client->session, (size_t)n);
+            s->active_ms = s->now_ms;
             c->look_ms = 0;
-            c->readable = !emptied(c, (size_t)n, cap);
+            c->readable = !is_emptied(c, (size_t)n, cap);
             return;
         }
         if (n < 0 && errno == EINTR) {
             return;
         }
-        c->readable = false;
-        if (n == 0) {
-            end_of_file(c, now_ms);
-        } else if (errno == EAGAIN) {
-            c->look_ms = 0;
-        } else {
-            lose(c, mvm_posix_error_text(errno), now_ms);
-        }
+        after_failed_read(s, c, n);
     }
     c->gone = c->gone || c->hung_up;
 }
 
 /* The result of a write: > 0 bytes taken. */
-static ssize_t put(struct mvm_connection *c, const void *bytes, size_t len, uint64_t now_ms)
+static ssize_t put_bytes(struct mvm_server *s, struct mvm_server_connection *c, const void *bytes,
+                         size_t len)
 {
     ssize_t n = c->socket ? send(c->fd, bytes, len, MSG_NOSIGNAL) : write(c->fd, bytes, len);
     if (n < 0 && errno == EAGAIN) {
         c->writable = false;
     } else if (n < 0 && errno != EINTR) {
         c->writable = false;
-        lose(c, mvm_posix_error_text(errno), now_ms);
+        lose_line(s, c, mvm_posix_error_text(errno));
     }
     return n;
 }
 
-bool mvm_connection_write(struct mvm_connection *c, uint64_t now_ms)
+bool mvm_server_connection_write(struct mvm_server *s, struct mvm_server_connection *c)
 {
-    struct mvm_session *s = &c->client->session;
+    struct mvm_session *session = &c->client->session;
     if (c->writable && c->newline_due) {
-        c->newline_due = put(c, "\n", 1, now_ms) != 1;
+        c->newline_due = put_bytes(s, c, "\n", 1) != 1;
     }
     size_t len;
-    const uint8_t *bytes = mvm_session_bytes(s, &len);
+    const uint8_t *bytes = mvm_session_bytes(session, &len);
     if (!c->writable || c->newline_due || bytes == NULL) {
         return false;
     }
-    bool could_send = mvm_session_can_send(s);
-    ssize_t n = put(c, bytes, len, now_ms);
+    bool could_send = mvm_session_can_send(session);
+    ssize_t n = put_bytes(s, c, bytes, len);
     if (n > 0) {
-        mvm_session_sent(s, (size_t)n);
+        mvm_session_sent(session, (size_t)n);
     }
-    return !could_send && mvm_session_can_send(s);
+    return !could_send && mvm_session_can_send(session);
 }
 
-bool mvm_connection_ready(struct mvm_connection *c)
+bool mvm_server_connection_ready(struct mvm_server_connection *c)
 {
     size_t room, bytes;
     mvm_session_room(&c->client->session, &room);
     mvm_session_bytes(&c->client->session, &bytes);
     return (c->readable && room > 0) || (c->writable && bytes > 0) || (c->hung_up && !c->gone);
+}
+
+bool mvm_server_connection_drained(const struct mvm_server_connection *c)
+{
+    int left;
+    return !c->tty || ioctl(c->fd, TIOCOUTQ, &left) < 0 || left == 0;
 }

@@ -1,0 +1,172 @@
+/* The life of a listener: down, up, lost, tried again. */
+#define _GNU_SOURCE
+#include "server_internal.h"
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int mvm_server_fail_closing(int fd)
+{
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static bool get_option(int fd, int name, int *value)
+{
+    socklen_t len = sizeof *value;
+    return getsockopt(fd, SOL_SOCKET, name, value, &len) == 0;
+}
+
+int mvm_server_inherited_open(int fd)
+{
+    int status = fcntl(fd, F_GETFL);
+    if (status < 0 || fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+        return -1;
+    }
+    return fd;
+}
+
+static int open_address(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    switch (l->address.kind) {
+    case MVM_ADDRESS_VSOCK:
+        return mvm_server_vsock_open(&l->address);
+    case MVM_ADDRESS_UNIX:
+        return mvm_server_unix_open(s, l);
+    case MVM_ADDRESS_FD:
+        return mvm_server_inherited_open(l->address.fd);
+    case MVM_ADDRESS_SERIAL:
+        return mvm_server_serial_open(l->address.path);
+    }
+    return -1;
+}
+
+static void go_down(struct mvm_server *s, struct mvm_server_listener *l, const char *what,
+                    const char *why)
+{
+    bool inherited = l->address.kind == MVM_ADDRESS_FD;
+    l->state = inherited ? MVM_LISTENER_OVER : MVM_LISTENER_DOWN;
+    l->fd = -1;
+    l->retry_ms = s->now_ms + MVM_LISTENER_RETRY_MS;
+    if (!l->said) {
+        struct mvm_server_line line;
+        mvm_server_say_begin(&line, what);
+        mvm_writer_add3(&line.w, l->address.text, ": ", why);
+        mvm_writer_add(&line.w, inherited ? "" : "; trying again every second");
+        mvm_server_say_end(s, &line);
+    }
+    l->said = true;
+}
+
+void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    if (l->address.kind == MVM_ADDRESS_FD && fcntl(l->address.fd, F_GETFD) < 0) {
+        go_down(s, l, "cannot listen on ", mvm_posix_error_text(errno));
+    }
+}
+
+/* Finds out what `fd` is. False: its peer may not be served. */
+static bool inspect(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    int value = 0;
+    uint32_t cid;
+    l->vsock = get_option(l->fd, SO_DOMAIN, &value) && value == AF_VSOCK;
+    l->state = get_option(l->fd, SO_ACCEPTCONN, &value) && value != 0 ? MVM_LISTENER_UP
+                                                                      : MVM_LISTENER_SERVING;
+    l->pending = l->state == MVM_LISTENER_UP;
+    l->look = false;
+    l->retry_ms = 0;
+    return l->state == MVM_LISTENER_UP || !l->vsock ||
+           (mvm_server_peer_cid(l->fd, &cid) && mvm_server_peer_allowed(s, cid));
+}
+
+static bool start_serving(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    return l->state == MVM_LISTENER_SERVING
+               ? mvm_server_clients_hand_over(s, l)
+               : mvm_server_watch_add(s, l->fd, MVM_SOURCE_LISTENER | (size_t)(l - s->listeners));
+}
+
+static void close_descriptor(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    if (l->address.kind == MVM_ADDRESS_UNIX) {
+        mvm_server_unix_close(s, l);
+    }
+    close(l->fd);
+    l->fd = -1;
+}
+
+static void open_listener(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    const char *why = NULL;
+    l->fd = open_address(s, l);
+    if (l->fd < 0) {
+        go_down(s, l, "cannot listen on ", mvm_posix_error_text(errno));
+        return;
+    }
+    if (!inspect(s, l)) {
+        why = "its peer is refused";
+    } else if (!start_serving(s, l)) {
+        why = mvm_posix_error_text(errno);
+    }
+    if (why != NULL) {
+        close_descriptor(s, l);
+        go_down(s, l, "lost ", why);
+        return;
+    }
+    l->said = l->said_accept = false;
+    mvm_server_say(s, "listening on ", l->address.text, "");
+}
+
+/* The socket's name is gone: once all that connected by it is accepted, it is made again. */
+static void look_at_name(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    if (mvm_server_unix_is_there(l)) {
+        l->look = false;
+    } else if (!l->pending && l->parked < 0) {
+        close_descriptor(s, l);
+        go_down(s, l, "lost ", "the socket was removed");
+        l->retry_ms = s->now_ms;
+        l->look = false;
+        open_listener(s, l);
+    }
+}
+
+void mvm_server_listener_tend(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    if (l->state == MVM_LISTENER_DOWN && l->retry_ms <= s->now_ms) {
+        open_listener(s, l);
+    } else if (l->state == MVM_LISTENER_UP) {
+        mvm_server_accept(s, l);
+        if (l->look) {
+            look_at_name(s, l);
+        }
+    }
+}
+
+void mvm_server_listener_lost(struct mvm_server *s, struct mvm_server_listener *l, const char *why)
+{
+    go_down(s, l, "lost ", why);
+}
+
+void mvm_server_listener_close(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    if (l->state == MVM_LISTENER_UP) {
+        close_descriptor(s, l);
+    }
+    if (l->parked >= 0) {
+        close(l->parked);
+        l->parked = -1;
+    }
+    l->state = MVM_LISTENER_OVER;
+}
+
+uint64_t mvm_server_listener_deadline(const struct mvm_server_listener *l)
+{
+    bool waits = l->state == MVM_LISTENER_DOWN ||
+                 (l->state == MVM_LISTENER_UP && (l->pending || l->parked >= 0));
+    return waits ? l->retry_ms : UINT64_MAX;
+}

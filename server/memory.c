@@ -1,0 +1,102 @@
+/* The caller's memory: listeners, connections, clients, then each client's buffers. */
+#define _GNU_SOURCE
+#include "server_internal.h"
+#include <string.h>
+#include <sys/mman.h>
+
+enum { ALIGNMENT = 16, PAGE_SIZE = 4096, STACK_TAKEN = 4 * PAGE_SIZE };
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+_Static_assert(sizeof(struct mvm_server_connection) <= MVM_SERVER_CONNECTION_SIZE,
+               "mvm_server.h states the size of a connection");
+_Static_assert(sizeof(struct mvm_server_listener) <= MVM_SERVER_LISTENER_SIZE,
+               "mvm_server.h states the size of a listener");
+
+static size_t aligned(size_t size)
+{
+    return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* Fills in what is left to the server. */
+static struct mvm_server_config complete(const struct mvm_server_config *given)
+{
+    struct mvm_server_config c = *given;
+    c.clients = c.clients > 0 ? c.clients : MVM_CLIENTS_MAX;
+    c.receive_cap = c.receive_cap > 0 ? c.receive_cap : MVM_RECEIVE_CAP;
+    c.send_cap = c.send_cap > 0 ? c.send_cap : MVM_SEND_CAP;
+    return c;
+}
+
+static size_t buffers_size(const struct mvm_server_config *c)
+{
+    return aligned(c->receive_cap + c->send_cap + MVM_REQUEST_FIELDS_CAP);
+}
+
+size_t mvm_server_needs(const struct mvm_server_config *config)
+{
+    struct mvm_server_config c = complete(config);
+    size_t listeners = c.listen_len > 0 ? c.listen_len : 1;
+    return ALIGNMENT + aligned(listeners * sizeof(struct mvm_server_listener)) +
+           aligned(c.clients * sizeof(struct mvm_server_connection)) +
+           aligned(c.clients * sizeof(struct mvm_client)) + c.clients * buffers_size(&c);
+}
+
+bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size)
+{
+    if (size < mvm_server_needs(&s->config)) {
+        return false;
+    }
+    s->config = complete(&s->config);
+    uint8_t *at = (uint8_t *)memory + (ALIGNMENT - (uintptr_t)memory % ALIGNMENT) % ALIGNMENT;
+    s->listeners = (struct mvm_server_listener *)(void *)at;
+    at += aligned(s->listeners_len * sizeof s->listeners[0]);
+    s->connections = (struct mvm_server_connection *)(void *)at;
+    memset(at, 0, s->config.clients * sizeof s->connections[0]);
+    at += aligned(s->config.clients * sizeof s->connections[0]);
+    s->clients = (struct mvm_client *)(void *)at;
+    s->buffers = at + aligned(s->config.clients * sizeof(struct mvm_client));
+    return true;
+}
+
+struct mvm_session_memory mvm_server_memory_buffers(const struct mvm_server *s, size_t i)
+{
+    const struct mvm_server_config *c = &s->config;
+    uint8_t *receive = s->buffers + i * buffers_size(c);
+    return (struct mvm_session_memory){
+        .receive = receive,
+        .receive_cap = c->receive_cap,
+        .send = receive + c->receive_cap,
+        .send_cap = c->send_cap,
+        .fields = (char *)receive + c->receive_cap + c->send_cap,
+        .fields_cap = MVM_REQUEST_FIELDS_CAP,
+    };
+}
+
+/* Whole pages are taken by one call, which costs less than a fault for each; kernels before 5.14
+ * do not have it. */
+static void take(void *memory, size_t size)
+{
+    uint8_t *page = (uint8_t *)((uintptr_t)memory & ~(uintptr_t)(PAGE_SIZE - 1));
+    size_t len = size + (size_t)((uint8_t *)memory - page);
+    if (madvise(page, len, MADV_POPULATE_WRITE) < 0) {
+        for (size_t i = 0; i < size; i += PAGE_SIZE) {
+            volatile uint8_t *byte = (uint8_t *)memory + i;
+            *byte = *byte;
+        }
+    }
+}
+
+/* A kernel that has promised more memory than there is is found out now, not hours into a build.
+ * From here on nothing grows but by clients. */
+void mvm_server_memory_take(struct mvm_server *s)
+{
+    volatile char stack[STACK_TAKEN];
+    for (size_t i = 0; i < sizeof stack; i += PAGE_SIZE) {
+        stack[i] = 0;
+    }
+    take(s, sizeof *s);
+    take(s->buffers, buffers_size(&s->config));
+}

@@ -1,0 +1,47 @@
+/*
+ * Where a server takes requests, as people write it:
+ *
+ *     vsock[:CID]:PORT   a vsock port; without a CID, or with CID "any": on every CID there is
+ *     unix:PATH          a Unix socket, which the server makes
+ *     fd:N               an inherited descriptor: a listening socket, or one connection
+ *     serial:DEVICE      a serial line
+ *     serial:NAME        a virtio-serial port, by the name that its host gave it
+ */
+#ifndef MVM_ADDRESS_H
+#define MVM_ADDRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum mvm_address_kind {
+    MVM_ADDRESS_VSOCK,
+    MVM_ADDRESS_UNIX,
+    MVM_ADDRESS_FD,
+    MVM_ADDRESS_SERIAL,
+};
+
+struct mvm_address {
+    enum mvm_address_kind kind;
+    const char *text; /* the whole, as given */
+    const char *path; /* UNIX, SERIAL: within `text` */
+    uint32_t cid;     /* VSOCK: where to listen; UINT32_MAX: on every CID this machine has */
+    uint32_t port;    /* VSOCK */
+    int fd;           /* FD */
+};
+
+/* Fills `*a`, which borrows `text`. NULL, or what is wrong with the text; `*a` is void then. */
+const char *mvm_address_parse(struct mvm_address *a, const char *text);
+
+/* Whether a server cannot have both, since they are one descriptor, socket or line. Of two vsock
+ * addresses the kernel decides, when they are bound. */
+bool mvm_address_conflicts(const struct mvm_address *a, const struct mvm_address *b);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,205 @@
+/*
+ * A builder for an event loop of your own, on Linux: listeners, connections, scheduler, executor
+ * and port behind one descriptor, one deadline and one call.
+ *
+ *     static struct mvm_server server;
+ *     static char memory[MVM_SERVER_MEMORY(8)];
+ *
+ *     mvm_server_init(&server, &config, memory, sizeof memory);
+ *     do {
+ *         uint64_t deadline = mvm_server_step(&server, mvm_server_now_ms());
+ *         wait until mvm_server_fd(&server) is readable or the deadline has come
+ *     } while (!mvm_server_stopped(&server));
+ *     mvm_server_fini(&server);
+ *
+ * The descriptor is an epoll set. It stays the same from init to fini and is readable exactly as
+ * long as a step has something to do, so it works under poll, select, epoll (level or edge
+ * triggered) and every loop built on these. The deadline is for what comes by time alone.
+ *
+ * What the server sees to by itself: sockets are private to their owner (mode 0600), one server has
+ * a socket's path (a lock file beside it), and makes the socket again if it is removed; vsock peers
+ * other than the host are refused unless allowed; idle connections make room for new ones; a client
+ * that stops reading neither holds up others nor the end; no write raises SIGPIPE; a listener that
+ * cannot be had is tried again every second.
+ *
+ * In your process it installs no signal handler, changes no signal mask, reaps no child but its
+ * own, takes no memory but what you give it, and opens no descriptor without close-on-exec. It
+ * forks: builds, and a worker for files. From one thread, or under one lock; no call waits but
+ * fini.
+ */
+#ifndef MVM_SERVER_H
+#define MVM_SERVER_H
+
+#include "mvm_address.h"
+#include "mvm_executor.h"
+#include "mvm_limits.h"
+#include "mvm_posix.h"
+#include "mvm_scheduler.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum mvm_server_event_kind {
+    MVM_SERVER_BUILD_STARTED, /* flake_ref and attr */
+    MVM_SERVER_BUILD_ENDED,   /* ok and text */
+};
+
+/* Texts are borrowed for the length of the call. */
+struct mvm_server_event {
+    enum mvm_server_event_kind kind;
+    bool ok;
+    struct mvm_text flake_ref;
+    struct mvm_text attr;
+    struct mvm_text text; /* the store path, or the message of the Err */
+};
+
+/* Copied by init; what it points to is borrowed until fini. A zeroed struct with executor.out_dir
+ * set is a sound configuration. The callbacks are called within init, step and fini and must call
+ * nothing of the server's. */
+struct mvm_server_config {
+    const char *const *listen; /* addresses, see mvm_address.h; the array is read by init alone */
+    size_t listen_len;         /* up to MVM_LISTENERS_MAX; 0: "vsock:21470" */
+    size_t clients;            /* connections at a time; 0: MVM_CLIENTS_MAX */
+    size_t receive_cap;        /* bytes of each one's receive buffer; 0: MVM_RECEIVE_CAP */
+    size_t send_cap;           /* … and of its send buffer; 0: MVM_SEND_CAP */
+
+    const uint32_t *allowed_cids; /* vsock peers to serve besides the host, CID 2 */
+    size_t allowed_cids_len;
+    bool any_cid; /* serve every vsock peer */
+
+    bool exit_after_build; /* stop once a build has been answered */
+    uint32_t exit_idle_ms; /* stop after so long without a build, a connection, or a byte on a
+                            * serial line; 0: never */
+    uint32_t linger_ms;    /* before the end, how long clients that got an answer have to read it
+                            * and close; 0: it is enough that the kernel has taken it. For a
+                            * machine that ends with the server: what lies in its monitor is lost */
+
+    struct mvm_executor_config executor;
+    struct mvm_scheduler_config scheduler; /* boot NULL: one is drawn at random */
+    struct mvm_posix_config posix;
+
+    void (*log)(void *ctx, const char *line); /* a line about the server's own doings, without
+                                               * control characters or a newline; NULL: none */
+    void (*event)(void *ctx, const struct mvm_server_event *event); /* NULL: not wanted */
+    void *ctx;
+};
+
+/* One status scheme: 0, or one of these. mvm_server_error says it in words. */
+enum mvm_server_error {
+    MVM_SERVER_BAD_ADDRESS = -1, /* malformed, twice the same, or too many */
+    MVM_SERVER_NO_MEMORY = -2,   /* less than mvm_server_needs */
+    MVM_SERVER_NO_STATUS = -3,   /* SIGCHLD is ignored: no exit status could be had */
+    MVM_SERVER_FAILED = -4,      /* a system call */
+};
+
+struct mvm_server_listener;
+struct mvm_server_connection;
+
+enum { MVM_SERVER_REFUSED_CIDS = 8 };
+
+/* Refusals of one vsock peer, said once and then counted. */
+struct mvm_server_refused {
+    uint32_t cid;
+    uint64_t unsaid;
+};
+
+/* The server's own, given here so that the caller can own the memory. Do not move it. */
+struct mvm_server {
+    uint64_t now_ms;
+    bool stopping;
+    bool stopped;
+    bool incomplete;      /* it stopped with something undone, see mvm_server_orderly */
+    uint64_t stop_ms;     /* when to stop whatever is left; UINT64_MAX: no limit */
+    uint64_t flush_ms;    /* when to stop waiting for clients; UINT64_MAX: a build is left */
+    uint64_t linger_ms;   /* likewise, for them to close; UINT64_MAX: not all is sent */
+    uint64_t drain_ms;    /* when to see again what a terminal has left; UINT64_MAX: need not */
+    uint64_t active_ms;   /* when something was last going on */
+    bool again;           /* a line has been opened: what it is owed goes out at once */
+    int epoll;            /* the descriptor of mvm_server_fd */
+    int wake;             /* always readable; in the set from `arm` to the next wait */
+    int reserve;          /* given up to accept one more when no descriptor is left; -1: is so */
+    int names;            /* inotify, for the names of Unix sockets; -1: none */
+    size_t served;        /* connections from here on are free */
+    size_t listeners_len; /* of `listeners` */
+    bool full;            /* that every connection is busy has been said */
+    struct mvm_server_listener *listeners;
+    struct mvm_server_connection *connections;
+    struct mvm_client *clients;
+    uint8_t *buffers;
+    struct mvm_server_config config;
+    struct mvm_server_refused refused[MVM_SERVER_REFUSED_CIDS];
+    size_t refused_len;
+    char boot[33];          /* drawn at random, for scheduler.boot */
+    uint64_t refused_ms;    /* when to say how many more; UINT64_MAX: none */
+    const char *error;      /* why init failed */
+    const char *error_what; /* … about what: an address, a call */
+    struct mvm_posix posix;
+    struct mvm_executor executor;
+    struct mvm_scheduler scheduler;
+};
+
+/* Bytes that init wants for a configuration. */
+size_t mvm_server_needs(const struct mvm_server_config *config);
+
+/* The same as a constant, for so many clients with buffers of the default size and any number of
+ * listeners. */
+#define MVM_SERVER_MEMORY(clients)                                                                 \
+    ((clients) * (sizeof(struct mvm_client) + MVM_SERVER_CONNECTION_SIZE + MVM_RECEIVE_CAP +       \
+                  MVM_SEND_CAP + MVM_REQUEST_FIELDS_CAP + 64) +                                    \
+     MVM_LISTENERS_MAX * MVM_SERVER_LISTENER_SIZE + 64)
+enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 128 };
+
+/* Checks the configuration and begins to listen. `memory` needs no alignment and no initial value,
+ * and is the server's until fini. 0, or an error: then nothing is left open, inherited descriptors
+ * apart. */
+int mvm_server_init(struct mvm_server *s, const struct mvm_server_config *config, void *memory,
+                    size_t size);
+#define mvm_server_init(...) (mvm_limits_match(), mvm_server_init(__VA_ARGS__))
+
+/* After init failed: a sentence, into `w`. */
+void mvm_server_explain(const struct mvm_server *s, struct mvm_writer *w);
+
+/* The one descriptor to wait for, for reading. Add it once; close it never. */
+int mvm_server_fd(const struct mvm_server *s);
+
+/*
+ * Does everything that can be done without waiting, in bounded time: if more is left the descriptor
+ * stays readable and the deadline is now. `now_ms` is CLOCK_MONOTONIC. Returns when to call it
+ * again though the descriptor is silent; UINT64_MAX: never.
+ */
+uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms);
+
+/* For a program that reaps children itself (posix.status_is_handed): child `pid` ended with this
+ * status of waitpid(2). True: it was the server's. Any other pid is ignored. */
+bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status);
+
+/* Ends the running build, answers those that wait and all that still come with Err, and accepts no
+ * connection any more: `mvm_server_stopped` after further steps, at the latest in `grace_ms`; 0: at
+ * once. A second call may bring the end nearer, not put it off. */
+void mvm_server_stop(struct mvm_server *s, uint32_t grace_ms);
+
+/* Whether there is nothing left to do: after mvm_server_stop or what the configuration names, or
+ * once nothing is left to serve (inherited connections alone, all gone). */
+bool mvm_server_stopped(const struct mvm_server *s);
+
+/* Of a stopped server: whether every build ended and every answer was taken within the grace, and
+ * each inherited descriptor could be served. */
+bool mvm_server_orderly(const struct mvm_server *s);
+
+/* Kills a build that still runs, and waits up to two seconds for its end; closes everything. */
+void mvm_server_fini(struct mvm_server *s);
+
+/* ---- for the loop around it ---- */
+
+/* CLOCK_MONOTONIC in milliseconds. */
+uint64_t mvm_server_now_ms(void);
+
+/* A deadline as the time-out of poll(2) and epoll_wait(2): 0 and up, or -1 for ever. */
+int mvm_server_timeout(uint64_t deadline, uint64_t now_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

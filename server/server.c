@@ -1,0 +1,316 @@
+/* The whole: begin, step, stop, end. */
+#define _GNU_SOURCE
+#include "server_internal.h"
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum { ROUNDS = 16 }; /* of a step, while there is more to do */
+
+/* ---- begin ---- */
+
+static int fail_init(struct mvm_server *s, enum mvm_server_error error, const char *what,
+                     const char *why)
+{
+    s->error_what = what;
+    s->error = why;
+    mvm_server_watch_close(s);
+    return error;
+}
+
+static const char *address_text(const struct mvm_server_config *c, size_t i)
+{
+    return c->listen_len > 0 ? c->listen[i] : "vsock:21470";
+}
+
+static int parse_addresses(struct mvm_server *s)
+{
+    for (size_t i = 0; i < s->listeners_len; i++) {
+        struct mvm_server_listener *l = &s->listeners[i];
+        const char *text = address_text(&s->config, i);
+        *l = (struct mvm_server_listener){.fd = -1, .parked = -1, .lock = -1, .name_watch = -1};
+        const char *why = mvm_address_parse(&l->address, text);
+        for (size_t k = 0; why == NULL && k < i; k++) {
+            if (mvm_address_conflicts(&l->address, &s->listeners[k].address)) {
+                why = "given twice";
+            }
+        }
+        if (why != NULL) {
+            return fail_init(s, MVM_SERVER_BAD_ADDRESS, text, why);
+        }
+    }
+    return 0;
+}
+
+static bool status_is_lost(void)
+{
+    struct sigaction a;
+    return sigaction(SIGCHLD, NULL, &a) == 0 &&
+           (a.sa_handler == SIG_IGN || (a.sa_flags & SA_NOCLDWAIT) != 0);
+}
+
+static int check(struct mvm_server *s, void *memory, size_t size)
+{
+    if (s->config.listen_len > MVM_LISTENERS_MAX) {
+        return fail_init(s, MVM_SERVER_BAD_ADDRESS, "listen", "too many listeners");
+    }
+    s->listeners_len = s->config.listen_len > 0 ? s->config.listen_len : 1;
+    if (!mvm_server_memory_divide(s, memory, size)) {
+        return fail_init(s, MVM_SERVER_NO_MEMORY, "memory", "less than mvm_server_needs");
+    }
+    if (status_is_lost()) {
+        return fail_init(s, MVM_SERVER_NO_STATUS, "SIGCHLD",
+                         "ignored, so that no child leaves an exit status: set SIG_DFL");
+    }
+    return parse_addresses(s);
+}
+
+static void tend_listeners(struct mvm_server *s)
+{
+    for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
+        mvm_server_listener_tend(s, &s->listeners[i]);
+    }
+}
+
+/* What tells this start of the program from every other. */
+static void draw_boot(struct mvm_server *s)
+{
+    uint8_t bytes[(sizeof s->boot - 1) / 2] = {0};
+    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes) {
+        uint64_t now = mvm_posix_clock_ns(CLOCK_BOOTTIME); /* too early for the kernel's own */
+        memcpy(bytes, &now, sizeof now);
+    }
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        s->boot[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+        s->boot[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    s->config.scheduler.boot = s->boot;
+}
+
+int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *config, void *memory,
+                     size_t size)
+{
+    memset(s, 0, offsetof(struct mvm_server, posix)); /* what follows has its own init */
+    s->config = *config;
+    s->epoll = s->wake = s->reserve = s->names = -1;
+    s->stop_ms = s->flush_ms = s->linger_ms = s->drain_ms = s->refused_ms = UINT64_MAX;
+    s->now_ms = s->active_ms = mvm_server_now_ms();
+    int r = check(s, memory, size);
+    if (r < 0) {
+        return r;
+    }
+    mvm_server_memory_take(s);
+    if (s->config.scheduler.boot == NULL) {
+        draw_boot(s);
+    }
+    for (size_t i = 0; i < s->listeners_len; i++) {
+        mvm_server_listener_init(s, &s->listeners[i]);
+    }
+    mvm_posix_init(&s->posix, &s->config.posix);
+    mvm_executor_init(&s->executor, &mvm_posix_port, &s->posix, &s->config.executor);
+    mvm_scheduler_init(&s->scheduler, &s->executor, &s->config.scheduler, s->clients,
+                       s->config.clients);
+    if (!mvm_server_watch_init(s)) {
+        int error = errno;
+        mvm_posix_fini(&s->posix);
+        return fail_init(s, MVM_SERVER_FAILED, "epoll", mvm_posix_error_text(error));
+    }
+    tend_listeners(s);
+    return 0;
+}
+
+void mvm_server_explain(const struct mvm_server *s, struct mvm_writer *w)
+{
+    if (s->error != NULL) {
+        mvm_writer_add3(w, s->error_what, ": ", s->error);
+    }
+    mvm_writer_finish(w);
+}
+
+int mvm_server_fd(const struct mvm_server *s)
+{
+    return s->epoll;
+}
+
+/* ---- stopping ---- */
+
+static void begin_to_stop(struct mvm_server *s)
+{
+    if (!s->stopping) {
+        s->stopping = true;
+        mvm_server_peer_say_counts(s, true);
+        for (size_t i = 0; i < s->scheduler.queued; i++) {
+            mvm_server_clients_answered(s, s->scheduler.queue[i].client);
+        }
+        mvm_scheduler_stop(&s->scheduler);
+    }
+    mvm_server_watch_arm(s);
+}
+
+void mvm_server_stop_itself(struct mvm_server *s, const char *why)
+{
+    mvm_server_say(s, "stopping: ", why, "");
+    begin_to_stop(s);
+}
+
+void mvm_server_stop(struct mvm_server *s, uint32_t grace_ms)
+{
+    begin_to_stop(s);
+    s->stop_ms = mvm_server_sooner(s->stop_ms, mvm_server_now_ms() + grace_ms);
+    if (grace_ms == 0) {
+        s->stopped = s->incomplete = true;
+    }
+}
+
+/* Whether nothing can come any more: every listener was inherited, and is gone. */
+static bool all_over(const struct mvm_server *s)
+{
+    for (size_t i = 0; i < s->listeners_len; i++) {
+        if (s->listeners[i].state != MVM_LISTENER_OVER) {
+            return false;
+        }
+    }
+    return mvm_scheduler_idle(&s->scheduler);
+}
+
+/* Whether clients need be waited for no longer: what was sent must be in the kernel, and if the
+ * machine ends with us it must have been read. */
+static bool clients_are_served(struct mvm_server *s)
+{
+    s->flush_ms = mvm_server_sooner(s->flush_ms, s->now_ms + MVM_TERM_GRACE_MS);
+    if (!mvm_server_clients_flushed(s)) {
+        return s->now_ms >= s->flush_ms;
+    }
+    s->linger_ms = mvm_server_sooner(s->linger_ms, s->now_ms + s->config.linger_ms);
+    s->drain_ms = UINT64_MAX;
+    return s->now_ms >= s->linger_ms || mvm_server_clients_gone(s);
+}
+
+static bool is_finished(struct mvm_server *s)
+{
+    if (!s->stopping) {
+        return all_over(s);
+    }
+    if (s->now_ms >= s->stop_ms) {
+        s->incomplete = true;
+        return true;
+    }
+    return mvm_scheduler_idle(&s->scheduler) && clients_are_served(s);
+}
+
+bool mvm_server_stopped(const struct mvm_server *s)
+{
+    return s->stopped;
+}
+
+bool mvm_server_orderly(const struct mvm_server *s)
+{
+    for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
+        if (s->listeners[i].state == MVM_LISTENER_OVER && s->listeners[i].said) {
+            return false; /* it could not be had */
+        }
+    }
+    return !s->incomplete;
+}
+
+/* ---- step ---- */
+
+static void leave_if_idle(struct mvm_server *s)
+{
+    if (s->config.exit_idle_ms == 0 || s->stopping) {
+        return;
+    }
+    if (!mvm_scheduler_idle(&s->scheduler) || mvm_server_clients_any(s)) {
+        s->active_ms = s->now_ms;
+    } else if (s->now_ms >= s->active_ms + s->config.exit_idle_ms) {
+        mvm_server_stop_itself(s, "nothing to do for as long as was told");
+    }
+}
+
+/* One look at everything there is. Returns whether there is more to do at once. */
+static bool look_at_all(struct mvm_server *s)
+{
+    bool more = mvm_server_watch_events(s);
+    mvm_server_clients_read(s);
+    bool busy = !mvm_scheduler_idle(&s->scheduler); /* any client may have been sent something */
+    more = mvm_server_build_step(s) || more;
+    more = mvm_server_clients_write(s, busy) || more;
+    tend_listeners(s);
+    more = more || s->again;
+    s->again = false;
+    return more;
+}
+
+/* By time alone. */
+static uint64_t next_deadline(const struct mvm_server *s)
+{
+    uint64_t at = mvm_server_sooner(mvm_scheduler_deadline(&s->scheduler), s->refused_ms);
+    for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
+        at = mvm_server_sooner(at, mvm_server_listener_deadline(&s->listeners[i]));
+    }
+    at = mvm_server_sooner(at, mvm_server_clients_deadline(s));
+    if (s->stopping) {
+        uint64_t lingering = mvm_server_sooner(s->linger_ms, s->drain_ms);
+        at = mvm_server_sooner(at, s->stop_ms);
+        at = mvm_server_sooner(at, s->linger_ms != UINT64_MAX ? lingering : s->flush_ms);
+    } else if (s->config.exit_idle_ms > 0) {
+        at = mvm_server_sooner(at, s->active_ms + s->config.exit_idle_ms);
+    }
+    return at;
+}
+
+uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms)
+{
+    bool more = true;
+    s->now_ms = now_ms;
+    for (int i = 0; i < ROUNDS && more && !s->stopped; i++) {
+        more = look_at_all(s);
+        mvm_server_peer_say_counts(s, false);
+        leave_if_idle(s);
+        s->stopped = is_finished(s);
+    }
+    if (more || s->stopped) {
+        mvm_server_watch_arm(s);
+        return now_ms;
+    }
+    return next_deadline(s);
+}
+
+bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status)
+{
+    bool ours = mvm_posix_child_exited(&s->posix, pid, status);
+    if (ours) {
+        mvm_server_watch_arm(s);
+    }
+    return ours;
+}
+
+/* ---- end ---- */
+
+void mvm_server_fini(struct mvm_server *s)
+{
+    for (size_t i = 0; i < s->listeners_len; i++) {
+        mvm_server_listener_close(s, &s->listeners[i]);
+    }
+    mvm_server_clients_close_all(s);
+    mvm_posix_fini(&s->posix);
+    mvm_server_watch_close(s);
+}
+
+/* ---- for the loop around it ---- */
+
+uint64_t mvm_server_now_ms(void)
+{
+    return mvm_posix_clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+int mvm_server_timeout(uint64_t deadline, uint64_t now_ms)
+{
+    if (deadline == UINT64_MAX) {
+        return -1;
+    }
+    uint64_t left = deadline > now_ms ? deadline - now_ms : 0;
+    return left < INT_MAX ? (int)left : INT_MAX;
+}

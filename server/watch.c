@@ -1,0 +1,108 @@
+/*
+ * The epoll set. Within, it is edge-triggered: each descriptor is put into it once, and what is
+ * known of it holds until a call would block. From outside it is level-triggered: `wake` makes it
+ * readable while there is more to do than one step does. The port's own set goes into it as it is:
+ * it is readable only if the executor has something to do.
+ */
+#define _GNU_SOURCE
+#include "server_internal.h"
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { EVENTS = 64 };
+
+static bool control_set(struct mvm_server *s, int op, int fd, uint32_t events, size_t tag)
+{
+    struct epoll_event e = {.events = events, .data.u32 = (uint32_t)tag};
+    return epoll_ctl(s->epoll, op, fd, &e) == 0;
+}
+
+bool mvm_server_watch_init(struct mvm_server *s)
+{
+    s->epoll = epoll_create1(EPOLL_CLOEXEC);
+    s->wake = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    mvm_server_reserve(s);
+    return s->epoll >= 0 && s->wake >= 0 && mvm_server_watch_add(s, s->wake, MVM_SOURCE_WAKE) &&
+           control_set(s, EPOLL_CTL_ADD, mvm_posix_fd(&s->posix), EPOLLIN, MVM_SOURCE_BUILD);
+}
+
+void mvm_server_watch_close(struct mvm_server *s)
+{
+    const int all[] = {s->names, s->reserve, s->wake, s->epoll};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i] >= 0) {
+            close(all[i]);
+        }
+    }
+    s->names = s->reserve = s->wake = s->epoll = -1;
+}
+
+/* It is readable all the time: to change its entry is an edge. */
+void mvm_server_watch_arm(struct mvm_server *s)
+{
+    control_set(s, EPOLL_CTL_MOD, s->wake, EPOLLIN | EPOLLET, MVM_SOURCE_WAKE);
+}
+
+bool mvm_server_watch_add(struct mvm_server *s, int fd, size_t tag)
+{
+    return control_set(s, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, tag);
+}
+
+/* ---- connections ---- */
+
+static bool control_connection(struct mvm_server *s, const struct mvm_server_connection *c, int op,
+                               int fd, uint32_t room)
+{
+    return control_set(s, op, fd, EPOLLIN | EPOLLRDHUP | EPOLLET | room,
+                       MVM_SOURCE_CONNECTION | (size_t)(c - s->connections));
+}
+
+bool mvm_server_watch_connection(struct mvm_server *s, const struct mvm_server_connection *c,
+                                 int fd)
+{
+    return control_connection(s, c, EPOLL_CTL_ADD, fd, 0);
+}
+
+void mvm_server_watch_room(struct mvm_server *s, struct mvm_server_connection *c)
+{
+    bool wanted = !c->writable || (c->room_asked && !mvm_session_flushed(&c->client->session));
+    if (wanted == c->room_asked || c->fd < 0) {
+        return;
+    }
+    c->room_asked = wanted;
+    if (!control_connection(s, c, EPOLL_CTL_MOD, c->fd, wanted ? EPOLLOUT : 0)) {
+        c->gone = true; /* nothing would ever be heard of it again */
+    }
+}
+
+/* ---- events ---- */
+
+static void take_event(struct mvm_server *s, const struct epoll_event *e)
+{
+    size_t index = e->data.u32 & 0xffff;
+    switch ((enum mvm_server_source)(e->data.u32 - index)) {
+    case MVM_SOURCE_CONNECTION:
+        mvm_server_connection_event(&s->connections[index], e->events);
+        break;
+    case MVM_SOURCE_LISTENER:
+        s->listeners[index].pending = true;
+        break;
+    case MVM_SOURCE_NAMES:
+        mvm_server_unix_read_names(s);
+        break;
+    case MVM_SOURCE_WAKE:
+    case MVM_SOURCE_BUILD: /* the step that follows looks for itself */
+        break;
+    }
+}
+
+bool mvm_server_watch_events(struct mvm_server *s)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(s->epoll, events, EVENTS, 0);
+    for (int i = 0; i < n; i++) {
+        take_event(s, &events[i]);
+    }
+    return n == EVENTS;
+}

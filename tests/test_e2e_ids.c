@@ -1,0 +1,256 @@
+/* The real agent and clients that name their builds: over sockets, and over a line without
+ * connections. */
+#define _GNU_SOURCE
+#include "support.h"
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+#define A "aaaaaaaaaaaaaaaa"
+#define B "bbbbbbbbbbbbbbbb"
+
+#define BEAT(id)     "{\"Log\":{\"line\":\"\",\"id\":\"" id "\",\"beat\":true}}"
+#define LOG(id, s)   "{\"Log\":{\"line\":\"" s "\",\"id\":\"" id "\"}}"
+#define CANCEL(id)   "{\"Cancel\":{\"id\":\"" id "\"}}\n"
+#define JOIN(id)     "{\"Join\":{\"id\":\"" id "\"}}\n"
+#define HELLO(nonce) "{\"Hello\":{\"nonce\":\"" nonce "\"}}\n"
+
+static void say_build(struct e2e_conn *c, const char *id, const char *attr, const char *more)
+{
+    char request[256];
+    snprintf(request, sizeof request,
+             "{\"Build\":{\"flake_ref\":\".\",\"attr\":\"%s\",\"id\":\"%s\"%s}}\n", attr, id, more);
+    e2e_say(c, request);
+}
+
+static void assert_next(struct e2e_conn *c, const char *expected)
+{
+    struct mvm_text line;
+    assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
+    assert_int_equal(line.len, strlen(expected));
+    assert_memory_equal(line.bytes, expected, line.len);
+}
+
+/* The next line that holds `part`. */
+static struct mvm_text await(struct e2e_conn *c, const char *part)
+{
+    struct mvm_text line;
+    do {
+        assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
+    } while (memmem(line.bytes, line.len, part, strlen(part)) == NULL);
+    return line;
+}
+
+/* What it does: attribute `fails` fails, `waits` prints and waits, `floods` prints without end, any
+ * other succeeds. */
+static const char *write_nix(void)
+{
+    static char script[2 * E2E_PATH_CAP + 512];
+    const char *store_path = e2e_store_image("a kernel", "a rootfs");
+    snprintf(script, sizeof script,
+             "for last; do :; done\n"
+             "case $last in\n"
+             "*fails) exit 1 ;;\n"
+             "*waits) echo begun >&2; exec sleep 60 ;;\n"
+             "*floods) exec yes a-line-of-a-flood ;;\n"
+             "*shows) tr '\\0' '\\n' </proc/$$/environ >&2; echo \"$@\" >&2 ;;\n"
+             "esac\n"
+             "echo %s\n",
+             store_path);
+    e2e_write_nix(script);
+    return store_path;
+}
+
+static void every_frame_of_a_build_has_its_id(void **state)
+{
+    (void)state;
+    char ok[2 * E2E_PATH_CAP];
+    const char *store_path = write_nix();
+    E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a");
+    e2e_say(c, HELLO("n-1"));
+    await(c, "\"features\":\"ids cancel join keep");
+    say_build(c, A, "works", "");
+    assert_next(c, BEAT(A));
+    snprintf(ok, sizeof ok, "{\"Ok\":{\"out_path\":\"%s\",\"id\":\"" A "\"}}", store_path);
+    struct mvm_text line = await(c, "\"Ok\"");
+    assert_memory_equal(line.bytes, ok, strlen(ok));
+    say_build(c, B, "fails", "");
+    await(c, "\"id\":\"" B "\",\"category\":\"build_failed\"");
+}
+
+static void an_id_is_shown_to_no_process_and_no_file(void **state)
+{
+    (void)state;
+    write_nix();
+    E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a");
+    say_build(c, A, "shows", "");
+    await(c, "\"Ok\"");
+    struct mvm_text log = e2e_read(e2e_path("a.out/build.log"));
+    assert_non_null(strstr(log.bytes, "PATH="));
+    assert_non_null(strstr(log.bytes, "#shows"));
+    assert_null(strstr(log.bytes, A));
+    assert_null(strstr(e2e_read(e2e_path("a.log")).bytes, A));
+}
+
+static void cancel_ends_a_build_from_another_connection(void **state)
+{
+    (void)state;
+    write_nix();
+    E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a"), *other = e2e_dial("a");
+    say_build(c, A, "waits", "");
+    await(c, LOG(A, "begun"));
+    e2e_say(other, CANCEL(A));
+    assert_next(other, "{\"Cancelled\":{\"id\":\"" A "\",\"was\":\"running\"}}");
+    await(c, "\"message\":\"build cancelled");
+    e2e_say(other, CANCEL(A));
+    assert_next(other, "{\"Cancelled\":{\"id\":\"" A "\",\"was\":\"ended\"}}");
+    e2e_assert_none_left("sleep 60", E2E_PATIENCE_MS);
+}
+
+static bool has_been_cancelled(const char *about)
+{
+    (void)about;
+    return e2e_count_processes("a-line-of-a-flood") == 0;
+}
+
+static bool floods(const char *about)
+{
+    (void)about;
+    return e2e_count_processes("a-line-of-a-flood") > 0;
+}
+
+/* The client does not read at all. */
+static void cancel_is_read_though_the_log_is_not(void **state)
+{
+    (void)state;
+    write_nix();
+    E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a");
+    say_build(c, A, "floods", "");
+    assert_true(e2e_until(floods, NULL, E2E_PATIENCE_MS));
+    e2e_sleep_ms(500); /* every buffer is full */
+    e2e_say(c, E2E_PING E2E_PING CANCEL(A));
+    assert_true(e2e_until(has_been_cancelled, NULL, E2E_PATIENCE_MS));
+    await(c, "\"message\":\"build cancelled");
+}
+
+static void a_kept_build_is_joined_after_its_connection(void **state)
+{
+    (void)state;
+    write_nix();
+    E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a");
+    say_build(c, A, "waits", ",\"keep\":true");
+    await(c, LOG(A, "begun"));
+    e2e_close(c);
+    struct e2e_conn *again = e2e_dial("a");
+    e2e_say(again, JOIN(A));
+    assert_next(again, BEAT(A));
+    struct e2e_conn *third = e2e_dial("a");
+    e2e_say(third, JOIN(A));
+    assert_next(third, BEAT(A));
+    await(again, "\"id\":\"" A "\",\"category\":\"moved\"");
+    e2e_say(third, CANCEL(A));
+    await(third, "\"was\":\"running\"");
+    await(third, "\"id\":\"" A "\",\"category\":\"cancelled\"");
+}
+
+static void without_keep_a_build_ends_with_its_connection(void **state)
+{
+    (void)state;
+    write_nix();
+    E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a");
+    say_build(c, A, "waits", "");
+    await(c, LOG(A, "begun"));
+    e2e_close(c);
+    e2e_assert_none_left("sleep 60", E2E_PATIENCE_MS);
+    struct e2e_conn *again = e2e_dial("a");
+    e2e_say(again, JOIN(A));
+    await(again, "\"id\":\"" A "\",\"category\":\"cancelled\"");
+}
+
+/* ---- a line without connections ---- */
+
+/* The host's end of a serial line that an agent has. */
+static int open_line(void)
+{
+    static char address[80];
+    struct termios raw;
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(master >= 0);
+    assert_int_equal(grantpt(master), 0);
+    assert_int_equal(unlockpt(master), 0);
+    assert_int_equal(tcgetattr(master, &raw), 0);
+    cfmakeraw(&raw);
+    assert_int_equal(tcsetattr(master, TCSANOW, &raw), 0);
+    snprintf(address, sizeof address, "serial:%s", ptsname(master));
+    E2E_AGENT("a", "--listen", address);
+    return master;
+}
+
+/* What one client has asked for, and no more: it is killed. */
+static void a_client_on_a_line_takes_no_other_ones_answer(void **state)
+{
+    (void)state;
+    static const char *const asks[] = {
+        "{\"Build\":{\"flake_ref\":\".\",\"attr\":\"works\"}}\n",
+        "{\"Build\":{\"flake_ref\":\".\",\"attr\":\"waits\"}}\n",
+        HELLO("n-1") "{\"Build\":{\"flake_ref\":\".\",\"attr\":\"works\",\"id\":\"" A "\"}}\n",
+        HELLO("n-1") "{\"Build\":{\"flake_ref\":\".\",\"attr\":\"waits\",\"id\":\"" A
+                     "\"}}\n{\"Bui",
+    };
+    write_nix();
+    struct e2e_conn *line = e2e_adopt(open_line());
+    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
+        char id[20], hello[64], nonce[16];
+        snprintf(nonce, sizeof nonce, "other-%zu", i);
+        snprintf(hello, sizeof hello, "\n" HELLO("%s"), nonce);
+        snprintf(id, sizeof id, "of-the-other-one-%zu", i);
+        e2e_say(line, asks[i]);
+        e2e_sleep_ms(300);
+        e2e_say(line, hello);
+        say_build(line, id, "fails", "");
+        await(line, nonce);
+        for (bool over = false; !over;) {
+            struct mvm_text frame;
+            assert_true(e2e_line(line, &frame, E2E_PATIENCE_MS));
+            assert_non_null(memmem(frame.bytes, frame.len, id, strlen(id)));
+            over = memmem(frame.bytes, frame.len, "\"build_failed\"", 14) != NULL;
+        }
+    }
+    e2e_assert_none_left("sleep 60", E2E_PATIENCE_MS);
+}
+
+static void a_kept_build_on_a_line_is_joined_by_the_next_client(void **state)
+{
+    (void)state;
+    write_nix();
+    struct e2e_conn *line = e2e_adopt(open_line());
+    e2e_say(line, "\n" HELLO("n-1"));
+    say_build(line, A, "waits", ",\"keep\":true");
+    await(line, LOG(A, "begun"));
+    e2e_say(line, "\n" HELLO("n-2") JOIN(A) CANCEL(A));
+    await(line, "\"nonce\":\"n-2\"");
+    assert_next(line, BEAT(A));
+    await(line, "\"was\":\"running\"");
+    await(line, "\"id\":\"" A "\",\"category\":\"cancelled\"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(every_frame_of_a_build_has_its_id),
+        E2E_TEST(an_id_is_shown_to_no_process_and_no_file),
+        E2E_TEST(cancel_ends_a_build_from_another_connection),
+        E2E_TEST(cancel_is_read_though_the_log_is_not),
+        E2E_TEST(a_kept_build_is_joined_after_its_connection),
+        E2E_TEST(without_keep_a_build_ends_with_its_connection),
+        E2E_TEST(a_client_on_a_line_takes_no_other_ones_answer),
+        E2E_TEST(a_kept_build_on_a_line_is_joined_by_the_next_client),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
