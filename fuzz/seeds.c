@@ -12,10 +12,23 @@
         literal, sizeof(literal) - 1                                                               \
     }
 
+#define BUILD_OF(flake, attribute) .flake_ref = TEXT(flake), .attr = TEXT(attribute)
+#define ID                         TEXT("0123456789abcdef")
+
 static const struct mvm_message messages[] = {
     {.kind = MVM_MESSAGE_BUILD,
-     .build = {TEXT("/build-in"), TEXT("packages.x86_64-linux.a"), true, 1800}},
-    {.kind = MVM_MESSAGE_BUILD, .build = {TEXT("path:/\xc3\xa9 \"q\""), TEXT("a"), false, 0}},
+     .build = {BUILD_OF("/build-in", "packages.x86_64-linux.a"), .has_timeout = true,
+               .timeout_secs = 1800}},
+    {.kind = MVM_MESSAGE_BUILD, .build = {BUILD_OF("path:/\xc3\xa9 \"q\"", "a")}},
+    {.kind = MVM_MESSAGE_BUILD, .id = ID, .build = {BUILD_OF(".", "a"), .keep = MVM_FLAG_TRUE}},
+    {.kind = MVM_MESSAGE_HELLO, .hello = {.nonce = TEXT("n")}},
+    {.kind = MVM_MESSAGE_JOIN, .id = ID},
+    {.kind = MVM_MESSAGE_CANCEL, .id = ID},
+    {.kind = MVM_MESSAGE_WELCOME,
+     .hello = {TEXT("n"), TEXT("mvm-guest 1"), TEXT("b"), TEXT("ids cancel join keep")}},
+    {.kind = MVM_MESSAGE_CANCELLED, .text = TEXT("running"), .id = ID},
+    {.kind = MVM_MESSAGE_ERR, .text = TEXT("no"), .refusal = {ID, TEXT("id_conflict")}},
+    {.kind = MVM_MESSAGE_LOG, .text = TEXT(""), .id = ID, .beat = MVM_FLAG_TRUE},
     {.kind = MVM_MESSAGE_PING},
     {.kind = MVM_MESSAGE_OK, .text = TEXT("/nix/store/0123-x")},
     {.kind = MVM_MESSAGE_ERR, .text = TEXT("nix build failed (exit status: 1)")},

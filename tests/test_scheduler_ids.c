@@ -154,9 +154,11 @@ static void a_build_that_waits_hears_well_within_its_own_time_out(void **state)
     begin_with(false, 10000);
     asks(BUILD(A, ""));
     struct mvm_client *b = asks(BUILD(B, ",\"timeout_secs\":8")), *c = asks(BUILD(C, ""));
+    struct mvm_client *endless_one = asks(BUILD("dddddddddddddddd", ",\"timeout_secs\":0"));
+    struct mvm_client *long_one = asks(BUILD("eeeeeeeeeeeeeeee", ",\"timeout_secs\":20"));
     struct mvm_client *old =
         asks("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"x\",\"timeout_secs\":6}}\n");
-    hear(b), hear(c), hear(old);
+    hear(b), hear(c), hear(old), hear(endless_one), hear(long_one);
     assert_int_equal(mvm_scheduler_deadline(&scheduler), 3000);
     run(3000);
     assert_string_equal(hear(old), LOG(""));
@@ -166,8 +168,12 @@ static void a_build_that_waits_hears_well_within_its_own_time_out(void **state)
     assert_string_equal(hear(b), BEAT(B));
     run(9999);
     assert_string_equal(hear(c), "");
+    assert_string_equal(hear(endless_one), "");
+    assert_string_equal(hear(long_one), "");
     run(10000);
     assert_string_equal(hear(c), BEAT(C));
+    assert_string_equal(hear(endless_one), BEAT("dddddddddddddddd"));
+    assert_string_equal(hear(long_one), BEAT("eeeeeeeeeeeeeeee"));
 }
 
 /* The builds behind one that ends move up, whatever is being sent about them. */
@@ -264,6 +270,22 @@ static void cancel_ends_a_build_that_waits(void **state)
     assert_true(mvm_scheduler_idle(&scheduler));
 }
 
+static void cancel_right_behind_its_build_ends_it_before_it_begins(void **state)
+{
+    (void)state;
+    assert_string_equal(hear(asks(BUILD(A, "") CANCEL(A))),
+                        BEAT(A) CANCELLED(A, "waiting") ENDED(A));
+    assert_int_equal(fake.starts, 0);
+}
+
+static void cancel_ends_a_build_that_waits_for_no_client(void **state)
+{
+    (void)state;
+    asks(BUILD(A, ""));
+    mvm_scheduler_detach(&scheduler, asks(BUILD(B, KEEP)));
+    assert_string_equal(hear(asks(CANCEL(B) JOIN(B))), CANCELLED(B, "waiting") ENDED(B));
+}
+
 static void cancel_ends_a_build_that_runs(void **state)
 {
     (void)state;
@@ -326,6 +348,19 @@ static void cancel_is_read_though_nothing_can_be_sent(void **state)
                         WELCOME("n1") BEAT(B) LOG_OF(B, WAITING(1)) BEAT(B) CANCELLED(B, "waiting")
                             ENDED(B) CANCELLED(A, "running") LOG_OF(A, "endless")
                                 ENDED(A)); /* it was printed before */
+}
+
+static void each_of_many_pings_gets_its_pong(void **state)
+{
+    (void)state;
+    enum { MANY = UINT16_MAX + 10 };
+    struct mvm_client *c = join_with(1, 0);
+    for (int i = 0; i < MANY; i++) {
+        ask(c, PING);
+        run(0);
+    }
+    const char *heard = hear_all(c);
+    assert_int_equal(strlen(heard), MANY * strlen(PONG));
 }
 
 static void a_client_that_never_reads_is_in_the_end_not_read_from(void **state)
@@ -449,6 +484,9 @@ static void an_ended_builds_answer_is_given_again_and_again(void **state)
 static void an_ok_is_superseded_when_a_later_build_begins_to_stage(void **state)
 {
     (void)state;
+    asks(BUILD(C, ""));
+    ask(clients, CANCEL(C));
+    run(0);
     asks(BUILD(A, ""));
     end_well();
     struct mvm_client *b = asks(BUILD(B, ""));
@@ -456,7 +494,8 @@ static void an_ok_is_superseded_when_a_later_build_begins_to_stage(void **state)
     fake.progress = MVM_EXECUTOR_STAGING;
     run(0);
     assert_string_equal(hear(asks(JOIN(A))), SUPERSEDED(A));
-    mvm_scheduler_detach(&scheduler, b); /* and stays so, however that build ends */
+    assert_string_equal(hear(asks(JOIN(C))), ENDED(C)); /* which stays true */
+    mvm_scheduler_detach(&scheduler, b);                /* and stays so, however that build ends */
     run(0);
     assert_string_equal(hear(asks(JOIN(A))), SUPERSEDED(A));
     assert_string_equal(hear(asks(CANCEL(A))), CANCELLED(A, "ended"));
@@ -486,6 +525,23 @@ static void the_last_few_answers_are_kept(void **state)
     assert_string_equal(hear(asks(JOIN("id-of-a-build-00"))), expected);
     assert_string_equal(hear(asks(JOIN("id-of-a-build-01"))),
                         OK_OF("id-of-a-build-01", "/nix/store/a"));
+}
+
+static void an_answer_that_is_forgotten_while_it_waits_for_room_is_unknown(void **state)
+{
+    (void)state;
+    char frame[256];
+    fake.scripts[0] = succeeds;
+    asks(BUILD(A, ""));
+    struct mvm_client *slow = join_with(4, 0);
+    ask(slow, PING JOIN(A));
+    run(0);
+    for (int i = 0; i < MVM_KEPT_ANSWERS; i++) {
+        fake.scripts[i + 1] = succeeds;
+        snprintf(frame, sizeof frame, BUILD("id-of-a-build-%02d", ""), i, i);
+        mvm_scheduler_detach(&scheduler, asks(frame));
+    }
+    assert_string_equal(hear_all(slow), PONG UNKNOWN(A));
 }
 
 static void a_kept_message_is_cut_with_a_mark(void **state)
@@ -704,7 +760,9 @@ static void a_client_that_ended_its_half_waits_for_what_it_is_owed(void **state)
     mvm_session_peer_ended(&c->session);
     run(0);
     assert_false(mvm_scheduler_done(&scheduler, c));
-    assert_string_equal(hear_all(c), CANCELLED(A, "unknown") CANCELLED(B, "unknown"));
+    assert_string_equal(hear(c), CANCELLED(A, "unknown"));
+    assert_false(mvm_scheduler_done(&scheduler, c)); /* the next step has more */
+    assert_string_equal(hear_all(c), CANCELLED(B, "unknown"));
     assert_true(mvm_scheduler_done(&scheduler, c));
 }
 
@@ -774,10 +832,13 @@ int main(void)
         TEST(an_id_that_is_known_is_refused_and_nothing_ends),
         TEST(a_full_queue_names_the_build_that_it_refuses),
         TEST(cancel_ends_a_build_that_waits),
+        TEST(cancel_right_behind_its_build_ends_it_before_it_begins),
+        TEST(cancel_ends_a_build_that_waits_for_no_client),
         TEST(cancel_ends_a_build_that_runs),
         TEST(cancel_tells_that_it_may_be_too_late),
         TEST(cancel_of_what_has_ended_or_never_was_does_nothing),
         TEST(cancel_is_read_though_nothing_can_be_sent),
+        TEST(each_of_many_pings_gets_its_pong),
         TEST(a_client_that_never_reads_is_in_the_end_not_read_from),
         TEST(a_kept_build_outlives_its_connection),
         TEST(without_keep_it_is_cancelled_and_its_end_is_known),
@@ -788,6 +849,7 @@ int main(void)
         TEST(an_ok_is_superseded_when_a_later_build_begins_to_stage),
         TEST(an_ok_is_superseded_when_a_later_build_leaves_the_disk_mounted),
         TEST(the_last_few_answers_are_kept),
+        TEST(an_answer_that_is_forgotten_while_it_waits_for_room_is_unknown),
         TEST(a_kept_message_is_cut_with_a_mark),
         TEST(a_line_that_the_former_client_does_not_take_holds_up_the_new_one_shortly),
         TEST(an_answer_that_is_being_sent_stays_where_it_goes),
