@@ -22,7 +22,7 @@ static bool is_id_byte(char byte)
 
 bool mvm_id_valid(struct mvm_text id)
 {
-    if (id.len < MVM_ID_MIN || id.len > MVM_ID_MAX) {
+    if (id.len < MVM_ID_MIN) { /* the decoder has held it to MVM_ID_MAX */
         return false;
     }
     for (size_t i = 0; i < id.len; i++) {

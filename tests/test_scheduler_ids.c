@@ -799,6 +799,51 @@ static void a_client_whose_frames_are_lost_is_closed(void **state)
     assert_true(mvm_scheduler_done(&scheduler, c));
 }
 
+/* The last message that a client is sent over protobuf. */
+static struct mvm_message hear_message(struct mvm_client *c)
+{
+    static struct mvm_proto_decoder decoder;
+    static char response[MVM_RESPONSE_FIELDS_CAP];
+    size_t len = 0, used;
+    const uint8_t *bytes = mvm_session_bytes(&c->session, &len);
+    mvm_proto_decoder_init(&decoder, MVM_DIRECTION_RESPONSES, response, sizeof response);
+    assert_int_equal(mvm_proto_decoder_push(&decoder, bytes, len, &used), MVM_DECODER_MESSAGE);
+    mvm_session_sent(&c->session, used);
+    return decoder.message;
+}
+
+static void ask_message(struct mvm_client *c, enum mvm_kind kind)
+{
+    struct mvm_proto_encoder encoder = {.busy = false};
+    struct mvm_message m = {.kind = kind, .id = mvm_text_from(A)};
+    uint8_t bytes[256];
+    mvm_proto_encoder_start(&encoder, &m);
+    ask_bytes(c, (const char *)bytes, mvm_proto_encoder_pull(&encoder, bytes, sizeof bytes));
+}
+
+static void a_build_without_disks_is_refused_where_none_is_done(void **state)
+{
+    (void)state;
+    size_t len;
+    struct mvm_client *c = join();
+    if (!mvm_proto_present) {
+        skip();
+    }
+    ask_message(c, MVM_MESSAGE_STREAM_BUILD);
+    struct mvm_message m = hear_message(c);
+    assert_int_equal(m.kind, MVM_MESSAGE_ERR);
+    assert_true(mvm_text_equal(m.refusal.refused, A));
+    assert_true(mvm_text_equal(m.refusal.category, "rejected"));
+    ask_message(c, MVM_MESSAGE_GET);
+    m = hear_message(c);
+    assert_true(mvm_text_equal(m.refusal.refused, A));
+    assert_true(mvm_text_equal(m.refusal.category, "unknown_id"));
+    ask_message(c, MVM_MESSAGE_SOURCE);
+    ask_message(c, MVM_MESSAGE_DROP);
+    assert_null(mvm_session_bytes(&c->session, &len));
+    assert_true(mvm_scheduler_idle(&scheduler));
+}
+
 static void a_line_whose_frames_are_lost_is_read_on(void **state)
 {
     (void)state;
@@ -864,6 +909,7 @@ int main(void)
         TEST(a_client_that_ended_its_half_waits_for_what_it_is_owed),
         TEST(a_client_whose_frames_are_lost_is_closed),
         TEST(a_line_whose_frames_are_lost_is_read_on),
+        TEST(a_build_without_disks_is_refused_where_none_is_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
