@@ -190,7 +190,6 @@ $(BUILD)/tests/test_host_%: $(BUILD)/tests/test_host_%.o $(call but_main,host) $
 	$(call say,LINK $@)
 	$(link) -lcmocka
 
-$(BUILD)/tests/test_executor_edges: LINK_ALSO := -Wl,--wrap=mvm_executor_enter
 $(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
 $(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
 

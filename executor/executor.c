@@ -1,6 +1,23 @@
-/* The driver: time, what is pending, and which phase has its turn. */
+/*
+ * The driver: time, what is pending, and which phase has its turn. The state is assigned here and
+ * nowhere else.
+ */
 #include "internal.h"
 #include <string.h>
+
+/* A test that includes this file sees each way from one state to the next. */
+#ifndef MVM_EXECUTOR_EDGE
+#define MVM_EXECUTOR_EDGE(from, to) ((void)0)
+#endif
+
+static void enter(struct mvm_executor *x, enum mvm_executor_state state)
+{
+    if (x->state != state) {
+        MVM_EXECUTOR_EDGE(x->state, state);
+        x->state = state;
+        x->step = 0;
+    }
+}
 
 void(mvm_executor_init)(struct mvm_executor *x, const struct mvm_port *port, void *port_ctx,
                         const struct mvm_executor_config *config)
@@ -9,7 +26,6 @@ void(mvm_executor_init)(struct mvm_executor *x, const struct mvm_port *port, voi
     x->port = port;
     x->ctx = port_ctx;
     x->config = config;
-    x->from = x->to = x->log = -1;
     x->wake_ms = UINT64_MAX;
 }
 
@@ -31,22 +47,23 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
 {
     x->now_ms = now_ms;
     x->logged_ms = now_ms;
-    x->deadline_ms = UINT64_MAX;
     x->wake_ms = now_ms;
     x->timeout_secs = timeout_of(x, job);
     x->pending = MVM_PENDING_NONE;
     x->cause = MVM_CAUSE_NONE;
     x->category = MVM_CATEGORY_NONE;
     x->progress = MVM_EXECUTOR_BUILDING;
-    x->cancelled = x->failed = false;
+    x->cancelled = x->failed = x->asking = x->overdue = x->wants_in = false;
     x->out_ready = x->out_mounted = x->in_mounted = false;
-    x->exited = x->log_failed = x->log_staged = false;
-    x->artifact = x->staged = 0;
-    x->from = x->to = x->log = -1;
+    x->exited = x->out_of_memory = x->elsewhere = x->log_open = x->log_failed = x->log_staged =
+        false;
+    x->artifact = x->staged = x->hangs = 0;
+    x->copied = x->unlogged = 0;
     x->store_path[0] = '\0';
     x->text = mvm_text_from("");
-    mvm_executor_take(x, job);
-    mvm_executor_enter(x, MVM_EXECUTOR_CHECK);
+    mvm_executor_set_deadline(x);
+    mvm_executor_accept(x, job);
+    enter(x, MVM_EXECUTOR_CHECK);
 }
 
 void mvm_executor_cancel(struct mvm_executor *x)
@@ -57,7 +74,16 @@ void mvm_executor_cancel(struct mvm_executor *x)
     }
 }
 
-static enum mvm_turn run_state(struct mvm_executor *x)
+static enum mvm_executor_state end(struct mvm_executor *x)
+{
+    int r = x->port->end_job(x->ctx);
+    if (r == MVM_PORT_LATER && !x->asking) {
+        x->deadline_ms = x->now_ms; /* nothing is left to wait for */
+    }
+    return mvm_executor_later(x, r) ? x->state : MVM_EXECUTOR_DONE;
+}
+
+static enum mvm_executor_state run_phase(struct mvm_executor *x)
 {
     switch (x->state) { /* COVERAGE: each state has its case; a branch for none is never taken */
     case MVM_EXECUTOR_CHECK:
@@ -68,29 +94,59 @@ static enum mvm_turn run_state(struct mvm_executor *x)
         return mvm_executor_mount_in(x);
     case MVM_EXECUTOR_NIX:
         return mvm_executor_nix(x);
-    case MVM_EXECUTOR_PROBE:
     case MVM_EXECUTOR_RUN:
     case MVM_EXECUTOR_TERM:
     case MVM_EXECUTOR_KILL:
     case MVM_EXECUTOR_DRAIN:
         return mvm_executor_process(x);
-    case MVM_EXECUTOR_PICK:
-        return mvm_executor_pick(x);
-    case MVM_EXECUTOR_COPY:
-        return mvm_executor_copy(x);
     case MVM_EXECUTOR_LOGFILE:
         return mvm_executor_logfile(x);
+    case MVM_EXECUTOR_RESULT:
+        return mvm_executor_result(x);
+    case MVM_EXECUTOR_COPY:
+        return mvm_executor_copy(x);
     case MVM_EXECUTOR_RENAME:
         return mvm_executor_rename(x);
     case MVM_EXECUTOR_SYNC:
         return mvm_executor_sync(x);
     case MVM_EXECUTOR_UNMOUNT:
         return mvm_executor_unmount(x);
+    case MVM_EXECUTOR_END:
+        return end(x);
     case MVM_EXECUTOR_IDLE:
     case MVM_EXECUTOR_DONE:
-        return MVM_TURN_NONE;
+        break;
     }
-    return MVM_TURN_NONE; /* COVERAGE: each state has returned */
+    return x->state;
+}
+
+/* How long a call for a disk may still take that a client waits for no longer: less if one has
+ * been abandoned, for the next is probably for the same disk. */
+static uint64_t patience_of(const struct mvm_executor *x)
+{
+    return x->hangs == 0 ? MVM_DISK_PATIENCE_MS : MVM_DISK_PATIENCE_MS / 10;
+}
+
+/* Whether the call in progress is to be abandoned. */
+static bool is_hanging(struct mvm_executor *x)
+{
+    if (!x->asking) {
+        return false;
+    }
+    if (!x->overdue && (x->cancelled || x->now_ms >= x->deadline_ms)) {
+        x->overdue = true;
+        x->deadline_ms = x->now_ms + patience_of(x);
+    }
+    return x->overdue && x->now_ms >= x->deadline_ms;
+}
+
+/* What time brings, also while a line is pending, except that a call is abandoned only after. */
+static enum mvm_executor_state watch(struct mvm_executor *x)
+{
+    if (x->pending == MVM_PENDING_NONE && is_hanging(x)) {
+        return mvm_executor_hang(x);
+    }
+    return mvm_executor_watch_process(x);
 }
 
 static enum mvm_executor_event answer(struct mvm_executor *x)
@@ -113,7 +169,7 @@ static uint64_t heartbeat_at(const struct mvm_executor *x)
     return every == 0 ? UINT64_MAX : x->logged_ms + every;
 }
 
-/* What a step that has nothing to give returns: a heartbeat where one is due. */
+/* What a step that has nothing to give returns: a heartbeat if one is due. */
 static enum mvm_executor_event rest(struct mvm_executor *x, enum mvm_executor_event event)
 {
     if (x->now_ms < heartbeat_at(x)) {
@@ -131,45 +187,43 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
         x->port->pause(x->ctx);
     }
     for (;;) {
-        mvm_executor_watch(x);
+        enter(x, watch(x));
         if (x->pending != MVM_PENDING_NONE) {
             return MVM_EXECUTOR_LOG;
         }
-        switch (run_state(x)) { /* COVERAGE: each turn has its case */
-        case MVM_TURN_ON:
-            break;
-        case MVM_TURN_YIELD:
-            x->wake_ms = x->now_ms;
-            if (x->pending == MVM_PENDING_NONE) {
-                return rest(x, MVM_EXECUTOR_AGAIN);
-            }
-            break;
-        case MVM_TURN_WAIT:
-            return rest(x, MVM_EXECUTOR_WAIT);
-        case MVM_TURN_NONE:
+        if (mvm_executor_idle(x)) {
             return answer(x);
         }
+        x->pace = MVM_PACE_ON;
+        enter(x, run_phase(x));
+        if (x->pace == MVM_PACE_ON || x->pending != MVM_PENDING_NONE) {
+            continue;
+        }
+        if (x->pace == MVM_PACE_YIELD) {
+            x->wake_ms = x->now_ms;
+            return rest(x, MVM_EXECUTOR_AGAIN);
+        }
+        return rest(x, MVM_EXECUTOR_WAIT);
     }
 }
 
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
 {
     if (x->pending == MVM_PENDING_LINE) {
-        mvm_executor_take_line(x);
+        mvm_executor_drop_line(x);
     }
     x->pending = MVM_PENDING_NONE;
     x->logged_ms = now_ms;
     x->wake_ms = now_ms;
 }
 
-/* While a line waits to be taken only the build's clock matters. */
+/* While a line is pending only the build's clock matters. */
 static uint64_t clock_of(const struct mvm_executor *x)
 {
     if (x->state == MVM_EXECUTOR_RUN) {
         return x->cancelled ? x->now_ms : x->deadline_ms;
     }
-    return x->state == MVM_EXECUTOR_PROBE || x->state == MVM_EXECUTOR_TERM ? x->phase_ms
-                                                                           : UINT64_MAX;
+    return x->state == MVM_EXECUTOR_TERM ? x->phase_ms : UINT64_MAX;
 }
 
 uint64_t mvm_executor_deadline(const struct mvm_executor *x)
@@ -201,7 +255,7 @@ enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x)
 
 static bool reads(const struct mvm_executor *x)
 {
-    return x->pending == MVM_PENDING_NONE && x->state >= MVM_EXECUTOR_PROBE &&
+    return x->pending == MVM_PENDING_NONE && x->state >= MVM_EXECUTOR_RUN &&
            x->state <= MVM_EXECUTOR_DRAIN;
 }
 
@@ -210,15 +264,10 @@ bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream)
     return reads(x) && !x->output[stream].ended;
 }
 
-static bool works_on_files(const struct mvm_executor *x)
-{
-    return x->pending == MVM_PENDING_NONE &&
-           (x->state == MVM_EXECUTOR_COPY || x->state == MVM_EXECUTOR_LOGFILE);
-}
-
 bool mvm_executor_wants_child(const struct mvm_executor *x)
 {
-    return (reads(x) && !x->exited && x->state != MVM_EXECUTOR_DRAIN) || works_on_files(x);
+    bool runs = reads(x) && !x->exited && x->state != MVM_EXECUTOR_DRAIN;
+    return runs || (x->pending == MVM_PENDING_NONE && x->asking);
 }
 
 bool mvm_executor_ending(const struct mvm_executor *x)

@@ -1,85 +1,130 @@
 /*
- * What the executor's files share: one file a phase of the job, executor.c drives them. A phase
- * function does one thing and returns what the step is to do next; only executor.c assigns time,
- * and every file changes the state through mvm_executor_enter.
+ * What the executor's files share. The way through them is one: executor.c drives, the phases do
+ * one thing each and return the state that comes next, and below them are the files that several
+ * phases use. executor.c alone assigns the state.
  */
 #ifndef MVM_EXECUTOR_INTERNAL_H
 #define MVM_EXECUTOR_INTERNAL_H
 
 #include "mvm_executor.h"
 
-/* What a phase returns. */
-enum mvm_turn {
-    MVM_TURN_ON,    /* go on at once: the state or `pending` has changed */
-    MVM_TURN_YIELD, /* something that takes time was done: let others have their turn */
-    MVM_TURN_WAIT,  /* nothing to do before an event of the port, or `wake_ms` */
-    MVM_TURN_NONE,  /* no job, or it has ended */
+/* What the step does after a phase has returned, as x->pace; ON unless the phase says otherwise. */
+enum {
+    MVM_PACE_ON,    /* go on immediately: the state, the step or `pending` has changed */
+    MVM_PACE_YIELD, /* let others have their turn, then go on */
+    MVM_PACE_WAIT,  /* nothing to do before an event of the port, or `wake_ms` */
 };
 
-/* ---- outcome.c ---- */
-void mvm_executor_enter(struct mvm_executor *x, enum mvm_executor_state state);
+/* ---- phases: executor.c calls them, and they call nothing of each other's ---- */
 
-/* The writer for the job's Err message, or one that throws everything away where the job has
- * failed already: the first reason stays. */
-struct mvm_writer mvm_executor_fail(struct mvm_executor *x, enum mvm_category category);
-void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category, const char *what,
-                              const char *name);
-void mvm_executor_fail_cancelled(struct mvm_executor *x);
+enum mvm_executor_state mvm_executor_check(struct mvm_executor *x);     /* check.c */
+enum mvm_executor_state mvm_executor_mount_out(struct mvm_executor *x); /* mount.c */
+enum mvm_executor_state mvm_executor_mount_in(struct mvm_executor *x);
+enum mvm_executor_state mvm_executor_nix(struct mvm_executor *x);     /* nix.c */
+enum mvm_executor_state mvm_executor_process(struct mvm_executor *x); /* process.c */
+enum mvm_executor_state mvm_executor_logfile(struct mvm_executor *x); /* build_log.c */
+enum mvm_executor_state mvm_executor_result(struct mvm_executor *x);  /* result.c */
+enum mvm_executor_state mvm_executor_copy(struct mvm_executor *x);    /* copy.c */
+enum mvm_executor_state mvm_executor_rename(struct mvm_executor *x);  /* rename.c */
+enum mvm_executor_state mvm_executor_sync(struct mvm_executor *x);    /* release.c */
+enum mvm_executor_state mvm_executor_unmount(struct mvm_executor *x);
 
-/* A Log line of the executor's own, "mvm: " in front; at most one a turn. */
-struct mvm_writer mvm_executor_note(struct mvm_executor *x);
-void mvm_executor_noted(struct mvm_executor *x, const struct mvm_writer *w);
+/* Checks the texts of a job and makes `installable` of them, FLAKE#ATTR, or fails the job. */
+void mvm_executor_accept(struct mvm_executor *x, const struct mvm_job *job); /* check.c */
 
-/* ---- check.c ---- */
-enum mvm_turn mvm_executor_check(struct mvm_executor *x);
+/* Time-out, cancel and grace of a running build, also while a line is pending; the state that comes
+ * of them. Cheap: called by every step. */
+enum mvm_executor_state mvm_executor_watch_process(struct mvm_executor *x); /* process.c */
 
-/* Copies the texts of a job into `installable`, FLAKE#ATTR, or fails the job where it is unsound.
- */
-void mvm_executor_take(struct mvm_executor *x, const struct mvm_job *job);
+/* A call for a disk hangs and its time is over: abandons it, fails the job, and goes where what is
+ * left can be done. */
+enum mvm_executor_state mvm_executor_hang(struct mvm_executor *x); /* hang.c */
 
-/* ---- policy.c: fails the job unless the policy file allows builds ---- */
-void mvm_executor_check_policy(struct mvm_executor *x);
+/* ---- policy.c: one call at a time; false: not decided yet. Fails the job unless builds are
+ * allowed. ---- */
+bool mvm_executor_check_policy(struct mvm_executor *x);
 
-/* ---- disks.c ---- */
-enum mvm_turn mvm_executor_mount_out(struct mvm_executor *x);
-enum mvm_turn mvm_executor_mount_in(struct mvm_executor *x);
-enum mvm_turn mvm_executor_sync(struct mvm_executor *x);
-enum mvm_turn mvm_executor_unmount(struct mvm_executor *x);
+/* ---- input.c: whether a flake reference names the directory `dir` or something in it ---- */
+bool mvm_flake_is_in(struct mvm_text flake_ref, const char *dir);
 
-/* ---- command.c: which nix, its version, its arguments ---- */
-enum mvm_turn mvm_executor_nix(struct mvm_executor *x);
-void mvm_executor_start_build(struct mvm_executor *x);
-void mvm_executor_take_version(struct mvm_executor *x, struct mvm_text line);
+/* ---- command.c: nix's arguments ---- */
+void mvm_executor_make_command(struct mvm_executor *x);
 void mvm_executor_add_command(const struct mvm_executor *x, struct mvm_writer *w);
 
-/* ---- process.c: PROBE, RUN, TERM, KILL, DRAIN ---- */
-void mvm_executor_watch(struct mvm_executor *x); /* time-out, cancel, grace: cheap, every step */
-enum mvm_turn mvm_executor_process(struct mvm_executor *x);
-
-/* ---- output.c: pipes → lines, build.log, the store path ---- */
+/* ---- output.c: pipes → lines and build.log ---- */
 void mvm_executor_output_reset(struct mvm_executor *x);
 bool mvm_executor_next_line(struct mvm_executor *x); /* true: `text` is a line of stream `turn` */
-void mvm_executor_take_line(struct mvm_executor *x);
-bool mvm_executor_fill(struct mvm_executor *x); /* true: bytes came or a stream ended */
+void mvm_executor_drop_line(struct mvm_executor *x); /* it has been given out */
+bool mvm_executor_fill(struct mvm_executor *x);      /* true: bytes came or a stream ended */
 bool mvm_executor_output_ended(const struct mvm_executor *x);
 
-/* ---- pick.c ---- */
-void mvm_nix_json_init(struct mvm_nix_json *n);
-void mvm_nix_json_push(struct mvm_nix_json *n, const uint8_t *bytes, size_t len);
-enum mvm_turn mvm_executor_pick(struct mvm_executor *x);
+/* ---- build_log.c ---- */
+int mvm_executor_log_open(struct mvm_executor *x); /* 0, LATER, or the job has failed */
 
-/* ---- stage.c: COPY, RENAME · build_log.c: LOGFILE and the writing before it ---- */
-enum mvm_turn mvm_executor_copy(struct mvm_executor *x);
-enum mvm_turn mvm_executor_rename(struct mvm_executor *x);
-void mvm_executor_log_open(struct mvm_executor *x);
-void mvm_executor_log_write(struct mvm_executor *x, const uint8_t *bytes, size_t len);
-enum mvm_turn mvm_executor_logfile(struct mvm_executor *x);
+/* Writes what is unlogged. False: the log has no room. */
+bool mvm_executor_log_flush(struct mvm_executor *x);
+void mvm_executor_log_give_up(struct mvm_executor *x, const char *reason);
 
-/* Whether every path made of out_dir fits; else the job has failed. To be asked before any is. */
+/* ---- nix_result.c: what nix says on its standard output ---- */
+void mvm_nix_result_reset(struct mvm_nix_result *n);
+void mvm_nix_result_push(struct mvm_nix_result *n, const uint8_t *bytes, size_t len);
+void mvm_nix_result_line(struct mvm_nix_result *n, struct mvm_text line);
+
+/* ---- artifact.c: what is staged, and by what names ---- */
+enum { MVM_ARTIFACTS = 4 };
+
+enum mvm_need {
+    MVM_NEED_REQUIRED,
+    MVM_NEED_OPTIONAL, /* not built: removed from the disk, or an old one would be taken for it */
+    MVM_NEED_DEFAULT,  /* not built: `fallback` is written */
+};
+
+struct mvm_artifact {
+    const char *target;
+    const char *sources[2]; /* the first that is a regular file counts */
+    enum mvm_need need;
+    const char *fallback;
+};
+
+extern const struct mvm_artifact mvm_artifacts[MVM_ARTIFACTS];
+extern const char mvm_build_log[]; /* its name on the output disk */
+
+/* Whether every path made of out_dir fits; else the job has failed. Before any is made. */
 bool mvm_executor_paths_fit(struct mvm_executor *x);
 
 /* `dir`/`name`, or the name's temporary form in out_dir, in path slot 0 or 1. */
 const char *mvm_executor_path(struct mvm_executor *x, int slot, const char *dir, const char *name);
 const char *mvm_executor_temporary(struct mvm_executor *x, int slot, const char *name);
+
+/* ---- report.c: failures and the executor's own lines ---- */
+
+/* Begins the job's Err message. False: it has failed already, and the first reason stays. */
+bool mvm_executor_fail(struct mvm_executor *x, enum mvm_category category, struct mvm_writer *w);
+
+/* "WHAT" "NAME" ": " and the port's reason. */
+void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category, const char *what,
+                              const char *name);
+
+/* "failed to copy artifacts: NAME: REASON"; if the job has failed already, as a Log line. */
+void mvm_executor_fail_copy(struct mvm_executor *x, const char *name, const char *reason);
+
+/* Begins such a text. False: for mvm_executor_noted, in the note's room. */
+bool mvm_executor_begin_fail_copy(struct mvm_executor *x, struct mvm_writer *w);
+void mvm_executor_fail_cancelled(struct mvm_executor *x);
+
+/* A Log line of the executor's own, "mvm: " in front; at most one each time a phase is called. */
+struct mvm_writer mvm_executor_note(struct mvm_executor *x);
+void mvm_executor_noted(struct mvm_executor *x, const struct mvm_writer *w);
+
+/* ---- pace.c: what a phase waits for ---- */
+
+/* The phase waits, until `ms` at most; returns the present state. */
+enum mvm_executor_state mvm_executor_wait(struct mvm_executor *x, uint64_t ms);
+
+/* Whether a call for a disk is in progress, by its result; if so the phase waits. */
+bool mvm_executor_later(struct mvm_executor *x, int64_t r);
+
+/* The build's time begins, or that of what the disks do before and after it. */
+void mvm_executor_set_deadline(struct mvm_executor *x);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * The build job as a state machine: policy → mounts → nix build → pick → stage → release →
- * answer. It reaches the world through a port (mvm_port.h) alone, asks for no time (`now_ms` is an
- * argument, from any monotonic clock) and keeps everything in one struct of the caller's. One
+ * The build job as a state machine: policy → mounts → nix build → result → stage → release →
+ * answer. It reaches the world only through a port (mvm_port.h), never reads a clock (`now_ms` is
+ * an argument, from any monotonic clock) and has all its memory in one struct of the caller's. One
  * build at a time; nothing to close.
  *
- *     struct mvm_executor x;                        // about 50 KiB: static, or in your own struct
+ *     struct mvm_executor x;                        // 70 KiB: static, or in your own struct
  *     mvm_executor_init(&x, &mvm_posix_port, &posix, &config);
  *     mvm_executor_start(&x, &build, now_ms());
  *     for (;;)
@@ -16,31 +16,23 @@
  *         case MVM_EXECUTOR_WAIT:  poll(until mvm_executor_deadline(&x)); break;
  *         }
  *
- * The law: a step either goes on by itself to the next thing that is worth returning, or says what
- * it waits for. Stepping too often costs time, never correctness.
+ * The law: a step either goes on to the next thing that is worth returning, or says what it waits
+ * for. Stepping too often costs time, never correctness. No step waits for a disk.
  *
- * States, and what leads out of each:
+ * The states and every way from one to the next are listed in docs/states.md, which a test compares
+ * with what the executor does.
  *
- *   IDLE      start ─▶ CHECK
- *   CHECK     policy and request are sound ─▶ MOUNT_OUT · else ─▶ DONE
- *   MOUNT_OUT mounted, or was, or no device ─▶ MOUNT_IN · failed ─▶ SYNC
- *   MOUNT_IN  mounted, or not asked for ─▶ NIX · failed ─▶ SYNC
- *   NIX       its version is known ─▶ RUN · not yet ─▶ PROBE · no nix, no build.log ─▶ LOGFILE
- *   PROBE     `nix --version` has ended ─▶ DRAIN · takes too long, cancel ─▶ KILL
- *   RUN       nix build has ended ─▶ DRAIN · time-out, cancel, processes are left ─▶ TERM
- *   TERM      no process is left ─▶ DRAIN · the grace is over ─▶ KILL
- *   KILL      no process is left ─▶ DRAIN
- *   DRAIN     both pipes have ended, every line is taken ─▶ PICK · after a probe ─▶ RUN
- *   PICK      a store path ─▶ COPY · the build failed, or none ─▶ LOGFILE
- *   COPY      every artifact is whole and durable under a temporary name, or one failed ─▶ LOGFILE
- *   LOGFILE   build.log is durable under a temporary name ─▶ RENAME
- *   RENAME    every name is in place, the directory durable ─▶ SYNC
- *   SYNC      the output file system is on its disk ─▶ UNMOUNT
- *   UNMOUNT   what was mounted here is unmounted ─▶ DONE
- *   DONE      start ─▶ CHECK
+ * What a failure leaves on the output disk: artifacts are copied under temporary names, and whether
+ * each name can be replaced is checked, before the first is renamed. So a failure before that
+ * leaves the earlier set as it was. Names are replaced one by one, each by rename(2): a power cut,
+ * or a failure of the disk, between two of them leaves each file whole, old or new, and the set
+ * mixed. There is no call that replaces four names at once; the Err says when it has happened, and
+ * after a power cut no Ok was given. Nothing touches the output disk after OK or ERR has been
+ * returned.
  *
- * All artifacts are copied before the first is renamed, so a failure leaves the earlier set as it
- * was. Nothing touches the output disk after OK or ERR has been returned.
+ * A disk that does not answer holds up the build and nothing else. After a cancel, or when the
+ * build's time is over, a call for a disk that makes no progress for MVM_DISK_PATIENCE_MS is
+ * abandoned, and the job ends with Err; that disk is not released then, which the Err says.
  */
 #ifndef MVM_EXECUTOR_H
 #define MVM_EXECUTOR_H
@@ -61,20 +53,23 @@ struct mvm_nix_option {
 };
 
 /* What the job works with. Strings are borrowed as long as the executor is used. A zeroed struct
- * with out_dir set is a sound configuration: no mounts, no policy, defaults for the rest. */
+ * with out_dir set is a valid configuration: no mounts, no policy, defaults for the rest. */
 struct mvm_executor_config {
     const char *out_dir;     /* where artifacts go; "/build-out" for existing hosts */
-    const char *out_device;  /* mounted there if nothing is; NULL: never mount */
-    const char *in_dir;      /* the flake reference that asks for the input disk; NULL: none does */
+    const char *out_device;  /* mounted there unless something else is; NULL: never mount */
+    const char *in_dir;      /* a flake in there asks for the input disk; NULL: none does */
     const char *in_device;   /* likewise, read-only */
     const char *policy_file; /* JSON; absent file: builds are allowed. NULL: no policy; "": every
                               * build is rejected */
     const struct mvm_nix_option *nix_options; /* --option NAME VALUE for nix */
     size_t nix_options_len;                   /* up to MVM_NIX_OPTIONS_MAX */
     uint64_t timeout_secs; /* for requests that name none; 0: MVM_TIMEOUT_DEFAULT_SECS */
-    /* Silence before an empty Log line; 0: no heartbeat. Half the build's time-out where that is
-     * less: a host's read time-out is often the same, and it must hear something within it. */
+    /* Silence before an empty Log line; 0: no heartbeat. Half the build's time-out if that is
+     * less: a host's read time-out is often the same, and some frame must come well within it. */
     uint32_t heartbeat_ms;
+    /* A device that is still absent after MVM_DEVICE_WAIT_MS fails the job; false: its directory is
+     * used as it is, and a Log line says so. */
+    bool require_devices;
 };
 
 /* A build to do; borrowed for the length of start alone. */
@@ -82,12 +77,12 @@ struct mvm_job {
     struct mvm_text flake_ref;
     struct mvm_text attr;
     bool has_timeout;
-    uint64_t timeout_secs; /* where has_timeout; 0: no limit */
+    uint64_t timeout_secs; /* if has_timeout; 0: no limit */
 };
 
 enum mvm_executor_event {
-    MVM_EXECUTOR_WAIT = 0, /* for the port (output, exit) or the deadline, whichever is first */
-    MVM_EXECUTOR_AGAIN,    /* there is more to do at once */
+    MVM_EXECUTOR_WAIT = 0, /* for the port or the deadline, whichever is first */
+    MVM_EXECUTOR_AGAIN,    /* there is more to do immediately */
     MVM_EXECUTOR_LOG,      /* `text` is a line; the same again until mvm_executor_logged */
     MVM_EXECUTOR_OK,       /* `text` is the store path; the same again until start */
     MVM_EXECUTOR_ERR,      /* `text` is the message; likewise */
@@ -95,25 +90,25 @@ enum mvm_executor_event {
 
 enum mvm_executor_state {
     MVM_EXECUTOR_IDLE,
-    MVM_EXECUTOR_CHECK,
-    MVM_EXECUTOR_MOUNT_OUT,
-    MVM_EXECUTOR_MOUNT_IN,
-    MVM_EXECUTOR_NIX,
-    MVM_EXECUTOR_PROBE,
-    MVM_EXECUTOR_RUN,
-    MVM_EXECUTOR_TERM,
-    MVM_EXECUTOR_KILL,
-    MVM_EXECUTOR_DRAIN,
-    MVM_EXECUTOR_PICK,
-    MVM_EXECUTOR_COPY,
-    MVM_EXECUTOR_LOGFILE,
-    MVM_EXECUTOR_RENAME,
-    MVM_EXECUTOR_SYNC,
-    MVM_EXECUTOR_UNMOUNT,
+    MVM_EXECUTOR_CHECK,     /* is the build allowed? */
+    MVM_EXECUTOR_MOUNT_OUT, /* the output disk */
+    MVM_EXECUTOR_MOUNT_IN,  /* the input disk, if the flake is on it */
+    MVM_EXECUTOR_NIX,       /* opens build.log, finds nix, starts it */
+    MVM_EXECUTOR_RUN,       /* nix build runs */
+    MVM_EXECUTOR_TERM,      /* … its processes have got SIGTERM */
+    MVM_EXECUTOR_KILL,      /* … SIGKILL */
+    MVM_EXECUTOR_DRAIN,     /* no process is left; what it printed is read */
+    MVM_EXECUTOR_LOGFILE,   /* build.log is made durable, under a temporary name */
+    MVM_EXECUTOR_RESULT,    /* what has been built? */
+    MVM_EXECUTOR_COPY,      /* artifacts are copied, under temporary names */
+    MVM_EXECUTOR_RENAME,    /* … and get their names */
+    MVM_EXECUTOR_SYNC,      /* the output disk's file system */
+    MVM_EXECUTOR_UNMOUNT,   /* what was mounted is unmounted, and whether it is released is asked */
+    MVM_EXECUTOR_END,       /* the port drops what it holds for the job */
     MVM_EXECUTOR_DONE,
 };
 
-/* What `text` is while LOG stands: whose bytes are to be given up when it has been taken. */
+/* What `text` is after LOG: whose bytes are free again when it has been accepted. */
 enum mvm_pending {
     MVM_PENDING_NONE,
     MVM_PENDING_LINE, /* of the stream `turn` */
@@ -129,22 +124,22 @@ enum mvm_executor_progress {
     MVM_EXECUTOR_PLACING, /* they get their names, or have them: a cancel has no effect */
 };
 
-/* How a build came to be ended. */
+/* Why a build was ended. */
 enum mvm_cause {
     MVM_CAUSE_NONE,
     MVM_CAUSE_TIMEOUT,
     MVM_CAUSE_CANCEL,
 };
 
-/* One of the build's pipes: bytes read and not yet taken, [start, end). Room for the longest line,
- * its CR and its LF, so that a line at the limit is seen whole. */
+/* One of the build's pipes: bytes read and not yet given out, [start, end). Room for the longest
+ * line, its CR and its LF, so that a line at the limit is seen whole. */
 struct mvm_output {
     uint32_t start;
     uint32_t end;
     uint32_t scanned; /* no newline before this; ≥ start */
     uint32_t next;    /* while a line is pending: where the following one starts */
     bool ended;
-    bool continued; /* what stands at `start` goes on a line that was over the limit */
+    bool continued; /* what is at `start` continues a line that was over the limit */
     uint8_t bytes[MVM_LOG_LINE_MAX + 2];
 };
 
@@ -155,46 +150,64 @@ enum {
     MVM_NOTE_CAP = 512,
 };
 
-/* What is read out of `nix build --json`. */
-struct mvm_nix_json {
+/* The policy file, as far as it has been read. */
+struct mvm_policy {
+    struct mvm_json json;
+    char key[8];
+    bool in_access;
+    bool at_build; /* the next value is access.build */
+    bool allowed;
+    uint32_t len;
+};
+
+/* What nix says that it has built. The paths it may have meant: [0, paths). */
+struct mvm_nix_result {
     struct mvm_json json;
     char key[8];
     bool in_outputs;
-    bool broken;
-    uint16_t path_len; /* 0: none found */
-    char path[MVM_STORE_PATH_MAX];
+    bool has_out; /* path[0] is the output "out", and the others do not count */
+    bool too_many;
+    bool broken; /* what it printed is not JSON */
+    uint8_t paths;
+    char path[MVM_NIX_OUTPUTS_MAX][MVM_STORE_PATH_MAX];
+    char line[MVM_STORE_PATH_MAX]; /* the last line that begins like a store path; "": none */
+    char other[MVM_REASON_CAP];    /* the last that begins with another path; "": none */
 };
 
-/* Read `text` and `state`; the rest is the executor's own. What is small stands first: machines
+/* Read `text` and `state`; the rest is the executor's own. Small members come first: machines
  * address the first 128 bytes of a struct by shorter instructions. */
 struct mvm_executor {
     struct mvm_text text; /* after LOG, OK and ERR */
     enum mvm_executor_state state;
 
     /* the job */
-    int from; /* handles, -1: none */
-    int to;
-    int log;
-    uint8_t artifact; /* index of the one being copied or renamed */
-    uint8_t staged;   /* bit n: artifact n has a temporary file */
+    uint8_t step;        /* how far a phase is, from 0; each names its steps */
+    uint8_t pace;        /* what the step does after a phase has returned (internal.h) */
+    uint8_t artifact;    /* index of the one being copied or renamed */
+    uint8_t staged;      /* bit n: artifact n has a temporary file */
+    int8_t first_result; /* what the port said of an artifact's first source */
+    uint8_t hangs;       /* calls of this job that were abandoned */
+    bool asking;         /* a call for a disk is in progress */
+    bool overdue;        /* … and `deadline_ms` is when it is abandoned */
     bool cancelled;
-    bool failed;                /* `message` says why: the first reason stays */
-    bool wants_in;              /* the flake is the input disk */
-    bool out_ready;             /* out_dir is there */
-    bool out_mounted;           /* by this job */
-    bool in_mounted;            /* by this job */
-    bool out_left_ro;           /* an earlier job could not unmount it and made it read-only */
-    bool exited;                /* `exit` is known */
-    bool probing;               /* the child is `nix --version` */
-    bool use_json;              /* this nix has no --print-out-paths */
-    bool log_failed;            /* build.log could not be written; `log_reason` */
-    bool log_staged;            /* the temporary build.log is durable */
-    bool out_of_memory;         /* the kernel killed a process of the build for want of memory */
-    enum mvm_category category; /* of the failure */
-    enum mvm_executor_progress progress;
+    bool failed;      /* `message` says why: the first reason stays */
+    bool wants_in;    /* the flake is on the input disk */
+    bool out_ready;   /* out_dir is there */
+    bool out_mounted; /* the device is mounted there, and is this job's to release */
+    bool in_mounted;
+    bool exited;        /* `exit` is known */
+    bool out_of_memory; /* the kernel killed a process of the build for want of memory */
+    bool elsewhere;     /* the store path is not on this machine */
+    bool log_open;
+    bool log_failed; /* build.log could not be written; `log_reason` */
+    bool log_staged; /* the temporary build.log is durable */
     enum mvm_cause cause;
     enum mvm_pending pending;
     enum mvm_stream turn; /* whose lines are being given out */
+    enum mvm_stream unlogged_of;
+    uint32_t unlogged; /* bytes at the end of that stream's buffer that are not in build.log yet */
+    enum mvm_category category; /* of the failure */
+    enum mvm_executor_progress progress;
 
     const struct mvm_port *port;
     void *ctx;
@@ -203,26 +216,26 @@ struct mvm_executor {
     /* time, on the caller's clock */
     uint64_t now_ms;
     uint64_t wake_ms;     /* when the last WAIT wants a step */
-    uint64_t phase_ms;    /* when PROBE, TERM or DRAIN loses patience, KILL a `look` */
-    uint64_t deadline_ms; /* of the build; UINT64_MAX: none */
-    uint64_t look_ms;     /* when the process is looked at though there is output */
-    uint64_t logged_ms;   /* when the last line was taken */
-    uint64_t told_ms;     /* when the log was last told how far a copy is */
-    uint64_t copied;      /* bytes of the artifact, … */
-    uint64_t size;        /* … which had so many when it was opened */
+    uint64_t phase_ms;    /* the phase's deadline: of a wait for a device, of TERM, KILL, DRAIN */
+    uint64_t deadline_ms; /* the build's; UINT64_MAX: none */
+    uint64_t peeked_ms;   /* when the process was last asked about though there was output */
+    uint64_t logged_ms;   /* when the last line was accepted */
+    uint64_t progress_logged_ms; /* when the last line about a copy's progress was written */
+    uint64_t copied;             /* bytes of the artifact, … */
+    uint64_t size;               /* … which has so many */
     uint64_t timeout_secs;
-    uint32_t drained; /* bytes read in DRAIN */
-    uint32_t looks;   /* left before KILL loses patience */
+    uint32_t drained;    /* bytes read in DRAIN */
+    uint32_t kills_left; /* SIGKILLs until KILL gives up */
     struct mvm_exit exit;
 
     /* output */
     struct mvm_output output[MVM_STREAMS];
-    struct mvm_nix_json nix_json;
+    struct mvm_nix_result result;
+    struct mvm_policy policy;
 
     /* texts */
     const char *argv[MVM_ARGV_CAP];
     char nix[MVM_PATH_MAX];
-    char probed[MVM_PATH_MAX]; /* the nix that use_json is known for; "": none */
     char installable[MVM_INSTALLABLE_CAP];
     char store_path[MVM_STORE_PATH_MAX];
     char path[2][MVM_PATH_MAX];
@@ -236,20 +249,20 @@ void mvm_executor_init(struct mvm_executor *x, const struct mvm_port *port, void
                        const struct mvm_executor_config *config);
 #define mvm_executor_init(...) (mvm_limits_match(), mvm_executor_init(__VA_ARGS__))
 
-/* Whether no build is going on: start may be called. */
+/* Whether no build is running: start may be called. */
 bool mvm_executor_idle(const struct mvm_executor *x);
 
 /* Begins a job; the executor must be idle. Nothing happens before the next step. */
 void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint64_t now_ms);
 
-/* Goes as far as it can without waiting. Work a call: one line, one slice of a copy, or one
- * blocking call of the port. After OK or ERR the executor is idle. */
+/* Goes as far as it can without waiting. Work a call: one line, or one result of the port. After OK
+ * or ERR the executor is idle. */
 enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_ms);
 
-/* The line of the last LOG has been taken; its bytes may change with the next step. */
+/* The line of the last LOG has been accepted; its bytes may change with the next step. */
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms);
 
-/* Nobody wants the result any more: ends the build's processes, keeps build.log, releases the
+/* The result is not wanted any more: ends the build's processes, keeps build.log, releases the
  * disk. ERR "build cancelled" comes in time; once the artifacts are being renamed it is too late,
  * and the job ends as it would have. Harmless when idle. */
 void mvm_executor_cancel(struct mvm_executor *x);
@@ -257,23 +270,21 @@ void mvm_executor_cancel(struct mvm_executor *x);
 /* When to step again though the port is silent: a time on now_ms's clock, UINT64_MAX for never. */
 uint64_t mvm_executor_deadline(const struct mvm_executor *x);
 
-/* Whether a stream's bytes would be read by the next step; false while lines wait to be taken.
- * A level-triggered loop leaves the pipe out of its set then. */
+/* Whether a stream's bytes would be read by the next step; false while a line is pending. */
 bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream);
 
-/* Likewise for what the port's child tells: the build's first process, that it has exited; whoever
- * copies, how far it is. */
+/* Likewise for the exit of the build's first process, and for the result of a call for a disk. */
 bool mvm_executor_wants_child(const struct mvm_executor *x);
 
 /* After ERR: why, for programs. NONE after OK. */
 enum mvm_category mvm_executor_category(const struct mvm_executor *x);
 
-/* After LOG: whether the line is a heartbeat and no line of the build. */
+/* After LOG: whether the line is a heartbeat and not a line of the build. */
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x);
 
 enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x);
 
-/* Whether the build's own time is over (from TERM or DRAIN on): a client that takes nothing now
+/* Whether the build's own time is over (from TERM or DRAIN on): a client that stops reading now
  * only holds up others. */
 bool mvm_executor_ending(const struct mvm_executor *x);
 

@@ -1,16 +1,19 @@
 /*
  * The world as the executor sees it: a table of functions and a context pointer. port/posix is
- * Linux, port/sim a world in memory. The interface lives here, with the one that needs it.
+ * Linux, port/sim a world in memory. The interface lives here, with the module that needs it.
  *
  * Rules for a port:
- *  - It never calls into the executor. What comes later (output, an exit) is polled for; the
- *    loop around the executor learns from the port itself when to poll (mvm_posix.h: descriptors).
+ *  - Every call returns immediately. One that has to wait for a disk returns MVM_PORT_LATER: the
+ *    same call again, with the same arguments, gives the result, or LATER once more. One such call
+ *    is in progress at a time.
+ *  - A port never calls into the executor. How the loop around it learns when to step is between
+ *    the two of them (mvm_posix.h: one descriptor).
  *  - Paths and arguments are NUL-terminated and borrowed for the length of the call.
- *  - 0 or more is success, negative one of enum mvm_port_error: FAILED, or what else a call says
- *    that it can give. After a failure `reason` says in words which call failed and why ("open:
+ *  - 0 or more is success, negative one of enum mvm_port_error: FAILED, or another one that the
+ *    call's comment names. After a failure `reason` says in words which call failed and why ("open:
  *    Permission denied").
- *  - Only the calls marked [blocks] may take long; all else returns at once.
- *  - There is at most one build at a time: spawn … close_build. `nix --version` is one, too.
+ *  - There is at most one build at a time, spawn … close_build, and one job, which begins with the
+ *    first call for a disk and ends with end_job.
  */
 #ifndef MVM_PORT_H
 #define MVM_PORT_H
@@ -25,10 +28,11 @@ extern "C" {
 
 enum mvm_port_error {
     MVM_PORT_NOT_FOUND = -1,   /* nothing by that name, or no such device */
-    MVM_PORT_NOT_REGULAR = -2, /* it is there, and no regular file */
+    MVM_PORT_NOT_REGULAR = -2, /* it exists and is not a regular file */
     MVM_PORT_NOT_DIRECTORY = -3,
     MVM_PORT_BUSY = -4, /* in use: EBUSY */
     MVM_PORT_FAILED = -5,
+    MVM_PORT_SOURCE_FAILED = -6, /* copy: as FAILED, with the source at fault */
 };
 
 enum mvm_stream {
@@ -40,9 +44,15 @@ enum mvm_stream {
 /* read_output: the stream has ended. Not an error, and not the child's exit. */
 #define MVM_PORT_END (-100)
 
-/* copy, sync_file, close: being done; the same call again tells more. The loop learns from the port
- * when to ask, as for output. Not an error. */
+/* In progress: repeat the call for the result. Not an error. */
 #define MVM_PORT_LATER (-101)
+
+/* What `mounted` found. */
+enum mvm_mounted {
+    MVM_MOUNTED_NOTHING = 0, /* the directory is not a mount point */
+    MVM_MOUNTED_OTHER = 1,   /* something else than the device */
+    MVM_MOUNTED_DEVICE = 2,  /* the device, by whatever process it was mounted */
+};
 
 struct mvm_exit {
     bool signaled;
@@ -55,11 +65,7 @@ enum mvm_signal {
 };
 
 struct mvm_port {
-    /* ---- the build's processes ---- */
-
-    /* The nix program's absolute path into path[0 … cap-1], terminated. NOT_FOUND: there is
-     * none anywhere the port looks; `reason` says where it looked. */
-    int (*find_nix)(void *ctx, char *path, size_t cap);
+    /* ---- the build's processes: never LATER ---- */
 
     /* Starts argv[0] with argv (ends with NULL), in a session of its own, stdin empty, stdout and
      * stderr on pipes, no other descriptor, default signals, with an environment fit for nix.
@@ -73,7 +79,7 @@ struct mvm_port {
      * close_build); 0 still running. */
     int (*poll_exit)(void *ctx, struct mvm_exit *e);
 
-    /* Sends a signal to every process of the build that is left. 0, also where none is. */
+    /* Sends a signal to every process of the build that is left. 0, also if none is. */
     int (*signal_build)(void *ctx, enum mvm_signal signal);
 
     /* How many processes of the build are left besides an exited and collected first one: > 0
@@ -93,63 +99,93 @@ struct mvm_port {
      * member may be NULL. */
     const char *(*limits)(void *ctx);
 
-    /* The executor asks for nothing until its client has taken a line: the port need not wake its
-     * loop. The next call that finds nothing lifts this. */
+    /* The executor asks for nothing until its client has accepted a line: the port need not wake
+     * its loop. The next call that finds nothing lifts this. */
     void (*pause)(void *ctx);
 
-    /* ---- disks ---- */
+    /* ---- disks: each may be LATER ---- */
 
     int (*make_dir)(void *ctx, const char *dir); /* 0: is a directory now. NOT_DIRECTORY */
 
-    /* 1: a mount point; 0: none. NOT_FOUND, NOT_DIRECTORY */
-    int (*is_mounted)(void *ctx, const char *dir);
+    /* An enum mvm_mounted. NOT_FOUND, NOT_DIRECTORY */
+    int (*mounted)(void *ctx, const char *dir, const char *device);
 
-    /* Mounts with nosuid, nodev; the file system's type is found out. NOT_FOUND: no such
-     * device. BUSY. [blocks] while the kernel reads the superblock and replays a journal. */
+    /* Mounts with nosuid, nodev; the file system's type is detected. NOT_FOUND: no such device.
+     * BUSY. */
     int (*mount)(void *ctx, const char *device, const char *dir, bool read_only);
 
-    /* syncfs(2). NOT_FOUND, NOT_DIRECTORY. [blocks] */
+    /* syncfs(2). NOT_FOUND, NOT_DIRECTORY. */
     int (*sync_fs)(void *ctx, const char *dir);
 
-    /* BUSY: somebody holds it. NOT_FOUND, NOT_DIRECTORY. [blocks] */
+    /* BUSY: a process uses it. NOT_FOUND, NOT_DIRECTORY. */
     int (*unmount)(void *ctx, const char *dir);
 
-    /* BUSY: somebody writes. NOT_FOUND, NOT_DIRECTORY. [blocks] */
+    /* BUSY: a process writes to it. NOT_FOUND, NOT_DIRECTORY. */
     int (*remount_ro)(void *ctx, const char *dir);
 
-    /* ---- files: handles are numbers from 0 of the port's own ---- */
+    /* 0: nothing in this machine has the device's file system mounted. BUSY: something has, if in
+     * another mount namespace. NOT_FOUND */
+    int (*released)(void *ctx, const char *device);
 
-    /* Follows links. `*size`: bytes of the file, as far as is known. NOT_FOUND, NOT_REGULAR */
-    int (*open_read)(void *ctx, const char *path, uint64_t *size);
+    /* ---- files: each may be LATER ---- */
 
-    /* A new empty file, mode 0644, replacing any. NOT_FOUND, NOT_DIRECTORY, BUSY */
-    int (*open_new)(void *ctx, const char *path);
+    /* The nix program's absolute path into path[0 … cap-1], terminated. NOT_FOUND: there is
+     * none anywhere the port looks; `reason` says where it looked. */
+    int (*find_nix)(void *ctx, char *path, size_t cap);
 
-    /* Up to cap bytes at the handle's position: > 0; 0 at the end. */
-    int (*read)(void *ctx, int handle, uint8_t *buf, size_t cap);
+    /* Up to cap bytes of a regular file, from `offset` on: > 0; 0 at the end. Called with rising
+     * offsets from 0 to the end, or until it fails, all of one and the same file. NOT_FOUND: no
+     * such name, where a link that leads nowhere, or a file as part of the path, is FAILED.
+     * NOT_REGULAR */
+    int (*read_file)(void *ctx, const char *path, uint64_t offset, uint8_t *buf, size_t cap);
 
-    /* Appends up to len bytes: > 0 how many. */
-    int (*write)(void *ctx, int handle, const uint8_t *bytes, size_t len);
+    /* 0: a regular file is there, links followed. NOT_FOUND, NOT_REGULAR */
+    int (*find_file)(void *ctx, const char *path);
 
-    /* Copies a file of which nothing was read to a new one, up to max bytes further at each call:
-     * > 0 how many bytes it went on (a hole or a cloned extent counts whole, so this may exceed
-     * max); 0 at the end, the target then as long as the source: the last call. Holes stay holes.
-     * A port that has nobody else to do it moves a piece at each call; one that has says
-     * MVM_PORT_LATER while nothing is new, and takes pieces as large as it likes. One copy or
-     * sync_file at a time. */
-    int64_t (*copy)(void *ctx, int from, int to, uint32_t max);
+    /* Copies a regular file to a new one, mode 0644, which replaces any and is durable when 0 is
+     * returned. > 0: so many bytes more have been copied (a hole or a cloned extent counts whole),
+     * and `*size` is the source's size: call again. Holes stay holes. A source whose path, links
+     * resolved, is not below the directory `within` is refused before it is opened; one that
+     * changes meanwhile fails. Source: NOT_FOUND, NOT_REGULAR, SOURCE_FAILED. Target: FAILED */
+    int64_t (*copy)(void *ctx, const char *within, const char *from, const char *to,
+                    uint64_t *size);
 
-    int (*sync_file)(void *ctx, int handle); /* fdatasync(2); MVM_PORT_LATER, or [blocks] */
+    /* Writes a small text to a new file, mode 0644, which replaces any and is durable then. */
+    int (*put)(void *ctx, const char *path, const char *text);
 
-    /* The handle is gone, also after an error. MVM_PORT_LATER: a copy or sync was going on, which
-     * ends now: not gone yet. */
-    int (*close)(void *ctx, int handle);
+    /* 0: a file could be renamed to that name, as far as can be known before. */
+    int (*replaceable)(void *ctx, const char *path);
 
     /* Replaces `to`. NOT_FOUND, NOT_DIRECTORY, BUSY */
     int (*rename)(void *ctx, const char *from, const char *to);
 
     int (*remove)(void *ctx, const char *path);  /* NOT_FOUND, NOT_DIRECTORY, BUSY */
-    int (*sync_dir)(void *ctx, const char *dir); /* NOT_FOUND, NOT_DIRECTORY. [blocks] */
+    int (*sync_dir)(void *ctx, const char *dir); /* NOT_FOUND, NOT_DIRECTORY */
+
+    /* ---- build.log ---- */
+
+    /* A new empty file, mode 0644, replacing any, for write_log. */
+    int (*open_log)(void *ctx, const char *path);
+
+    /* Appends up to len bytes: > 0 how many; LATER: there is no room now. Errors of the disk may
+     * show in close_log alone. */
+    int (*write_log)(void *ctx, const uint8_t *bytes, size_t len);
+
+    /* Makes what was written durable. The log is closed then, also after an error. */
+    int (*close_log)(void *ctx);
+
+    /* ---- calls in progress ---- */
+
+    /* Ends the copy in progress and drops its files, or LATER: not yet. Never fails. */
+    int (*stop)(void *ctx);
+
+    /* The executor does not wait any longer for the call in progress, or for the log to take more:
+     * its disk hangs. The log is closed, and the next call starts afresh. Returns how many such
+     * calls have not ended to this day. */
+    int (*abandon)(void *ctx);
+
+    /* The job has ended: nothing of the port's holds a disk any more. LATER; never fails. */
+    int (*end_job)(void *ctx);
 
     /* Why the last call failed; valid until the next call. Never NULL. */
     const char *(*reason)(void *ctx);

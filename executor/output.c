@@ -1,7 +1,7 @@
 /*
  * The build's two pipes: bytes in, lines out. Every byte goes to build.log as it was read; a line
  * goes out without its newline and the CR before it, and one over the limit in several pieces, cut
- * between UTF-8 characters. A line is looked at for a store path once, when it is first seen.
+ * between UTF-8 characters.
  */
 #include "internal.h"
 #include "mvm_utf8.h"
@@ -15,6 +15,7 @@ void mvm_executor_output_reset(struct mvm_executor *x)
         o->ended = o->continued = false;
     }
     x->turn = MVM_STDERR;
+    x->unlogged = 0;
 }
 
 bool mvm_executor_output_ended(const struct mvm_executor *x)
@@ -54,29 +55,12 @@ static bool next_piece(struct mvm_output *o, struct mvm_text *line)
     return true;
 }
 
-/* The last stdout line that begins with /nix/store/ is the result; nothing may be cut from it. */
-static void look_for_path(struct mvm_executor *x, struct mvm_text line)
-{
-    if (mvm_text_begins(line, "/nix/store/")) {
-        struct mvm_writer w;
-        mvm_writer_init(&w, x->store_path, sizeof x->store_path);
-        mvm_writer_add_text(&w, line);
-        if (w.cut || memchr(line.bytes, '\0', line.len) != NULL) {
-            x->store_path[0] = '\0';
-        }
-    }
-}
-
-static void take_piece(struct mvm_executor *x, struct mvm_text line)
+static void accept_piece(struct mvm_executor *x, struct mvm_text line)
 {
     const struct mvm_output *o = &x->output[x->turn];
     x->text = line;
     if (x->turn == MVM_STDOUT && !o->continued) {
-        if (x->probing) {
-            mvm_executor_take_version(x, line);
-        } else {
-            look_for_path(x, line);
-        }
+        mvm_nix_result_line(&x->result, line);
     }
 }
 
@@ -86,7 +70,7 @@ bool mvm_executor_next_line(struct mvm_executor *x)
     for (int i = 0; i < MVM_STREAMS; i++) {
         struct mvm_text line;
         if (next_piece(&x->output[x->turn], &line)) {
-            take_piece(x, line);
+            accept_piece(x, line);
             return true;
         }
         x->turn = x->turn == MVM_STDERR ? MVM_STDOUT : MVM_STDERR;
@@ -94,7 +78,7 @@ bool mvm_executor_next_line(struct mvm_executor *x)
     return false;
 }
 
-void mvm_executor_take_line(struct mvm_executor *x)
+void mvm_executor_drop_line(struct mvm_executor *x)
 {
     struct mvm_output *o = &x->output[x->turn];
     o->continued = o->next == o->start + x->text.len && o->next < o->end;
@@ -124,10 +108,11 @@ static void note_broken(struct mvm_executor *x)
     mvm_executor_noted(x, &w);
 }
 
+/* Reads what a stream has. True: bytes came, or the stream ended. */
 static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
 {
     struct mvm_output *o = &x->output[stream];
-    if (o->ended || x->pending != MVM_PENDING_NONE) {
+    if (o->ended || x->pending != MVM_PENDING_NONE || x->unlogged > 0) {
         return false;
     }
     make_room(o);
@@ -137,19 +122,19 @@ static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
     }
     if (n < 0) {
         o->ended = true;
-        if (n != MVM_PORT_END && !x->probing) {
+        if (n != MVM_PORT_END) {
             note_broken(x);
         }
         return true;
     }
-    if (!x->probing) {
-        mvm_executor_log_write(x, o->bytes + o->end, (size_t)n);
-        if (stream == MVM_STDOUT && x->use_json) {
-            mvm_nix_json_push(&x->nix_json, o->bytes + o->end, (size_t)n);
-        }
+    if (stream == MVM_STDOUT) {
+        mvm_nix_result_push(&x->result, o->bytes + o->end, (size_t)n);
     }
     o->end += (uint32_t)n;
     x->drained += (uint32_t)n;
+    x->unlogged_of = stream;
+    x->unlogged = x->log_failed ? 0 : (uint32_t)n;
+    mvm_executor_log_flush(x);
     return true;
 }
 

@@ -6,15 +6,7 @@
 #include "internal.h"
 #include <string.h>
 
-struct policy {
-    struct mvm_json json;
-    char key[8];
-    bool in_access;
-    bool at_build; /* the next value is access.build */
-    bool allowed;
-};
-
-static void take_key(struct policy *p)
+static void take_key(struct mvm_policy *p)
 {
     const struct mvm_json *j = &p->json;
     if (j->depth == 1) {
@@ -27,7 +19,7 @@ static void take_key(struct policy *p)
     }
 }
 
-static void take_token(struct policy *p, enum mvm_json_token token)
+static void take_token(struct mvm_policy *p, enum mvm_json_token token)
 {
     if (token == MVM_JSON_KEY) {
         take_key(p);
@@ -41,7 +33,7 @@ static void take_token(struct policy *p, enum mvm_json_token token)
 }
 
 /* False: no JSON. */
-static bool push(struct policy *p, const uint8_t *bytes, size_t len)
+static bool push(struct mvm_policy *p, const uint8_t *bytes, size_t len)
 {
     while (len > 0) {
         size_t used;
@@ -58,15 +50,17 @@ static bool push(struct policy *p, const uint8_t *bytes, size_t len)
     return true;
 }
 
-static bool finish(struct policy *p)
+static bool finish(struct mvm_policy *p)
 {
     return mvm_json_finish(&p->json) != MVM_JSON_ERROR && !mvm_json_blank(&p->json);
 }
 
+/* Begins the Err; a rejection replaces what was wrong with the request. */
 static struct mvm_writer reject(struct mvm_executor *x)
 {
-    x->failed = false; /* over what was wrong with the request */
-    struct mvm_writer w = mvm_executor_fail(x, MVM_CATEGORY_REJECTED);
+    struct mvm_writer w;
+    x->failed = false;
+    mvm_executor_fail(x, MVM_CATEGORY_REJECTED, &w);
     mvm_writer_add(&w, "build rejected: ");
     return w;
 }
@@ -80,74 +74,80 @@ static void reject_unreadable(struct mvm_executor *x)
     mvm_writer_finish(&w);
 }
 
-static void reject_malformed(struct mvm_executor *x, const struct policy *p)
+static void reject_malformed(struct mvm_executor *x)
 {
+    const struct mvm_json *json = &x->policy.json;
     struct mvm_writer w = reject(x);
     mvm_writer_add3(&w, "cannot parse security policy ", x->config->policy_file, ": ");
-    if (p->json.error == MVM_JSON_FINE) {
+    if (json->error == MVM_JSON_FINE) {
         mvm_writer_add(&w, "the file is empty");
     } else {
-        mvm_writer_add(&w, mvm_json_error_text(p->json.error));
+        mvm_writer_add(&w, mvm_json_error_text(json->error));
         mvm_writer_add(&w, " at byte ");
-        mvm_writer_add_u64(&w, p->json.offset);
+        mvm_writer_add_u64(&w, json->offset);
     }
     mvm_writer_finish(&w);
 }
 
-/* Reads the open file into the parser, through the room that the build's output will have. */
-static void read_policy(struct mvm_executor *x, int file)
+static void reject_too_long(struct mvm_executor *x)
 {
-    struct policy p;
-    memset(&p, 0, sizeof p);
-    mvm_json_init(&p.json);
-    uint8_t *room = x->output[0].bytes;
-    size_t total = 0;
-    for (;;) {
-        int n = x->port->read(x->ctx, file, room, MVM_LOG_LINE_MAX);
-        if (n < 0) {
-            reject_unreadable(x);
-            return;
-        }
-        total += (size_t)n;
-        if (total > MVM_POLICY_MAX) {
-            struct mvm_writer w = reject(x);
-            mvm_writer_add(&w, "policy file too long: ");
-            mvm_writer_add(&w, x->config->policy_file);
-            return;
-        }
-        if (n == 0 ? !finish(&p) : !push(&p, room, (size_t)n)) {
-            reject_malformed(x, &p);
-            return;
-        }
-        if (n == 0) {
-            break;
-        }
-    }
-    if (!p.allowed) {
+    struct mvm_writer w = reject(x);
+    mvm_writer_add(&w, "policy file too long: ");
+    mvm_writer_add(&w, x->config->policy_file);
+    mvm_writer_finish(&w);
+}
+
+static void decide(struct mvm_executor *x)
+{
+    if (!finish(&x->policy)) {
+        reject_malformed(x);
+    } else if (!x->policy.allowed) {
         struct mvm_writer w = reject(x);
         mvm_writer_add(&w, "access.build is disabled by security policy");
     }
 }
 
-void mvm_executor_check_policy(struct mvm_executor *x)
+/* What one read of the file has given. True: the decision is made. */
+static bool accept_piece(struct mvm_executor *x, const uint8_t *bytes, int n)
 {
+    if (n == MVM_PORT_NOT_FOUND && x->policy.len == 0) {
+        return true; /* there is no policy */
+    }
+    if (n < 0) {
+        reject_unreadable(x);
+        return true;
+    }
+    if (n == 0) {
+        decide(x);
+        return true;
+    }
+    x->policy.len += (uint32_t)n;
+    if (x->policy.len > MVM_POLICY_MAX) {
+        reject_too_long(x);
+    } else if (!push(&x->policy, bytes, (size_t)n)) {
+        reject_malformed(x);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool mvm_executor_check_policy(struct mvm_executor *x)
+{
+    uint8_t bytes[1024];
     if (x->config->policy_file == NULL) {
-        return;
+        return true;
     }
     if (x->config->policy_file[0] == '\0') {
         struct mvm_writer w = reject(x);
         mvm_writer_add(&w, "the option that names the security policy was not understood");
-        return;
+        return true;
     }
-    uint64_t size; /* of no use: a file may grow */
-    int file = x->port->open_read(x->ctx, x->config->policy_file, &size);
-    if (file == MVM_PORT_NOT_FOUND) {
-        return;
+    if (x->step == 0) {
+        memset(&x->policy, 0, sizeof x->policy);
+        mvm_json_init(&x->policy.json);
+        x->step = 1;
     }
-    if (file < 0) {
-        reject_unreadable(x);
-        return;
-    }
-    read_policy(x, file);
-    x->port->close(x->ctx, file);
+    int n = x->port->read_file(x->ctx, x->config->policy_file, x->policy.len, bytes, sizeof bytes);
+    return !mvm_executor_later(x, n) && accept_piece(x, bytes, n);
 }

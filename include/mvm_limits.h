@@ -176,10 +176,19 @@
 #error "MVM_NIX_OPTIONS_MAX: at least 1, since it is the length of an array"
 #endif
 
-/* Bytes of an artifact that are copied at a time, and that a client's Ping may have to wait for
- * where the port has nobody to copy aside. */
+/* Outputs of one build that are looked at if none is called "out". Past it: "nix build produced no
+ * store path", with the reason. */
+#ifndef MVM_NIX_OUTPUTS_MAX
+#define MVM_NIX_OUTPUTS_MAX 8
+#endif
+#if MVM_NIX_OUTPUTS_MAX < 1
+#error "MVM_NIX_OUTPUTS_MAX: at least 1, since it is the length of an array"
+#endif
+
+/* Bytes of an artifact that are copied between two reports of how far the copy is: what a disk must
+ * move within MVM_DISK_PATIENCE_MS not to count as hanging. */
 #ifndef MVM_STAGE_SLICE
-#define MVM_STAGE_SLICE 1048576
+#define MVM_STAGE_SLICE 8388608
 #endif
 #if MVM_STAGE_SLICE < 4096
 #error "MVM_STAGE_SLICE: at least 4096, since a copy makes progress by whole blocks"
@@ -255,12 +264,35 @@
 #error "MVM_DRAIN_MAX: at least MVM_LOG_LINE_MAX, since one line must fit"
 #endif
 
-/* How long `nix --version` may take; past it a current version is assumed. */
-#ifndef MVM_NIX_PROBE_MS
-#define MVM_NIX_PROBE_MS 10000
+/* How long a configured device that is absent is waited for: hot-plug and slow buses bring one in
+ * late. Past it: there is no such disk. Asked for every MVM_DEVICE_POLL_MS, as is whether a device
+ * that was unmounted is released, up to MVM_RELEASE_WAIT_MS. Past it: "failed to release". */
+#ifndef MVM_DEVICE_WAIT_MS
+#define MVM_DEVICE_WAIT_MS 2000
 #endif
-#if MVM_NIX_PROBE_MS < 1
-#error "MVM_NIX_PROBE_MS: at least 1, since nix takes a moment to start"
+#if MVM_DEVICE_WAIT_MS < 1
+#error "MVM_DEVICE_WAIT_MS: at least 1, since a device is asked for once at least"
+#endif
+#ifndef MVM_DEVICE_POLL_MS
+#define MVM_DEVICE_POLL_MS 50
+#endif
+#if MVM_DEVICE_POLL_MS < 1
+#error "MVM_DEVICE_POLL_MS: at least 1, since polling without a pause would spin"
+#endif
+#ifndef MVM_RELEASE_WAIT_MS
+#define MVM_RELEASE_WAIT_MS 5000
+#endif
+#if MVM_RELEASE_WAIT_MS < 1
+#error "MVM_RELEASE_WAIT_MS: at least 1, since a file system takes a moment to go"
+#endif
+
+/* How long a call for a disk may make no progress once the build is cancelled or its time is over.
+ * Past it: the call is abandoned, and the job ends with Err. */
+#ifndef MVM_DISK_PATIENCE_MS
+#define MVM_DISK_PATIENCE_MS 10000
+#endif
+#if MVM_DISK_PATIENCE_MS < 10
+#error "MVM_DISK_PATIENCE_MS: at least 10, since its tenth is the patience with a second call"
 #endif
 
 /* How long a client whose build has ended may take no byte of what is left to send, before its

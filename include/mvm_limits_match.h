@@ -49,7 +49,11 @@
     X(KILL_PATIENCE_MS, MVM_KILL_PATIENCE_MS)                                                      \
     X(DRAIN_MS, MVM_DRAIN_MS)                                                                      \
     X(DRAIN_MAX, MVM_DRAIN_MAX)                                                                    \
-    X(NIX_PROBE_MS, MVM_NIX_PROBE_MS)                                                              \
+    X(NIX_OUTPUTS_MAX, MVM_NIX_OUTPUTS_MAX)                                                        \
+    X(DEVICE_WAIT_MS, MVM_DEVICE_WAIT_MS)                                                          \
+    X(DEVICE_POLL_MS, MVM_DEVICE_POLL_MS)                                                          \
+    X(RELEASE_WAIT_MS, MVM_RELEASE_WAIT_MS)                                                        \
+    X(DISK_PATIENCE_MS, MVM_DISK_PATIENCE_MS)                                                      \
     X(STALL_MS, MVM_STALL_MS)                                                                      \
     X(CLIENTS_MAX, MVM_CLIENTS_MAX)                                                                \
     X(IDLE_EVICT_MS, MVM_IDLE_EVICT_MS)                                                            \

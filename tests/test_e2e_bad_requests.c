@@ -299,7 +299,7 @@ static void nix_gets_exactly_these_arguments(void **state)
                                         "build",
                                         "-L",
                                         "--no-link",
-                                        "--print-out-paths",
+                                        "--json",
                                         "--no-write-lock-file",
                                         "--option",
                                         "substitute",

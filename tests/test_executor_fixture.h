@@ -90,9 +90,9 @@ static inline bool turn(void)
         const uint64_t times[] = {mvm_executor_deadline(&x), mvm_sim_next_ms(&sim)};
         uint64_t at = sim.now_ms + 100; /* the port may have something that it cannot tell */
         for (int i = 0; i < 2; i++) {
-            at = times[i] > sim.now_ms && times[i] < at ? times[i] : at;
+            at = times[i] < at ? times[i] : at;
         }
-        sim.now_ms = at;
+        sim.now_ms = at > sim.now_ms ? at : sim.now_ms;
         return true;
     }
     case MVM_EXECUTOR_OK:

@@ -21,7 +21,7 @@ static const struct scenario scenarios[] = {
     {.name = "a child is left", .wire = MVM_WIRE_JSON, .leaves_child = true},
     {.name = "client gone", .wire = MVM_WIRE_JSON, .run_ms = UINT64_MAX, .goes_ms = 2500},
     {.name = "client gone over protobuf", .wire = MVM_WIRE_PROTO, .run_ms = 5000, .goes_ms = 2500},
-    {.name = "client gone at once", .wire = MVM_WIRE_JSON, .run_ms = 5000, .goes_ms = 1001},
+    {.name = "client gone early", .wire = MVM_WIRE_JSON, .run_ms = 5000, .goes_ms = 1020},
     {.name = "queue", .wire = MVM_WIRE_JSON, .run_ms = 300, .queue = true},
     {.name = "queue over protobuf", .wire = MVM_WIRE_PROTO, .run_ms = 300, .queue = true},
     {.name = "queue behind one who goes", .run_ms = 5000, .queue = true, .goes_ms = 2500},
@@ -34,8 +34,8 @@ static unsigned make_fail(const struct scenario *s, const struct fault *f, unsig
     const char *wrong = simulate_fault(s, f, &kinds, calls, NULL);
     if (wrong != NULL) {
         simulate_fault(s, f, &kinds, calls, stderr);
-        fail_msg("%s, %u calls from %u on fail with error %u, dark at %u: %s", s->name, f->run,
-                 f->at, f->with, f->dark_at, wrong);
+        fail_msg("%s, %u calls from %u on fail with error %u, %u from %u on hang, dark at %u: %s",
+                 s->name, f->run, f->at, f->with, f->hang_run, f->hang_at, f->dark_at, wrong);
     }
     return kinds;
 }
@@ -67,13 +67,26 @@ static unsigned make_all_dark(const struct scenario *s, unsigned run)
     return calls;
 }
 
-static void in_each_life(unsigned (*do_all)(const struct scenario *s, unsigned run), unsigned run)
+/* How many calls there were to hang; a life without a time-out or a client that goes has none. */
+static unsigned make_all_hang(const struct scenario *s, unsigned run)
+{
+    struct fault f = {.hang_at = 0, .hang_run = run};
+    unsigned all, calls, hangs = 0;
+    make_fail(s, &f, &all);
+    while (f.hang_at++ < all) {
+        hangs += make_fail(s, &f, &calls) > 0 ? 1 : 0;
+    }
+    return hangs;
+}
+
+static void in_each_life(unsigned (*do_all)(const struct scenario *s, unsigned run), unsigned run,
+                         unsigned least)
 {
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
         struct scenario s = scenarios[i];
         s.wire = s.wire == MVM_WIRE_OPEN || !mvm_proto_present ? MVM_WIRE_JSON : s.wire;
         unsigned done = do_all(&s, run);
-        if (done < 25) {
+        if (done < least) {
             fail_msg("%s: only %u of them", s.name, done);
         }
     }
@@ -82,25 +95,38 @@ static void in_each_life(unsigned (*do_all)(const struct scenario *s, unsigned r
 static void any_one_call_may_fail(void **state)
 {
     (void)state;
-    in_each_life(make_all_fail, 1);
+    in_each_life(make_all_fail, 1, 25);
 }
 
 static void any_two_calls_in_a_row_may_fail(void **state)
 {
     (void)state;
-    in_each_life(make_all_fail, 2);
+    in_each_life(make_all_fail, 2, 25);
 }
 
 static void from_any_call_on_all_may_fail(void **state)
 {
     (void)state;
-    in_each_life(make_all_fail, UINT_MAX);
+    in_each_life(make_all_fail, UINT_MAX, 25);
 }
 
 static void the_power_may_go_at_any_call(void **state)
 {
     (void)state;
-    in_each_life(make_all_dark, 0);
+    in_each_life(make_all_dark, 0, 25);
+}
+
+/* Each scenario's build has a time-out, or its client goes. */
+static void any_call_for_a_disk_may_hang(void **state)
+{
+    (void)state;
+    in_each_life(make_all_hang, 1, 10);
+}
+
+static void from_any_call_on_all_for_a_disk_may_hang(void **state)
+{
+    (void)state;
+    in_each_life(make_all_hang, UINT_MAX, 10);
 }
 
 /* The worlds that once broke something, and some more. */
@@ -123,6 +149,8 @@ int main(void)
         cmocka_unit_test(any_two_calls_in_a_row_may_fail),
         cmocka_unit_test(from_any_call_on_all_may_fail),
         cmocka_unit_test(the_power_may_go_at_any_call),
+        cmocka_unit_test(any_call_for_a_disk_may_hang),
+        cmocka_unit_test(from_any_call_on_all_for_a_disk_may_hang),
         cmocka_unit_test(random_worlds_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

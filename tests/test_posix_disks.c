@@ -133,7 +133,7 @@ static const char *attach_ext4(int64_t size)
 static const char *mount_point(void)
 {
     const char *dir = in_place(&place, 1, "dir");
-    assert_int_equal(port->make_dir(&posix, dir), 0);
+    assert_int_equal(mvm_posix_make_dir(&posix, dir), 0);
     return dir;
 }
 
@@ -152,22 +152,22 @@ static void a_disk_is_mounted_written_released_and_read_again(void **state)
     struct stat st;
     const char *device = attach_ext4(16 * MIB);
     const char *dir = mount_point();
-    assert_int_equal(port->is_mounted(&posix, dir), 0);
-    assert_int_equal(port->mount(&posix, device, dir, false), 0);
-    assert_int_equal(port->is_mounted(&posix, dir), 1);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, ""), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, false), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, ""), MVM_MOUNTED_OTHER);
     assert_int_equal(flags_of(dir) & (ST_NOSUID | ST_NODEV | ST_RDONLY), ST_NOSUID | ST_NODEV);
     write_file(in_place(&place, 0, "dir/file"), "text");
-    assert_int_equal(port->sync_dir(&posix, dir), 0);
-    assert_int_equal(port->sync_fs(&posix, dir), 0);
-    assert_int_equal(port->unmount(&posix, dir), 0);
-    assert_int_equal(port->is_mounted(&posix, dir), 0);
-    assert_int_equal(port->mount(&posix, device, dir, true), 0);
+    assert_int_equal(mvm_posix_sync_dir(&posix, dir), 0);
+    assert_int_equal(mvm_posix_sync_fs(&posix, dir), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, ""), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, true), 0);
     assert_int_equal(flags_of(dir) & (ST_NOSUID | ST_NODEV | ST_RDONLY),
                      ST_NOSUID | ST_NODEV | ST_RDONLY);
     assert_int_equal(stat(in_place(&place, 0, "dir/file"), &st), 0);
-    assert_int_equal(port->open_new(&posix, in_place(&place, 0, "dir/new")), MVM_PORT_FAILED);
+    assert_int_equal(mvm_posix_open_new(&posix, in_place(&place, 0, "dir/new")), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "unlink: Read-only file system");
-    assert_int_equal(port->unmount(&posix, dir), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
 }
 
 static void other_file_systems_are_told_by_their_superblocks(void **state)
@@ -181,8 +181,8 @@ static void other_file_systems_are_told_by_their_superblocks(void **state)
         make_file_system(cases[i].program, "image", cases[i].size);
         const char *device = attach(0, "image", 0);
         const char *dir = mount_point();
-        assert_int_equal(port->mount(&posix, device, dir, false), 0);
-        assert_int_equal(port->unmount(&posix, dir), 0);
+        assert_int_equal(mvm_posix_mount(&posix, device, dir, false), 0);
+        assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
         let_go();
     }
 }
@@ -191,7 +191,7 @@ static void a_squashfs_is_mounted_read_only(void **state)
 {
     (void)state;
     struct stat st;
-    assert_int_equal(port->make_dir(&posix, in_place(&place, 0, "tree")), 0);
+    assert_int_equal(mvm_posix_make_dir(&posix, in_place(&place, 0, "tree")), 0);
     write_file(in_place(&place, 0, "tree/flake.nix"), "{ }");
     const char *const argv[] = {"mksquashfs", in_place(&place, 0, "tree"),
                                 in_place(&place, 1, "image"), "-quiet", NULL};
@@ -200,9 +200,9 @@ static void a_squashfs_is_mounted_read_only(void **state)
     }
     const char *device = attach(0, "image", LO_FLAGS_READ_ONLY);
     const char *dir = mount_point();
-    assert_int_equal(port->mount(&posix, device, dir, true), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, true), 0);
     assert_int_equal(stat(in_place(&place, 0, "dir/flake.nix"), &st), 0);
-    assert_int_equal(port->unmount(&posix, dir), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
 }
 
 /* Marks as the kernel's sources have them, written where they belong. */
@@ -235,7 +235,7 @@ static void an_absent_device_is_told_from_a_broken_one(void **state)
 {
     (void)state;
     const char *dir = mount_point();
-    assert_int_equal(port->mount(&posix, "/dev/mvm-nowhere", dir, false), MVM_PORT_NOT_FOUND);
+    assert_int_equal(mvm_posix_mount(&posix, "/dev/mvm-nowhere", dir, false), MVM_PORT_NOT_FOUND);
     assert_string_equal(reason_of(&posix), "open: No such file or directory");
     /* The directory of temporary files may be on a file system without device nodes. */
     char nodes[sizeof place.path[0]];
@@ -244,14 +244,14 @@ static void an_absent_device_is_told_from_a_broken_one(void **state)
     assert_int_equal(mount("tmpfs", nodes, "tmpfs", 0, NULL), 0);
     bool made =
         mknod(in_place(&place, 0, "nodes/node"), S_IFBLK | 0600, makedev(259, 1048000)) == 0;
-    int result = port->mount(&posix, in_place(&place, 0, "nodes/node"), dir, false);
+    int result = mvm_posix_mount(&posix, in_place(&place, 0, "nodes/node"), dir, false);
     assert_int_equal(umount2(nodes, MNT_DETACH), 0);
     assert_int_equal(rmdir(nodes), 0);
     if (!made) {
         SKIP_BECAUSE("no device node can be made here");
     }
     assert_int_equal(result, MVM_PORT_NOT_FOUND);
-    assert_int_equal(port->is_mounted(&posix, dir), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, ""), 0);
 }
 
 static void what_is_no_block_device_is_not_mounted(void **state)
@@ -261,7 +261,7 @@ static void what_is_no_block_device_is_not_mounted(void **state)
     make_image("image", MIB);
     const char *const paths[] = {in_place(&place, 0, "image"), "/dev/null", "/"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        assert_int_equal(port->mount(&posix, paths[i], dir, false), MVM_PORT_FAILED);
+        assert_int_equal(mvm_posix_mount(&posix, paths[i], dir, false), MVM_PORT_FAILED);
         assert_string_equal(reason_of(&posix), "mount: not a block device");
     }
 }
@@ -272,9 +272,9 @@ static void a_device_without_a_file_system_says_so(void **state)
     make_image("image", MIB);
     const char *device = attach(0, "image", 0);
     const char *dir = mount_point();
-    assert_int_equal(port->mount(&posix, device, dir, false), MVM_PORT_FAILED);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, false), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "mount: no file system found");
-    assert_int_equal(port->is_mounted(&posix, dir), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, ""), 0);
 }
 
 static void a_file_system_that_this_kernel_lacks_is_named(void **state)
@@ -285,7 +285,7 @@ static void a_file_system_that_this_kernel_lacks_is_named(void **state)
     assert_int_equal(pwrite(fd, "\x10\x20\xF5\xF2", 4, 1024), 4);
     close(fd);
     const char *device = attach(0, "image", 0);
-    assert_int_equal(port->mount(&posix, device, mount_point(), false), MVM_PORT_FAILED);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), MVM_PORT_FAILED);
     if (strcmp(reason_of(&posix), "mount: Invalid argument") == 0) {
         SKIP_BECAUSE("this kernel has f2fs");
     }
@@ -300,8 +300,8 @@ static void a_broken_file_system_gives_the_kernels_reason(void **state)
     assert_int_equal(pwrite(fd, "\x53\xEF", 2, 1080), 2);
     close(fd);
     const char *device = attach(0, "image", 0);
-    assert_int_equal(port->mount(&posix, device, mount_point(), false), MVM_PORT_FAILED);
-    assert_string_equal(reason_of(&posix), "mount: Invalid argument");
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), MVM_PORT_FAILED);
+    assert_memory_equal(reason_of(&posix), "mount: Invalid argument", 23);
 }
 
 static void a_read_only_device_is_not_mounted_for_writing(void **state)
@@ -310,10 +310,10 @@ static void a_read_only_device_is_not_mounted_for_writing(void **state)
     make_file_system("mkfs.ext4", "image", 4 * MIB);
     const char *device = attach(0, "image", LO_FLAGS_READ_ONLY);
     const char *dir = mount_point();
-    assert_int_equal(port->mount(&posix, device, dir, false), MVM_PORT_FAILED);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, false), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "mount: the device is read-only");
-    assert_int_equal(port->mount(&posix, device, dir, true), 0);
-    assert_int_equal(port->unmount(&posix, dir), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, true), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
 }
 
 static void a_disk_in_use_is_busy_and_can_be_made_read_only(void **state)
@@ -321,21 +321,21 @@ static void a_disk_in_use_is_busy_and_can_be_made_read_only(void **state)
     (void)state;
     const char *device = attach_ext4(4 * MIB);
     const char *dir = mount_point();
-    assert_int_equal(port->mount(&posix, device, dir, false), 0);
-    int writer = port->open_new(&posix, in_place(&place, 0, "dir/file"));
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, false), 0);
+    int writer = mvm_posix_open_new(&posix, in_place(&place, 0, "dir/file"));
     assert_true(writer >= 0);
-    assert_int_equal(port->unmount(&posix, dir), MVM_PORT_BUSY);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), MVM_PORT_BUSY);
     assert_string_equal(reason_of(&posix), "umount: Device or resource busy");
-    assert_int_equal(port->remount_ro(&posix, dir), MVM_PORT_BUSY);
-    port->close(&posix, writer);
-    int reader = open_to_read(&posix, in_place(&place, 0, "dir/file"));
-    assert_int_equal(port->unmount(&posix, dir), MVM_PORT_BUSY);
-    assert_int_equal(port->remount_ro(&posix, dir), 0);
+    assert_int_equal(mvm_posix_remount_ro(&posix, dir), MVM_PORT_BUSY);
+    close(writer);
+    int reader = open(in_place(&place, 0, "dir/file"), O_RDONLY | O_CLOEXEC);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), MVM_PORT_BUSY);
+    assert_int_equal(mvm_posix_remount_ro(&posix, dir), 0);
     assert_int_equal(flags_of(dir) & (ST_NOSUID | ST_NODEV | ST_RDONLY),
                      ST_NOSUID | ST_NODEV | ST_RDONLY);
-    port->close(&posix, reader);
-    assert_int_equal(port->unmount(&posix, dir), 0);
-    assert_int_equal(port->unmount(&posix, dir), MVM_PORT_FAILED);
+    close(reader);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), MVM_PORT_FAILED);
 }
 
 static void a_link_to_a_mount_point_is_mounted_and_unmounted_like_it(void **state)
@@ -345,10 +345,10 @@ static void a_link_to_a_mount_point_is_mounted_and_unmounted_like_it(void **stat
     mount_point();
     assert_int_equal(symlink("dir", in_place(&place, 1, "link")), 0);
     const char *link = place.path[1];
-    assert_int_equal(port->mount(&posix, device, link, false), 0);
-    assert_int_equal(port->is_mounted(&posix, link), 1);
-    assert_int_equal(port->unmount(&posix, link), 0);
-    assert_int_equal(port->is_mounted(&posix, link), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, link, false), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, link, ""), MVM_MOUNTED_OTHER);
+    assert_int_equal(mvm_posix_unmount(&posix, link), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, link, ""), 0);
 }
 
 /* ---- mount points and directories ---- */
@@ -361,20 +361,20 @@ static void a_bind_mount_of_the_same_file_system_is_a_mount_point(void **state)
     if (mount(place.path[0], dir, "none", MS_BIND, NULL) < 0) {
         SKIP_BECAUSE("mount(2) is not for us");
     }
-    assert_int_equal(port->is_mounted(&posix, dir), 1);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, ""), MVM_MOUNTED_OTHER);
     assert_int_equal(mkdir(in_place(&place, 0, "dir/below"), 0755), 0);
-    assert_int_equal(port->is_mounted(&posix, in_place(&place, 0, "dir/below")), 0);
-    assert_int_equal(port->unmount(&posix, dir), 0);
-    assert_int_equal(port->is_mounted(&posix, dir), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, in_place(&place, 0, "dir/below"), ""), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, ""), 0);
 }
 
 static void the_root_is_a_mount_point_and_what_is_no_directory_an_error(void **state)
 {
     (void)state;
     write_file(in_place(&place, 0, "file"), "");
-    assert_int_equal(port->is_mounted(&posix, "/"), 1);
-    assert_int_equal(port->is_mounted(&posix, place.path[0]), MVM_PORT_NOT_DIRECTORY);
-    assert_int_equal(port->is_mounted(&posix, "/mvm-nowhere"), MVM_PORT_NOT_FOUND);
+    assert_int_equal(mvm_posix_mounted(&posix, "/", ""), MVM_MOUNTED_OTHER);
+    assert_int_equal(mvm_posix_mounted(&posix, place.path[0], ""), MVM_PORT_NOT_DIRECTORY);
+    assert_int_equal(mvm_posix_mounted(&posix, "/mvm-nowhere", ""), MVM_PORT_NOT_FOUND);
 }
 
 static void directories_are_made_with_those_above_them(void **state)
@@ -385,7 +385,7 @@ static void directories_are_made_with_those_above_them(void **state)
     assert_int_equal(symlink("a", in_place(&place, 0, "link-to-a")), 0);
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         const char *path = in_place(&place, 0, paths[i]);
-        assert_int_equal(port->make_dir(&posix, path), 0);
+        assert_int_equal(mvm_posix_make_dir(&posix, path), 0);
         assert_int_equal(stat(path, &st), 0);
         assert_true(S_ISDIR(st.st_mode));
     }
@@ -398,7 +398,7 @@ static void what_stands_in_the_way_of_a_directory_is_an_error(void **state)
     write_file(in_place(&place, 0, "file"), "");
     assert_int_equal(symlink("nowhere", in_place(&place, 0, "dangling")), 0);
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        assert_int_equal(port->make_dir(&posix, in_place(&place, 0, paths[i])),
+        assert_int_equal(mvm_posix_make_dir(&posix, in_place(&place, 0, paths[i])),
                          MVM_PORT_NOT_DIRECTORY);
         assert_string_equal(reason_of(&posix), "mkdir: Not a directory");
     }
@@ -411,9 +411,9 @@ static void a_directory_path_past_the_limit_is_an_error(void **state)
     static char path[MVM_PATH_MAX + 1];
     memset(path, '/', sizeof path - 1);
     memcpy(path + sizeof path - 1 - 4, "/tmp", 4);
-    assert_int_equal(port->make_dir(&posix, path + 1), 0);
+    assert_int_equal(mvm_posix_make_dir(&posix, path + 1), 0);
     memcpy(path + sizeof path - 1 - 4, "/mvm", 4);
-    assert_int_equal(port->make_dir(&posix, path), MVM_PORT_FAILED);
+    assert_int_equal(mvm_posix_make_dir(&posix, path), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "mkdir: File name too long");
 }
 
@@ -422,11 +422,147 @@ static void a_directory_on_a_read_only_disk_cannot_be_made(void **state)
     (void)state;
     const char *device = attach_ext4(4 * MIB);
     const char *dir = mount_point();
-    assert_int_equal(port->mount(&posix, device, dir, true), 0);
-    assert_int_equal(port->make_dir(&posix, in_place(&place, 0, "dir/new")), MVM_PORT_FAILED);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, true), 0);
+    assert_int_equal(mvm_posix_make_dir(&posix, in_place(&place, 0, "dir/new")), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "mkdir: Read-only file system");
-    assert_int_equal(port->make_dir(&posix, in_place(&place, 0, "dir/lost+found")), 0);
-    assert_int_equal(port->unmount(&posix, dir), 0);
+    assert_int_equal(mvm_posix_make_dir(&posix, in_place(&place, 0, "dir/lost+found")), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
+}
+
+/* ---- whose a mount is, and whether a disk is released ---- */
+
+static void a_mount_of_the_device_is_told_from_another(void **state)
+{
+    (void)state;
+    static const char *const programs[] = {"mkfs.ext4", "mkfs.btrfs"};
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+        make_file_system(programs[i], "image", 128 * (int64_t)MIB);
+        const char *device = attach(0, "image", 0);
+        const char *dir = mount_point();
+        char link[300];
+        assert_int_equal(mvm_posix_mounted(&posix, dir, device), MVM_MOUNTED_NOTHING);
+        if (mvm_posix_mount(&posix, device, dir, false) < 0) {
+            SKIP_BECAUSE("this kernel has no file system of %s", programs[i]);
+        }
+        assert_int_equal(mvm_posix_mounted(&posix, dir, device), MVM_MOUNTED_DEVICE);
+        snprintf(link, sizeof link, "%s/link", place.dir);
+        assert_int_equal(symlink(device, link), 0);
+        assert_int_equal(mvm_posix_mounted(&posix, dir, link), MVM_MOUNTED_DEVICE);
+        assert_int_equal(mvm_posix_mounted(&posix, dir, "/dev/null"), MVM_MOUNTED_OTHER);
+        assert_int_equal(mount("none", dir, "tmpfs", 0, NULL), 0);
+        assert_int_equal(mvm_posix_mounted(&posix, dir, device), MVM_MOUNTED_OTHER);
+        assert_int_equal(umount2(dir, 0), 0);
+        assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
+        unlink(link);
+        let_go();
+    }
+}
+
+/* A process with a copy of the mounts, as a container has, which keeps the super block alive. */
+static pid_t hold_mounts(int *go)
+{
+    int ready[2];
+    int end[2];
+    char byte;
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(end[1]);
+        unshare(CLONE_NEWNS);
+        ssize_t n = write(ready[1], "r", 1);
+        n = read(end[0], &byte, 1);
+        _exit(n == 1 ? 0 : 1);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]), close(ready[1]), close(end[0]);
+    *go = end[1];
+    return pid;
+}
+
+static void a_disk_that_another_namespace_has_mounted_is_not_released(void **state)
+{
+    (void)state;
+    int go;
+    int status;
+    const char *device = attach_ext4(4 * MIB);
+    assert_int_equal(mvm_posix_released(&posix, device), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), 0);
+    assert_int_equal(mvm_posix_released(&posix, device), MVM_PORT_BUSY);
+    pid_t pid = hold_mounts(&go);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
+    assert_int_equal(mvm_posix_released(&posix, device), MVM_PORT_BUSY);
+    assert_non_null(strstr(reason_of(&posix), "it is still in use: mounted elsewhere, or in "));
+    assert_int_equal(write(go, "g", 1), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(go);
+    int r = MVM_PORT_BUSY;
+    for (int i = 0; i < 100 && r == MVM_PORT_BUSY; i++) {
+        r = mvm_posix_released(&posix, device);
+        sleep_ms(20);
+    }
+    assert_int_equal(r, 0);
+    assert_int_equal(mvm_posix_released(&posix, "/dev/mvm-none"), MVM_PORT_NOT_FOUND);
+}
+
+/* ---- why a mount fails ---- */
+
+/* Sets bits of a 32-bit member of an ext4 super block, with its checksum left wrong or absent. */
+static void set_ext4_bits(const char *image, off_t at, uint32_t bits)
+{
+    uint32_t value;
+    int fd = open(image, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, &value, sizeof value, 1024 + at), sizeof value);
+    value |= bits;
+    assert_int_equal(pwrite(fd, &value, sizeof value, 1024 + at), sizeof value);
+    close(fd);
+}
+
+static void make_plain_ext4(void)
+{
+    make_image("image", 16 * MIB);
+    const char *const argv[] = {
+        "mkfs.ext4", "-q", "-O", "^metadata_csum", in_place(&place, 0, "image"), NULL};
+    assert_int_equal(run(argv), 0);
+}
+
+static void a_dirty_journal_on_a_read_only_device_is_named(void **state)
+{
+    (void)state;
+    make_plain_ext4();
+    set_ext4_bits(in_place(&place, 0, "image"), 96, 0x4);
+    const char *device = attach(0, "image", LO_FLAGS_READ_ONLY);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), true), MVM_PORT_FAILED);
+    assert_non_null(strstr(reason_of(&posix), ": its journal has to be replayed, which needs a "
+                                              "device that can be written: unmount it cleanly"));
+}
+
+static void a_feature_that_the_kernel_lacks_is_named(void **state)
+{
+    (void)state;
+    make_plain_ext4();
+    set_ext4_bits(in_place(&place, 0, "image"), 96, 0x40000000);
+    const char *device = attach(0, "image", 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), MVM_PORT_FAILED);
+    assert_non_null(strstr(reason_of(&posix), ": it has features that this kernel lacks"));
+}
+
+static void an_xfs_that_is_mounted_twice_is_named(void **state)
+{
+    (void)state;
+    make_file_system("mkfs.xfs", "image", 512 * (int64_t)MIB);
+    const char *const argv[] = {"cp", in_place(&place, 0, "image"), in_place(&place, 1, "copy"),
+                                NULL};
+    assert_int_equal(run(argv), 0);
+    const char *first = attach(0, "image", 0);
+    if (mvm_posix_mount(&posix, first, mount_point(), false) < 0) {
+        SKIP_BECAUSE("this kernel has no xfs");
+    }
+    const char *second = attach(1, "copy", 0);
+    assert_int_equal(mkdir(in_place(&place, 0, "other"), 0755), 0);
+    assert_int_equal(mvm_posix_mount(&posix, second, place.path[0], false), MVM_PORT_FAILED);
+    assert_non_null(strstr(reason_of(&posix), ": a file system with its UUID is mounted already"));
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
 }
 
 /* ---- copies to disks ---- */
@@ -442,50 +578,50 @@ static void fill_file(const char *path, int64_t size)
     close(fd);
 }
 
+static void copy_there(const char *source, const char *target)
+{
+    int64_t sum;
+    assert_int_equal(copy_by_worker(&posix, NULL, in_place(&place, 0, source),
+                                    in_place(&place, 1, target), &sum),
+                     0);
+    end_job(&posix);
+}
+
 static void a_full_disk_is_said_for_what_it_is(void **state)
 {
     (void)state;
     uint8_t block[4096] = {0};
-    int64_t n;
+    int64_t sum;
+    int r;
     const char *device = attach_ext4(4 * MIB);
-    const char *dir = mount_point();
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), 0);
     fill_file(in_place(&place, 0, "from"), 8 * MIB);
-    int from = open_to_read(&posix, place.path[0]);
-    assert_int_equal(port->mount(&posix, device, dir, false), 0);
-    int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
-    while ((n = copy_more(&posix, from, to, MIB)) > 0) {
-    }
-    assert_int_equal(n, MVM_PORT_FAILED);
+    assert_int_equal(
+        copy_by_worker(&posix, NULL, place.path[0], in_place(&place, 1, "dir/to"), &sum),
+        MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "write: No space left on device");
-    int log = port->open_new(&posix, in_place(&place, 0, "dir/log"));
-    assert_true(log >= 0);
-    while ((n = port->write(&posix, log, block, sizeof block)) > 0) {
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "dir/log")));
+    assert_int_equal(r, 0);
+    for (int i = 0; i < 2048; i++) {
+        AWAIT(r, port->write_log(&posix, block, sizeof block));
+        assert_true(r > 0);
     }
-    assert_int_equal(n, MVM_PORT_FAILED);
+    AWAIT(r, port->close_log(&posix));
+    assert_int_equal(r, MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "write: No space left on device");
-    mvm_posix_fini(&posix);
-    assert_int_equal(port->unmount(&posix, dir), 0);
+    end_job(&posix);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
 }
 
 static void a_copy_between_disks_is_whole(void **state)
 {
     (void)state;
-    int64_t n;
     const char *device = attach_ext4(32 * MIB);
-    const char *dir = mount_point();
     fill_file(in_place(&place, 0, "from"), 20 * MIB);
-    int from = open_to_read(&posix, place.path[0]);
-    assert_int_equal(port->mount(&posix, device, dir, false), 0);
-    int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
-    while ((n = copy_more(&posix, from, to, MIB)) > 0) {
-    }
-    assert_int_equal(n, 0);
-    assert_int_equal(sync_whole(&posix, to), 0);
-    mvm_posix_fini(&posix);
-    const char *const argv[] = {"cmp", "-s", in_place(&place, 0, "from"),
-                                in_place(&place, 1, "dir/to"), NULL};
-    assert_int_equal(run(argv), 0);
-    assert_int_equal(port->unmount(&posix, in_place(&place, 1, "dir")), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), 0);
+    copy_there("from", "dir/to");
+    assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "dir/to"));
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
 }
 
 /* How many whole pages of a file are in memory. */
@@ -516,31 +652,17 @@ static void make_source(void)
     close(fd);
 }
 
-static void copy_there(const char *source, const char *target)
-{
-    int64_t n;
-    int from = open_to_read(&posix, in_place(&place, 0, source));
-    int to = port->open_new(&posix, in_place(&place, 0, target));
-    assert_true(from >= 0 && to >= 0);
-    while ((n = copy_more(&posix, from, to, MIB)) > 0) {
-    }
-    assert_int_equal(n, 0);
-    assert_int_equal(sync_whole(&posix, to), 0);
-    assert_int_equal(port->close(&posix, from), 0);
-    assert_int_equal(port->close(&posix, to), 0);
-}
-
 /* Mounts a disk, copies, mounts it again, for what it really has, and compares. */
 static void copy_to_disk(const char *device)
 {
     make_source();
-    assert_int_equal(port->mount(&posix, device, mount_point(), false), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), 0);
     copy_there("from", "dir/to");
     size_t pages = pages_in_memory(in_place(&place, 0, "dir/to"));
-    assert_int_equal(port->unmount(&posix, mount_point()), 0);
-    assert_int_equal(port->mount(&posix, device, mount_point(), true), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), true), 0);
     assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "dir/to"));
-    assert_int_equal(port->unmount(&posix, mount_point()), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
     assert_true(pages < 64);
 }
 
@@ -568,10 +690,10 @@ static void a_copy_to_xfs_is_whole(void **state)
     (void)state;
     make_file_system("mkfs.xfs", "image", 512 * (int64_t)MIB);
     const char *device = attach(0, "image", 0);
-    if (port->mount(&posix, device, mount_point(), false) < 0) {
+    if (mvm_posix_mount(&posix, device, mount_point(), false) < 0) {
         SKIP_BECAUSE("this kernel has no xfs");
     }
-    assert_int_equal(port->unmount(&posix, mount_point()), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
     copy_to_disk(device);
 }
 
@@ -601,10 +723,10 @@ static void a_copy_from_squashfs_is_whole(void **state)
         SKIP_BECAUSE("mksquashfs is not installed");
     }
     const char *device = attach(0, "image", LO_FLAGS_READ_ONLY);
-    assert_int_equal(port->mount(&posix, device, mount_point(), true), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), true), 0);
     copy_there("dir/from", "to");
     assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
-    assert_int_equal(port->unmount(&posix, mount_point()), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
 }
 
 /* One call, whatever its slice, and no more blocks in use than before. */
@@ -616,19 +738,21 @@ static void a_copy_within_a_file_system_that_can_share_blocks_shares_them(void *
     make_file_system("mkfs.btrfs", "image", 128 * (int64_t)MIB);
     const char *device = attach(0, "image", 0);
     const char *dir = mount_point();
-    assert_int_equal(port->mount(&posix, device, dir, false), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, false), 0);
     fill_file(in_place(&place, 0, "dir/from"), 16 * MIB);
-    assert_int_equal(port->sync_fs(&posix, dir), 0);
-    int from = open_to_read(&posix, place.path[0]);
-    int to = port->open_new(&posix, in_place(&place, 0, "dir/to"));
+    assert_int_equal(mvm_posix_sync_fs(&posix, dir), 0);
     assert_int_equal(statvfs(dir, &before), 0);
-    assert_int_equal(copy_more(&posix, from, to, 4096), 16 * MIB);
-    assert_int_equal(copy_more(&posix, from, to, 4096), 0);
-    assert_int_equal(sync_whole(&posix, to), 0);
+    int from = open(place.path[0], O_RDONLY | O_CLOEXEC);
+    int to = mvm_posix_open_new(&posix, in_place(&place, 0, "dir/to"));
+    struct mvm_posix_work w = {.from = from, .to = to, .max = 4096};
+    assert_int_equal(mvm_posix_copy_piece(&w), 16 * MIB);
+    assert_int_equal(mvm_posix_copy_piece(&w), 0);
+    assert_int_equal(mvm_posix_sync_piece(&w), 0);
+    close(from);
+    close(to);
     assert_int_equal(statvfs(dir, &after), 0);
     assert_true((before.f_bfree - after.f_bfree) * before.f_bsize < MIB);
-    mvm_posix_fini(&posix);
-    assert_int_equal(port->unmount(&posix, dir), 0);
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
 }
 
 #define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, clean_up)
@@ -654,6 +778,11 @@ int main(void)
         ALONE(what_stands_in_the_way_of_a_directory_is_an_error),
         ALONE(a_directory_path_past_the_limit_is_an_error),
         ALONE(a_directory_on_a_read_only_disk_cannot_be_made),
+        ALONE(a_mount_of_the_device_is_told_from_another),
+        ALONE(a_disk_that_another_namespace_has_mounted_is_not_released),
+        ALONE(a_dirty_journal_on_a_read_only_device_is_named),
+        ALONE(a_feature_that_the_kernel_lacks_is_named),
+        ALONE(an_xfs_that_is_mounted_twice_is_named),
         ALONE(a_full_disk_is_said_for_what_it_is),
         ALONE(a_copy_between_disks_is_whole),
         ALONE(a_large_copy_leaves_nothing_in_memory),

@@ -38,7 +38,7 @@ static int set_up(void **state)
 
 static void make_dirs(const char *path)
 {
-    assert_int_equal(port->make_dir(&posix, in_place(&place, 0, path)), 0);
+    assert_int_equal(mvm_posix_make_dir(&posix, in_place(&place, 0, path)), 0);
 }
 
 /* The value spawn would hand to a program; NULL: it is not set. */
@@ -297,7 +297,7 @@ static void make_program(const char *path)
 static void assert_found(const char *expected)
 {
     char path[512];
-    assert_int_equal(port->find_nix(&posix, path, sizeof path), 0);
+    assert_int_equal(mvm_posix_find_nix(&posix, path, sizeof path), 0);
     assert_string_equal(path, in_place(&place, 1, expected));
 }
 
@@ -355,7 +355,7 @@ static void a_nix_of_another_package_in_the_store_is_not_run(void **state)
         if (cases[i].found) {
             assert_found(program);
         } else {
-            assert_int_equal(port->find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
+            assert_int_equal(mvm_posix_find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
         }
         unlink(in_place(&place, 0, program));
     }
@@ -369,7 +369,7 @@ static void a_nix_that_was_named_by_a_relative_path_is_found_as_an_absolute_one(
     make_program("opt/nix");
     set_up_with(&(struct mvm_posix_config){.nix = "opt/nix"});
     assert_int_equal(chdir(place.dir), 0);
-    int r = port->find_nix(&posix, path, sizeof path);
+    int r = mvm_posix_find_nix(&posix, path, sizeof path);
     assert_int_equal(chdir("/"), 0);
     assert_int_equal(r, 0);
     assert_string_equal(path, in_place(&place, 0, "opt/nix"));
@@ -394,7 +394,7 @@ static void an_entry_of_path_that_is_not_absolute_is_passed_over(void **state)
     assert_int_equal(chdir(place.dir), 0);
     posix.root = "";
     setenv("PATH", "bin:./bin", 1);
-    int r = port->find_nix(&posix, path, sizeof path);
+    int r = mvm_posix_find_nix(&posix, path, sizeof path);
     assert_int_equal(chdir("/"), 0);
     assert_true(r == MVM_PORT_NOT_FOUND || path[0] == '/');
 }
@@ -403,7 +403,7 @@ static void no_nix_anywhere_is_said_with_the_places_looked_at(void **state)
 {
     (void)state;
     char path[512];
-    assert_int_equal(port->find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
+    assert_int_equal(mvm_posix_find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
     assert_non_null(strstr(reason_of(&posix), "PATH"));
     assert_non_null(strstr(reason_of(&posix), "/nix/store/HASH-nix-VERSION/bin"));
 }
@@ -417,14 +417,14 @@ static void a_nix_that_was_named_is_used_or_refused_by_its_name(void **state)
     make_program("opt/nix");
     strcpy(named, in_place(&place, 0, "opt/nix"));
     set_up_with(&(struct mvm_posix_config){.nix = named});
-    assert_int_equal(port->find_nix(&posix, path, sizeof path), 0);
+    assert_int_equal(mvm_posix_find_nix(&posix, path, sizeof path), 0);
     assert_string_equal(path, named);
     chmod(named, 0644);
-    assert_int_equal(port->find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
+    assert_int_equal(mvm_posix_find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
     snprintf(reason, sizeof reason, "%s: Permission denied", named);
     assert_string_equal(reason_of(&posix), reason);
     unlink(named);
-    assert_int_equal(port->find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
+    assert_int_equal(mvm_posix_find_nix(&posix, path, sizeof path), MVM_PORT_NOT_FOUND);
     snprintf(reason, sizeof reason, "%s: No such file or directory", named);
     assert_string_equal(reason_of(&posix), reason);
 }
@@ -437,9 +437,9 @@ static void a_path_that_does_not_fit_is_not_cut(void **state)
     setenv("PATH", "/opt", 1);
     make_program("opt/nix");
     strcpy(expected, in_place(&place, 0, "opt/nix"));
-    assert_int_equal(port->find_nix(&posix, path, strlen(expected) + 1), 0);
+    assert_int_equal(mvm_posix_find_nix(&posix, path, strlen(expected) + 1), 0);
     assert_string_equal(path, expected);
-    assert_true(port->find_nix(&posix, path, strlen(expected)) < 0);
+    assert_true(mvm_posix_find_nix(&posix, path, strlen(expected)) < 0);
 }
 
 #define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, clean_up)

@@ -32,8 +32,8 @@ static void only_regular_files_are_opened_for_reading(void **state)
         {"directory", MVM_PORT_NOT_REGULAR, "open: not a regular file"},
         {"fifo", MVM_PORT_NOT_REGULAR, "open: not a regular file"},
         {"device", MVM_PORT_NOT_REGULAR, "open: not a regular file"},
-        {"socket", MVM_PORT_NOT_REGULAR, "open: No such device or address"},
-        {"loop", MVM_PORT_FAILED, "open: Too many levels of symbolic links"},
+        {"socket", MVM_PORT_NOT_REGULAR, "open: not a regular file"},
+        {"loop", MVM_PORT_SOURCE_FAILED, "open: Too many levels of symbolic links"},
     };
     write_file(in_place(&place, 0, "file"), "text");
     assert_int_equal(symlink("nowhere", in_place(&place, 0, "dangling")), 0);
@@ -44,41 +44,118 @@ static void only_regular_files_are_opened_for_reading(void **state)
     make_socket(in_place(&place, 0, "socket"));
     int before = count_descriptors();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(open_to_read(&posix, in_place(&place, 0, cases[i].name)), cases[i].error);
+        const char *path = in_place(&place, 0, cases[i].name);
+        assert_int_equal(mvm_posix_open_source(&posix, NULL, path), cases[i].error);
         assert_string_equal(reason_of(&posix), cases[i].reason);
     }
     assert_int_equal(count_descriptors(), before);
+}
+
+/* A FIFO whose other end waits would go on if somebody opened this one, and a device would act. */
+static void what_is_no_regular_file_is_not_even_opened(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(in_place(&place, 0, "fifo"), 0644), 0);
+    int reader = open(place.path[0], O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    close(reader);
+    assert_int_equal(mvm_posix_open_source(&posix, NULL, place.path[0]), MVM_PORT_NOT_REGULAR);
+    int writer = open(place.path[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_int_equal(writer, -1);
+    assert_int_equal(errno, ENXIO);
+}
+
+static void a_source_is_below_its_directory_wherever_its_links_lead(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool within;
+    } cases[] = {{"store/file", true},   {"store/link", true},   {"store/away", false},
+                 {"store/around", true}, {"store2/file", false}, {"store/../store2/file", false},
+                 {"alias/file", true},   {"store/double", false}};
+    assert_int_equal(mkdir(in_place(&place, 0, "store"), 0755), 0);
+    assert_int_equal(mkdir(in_place(&place, 0, "store2"), 0755), 0);
+    write_file(in_place(&place, 0, "store/file"), "in");
+    write_file(in_place(&place, 0, "store2/file"), "out");
+    assert_int_equal(symlink("file", in_place(&place, 0, "store/link")), 0);
+    assert_int_equal(symlink("/etc/passwd", in_place(&place, 0, "store/away")), 0);
+    assert_int_equal(symlink("../store/file", in_place(&place, 0, "store/around")), 0);
+    assert_int_equal(symlink("away", in_place(&place, 0, "store/double")), 0);
+    assert_int_equal(symlink("store", in_place(&place, 0, "alias")), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int fd = mvm_posix_open_source(&posix, in_place(&place, 1, "store"),
+                                       in_place(&place, 0, cases[i].name));
+        if (cases[i].within) {
+            assert_true(fd >= 0);
+            close(fd);
+        } else {
+            assert_int_equal(fd, MVM_PORT_SOURCE_FAILED);
+            assert_non_null(strstr(reason_of(&posix), "it leads to /"));
+            assert_non_null(strstr(reason_of(&posix), ", which is not in "));
+        }
+    }
+    int fd = mvm_posix_open_source(&posix, in_place(&place, 1, "alias"),
+                                   in_place(&place, 0, "store/file"));
+    assert_true(fd >= 0);
+    close(fd);
 }
 
 static void a_link_to_a_file_is_followed_and_read_to_its_end(void **state)
 {
     (void)state;
     uint8_t buf[8];
+    int r;
     write_file(in_place(&place, 0, "file"), "text");
     assert_int_equal(symlink("file", in_place(&place, 0, "link")), 0);
-    uint64_t size = 0;
-    int handle = port->open_read(&posix, in_place(&place, 0, "link"), &size);
-    assert_true(handle >= 0);
-    assert_int_equal(port->read(&posix, handle, buf, 3), 3);
-    assert_int_equal(port->read(&posix, handle, buf, sizeof buf), 1);
-    assert_int_equal(port->read(&posix, handle, buf, sizeof buf), 0);
-    assert_int_equal(port->close(&posix, handle), 0);
+    const char *path = in_place(&place, 0, "link");
+    AWAIT(r, port->read_file(&posix, path, 0, buf, 3));
+    assert_int_equal(r, 3);
+    assert_memory_equal(buf, "tex", 3);
+    write_file(in_place(&place, 1, "other"), "another file");
+    assert_int_equal(rename(in_place(&place, 1, "other"), in_place(&place, 0, "file")), 0);
+    path = in_place(&place, 0, "link");
+    AWAIT(r, port->read_file(&posix, path, 3, buf, sizeof buf));
+    assert_int_equal(r, 1);
+    assert_int_equal(buf[0], 't');
+    AWAIT(r, port->read_file(&posix, path, 4, buf, sizeof buf));
+    assert_int_equal(r, 0);
+}
+
+/* Whatever is in the way of a policy is no permission. */
+static void only_a_name_that_does_not_exist_is_not_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int error;
+    } cases[] = {
+        {"absent", MVM_PORT_NOT_FOUND}, {"none/absent", MVM_PORT_NOT_FOUND},
+        {"dangling", MVM_PORT_FAILED},  {"file/below", MVM_PORT_FAILED},
+        {"loop", MVM_PORT_FAILED},      {"directory", MVM_PORT_NOT_REGULAR},
+    };
+    write_file(in_place(&place, 0, "file"), "text");
+    assert_int_equal(symlink("nowhere", in_place(&place, 0, "dangling")), 0);
+    assert_int_equal(symlink("loop", in_place(&place, 0, "loop")), 0);
+    assert_int_equal(mkdir(in_place(&place, 0, "directory"), 0755), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t byte;
+        int r;
+        AWAIT(r, port->read_file(&posix, in_place(&place, 0, cases[i].name), 0, &byte, 1));
+        assert_int_equal(r, cases[i].error);
+    }
 }
 
 static void a_new_file_takes_the_place_of_a_link_and_spares_its_target(void **state)
 {
     (void)state;
     struct stat st;
+    int r;
     write_file(in_place(&place, 0, "target"), "kept");
     assert_int_equal(symlink("target", in_place(&place, 1, "new")), 0);
     mode_t mask = umask(0077);
-    int handle = port->open_new(&posix, in_place(&place, 1, "new"));
+    AWAIT(r, port->put(&posix, in_place(&place, 1, "new"), "abcde"));
     umask(mask);
-    assert_true(handle >= 0);
-    assert_int_equal(port->write(&posix, handle, (const uint8_t *)"abc", 3), 3);
-    assert_int_equal(port->write(&posix, handle, (const uint8_t *)"de", 2), 2);
-    assert_int_equal(sync_whole(&posix, handle), 0);
-    assert_int_equal(port->close(&posix, handle), 0);
+    assert_int_equal(r, 0);
     assert_int_equal(lstat(in_place(&place, 1, "new"), &st), 0);
     assert_true(S_ISREG(st.st_mode));
     assert_int_equal(st.st_mode & 07777, 0644);
@@ -91,40 +168,21 @@ static void a_new_file_where_a_directory_stands_is_refused(void **state)
 {
     (void)state;
     assert_int_equal(mkdir(in_place(&place, 0, "directory"), 0755), 0);
-    assert_int_equal(port->open_new(&posix, in_place(&place, 0, "directory")), MVM_PORT_FAILED);
+    assert_int_equal(mvm_posix_open_new(&posix, in_place(&place, 0, "directory")), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "unlink: Is a directory");
 }
 
-static void as_many_handles_as_there_are_can_be_open_and_no_more(void **state)
+static void what_cannot_be_replaced_is_known_before(void **state)
 {
     (void)state;
     write_file(in_place(&place, 0, "file"), "text");
-    const char *path = in_place(&place, 0, "file");
-    int before = count_descriptors();
-    for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
-        assert_int_equal(open_to_read(&posix, path), i);
-    }
-    assert_int_equal(open_to_read(&posix, path), MVM_PORT_FAILED);
-    assert_string_equal(reason_of(&posix), "open: too many open handles");
-    assert_int_equal(port->close(&posix, 3), 0);
-    assert_int_equal(open_to_read(&posix, path), 3);
-    mvm_posix_fini(&posix);
-    assert_int_equal(count_descriptors(), before - 1); /* the port's own, too */
-}
-
-static void a_handle_that_is_not_open_is_an_error(void **state)
-{
-    (void)state;
-    uint8_t byte = 0;
-    static const int handles[] = {-1, 0, MVM_POSIX_HANDLES};
-    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
-        assert_int_equal(port->read(&posix, handles[i], &byte, 1), MVM_PORT_FAILED);
-        assert_int_equal(port->write(&posix, handles[i], &byte, 1), MVM_PORT_FAILED);
-        assert_int_equal(port->copy(&posix, handles[i], handles[i], 1), MVM_PORT_FAILED);
-        assert_int_equal(port->sync_file(&posix, handles[i]), MVM_PORT_FAILED);
-        assert_int_equal(port->close(&posix, handles[i]), MVM_PORT_FAILED);
-        assert_string_equal(reason_of(&posix), "handle: Bad file descriptor");
-    }
+    assert_int_equal(mvm_posix_replaceable(&posix, place.path[0]), 0);
+    assert_int_equal(mvm_posix_replaceable(&posix, in_place(&place, 0, "absent")), 0);
+    assert_int_equal(symlink("directory", in_place(&place, 0, "link")), 0);
+    assert_int_equal(mkdir(in_place(&place, 1, "directory"), 0755), 0);
+    assert_int_equal(mvm_posix_replaceable(&posix, place.path[0]), 0);
+    assert_int_equal(mvm_posix_replaceable(&posix, place.path[1]), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "rename: Is a directory");
 }
 
 static void renaming_replaces_and_removing_wants_something_there(void **state)
@@ -133,14 +191,14 @@ static void renaming_replaces_and_removing_wants_something_there(void **state)
     struct stat st;
     write_file(in_place(&place, 0, "from"), "new text");
     write_file(in_place(&place, 1, "to"), "old");
-    assert_int_equal(port->rename(&posix, place.path[0], place.path[1]), 0);
+    assert_int_equal(mvm_posix_rename(&posix, place.path[0], place.path[1]), 0);
     assert_int_equal(stat(place.path[1], &st), 0);
     assert_int_equal(st.st_size, 8);
-    assert_int_equal(port->sync_dir(&posix, place.dir), 0);
-    assert_int_equal(port->remove(&posix, place.path[1]), 0);
-    assert_int_equal(port->remove(&posix, place.path[1]), MVM_PORT_NOT_FOUND);
+    assert_int_equal(mvm_posix_sync_dir(&posix, place.dir), 0);
+    assert_int_equal(mvm_posix_remove(&posix, place.path[1]), 0);
+    assert_int_equal(mvm_posix_remove(&posix, place.path[1]), MVM_PORT_NOT_FOUND);
     assert_string_equal(reason_of(&posix), "unlink: No such file or directory");
-    assert_int_equal(port->rename(&posix, place.path[0], place.path[1]), MVM_PORT_NOT_FOUND);
+    assert_int_equal(mvm_posix_rename(&posix, place.path[0], place.path[1]), MVM_PORT_NOT_FOUND);
 }
 
 /* ---- copies ---- */
@@ -154,21 +212,22 @@ static int make_source(const char *name)
     return fd;
 }
 
-/* Copies place's `from` to its `to` and gives the bytes that the calls counted. */
+/* Copies place's `from` to its `to` in pieces and gives the bytes that they counted. */
 static int64_t copy_all(uint32_t max)
 {
-    int from = open_to_read(&posix, in_place(&place, 0, "from"));
-    int to = port->open_new(&posix, in_place(&place, 1, "to"));
-    assert_true(from >= 0 && to >= 0);
+    int from = mvm_posix_open_source(&posix, NULL, in_place(&place, 0, "from"));
+    int to = mvm_posix_open_new(&posix, in_place(&place, 1, "to"));
+    struct mvm_posix_work w = {.from = from, .to = to, .max = max};
     int64_t sum = 0;
     int64_t n;
-    while ((n = copy_more(&posix, from, to, max)) > 0) {
+    assert_true(from >= 0 && to >= 0);
+    while ((n = mvm_posix_copy_piece(&w)) > 0) {
         sum += n;
     }
     assert_int_equal(n, 0);
-    assert_int_equal(sync_whole(&posix, to), 0);
-    assert_int_equal(port->close(&posix, from), 0);
-    assert_int_equal(port->close(&posix, to), 0);
+    assert_int_equal(mvm_posix_sync_piece(&w), 0);
+    close(from);
+    close(to);
     return sum;
 }
 
@@ -338,28 +397,76 @@ static void a_source_that_grows_is_copied_as_it_was(void **state)
     close(fd);
 }
 
-/* At whatever moment: a mapping of what is there no more must end no process, and no copy. */
-static void a_source_that_shrinks_under_a_copy_is_no_error(void **state)
+/* At whatever moment: a mapping of what is there no more must end no process. */
+static void a_source_that_shrinks_under_a_copy_is_an_error(void **state)
 {
     (void)state;
     int fd = make_source("from");
+    unsigned changed = 0;
     for (int i = 0; i < 40; i++) {
         const struct timespec moment = {0, i * 50000};
-        int64_t n;
+        int64_t sum;
+        uint64_t size;
         put_data(fd, 0, 8 * MIB);
-        int from = open_to_read(&posix, in_place(&place, 0, "from"));
-        int to = port->open_new(&posix, in_place(&place, 1, "to"));
-        assert_int_equal(port->copy(&posix, from, to, MIB), MVM_PORT_LATER);
+        const char *from = in_place(&place, 0, "from");
+        const char *to = in_place(&place, 1, "to");
+        assert_int_equal(port->copy(&posix, NULL, from, to, &size), MVM_PORT_LATER);
         nanosleep(&moment, NULL);
         assert_int_equal(ftruncate(fd, 100001), 0);
-        while ((n = copy_more(&posix, from, to, MIB)) > 0) {
+        int64_t r = copy_by_worker(&posix, NULL, from, to, &sum);
+        if (r < 0) {
+            assert_int_equal(r, MVM_PORT_SOURCE_FAILED);
+            assert_string_equal(reason_of(&posix), "copy: the file changed while it was copied");
+            changed++;
+        } else {
+            assert_same_at(0, 8192);
         }
-        assert_int_equal(n, 0);
-        assert_int_equal(port->close(&posix, from), 0);
-        assert_int_equal(port->close(&posix, to), 0);
-        assert_same_at(0, 8192);
     }
+    assert_true(changed > 0);
     close(fd);
+}
+
+struct spoiler {
+    int fd;
+    int64_t at; /* < 0: nothing is written */
+    int64_t size;
+    int done;
+};
+
+/* In the midst of a copy. */
+static void spoil(void *ctx, int64_t bytes, uint64_t size)
+{
+    struct spoiler *s = ctx;
+    (void)bytes, (void)size;
+    if (s->done++ == 0) {
+        assert_int_equal(s->at < 0 ? 1 : pwrite(s->fd, "x", 1, s->at), 1);
+        assert_int_equal(ftruncate(s->fd, s->size), 0);
+    }
+}
+
+static void a_source_that_changes_while_it_is_copied_is_an_error(void **state)
+{
+    (void)state;
+    const int64_t len = 2 * (int64_t)MVM_STAGE_SLICE + 5;
+    static const struct {
+        int64_t at;
+        int64_t change;
+    } cases[] = {{0, 0}, {MVM_STAGE_SLICE + 1, 0}, {-1, -1}, {-1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t size;
+        int fd = make_source("from");
+        put_data(fd, 0, len);
+        const struct timespec old[2] = {{1, 0}, {1, 0}};
+        assert_int_equal(futimens(fd, old), 0);
+        struct spoiler s = {fd, cases[i].at, len + cases[i].change, 0};
+        const struct mvm_posix_copy copy = {.from = in_place(&place, 0, "from"),
+                                            .to = in_place(&place, 1, "to"),
+                                            .report = spoil,
+                                            .ctx = &s};
+        assert_int_equal(mvm_posix_copy_file(&posix, &copy, &size), MVM_PORT_SOURCE_FAILED);
+        assert_string_equal(reason_of(&posix), "copy: the file changed while it was copied");
+        close(fd);
+    }
 }
 
 /* The kernel splices nothing into a file that is appended to. */
@@ -401,43 +508,69 @@ static void a_target_that_takes_nothing_is_an_error(void **state)
     close(fd);
 }
 
+/* A limit on the size of files, which ends most processes by SIGXFSZ, is an error of the copy. */
+static void a_file_past_the_limit_on_sizes_is_an_error(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    int64_t sum;
+    int fd = make_source("from");
+    put_data(fd, 0, 2 * MIB);
+    close(fd);
+    getrlimit(RLIMIT_FSIZE, &before);
+    const struct rlimit limit = {MIB, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    int64_t r =
+        copy_by_worker(&posix, NULL, in_place(&place, 0, "from"), in_place(&place, 1, "to"), &sum);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(r, MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "write: File too large");
+}
+
 /* /proc has regular files without a size; such a source is empty, and no error. */
 static void a_source_that_gives_less_than_it_says_ends_the_copy(void **state)
 {
     (void)state;
-    int from = open_to_read(&posix, "/proc/self/stat");
-    int to = port->open_new(&posix, in_place(&place, 1, "to"));
+    int from = mvm_posix_open_source(&posix, NULL, "/proc/self/stat");
+    int to = mvm_posix_open_new(&posix, in_place(&place, 1, "to"));
+    struct mvm_posix_work w = {.from = from, .to = to, .max = SLICE};
     assert_true(from >= 0 && to >= 0);
-    assert_int_equal(copy_more(&posix, from, to, SLICE), 0);
+    assert_int_equal(mvm_posix_copy_piece(&w), 0);
+    close(from);
+    close(to);
 }
 
 /* sysfs says 4096 bytes for every file, and has no sendfile(2) in some kernels. */
 static void a_file_of_the_kernels_is_copied_as_long_as_it_is(void **state)
 {
     (void)state;
-    uint8_t buf[64];
+    struct stat st;
     const char *path = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
-    int from = open_to_read(&posix, path);
+    int from = mvm_posix_open_source(&posix, NULL, path);
     if (from < 0) {
         SKIP_BECAUSE("this kernel has no %s", path);
     }
-    int to = port->open_new(&posix, in_place(&place, 1, "to"));
-    assert_int_equal(copy_more(&posix, from, to, SLICE), 8);
-    assert_int_equal(copy_more(&posix, from, to, SLICE), 0);
-    assert_int_equal(port->close(&posix, to), 0);
-    int copy = open_to_read(&posix, in_place(&place, 1, "to"));
-    assert_int_equal(port->read(&posix, copy, buf, sizeof buf), 8);
+    int to = mvm_posix_open_new(&posix, in_place(&place, 1, "to"));
+    struct mvm_posix_work w = {.from = from, .to = to, .max = SLICE};
+    assert_int_equal(mvm_posix_copy_piece(&w), 8);
+    assert_int_equal(mvm_posix_copy_piece(&w), 0);
+    assert_int_equal(fstat(to, &st), 0);
+    assert_int_equal(st.st_size, 8);
+    close(from);
+    close(to);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALONE(only_regular_files_are_opened_for_reading),
+        ALONE(what_is_no_regular_file_is_not_even_opened),
+        ALONE(a_source_is_below_its_directory_wherever_its_links_lead),
         ALONE(a_link_to_a_file_is_followed_and_read_to_its_end),
+        ALONE(only_a_name_that_does_not_exist_is_not_found),
         ALONE(a_new_file_takes_the_place_of_a_link_and_spares_its_target),
         ALONE(a_new_file_where_a_directory_stands_is_refused),
-        ALONE(as_many_handles_as_there_are_can_be_open_and_no_more),
-        ALONE(a_handle_that_is_not_open_is_an_error),
+        ALONE(what_cannot_be_replaced_is_known_before),
         ALONE(renaming_replaces_and_removing_wants_something_there),
         ALONE(copies_of_every_size_are_whole),
         ALONE(a_slice_of_one_byte_will_do),
@@ -445,7 +578,9 @@ int main(void)
         ALONE(a_sparse_file_of_more_than_4_gib_takes_the_room_of_its_data),
         ALONE(a_source_that_shrinks_ends_the_copy_where_it_ends),
         ALONE(a_source_that_grows_is_copied_as_it_was),
-        ALONE(a_source_that_shrinks_under_a_copy_is_no_error),
+        ALONE(a_source_that_shrinks_under_a_copy_is_an_error),
+        ALONE(a_source_that_changes_while_it_is_copied_is_an_error),
+        ALONE(a_file_past_the_limit_on_sizes_is_an_error),
         ALONE(where_the_kernel_moves_no_bytes_a_buffer_does),
         ALONE(a_target_that_takes_nothing_is_an_error),
         ALONE(a_source_that_gives_less_than_it_says_ends_the_copy),

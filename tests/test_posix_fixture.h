@@ -73,32 +73,44 @@ static inline int run(const char *const argv[])
     return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
 }
 
-/* A file whose size is not asked for. */
-static inline int open_to_read(struct mvm_posix *posix, const char *path)
+/* Waits for the port, as a loop does. */
+static inline void await_port(const struct mvm_posix *posix)
 {
-    uint64_t size;
-    return port->open_read(posix, path, &size);
+    struct pollfd fd = {mvm_posix_fd(posix), POLLIN, 0};
+    assert_true(poll(&fd, 1, 60000) >= 0);
 }
 
-/* A copy's or a sync's next news, however long they take. */
-static inline int64_t copy_more(struct mvm_posix *posix, int from, int to, uint32_t max)
+/* The result of a call for a disk, whose worker is waited for. */
+#define AWAIT(result, call)                                                                        \
+    do {                                                                                           \
+        while (((result) = (call)) == MVM_PORT_LATER) {                                            \
+            await_port(&posix);                                                                    \
+        }                                                                                          \
+    } while (0)
+
+/* Copies a file by the worker; 0 or the error. `*sum`: the bytes it was reported to have copied. */
+static inline int64_t copy_by_worker(struct mvm_posix *posix, const char *within, const char *from,
+                                     const char *to, int64_t *sum)
 {
+    uint64_t size;
     int64_t n;
-    while ((n = port->copy(posix, from, to, max)) == MVM_PORT_LATER) {
-        struct pollfd fd = {mvm_posix_child_fd(posix), POLLIN, 0};
-        poll(&fd, 1, -1);
+    *sum = 0;
+    while ((n = port->copy(posix, within, from, to, &size)) == MVM_PORT_LATER || n > 0) {
+        if (n == MVM_PORT_LATER) {
+            await_port(posix);
+        } else {
+            *sum += n;
+        }
     }
     return n;
 }
 
-static inline int sync_whole(struct mvm_posix *posix, int handle)
+/* Ends the worker, as the executor does at the end of a job. */
+static inline void end_job(struct mvm_posix *posix)
 {
-    int r;
-    while ((r = port->sync_file(posix, handle)) == MVM_PORT_LATER) {
-        struct pollfd fd = {mvm_posix_child_fd(posix), POLLIN, 0};
-        poll(&fd, 1, -1);
+    while (port->end_job(posix) == MVM_PORT_LATER) {
+        await_port(posix);
     }
-    return r;
 }
 
 static inline void remove_place(const struct place *place)

@@ -31,9 +31,9 @@ static int find_nix(void *ctx, char *path, size_t cap)
 
 static int spawn(void *ctx, const char *const argv[])
 {
-    bool asks_version = strcmp(argv[1], "--version") == 0;
     struct world *w = ctx;
-    w->says = mvm_text_from(asks_version ? "nix (Nix) 2.26\n" : "/nix/store/0-image\n");
+    (void)argv;
+    w->says = mvm_text_from("/nix/store/0-image\n");
     return 0;
 }
 
@@ -53,35 +53,44 @@ static int poll_exit(void *ctx, struct mvm_exit *e)
 
 /* ---- files ---- */
 
-static int open_read(void *ctx, const char *path, uint64_t *size)
+static int find_file(void *ctx, const char *path)
+{
+    (void)ctx, (void)path;
+    return MVM_PORT_NOT_REGULAR; /* the store path is a directory */
+}
+
+/* A call that would have to wait for a disk returns MVM_PORT_LATER; here nothing waits. */
+static int64_t copy(void *ctx, const char *within, const char *from, const char *to, uint64_t *size)
 {
     struct world *w = ctx;
-    w->image = mvm_text_from("what the build has made");
+    (void)within, (void)to;
+    if (strstr(from, "/kernel") == NULL && strstr(from, "/rootfs") == NULL) {
+        return MVM_PORT_NOT_FOUND;
+    }
+    if (w->image.len == 0) {
+        w->image = mvm_text_from("what the build has made");
+    }
     *size = w->image.len;
-    return strstr(path, "/kernel") != NULL || strstr(path, "/rootfs") != NULL ? 0
-                                                                              : MVM_PORT_NOT_FOUND;
+    uint8_t piece[8];
+    int len = take(&w->image, piece, sizeof piece);
+    w->written += (size_t)len;
+    return w->image.len > 0 ? len : 0;
 }
 
-static int read_file(void *ctx, int handle, uint8_t *buf, size_t cap)
+static int write_log(void *ctx, const uint8_t *bytes, size_t len)
 {
     struct world *w = ctx;
-    (void)handle;
-    return take(&w->image, buf, cap);
-}
-
-static int write_file(void *ctx, int handle, const uint8_t *bytes, size_t len)
-{
-    struct world *w = ctx;
-    (void)handle, (void)bytes;
+    (void)bytes;
     w->written += len;
     return (int)len;
 }
 
-static int64_t copy(void *ctx, int from, int to, uint32_t max)
+static int put(void *ctx, const char *path, const char *text)
 {
-    uint8_t piece[8];
-    int len = read_file(ctx, from, piece, max < sizeof piece ? max : sizeof piece);
-    return write_file(ctx, to, piece, (size_t)len);
+    struct world *w = ctx;
+    (void)path;
+    w->written += strlen(text);
+    return 0;
 }
 
 static int rename_file(void *ctx, const char *from, const char *to)
@@ -104,26 +113,9 @@ static int done_with_path(void *ctx, const char *path)
     return 0;
 }
 
-static int done_with_handle(void *ctx, int handle)
-{
-    (void)ctx, (void)handle;
-    return 0;
-}
-
 static int signal_build(void *ctx, enum mvm_signal signal)
 {
     (void)ctx, (void)signal;
-    return 0;
-}
-
-static void pause(void *ctx)
-{
-    (void)ctx;
-}
-
-static int out_of_memory(void *ctx)
-{
-    (void)ctx;
     return 0;
 }
 
@@ -144,32 +136,49 @@ static const char *reason(void *ctx)
     return "there is no such thing here";
 }
 
+static int mounted(void *ctx, const char *dir, const char *device)
+{
+    (void)ctx, (void)dir, (void)device;
+    return MVM_MOUNTED_NOTHING;
+}
+
+static int no_file(void *ctx, const char *path, uint64_t offset, uint8_t *buf, size_t cap)
+{
+    (void)ctx, (void)path, (void)offset, (void)buf, (void)cap;
+    return MVM_PORT_NOT_FOUND;
+}
+
 static const struct mvm_port port = {
-    .find_nix = find_nix,
     .spawn = spawn,
     .read_output = read_output,
     .poll_exit = poll_exit,
     .signal_build = signal_build,
     .remaining = done,
-    .out_of_memory = out_of_memory,
-    .pause = pause,
+    .out_of_memory = done,
     .close_build = close_build,
+    .pause = close_build,
     .make_dir = done_with_path,
-    .is_mounted = done_with_path,
+    .mounted = mounted,
     .mount = mount_none,
     .sync_fs = done_with_path,
     .unmount = done_with_path,
     .remount_ro = done_with_path,
-    .open_read = open_read,
-    .open_new = done_with_path,
-    .read = read_file,
-    .write = write_file,
+    .released = done_with_path,
+    .find_nix = find_nix,
+    .read_file = no_file,
+    .find_file = find_file,
     .copy = copy,
-    .sync_file = done_with_handle,
-    .close = done_with_handle,
+    .put = put,
+    .replaceable = done_with_path,
     .rename = rename_file,
     .remove = done_with_path,
     .sync_dir = done_with_path,
+    .open_log = done_with_path,
+    .write_log = write_log,
+    .close_log = done,
+    .stop = done,
+    .abandon = done,
+    .end_job = done,
     .reason = reason,
 };
 

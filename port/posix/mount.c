@@ -1,4 +1,4 @@
-/* Directories as mount points: what is mounted on them, mounting, and letting go. */
+/* Mounting and releasing. The worker's side; what is mounted already is in mounted.c. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
@@ -40,9 +40,8 @@ static int make_with_parents(char *path)
     return mkdir(path, 0755) < 0 && errno != EEXIST ? errno : 0;
 }
 
-int mvm_posix_make_dir(void *ctx, const char *dir)
+int mvm_posix_make_dir(struct mvm_posix *p, const char *dir)
 {
-    struct mvm_posix *p = ctx;
     struct stat st;
     if (stat(dir, &st) == 0) {
         return S_ISDIR(st.st_mode) ? 0 : fail_not_directory(p);
@@ -68,70 +67,6 @@ int mvm_posix_make_dir(void *ctx, const char *dir)
         return MVM_PORT_FAILED;
     }
     return 0;
-}
-
-/* ---- is_mounted ---- */
-
-/* The mount an open file is on, by the kernel's number for it; 0: cannot be told. */
-static uint64_t mount_of(int fd)
-{
-    static const char key[] = "mnt_id:\t";
-    char path[48];
-    struct mvm_writer w;
-    struct mvm_posix_lines l;
-    struct mvm_text line;
-    uint64_t number = 0;
-    mvm_writer_init(&w, path, sizeof path);
-    mvm_writer_add(&w, "/proc/self/fdinfo/");
-    mvm_writer_add_u64(&w, (uint64_t)fd);
-    if (!mvm_posix_lines_open(&l, AT_FDCWD, path)) {
-        return 0;
-    }
-    errno = ENOTSUP; /* a kernel before 3.15 */
-    while (number == 0 && mvm_posix_lines_next(&l, &line)) {
-        if (mvm_text_begins(line, key)) {
-            size_t skip = sizeof key - 1;
-            number = mvm_posix_number((struct mvm_text){line.bytes + skip, line.len - skip});
-        }
-    }
-    mvm_posix_lines_close(&l);
-    return number;
-}
-
-static bool is_root(int fd, int parent)
-{
-    struct stat a;
-    struct stat b;
-    return fstat(fd, &a) == 0 && fstat(parent, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
-}
-
-/* A mount point is on another mount than its parent; its device may be the same (a bind mount). */
-static int compare_mounts(struct mvm_posix *p, int fd, int parent)
-{
-    uint64_t here = mount_of(fd);
-    uint64_t above = here != 0 ? mount_of(parent) : 0;
-    if (above == 0) {
-        mvm_posix_fail(p, "/proc/self/fdinfo", errno);
-        return MVM_PORT_FAILED;
-    }
-    return here != above || is_root(fd, parent) ? 1 : 0;
-}
-
-int mvm_posix_is_mounted(void *ctx, const char *dir)
-{
-    struct mvm_posix *p = ctx;
-    int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return mvm_posix_fail(p, "open", errno);
-    }
-    int parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int r = parent >= 0 ? compare_mounts(p, fd, parent) : mvm_posix_fail(p, "open", errno);
-    if (parent >= 0) {
-        close(parent);
-    }
-    close(fd);
-    return r;
 }
 
 /* ---- mount ---- */
@@ -223,24 +158,33 @@ static int fail_to_mount(struct mvm_posix *p, const struct device *d, bool read_
     return r == MVM_PORT_BUSY ? r : MVM_PORT_FAILED;
 }
 
-int mvm_posix_mount(void *ctx, const char *device, const char *dir, bool read_only)
+int mvm_posix_mount(struct mvm_posix *p, const char *device, const char *dir, bool read_only)
 {
-    struct mvm_posix *p = ctx;
     struct device d = {device, NULL, false};
     unsigned long flags = mount_flags | (read_only ? (unsigned long)MS_RDONLY : 0);
     int r = look_at_device(p, &d);
     if (r < 0) {
         return r;
     }
+    struct mvm_posix_kmsg log;
+    mvm_posix_kmsg_open(&log);
     int err = d.type != NULL ? try_type(&d, dir, d.type, flags) : try_all(&d, dir, flags);
-    return err == 0 ? 0 : fail_to_mount(p, &d, read_only, err);
+    if (err == 0) {
+        mvm_posix_kmsg_close(&log);
+        return 0;
+    }
+    r = fail_to_mount(p, &d, read_only, err);
+    if (d.type != NULL) {
+        mvm_posix_explain_mount(p, device, d.read_only, &log);
+    }
+    mvm_posix_kmsg_close(&log);
+    return r;
 }
 
-/* ---- letting go ---- */
+/* ---- releasing ---- */
 
-int mvm_posix_sync_fs(void *ctx, const char *dir)
+int mvm_posix_sync_fs(struct mvm_posix *p, const char *dir)
 {
-    struct mvm_posix *p = ctx;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return mvm_posix_fail(p, "open", errno);
@@ -251,15 +195,31 @@ int mvm_posix_sync_fs(void *ctx, const char *dir)
 }
 
 /* A link is followed, as mount(2) followed it. */
-int mvm_posix_unmount(void *ctx, const char *dir)
+int mvm_posix_unmount(struct mvm_posix *p, const char *dir)
 {
-    struct mvm_posix *p = ctx;
     return umount2(dir, 0) < 0 ? mvm_posix_fail(p, "umount", errno) : 0;
 }
 
-int mvm_posix_remount_ro(void *ctx, const char *dir)
+int mvm_posix_remount_ro(struct mvm_posix *p, const char *dir)
 {
-    struct mvm_posix *p = ctx;
     unsigned long flags = MS_REMOUNT | MS_RDONLY | mount_flags;
     return mount("none", dir, "none", flags, NULL) < 0 ? mvm_posix_fail(p, "remount", errno) : 0;
+}
+
+/* An exclusive open fails while the device's file system is mounted, in whichever namespace. */
+int mvm_posix_released(struct mvm_posix *p, const char *device)
+{
+    int fd = open(device, O_RDONLY | O_EXCL | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0) {
+        close(fd);
+        return 0;
+    }
+    int err = errno;
+    if (err == EBUSY) {
+        mvm_posix_fail_text(p, device,
+                            "it is still in use: mounted elsewhere, or in another mount namespace");
+        return MVM_PORT_BUSY;
+    }
+    mvm_posix_fail(p, "open", err);
+    return is_absent(err) ? MVM_PORT_NOT_FOUND : MVM_PORT_FAILED;
 }

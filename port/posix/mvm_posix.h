@@ -48,8 +48,9 @@ struct mvm_posix_config {
                             * be used; "": none, use /proc */
 };
 
-/* Open files at a time: the executor needs three. Past it: "too many open handles". */
-enum { MVM_POSIX_HANDLES = 8 };
+/* Workers that are left behind and remembered until they have ended. Past it: they end unseen, as
+ * zombies of this process. */
+enum { MVM_POSIX_HUNG_MAX = 16 };
 
 /* Variables of a build's environment. Past it spawn fails: "environment: too many variables". */
 enum { MVM_POSIX_ENV = 1024 };
@@ -87,15 +88,20 @@ struct mvm_posix_watch {
     int armed[MVM_POSIX_SOURCES]; /* descriptors in the set; -1: none */
 };
 
-/* Work on a file in a process of its own. */
-struct mvm_posix_aside {
-    pid_t pid; /* 0: none, or it was collected */
-    int fd;    /* its reports; -1: they have ended */
-    int from;  /* handles, -1: none; */
-    int to;    /* … -1: there is no work */
-    const char *call;
-    int err;   /* what it came to, … */
-    bool told; /* … where it has said so */
+/* The process that makes every call for a disk. */
+struct mvm_posix_worker {
+    pid_t pid;     /* 0: none, or it was collected */
+    int fd;        /* a socket: requests and their answers; -1: none */
+    int log;       /* a socket: the bytes of build.log */
+    uint8_t asked; /* the call in progress; 0: none is */
+    bool ending;
+    uint64_t logged; /* bytes that went into `log` since it was opened */
+    unsigned hung_len;
+    pid_t hung[MVM_POSIX_HUNG_MAX]; /* those left behind whose disk hangs */
+    /* in the worker itself: */
+    int log_file;
+    int log_error; /* an errno */
+    int reading;   /* a file that is read piece by piece */
 };
 
 /* The ways to start a build, best first. */
@@ -127,8 +133,7 @@ struct mvm_posix {
     const char *root;         /* goes before the fixed paths that are looked at; "" but in tests */
 
     struct mvm_posix_watch watch;
-    struct mvm_posix_aside aside;
-    int handles[MVM_POSIX_HANDLES]; /* descriptors; -1: free */
+    struct mvm_posix_worker worker;
     char cgroup_name[MVM_POSIX_CGROUP_NAME_CAP];
 
     /* what spawn hands to the child */

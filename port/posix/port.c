@@ -15,7 +15,6 @@ static const char *reason(void *ctx)
 }
 
 const struct mvm_port mvm_posix_port = {
-    .find_nix = mvm_posix_find_nix,
     .spawn = mvm_posix_spawn,
     .read_output = mvm_posix_read_watched,
     .poll_exit = mvm_posix_poll_exit_watched,
@@ -23,24 +22,30 @@ const struct mvm_port mvm_posix_port = {
     .remaining = mvm_posix_remaining,
     .out_of_memory = mvm_posix_out_of_memory,
     .close_build = mvm_posix_close_watched,
-    .pause = mvm_posix_pause,
     .limits = mvm_posix_limits,
-    .make_dir = mvm_posix_make_dir,
-    .is_mounted = mvm_posix_is_mounted,
-    .mount = mvm_posix_mount,
-    .sync_fs = mvm_posix_sync_fs,
-    .unmount = mvm_posix_unmount,
-    .remount_ro = mvm_posix_remount_ro,
-    .open_read = mvm_posix_open_read,
-    .open_new = mvm_posix_open_new,
-    .read = mvm_posix_read,
-    .write = mvm_posix_write,
-    .copy = mvm_posix_copy,
-    .sync_file = mvm_posix_sync_file,
-    .close = mvm_posix_close,
-    .rename = mvm_posix_rename,
-    .remove = mvm_posix_remove,
-    .sync_dir = mvm_posix_sync_dir,
+    .pause = mvm_posix_pause,
+    .make_dir = mvm_posix_ask_make_dir,
+    .mounted = mvm_posix_ask_mounted,
+    .mount = mvm_posix_ask_mount,
+    .sync_fs = mvm_posix_ask_sync_fs,
+    .unmount = mvm_posix_ask_unmount,
+    .remount_ro = mvm_posix_ask_remount_ro,
+    .released = mvm_posix_ask_released,
+    .find_nix = mvm_posix_ask_find_nix,
+    .read_file = mvm_posix_ask_read_file,
+    .find_file = mvm_posix_ask_find_file,
+    .copy = mvm_posix_ask_copy,
+    .put = mvm_posix_ask_put,
+    .replaceable = mvm_posix_ask_replaceable,
+    .rename = mvm_posix_ask_rename,
+    .remove = mvm_posix_ask_remove,
+    .sync_dir = mvm_posix_ask_sync_dir,
+    .open_log = mvm_posix_ask_open_log,
+    .write_log = mvm_posix_write_log,
+    .close_log = mvm_posix_ask_close_log,
+    .stop = mvm_posix_stop,
+    .abandon = mvm_posix_abandon,
+    .end_job = mvm_posix_end_job,
     .reason = reason,
 };
 
@@ -51,12 +56,9 @@ void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
     p->pidfd = p->cgroup = p->cgroup_parent = p->cgroup_kill = -1;
     mvm_posix_output_none(&p->output[MVM_STDOUT]);
     mvm_posix_output_none(&p->output[MVM_STDERR]);
-    p->aside.fd = p->aside.from = p->aside.to = -1;
+    mvm_posix_worker_init(p);
     p->root = "";
     mvm_posix_watch_init(p);
-    for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
-        p->handles[i] = -1;
-    }
     if (config->subreaper) {
         int was = 0;
         prctl(PR_GET_CHILD_SUBREAPER, &was, 0L, 0L, 0L);
@@ -79,14 +81,8 @@ void mvm_posix_fini(struct mvm_posix *p)
     if (p->pid != 0) {
         kill_build(p);
     }
-    mvm_posix_aside_end(p);
+    mvm_posix_worker_fini(p);
     mvm_posix_watch_fini(p);
-    for (int i = 0; i < MVM_POSIX_HANDLES; i++) {
-        if (p->handles[i] >= 0) {
-            close(p->handles[i]);
-            p->handles[i] = -1;
-        }
-    }
     if (p->config.subreaper && !p->was_subreaper) {
         prctl(PR_SET_CHILD_SUBREAPER, 0L, 0L, 0L, 0L);
     }
@@ -99,8 +95,8 @@ int mvm_posix_output_fd(const struct mvm_posix *p, enum mvm_stream stream)
 
 int mvm_posix_child_fd(const struct mvm_posix *p)
 {
-    if (p->aside.to >= 0) {
-        return p->aside.fd;
+    if (p->worker.asked != 0 || p->worker.ending) {
+        return p->worker.fd;
     }
     return p->exited || p->config.status_is_handed ? -1 : p->pidfd;
 }

@@ -207,35 +207,48 @@ void mvm_posix_close_watched(void *ctx);
 void mvm_posix_count_memory(int parent);
 int mvm_posix_out_of_memory(void *ctx);
 
-/* ---- mount.c ---- */
-int mvm_posix_make_dir(void *ctx, const char *dir);
-int mvm_posix_is_mounted(void *ctx, const char *dir);
-int mvm_posix_mount(void *ctx, const char *device, const char *dir, bool read_only);
-int mvm_posix_sync_fs(void *ctx, const char *dir);
-int mvm_posix_unmount(void *ctx, const char *dir);
-int mvm_posix_remount_ro(void *ctx, const char *dir);
+/* ---- mount.c: the worker's side of the port's calls ---- */
+int mvm_posix_make_dir(struct mvm_posix *p, const char *dir);
+int mvm_posix_mount(struct mvm_posix *p, const char *device, const char *dir, bool read_only);
+int mvm_posix_sync_fs(struct mvm_posix *p, const char *dir);
+int mvm_posix_unmount(struct mvm_posix *p, const char *dir);
+int mvm_posix_remount_ro(struct mvm_posix *p, const char *dir);
+int mvm_posix_released(struct mvm_posix *p, const char *device);
 
-/* ---- handles.c ---- */
+/* ---- mounted.c: likewise ---- */
+int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device);
 
-/* The descriptor behind a handle; -1, with a reason: there is none. */
-int mvm_posix_handle(struct mvm_posix *p, int handle);
+/* ---- mount_reason.c: why a mount has failed ---- */
+struct mvm_posix_kmsg {
+    int fd; /* the kernel's log, from now on; -1: it cannot be read */
+};
 
-/* Gives an open file a handle; where none is free it is closed, with a reason. */
-int mvm_posix_handle_keep(struct mvm_posix *p, int fd);
+void mvm_posix_kmsg_open(struct mvm_posix_kmsg *k);
+void mvm_posix_kmsg_close(struct mvm_posix_kmsg *k);
 
-/* ---- files.c ---- */
-int mvm_posix_open_read(void *ctx, const char *path, uint64_t *size);
-int mvm_posix_open_new(void *ctx, const char *path);
-int mvm_posix_read(void *ctx, int handle, uint8_t *buf, size_t cap);
-int mvm_posix_write(void *ctx, int handle, const uint8_t *bytes, size_t len);
-int mvm_posix_close(void *ctx, int handle);
-int mvm_posix_rename(void *ctx, const char *from, const char *to);
-int mvm_posix_remove(void *ctx, const char *path);
-int mvm_posix_sync_dir(void *ctx, const char *dir);
+/* Adds to the reason what can be found out. */
+void mvm_posix_explain_mount(struct mvm_posix *p, const char *device, bool read_only,
+                             struct mvm_posix_kmsg *k);
+
+/* ---- files.c: likewise ---- */
+
+/* Opens a regular file below the directory `within` (NULL: anywhere) for reading, and nothing else:
+ * what is there is known before it is opened. The descriptor; NOT_FOUND, NOT_REGULAR,
+ * SOURCE_FAILED. */
+int mvm_posix_open_source(struct mvm_posix *p, const char *within, const char *path);
+int mvm_posix_open_new(struct mvm_posix *p, const char *path); /* the descriptor */
+int mvm_posix_find_file(struct mvm_posix *p, const char *path);
+int mvm_posix_read_file(struct mvm_posix *p, const char *path, uint64_t offset, char *buf,
+                        size_t cap);
+int mvm_posix_put(struct mvm_posix *p, const char *path, const char *text);
+int mvm_posix_replaceable(struct mvm_posix *p, const char *path);
+int mvm_posix_rename(struct mvm_posix *p, const char *from, const char *to);
+int mvm_posix_remove(struct mvm_posix *p, const char *path);
+int mvm_posix_sync_dir(struct mvm_posix *p, const char *dir);
 
 /* ---- copy.c ---- */
 
-/* Work on a file that may take long, a piece at a time. */
+/* Work on a file, a piece at a time. */
 struct mvm_posix_work {
     int from; /* descriptors; a sync has no `from`: -1 */
     int to;
@@ -247,19 +260,110 @@ struct mvm_posix_work {
 };
 
 /* > 0 so many bytes further; 0: done; -1: `call` has failed with `err`. */
-typedef int64_t mvm_posix_piece(struct mvm_posix_work *w);
+int64_t mvm_posix_copy_piece(struct mvm_posix_work *w);
+int64_t mvm_posix_sync_piece(struct mvm_posix_work *w);
 
-mvm_posix_piece mvm_posix_copy_piece;
-mvm_posix_piece mvm_posix_sync_piece;
+/* ---- copy_file.c ---- */
+struct mvm_posix_copy {
+    const char *within; /* NULL: anywhere */
+    const char *from;
+    const char *to;
+    void (*report)(void *ctx, int64_t bytes, uint64_t size); /* bytes since the last one */
+    void *ctx;
+};
 
-/* ---- aside.c: such work in a process of its own ---- */
-int64_t mvm_posix_copy(void *ctx, int from, int to, uint32_t max);
-int mvm_posix_sync_file(void *ctx, int handle);
+/* 0: the target is whole and durable; `*size`: the source's. */
+int64_t mvm_posix_copy_file(struct mvm_posix *p, const struct mvm_posix_copy *copy, uint64_t *size);
 
-/* Ends the work on a handle, if there is some. False: it has not ended yet. */
-bool mvm_posix_aside_release(struct mvm_posix *p, int handle);
+/* ---- worker.c: the agent's side ---- */
 
-/* Ends the work there is and waits for its end. */
-void mvm_posix_aside_end(struct mvm_posix *p);
+enum mvm_posix_call {
+    MVM_POSIX_NONE,
+    MVM_POSIX_MAKE_DIR,
+    MVM_POSIX_MOUNTED,
+    MVM_POSIX_MOUNT,
+    MVM_POSIX_SYNC_FS,
+    MVM_POSIX_UNMOUNT,
+    MVM_POSIX_REMOUNT_RO,
+    MVM_POSIX_RELEASED,
+    MVM_POSIX_FIND_NIX,
+    MVM_POSIX_READ_FILE,
+    MVM_POSIX_FIND_FILE,
+    MVM_POSIX_COPY,
+    MVM_POSIX_PUT,
+    MVM_POSIX_REPLACEABLE,
+    MVM_POSIX_RENAME,
+    MVM_POSIX_REMOVE,
+    MVM_POSIX_SYNC_DIR,
+    MVM_POSIX_OPEN_LOG,
+    MVM_POSIX_CLOSE_LOG,
+};
+
+enum { MVM_POSIX_TEXTS = 3 };
+
+struct mvm_posix_ask {
+    enum mvm_posix_call call;
+    bool read_only;
+    uint64_t number;
+    const char *text[MVM_POSIX_TEXTS]; /* NULL is "" */
+    void *room;                        /* for what comes with the result */
+    size_t cap;
+    uint64_t *size; /* NULL: not wanted */
+};
+
+/* On the socket: a request and its texts, each with its NUL byte. */
+struct mvm_posix_request {
+    uint8_t call;
+    bool read_only;
+    uint16_t len[MVM_POSIX_TEXTS];
+    uint32_t cap;
+    uint64_t number;
+};
+
+/* Its answer, and what comes with it; after a failure the reason. */
+struct mvm_posix_answer {
+    int64_t result;
+    uint64_t number;
+    char text[MVM_PATH_MAX];
+};
+
+void mvm_posix_worker_init(struct mvm_posix *p);
+void mvm_posix_worker_fini(struct mvm_posix *p);
+int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask);
+
+/* Whether a child of this process is a worker, and no process of a build. */
+bool mvm_posix_is_worker(const struct mvm_posix *p, pid_t pid);
+
+/* A child has ended whose status somebody else has collected. False: it is not a worker. */
+bool mvm_posix_worker_exited(struct mvm_posix *p, pid_t pid);
+
+int mvm_posix_write_log(void *ctx, const uint8_t *bytes, size_t len);
+int mvm_posix_stop(void *ctx);
+int mvm_posix_abandon(void *ctx);
+int mvm_posix_end_job(void *ctx);
+
+/* ---- serve.c: the worker's side; returns when the agent's has gone ---- */
+void mvm_posix_serve(struct mvm_posix *p, int requests, int log);
+
+/* ---- calls.c: the port's calls for disks, each as a request ---- */
+int mvm_posix_ask_make_dir(void *ctx, const char *dir);
+int mvm_posix_ask_mounted(void *ctx, const char *dir, const char *device);
+int mvm_posix_ask_mount(void *ctx, const char *device, const char *dir, bool read_only);
+int mvm_posix_ask_sync_fs(void *ctx, const char *dir);
+int mvm_posix_ask_unmount(void *ctx, const char *dir);
+int mvm_posix_ask_remount_ro(void *ctx, const char *dir);
+int mvm_posix_ask_released(void *ctx, const char *device);
+int mvm_posix_ask_find_nix(void *ctx, char *path, size_t cap);
+int mvm_posix_ask_read_file(void *ctx, const char *path, uint64_t offset, uint8_t *buf, size_t cap);
+int mvm_posix_ask_find_file(void *ctx, const char *path);
+int64_t mvm_posix_ask_copy(void *ctx, const char *within, const char *from, const char *to,
+                           uint64_t *size);
+int mvm_posix_ask_put(void *ctx, const char *path, const char *text);
+int mvm_posix_ask_replaceable(void *ctx, const char *path);
+int mvm_posix_ask_rename(void *ctx, const char *from, const char *to);
+int mvm_posix_ask_remove(void *ctx, const char *path);
+int mvm_posix_ask_sync_dir(void *ctx, const char *dir);
+int mvm_posix_ask_open_log(void *ctx, const char *path);
+int mvm_posix_ask_close_log(void *ctx);
 
 #endif

@@ -192,8 +192,7 @@ bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status)
     if (!p->config.status_is_handed || pid <= 0 || !(WIFEXITED(status) || WIFSIGNALED(status))) {
         return false;
     }
-    if (pid == p->aside.pid) {
-        p->aside.pid = 0;
+    if (mvm_posix_worker_exited(p, pid)) {
         return true;
     }
     if (p->exited || pid != p->pid) {

@@ -1,4 +1,4 @@
-/* Two disks that can be absent, broken, in use or read-only. */
+/* Two disks that can be absent, late, broken, in use, held elsewhere or read-only. */
 #include "sim_internal.h"
 #include <string.h>
 
@@ -10,76 +10,100 @@ static struct mvm_sim_disk *disk_of(struct mvm_sim *s, const char *dir)
 int mvm_sim_make_dir(void *ctx, const char *dir)
 {
     struct mvm_sim *s = ctx;
+    int r = mvm_sim_ask(s, MVM_SIM_MAKE_DIR);
     (void)dir;
-    if (!mvm_sim_call(s, MVM_SIM_MAKE_DIR)) {
-        return s->fail_as;
+    if (r < 0) {
+        return r;
     }
     return s->dir_in_the_way ? mvm_sim_fail(s, MVM_PORT_NOT_DIRECTORY, "a file is in the way") : 0;
 }
 
-int mvm_sim_is_mounted(void *ctx, const char *dir)
+int mvm_sim_mounted(void *ctx, const char *dir, const char *device)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_IS_MOUNTED)) {
-        return s->fail_as;
+    const struct mvm_sim_disk *d = disk_of(s, dir);
+    int r = mvm_sim_ask(s, MVM_SIM_MOUNTED);
+    (void)device;
+    if (r < 0) {
+        return r;
     }
-    return disk_of(s, dir)->mounted ? 1 : 0;
+    if (!d->mounted) {
+        return MVM_MOUNTED_NOTHING;
+    }
+    return d->ours ? MVM_MOUNTED_DEVICE : MVM_MOUNTED_OTHER;
 }
 
 int mvm_sim_mount(void *ctx, const char *device, const char *dir, bool read_only)
 {
     struct mvm_sim *s = ctx;
     struct mvm_sim_disk *d = disk_of(s, dir);
+    int r = mvm_sim_ask(s, read_only ? MVM_SIM_MOUNT_RO : MVM_SIM_MOUNT);
     (void)device;
-    if (!mvm_sim_call(s, read_only ? MVM_SIM_MOUNT_RO : MVM_SIM_MOUNT)) {
-        return s->fail_as;
+    if (r < 0) {
+        return r;
     }
-    if (d->absent) {
+    if (d->absent || s->now_ms < d->appears_ms) {
         return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "no such device");
     }
     if (d->broken) {
         return mvm_sim_fail(s, MVM_PORT_FAILED, "no file system found");
     }
-    d->mounted = true;
+    d->mounted = d->ours = true;
     return 0;
 }
 
 int mvm_sim_sync_fs(void *ctx, const char *dir)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_SYNC_FS)) {
-        return s->fail_as;
-    }
-    for (int i = 0; i < MVM_SIM_FILES; i++) {
+    int r = mvm_sim_ask(s, MVM_SIM_SYNC_FS);
+    for (int i = 0; r >= 0 && i < MVM_SIM_FILES; i++) {
         if (s->files[i].there && strncmp(s->files[i].path, dir, strlen(dir)) == 0) {
             s->files[i].durable = true;
         }
     }
-    mvm_sim_sync_names(s, dir);
-    return 0;
+    if (r >= 0) {
+        mvm_sim_sync_names(s, dir);
+    }
+    return r;
 }
 
 int mvm_sim_unmount(void *ctx, const char *dir)
 {
     struct mvm_sim *s = ctx;
     struct mvm_sim_disk *d = disk_of(s, dir);
-    if (!mvm_sim_call(s, MVM_SIM_UNMOUNT)) {
-        return s->fail_as;
+    int r = mvm_sim_ask(s, MVM_SIM_UNMOUNT);
+    if (r < 0) {
+        return r;
     }
     if (d->busy) {
         return mvm_sim_fail(s, MVM_PORT_BUSY, "in use");
     }
-    d->mounted = false;
-    d->read_only = false;
+    d->mounted = d->ours = d->read_only = false;
     return 0;
 }
 
 int mvm_sim_remount_ro(void *ctx, const char *dir)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_REMOUNT_RO)) {
-        return s->fail_as;
+    struct mvm_sim_disk *d = disk_of(s, dir);
+    int r = mvm_sim_ask(s, MVM_SIM_REMOUNT_RO);
+    if (r < 0) {
+        return r;
     }
-    disk_of(s, dir)->read_only = true;
+    if (d->stuck) {
+        return mvm_sim_fail(s, MVM_PORT_BUSY, "in use");
+    }
+    d->read_only = true;
     return 0;
+}
+
+int mvm_sim_released(void *ctx, const char *device)
+{
+    struct mvm_sim *s = ctx;
+    int r = mvm_sim_ask(s, MVM_SIM_RELEASED);
+    (void)device;
+    if (r < 0) {
+        return r;
+    }
+    return s->now_ms < s->out.held_ms ? mvm_sim_fail(s, MVM_PORT_BUSY, "held") : 0;
 }

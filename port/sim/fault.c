@@ -1,6 +1,6 @@
 /*
  * Which errors each call can give, as executor/mvm_port.h says, and the call that is made to fail.
- * Also what a call takes: time where it blocks, and a moment more where things come late.
+ * Also what a call takes: one for a disk comes later, or never.
  */
 #include "sim_internal.h"
 
@@ -8,43 +8,35 @@ enum { ERRORS_MAX = 4 };
 
 static const struct call {
     const char *name;
-    bool blocks;
     enum mvm_port_error errors[ERRORS_MAX]; /* besides FAILED; 0 behind the last */
 } calls[] = {
-    [MVM_SIM_FIND_NIX] = {"find_nix", false, {MVM_PORT_NOT_FOUND}},
-    [MVM_SIM_SPAWN] = {"spawn", false, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
-    [MVM_SIM_READ_OUTPUT] = {"read_output", false, {0}},
-    [MVM_SIM_POLL_EXIT] = {"poll_exit", false, {0}},
-    [MVM_SIM_TERM] = {"term", false, {0}},
-    [MVM_SIM_KILL] = {"kill", false, {0}},
-    [MVM_SIM_REMAINING] = {"remaining", false, {0}},
-    [MVM_SIM_MAKE_DIR] = {"make_dir", false, {MVM_PORT_NOT_DIRECTORY}},
-    [MVM_SIM_IS_MOUNTED] = {"is_mounted", false, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
-    [MVM_SIM_MOUNT] = {"mount", true, {MVM_PORT_NOT_FOUND, MVM_PORT_BUSY}},
-    [MVM_SIM_MOUNT_RO] = {"mount_ro", true, {MVM_PORT_NOT_FOUND, MVM_PORT_BUSY}},
-    [MVM_SIM_SYNC_FS] = {"sync_fs", true, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
-    [MVM_SIM_UNMOUNT] = {"unmount",
-                         true,
-                         {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_SPAWN] = {"spawn", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_READ_OUTPUT] = {"read_output", {0}},
+    [MVM_SIM_POLL_EXIT] = {"poll_exit", {0}},
+    [MVM_SIM_TERM] = {"term", {0}},
+    [MVM_SIM_KILL] = {"kill", {0}},
+    [MVM_SIM_REMAINING] = {"remaining", {0}},
+    [MVM_SIM_WRITE_LOG] = {"write_log", {0}},
+    [MVM_SIM_FIND_NIX] = {"find_nix", {MVM_PORT_NOT_FOUND}},
+    [MVM_SIM_MAKE_DIR] = {"make_dir", {MVM_PORT_NOT_DIRECTORY}},
+    [MVM_SIM_MOUNTED] = {"mounted", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
+    [MVM_SIM_MOUNT] = {"mount", {MVM_PORT_NOT_FOUND, MVM_PORT_BUSY}},
+    [MVM_SIM_MOUNT_RO] = {"mount_ro", {MVM_PORT_NOT_FOUND, MVM_PORT_BUSY}},
+    [MVM_SIM_SYNC_FS] = {"sync_fs", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
+    [MVM_SIM_UNMOUNT] = {"unmount", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
     [MVM_SIM_REMOUNT_RO] = {"remount_ro",
-                            true,
                             {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
-    [MVM_SIM_OPEN_READ] = {"open_read", false, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR}},
-    [MVM_SIM_OPEN_NEW] = {"open_new",
-                          false,
-                          {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
-    [MVM_SIM_READ] = {"read", false, {0}},
-    [MVM_SIM_WRITE] = {"write", false, {0}},
-    [MVM_SIM_COPY] = {"copy", false, {0}},
-    [MVM_SIM_SYNC_FILE] = {"sync_file", true, {0}},
-    [MVM_SIM_CLOSE] = {"close", false, {0}},
-    [MVM_SIM_RENAME] = {"rename",
-                        false,
-                        {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
-    [MVM_SIM_REMOVE] = {"remove",
-                        false,
-                        {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
-    [MVM_SIM_SYNC_DIR] = {"sync_dir", true, {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
+    [MVM_SIM_RELEASED] = {"released", {MVM_PORT_NOT_FOUND, MVM_PORT_BUSY}},
+    [MVM_SIM_READ_FILE] = {"read_file", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR}},
+    [MVM_SIM_FIND_FILE] = {"find_file", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR}},
+    [MVM_SIM_COPY] = {"copy", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR, MVM_PORT_SOURCE_FAILED}},
+    [MVM_SIM_PUT] = {"put", {0}},
+    [MVM_SIM_REPLACEABLE] = {"replaceable", {0}},
+    [MVM_SIM_RENAME] = {"rename", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_REMOVE] = {"remove", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
+    [MVM_SIM_SYNC_DIR] = {"sync_dir", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
+    [MVM_SIM_OPEN_LOG] = {"open_log", {0}},
+    [MVM_SIM_CLOSE_LOG] = {"close_log", {0}},
 };
 
 static unsigned count_errors(const struct call *c)
@@ -94,12 +86,43 @@ bool mvm_sim_call(struct mvm_sim *s, enum mvm_sim_call call)
     if (s->dark != NULL && s->calls == s->dark_at) {
         *s->dark = *s;
     }
-    s->now_ms += c->blocks ? mvm_sim_delay(s) : 0;
     if (s->fail_at == 0 || s->calls < s->fail_at || s->calls - s->fail_at >= run) {
         return true;
     }
     fail_with(s, c);
     return false;
+}
+
+static bool hangs(const struct mvm_sim *s)
+{
+    unsigned run = s->hang_run > 0 ? s->hang_run : 1;
+    return s->hang_at != 0 && s->calls >= s->hang_at && s->calls - s->hang_at < run;
+}
+
+int mvm_sim_ask(struct mvm_sim *s, enum mvm_sim_call call)
+{
+    unsigned number = (unsigned)call + 1;
+    if (s->asked.call == 0) {
+        s->asked.fails = !mvm_sim_call(s, call);
+        s->asked.call = number;
+        s->asked.until_ms = s->now_ms + mvm_sim_delay(s);
+        if (hangs(s)) {
+            s->asked.until_ms = UINT64_MAX;
+            s->failed = true;
+            s->fail_kinds = 1;
+        }
+        if (!s->alone || hangs(s)) {
+            return MVM_PORT_LATER;
+        }
+    }
+    if (s->asked.call != number) {
+        s->confused = true; /* another call before the result of the first */
+    }
+    if (s->now_ms < s->asked.until_ms) {
+        return MVM_PORT_LATER;
+    }
+    s->asked.call = 0;
+    return s->asked.fails ? s->fail_as : 0;
 }
 
 /* ---- what is short or late ---- */

@@ -24,60 +24,52 @@ static bool on_output(const struct mvm_sim *s, const char *path)
     return strncmp(path, s->out_dir, strlen(s->out_dir)) == 0;
 }
 
-static int open_handle(struct mvm_sim *s, struct mvm_sim_file *f)
+static int find(struct mvm_sim *s, const char *path, struct mvm_sim_file **f)
 {
-    for (int i = 0; i < MVM_SIM_HANDLES; i++) {
-        if (s->handles[i].file == NULL) {
-            s->handles[i].file = f;
-            s->handles[i].at = 0;
-            return i;
-        }
-    }
-    return mvm_sim_fail(s, MVM_PORT_FAILED, "too many handles");
-}
-
-int mvm_sim_open_read(void *ctx, const char *path, uint64_t *size)
-{
-    struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_OPEN_READ)) {
-        return s->fail_as;
-    }
-    struct mvm_sim_file *f = mvm_sim_file(s, path);
-    if (f == NULL) {
+    *f = mvm_sim_file(s, path);
+    if (*f == NULL) {
         return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "open: no such file");
     }
-    if (f->kind == MVM_SIM_OTHER) {
+    if ((*f)->kind == MVM_SIM_OTHER) {
         return mvm_sim_fail(s, MVM_PORT_NOT_REGULAR, "open: not a regular file");
     }
-    *size = f->len + f->blanks;
-    return open_handle(s, f);
+    return 0;
 }
 
-int mvm_sim_open_new(void *ctx, const char *path)
+/* A directory that has something in it is there. */
+static bool is_directory(const struct mvm_sim *s, const char *path)
 {
-    struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_OPEN_NEW)) {
-        return s->fail_as;
+    size_t len = strlen(path);
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        const struct mvm_sim_file *f = &s->files[i];
+        if (f->there && strncmp(f->path, path, len) == 0 && f->path[len] == '/') {
+            return true;
+        }
     }
-    if (s->out.read_only) {
-        return mvm_sim_fail(s, MVM_PORT_FAILED, "open: read-only file system");
-    }
-    struct mvm_sim_file *f = mvm_sim_file(s, path);
-    if (f != NULL) {
-        mvm_sim_drop(f);
-    }
-    f = mvm_sim_new_file(s, path);
-    return f == NULL ? mvm_sim_fail(s, MVM_PORT_FAILED, "open: no inode") : open_handle(s, f);
+    return false;
 }
 
-int mvm_sim_read(void *ctx, int handle, uint8_t *buf, size_t cap)
+int mvm_sim_find_file(void *ctx, const char *path)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_READ)) {
-        return s->fail_as;
+    struct mvm_sim_file *f;
+    int r = mvm_sim_ask(s, MVM_SIM_FIND_FILE);
+    if (r < 0) {
+        return r;
     }
-    const struct mvm_sim_file *f = s->handles[handle].file;
-    size_t at = s->handles[handle].at;
+    return is_directory(s, path) ? mvm_sim_fail(s, MVM_PORT_NOT_REGULAR, "a directory")
+                                 : find(s, path, &f);
+}
+
+int mvm_sim_read_file(void *ctx, const char *path, uint64_t offset, uint8_t *buf, size_t cap)
+{
+    struct mvm_sim *s = ctx;
+    struct mvm_sim_file *f;
+    int r = mvm_sim_ask(s, MVM_SIM_READ_FILE);
+    if (r < 0 || (r = find(s, path, &f)) < 0) {
+        return r;
+    }
+    size_t at = (size_t)offset;
     bool blank = at >= f->len;
     size_t left = blank ? f->len + f->blanks - at : f->len - at;
     size_t n = mvm_sim_piece(s, left < cap ? left : cap);
@@ -86,7 +78,6 @@ int mvm_sim_read(void *ctx, int handle, uint8_t *buf, size_t cap)
     } else {
         memcpy(buf, f->bytes + at, n);
     }
-    s->handles[handle].at += n;
     return (int)n;
 }
 
@@ -118,85 +109,113 @@ static int append(struct mvm_sim *s, struct mvm_sim_file *f, const uint8_t *byte
     return (int)n;
 }
 
-int mvm_sim_write(void *ctx, int handle, const uint8_t *bytes, size_t len)
+/* A new file in place of any; NULL, with a reason: it cannot be made. */
+static struct mvm_sim_file *make(struct mvm_sim *s, const char *path)
 {
-    struct mvm_sim *s = ctx;
-    return mvm_sim_call(s, MVM_SIM_WRITE) ? append(s, s->handles[handle].file, bytes, len)
-                                          : s->fail_as;
+    if (s->out.read_only) {
+        mvm_sim_fail(s, MVM_PORT_FAILED, "open: read-only file system");
+        return NULL;
+    }
+    struct mvm_sim_file *f = mvm_sim_file(s, path);
+    if (f != NULL) {
+        mvm_sim_drop(f);
+    }
+    f = mvm_sim_new_file(s, path);
+    if (f == NULL) {
+        mvm_sim_fail(s, MVM_PORT_FAILED, "open: no inode");
+    }
+    return f;
 }
 
-/* Whether the work on files has come to something; it takes a moment, and then wants a new word. */
-static bool has_news(struct mvm_sim *s)
+static int begin_copy(struct mvm_sim *s, const char *from, const char *to)
 {
-    s->aside.busy = s->aside.busy && s->now_ms < s->aside.until_ms;
-    return !s->aside.busy;
+    struct mvm_sim_file *source;
+    int r = find(s, from, &source);
+    if (r < 0) {
+        return r;
+    }
+    s->copy.to = make(s, to);
+    s->copy.from = s->copy.to != NULL ? source : NULL;
+    s->copy.at = 0;
+    return s->copy.to != NULL ? 0 : MVM_PORT_FAILED;
 }
 
-static bool works(struct mvm_sim *s, int from, int to)
+/* The next piece; the last is the sync. */
+static int64_t copy_piece(struct mvm_sim *s)
 {
-    if (s->alone) {
-        return true;
+    const struct mvm_sim_file *f = s->copy.from;
+    size_t left = f->len - s->copy.at;
+    int n = left > 0 ? append(s, s->copy.to, f->bytes + s->copy.at, left) : 0;
+    s->copy.at += n > 0 ? (size_t)n : 0;
+    if (n == 0) {
+        s->copy.to->durable = true;
     }
-    if (s->aside.busy) {
-        return has_news(s);
+    if (n <= 0) {
+        s->copy.from = s->copy.to = NULL;
     }
-    s->aside.busy = true;
-    s->aside.from = from;
-    s->aside.to = to;
-    s->aside.until_ms = s->now_ms + 1 + mvm_sim_delay(s);
-    return false;
-}
-
-int64_t mvm_sim_copy(void *ctx, int from, int to, uint32_t max)
-{
-    struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_COPY)) {
-        s->aside.busy = false;
-        return s->fail_as;
-    }
-    if (!works(s, from, to)) {
-        return MVM_PORT_LATER;
-    }
-    const struct mvm_sim_file *f = s->handles[from].file;
-    size_t left = f->len - s->handles[from].at;
-    int n = append(s, s->handles[to].file, f->bytes + s->handles[from].at, left < max ? left : max);
-    s->handles[from].at += n > 0 ? (size_t)n : 0;
     return n;
 }
 
-int mvm_sim_sync_file(void *ctx, int handle)
+int64_t mvm_sim_copy(void *ctx, const char *within, const char *from, const char *to,
+                     uint64_t *size)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_SYNC_FILE)) {
-        s->aside.busy = false;
-        return s->fail_as;
+    int r = mvm_sim_ask(s, MVM_SIM_COPY);
+    (void)within;
+    if (r == MVM_PORT_LATER) {
+        return r;
     }
-    if (!works(s, -1, handle)) {
-        return MVM_PORT_LATER;
+    if (r < 0) {
+        s->copy.from = s->copy.to = NULL;
+        return r;
     }
-    s->handles[handle].file->durable = true;
+    if (s->copy.from == NULL && (r = begin_copy(s, from, to)) < 0) {
+        return r;
+    }
+    *size = s->copy.from->len;
+    return copy_piece(s);
+}
+
+int mvm_sim_put_text(void *ctx, const char *path, const char *text)
+{
+    struct mvm_sim *s = ctx;
+    size_t len = strlen(text);
+    int r = mvm_sim_ask(s, MVM_SIM_PUT);
+    if (r < 0) {
+        return r;
+    }
+    struct mvm_sim_file *f = make(s, path);
+    if (f == NULL) {
+        return MVM_PORT_FAILED;
+    }
+    for (size_t at = 0; at < len; at += (size_t)r) {
+        r = append(s, f, (const uint8_t *)text + at, len - at);
+        if (r < 0) {
+            return r;
+        }
+    }
+    f->durable = true;
     return 0;
 }
 
-int mvm_sim_close(void *ctx, int handle)
+int mvm_sim_replaceable(void *ctx, const char *path)
 {
     struct mvm_sim *s = ctx;
-    bool closes = mvm_sim_call(s, MVM_SIM_CLOSE);
-    if (s->aside.busy && (s->aside.from == handle || s->aside.to == handle)) {
-        if (closes && !has_news(s)) {
-            return MVM_PORT_LATER;
-        }
-        s->aside.busy = false;
+    int r = mvm_sim_ask(s, MVM_SIM_REPLACEABLE);
+    if (r < 0) {
+        return r;
     }
-    s->handles[handle].file = NULL; /* also where it fails */
-    return closes ? 0 : s->fail_as;
+    const struct mvm_sim_file *f = mvm_sim_file(s, path);
+    bool blocked = f != NULL && f->kind == MVM_SIM_OTHER;
+    return blocked ? mvm_sim_fail(s, MVM_PORT_FAILED, "is a directory") : 0;
 }
 
 int mvm_sim_rename(void *ctx, const char *from, const char *to)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_RENAME)) {
-        return s->fail_as;
+    int r = mvm_sim_ask(s, MVM_SIM_RENAME);
+    if (r < 0) {
+        return r;
     }
     struct mvm_sim_file *f = mvm_sim_file(s, from);
     struct mvm_sim_file *old = mvm_sim_file(s, to);
@@ -214,8 +233,9 @@ int mvm_sim_rename(void *ctx, const char *from, const char *to)
 int mvm_sim_remove(void *ctx, const char *path)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_REMOVE)) {
-        return s->fail_as;
+    int r = mvm_sim_ask(s, MVM_SIM_REMOVE);
+    if (r < 0) {
+        return r;
     }
     struct mvm_sim_file *f = mvm_sim_file(s, path);
     if (f == NULL) {
@@ -228,9 +248,66 @@ int mvm_sim_remove(void *ctx, const char *path)
 int mvm_sim_sync_dir(void *ctx, const char *dir)
 {
     struct mvm_sim *s = ctx;
-    if (!mvm_sim_call(s, MVM_SIM_SYNC_DIR)) {
-        return s->fail_as;
+    int r = mvm_sim_ask(s, MVM_SIM_SYNC_DIR);
+    if (r >= 0) {
+        mvm_sim_sync_names(s, dir);
     }
-    mvm_sim_sync_names(s, dir);
+    return r;
+}
+
+/* ---- build.log ---- */
+
+int mvm_sim_open_log(void *ctx, const char *path)
+{
+    struct mvm_sim *s = ctx;
+    int r = mvm_sim_ask(s, MVM_SIM_OPEN_LOG);
+    if (r < 0) {
+        return r;
+    }
+    s->log = make(s, path);
+    return s->log != NULL ? 0 : MVM_PORT_FAILED;
+}
+
+int mvm_sim_write_log(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct mvm_sim *s = ctx;
+    if (s->log_full) {
+        return MVM_PORT_LATER;
+    }
+    return mvm_sim_call(s, MVM_SIM_WRITE_LOG) ? append(s, s->log, bytes, len) : s->fail_as;
+}
+
+int mvm_sim_close_log(void *ctx)
+{
+    struct mvm_sim *s = ctx;
+    int r = mvm_sim_ask(s, MVM_SIM_CLOSE_LOG);
+    if (r == MVM_PORT_LATER) {
+        return r;
+    }
+    s->log->durable = s->log->durable || r >= 0;
+    s->log = NULL;
+    return r;
+}
+
+/* ---- calls in progress ---- */
+
+int mvm_sim_stop(void *ctx)
+{
+    struct mvm_sim *s = ctx;
+    if (s->asked.call != 0 && s->now_ms < s->asked.until_ms) {
+        return MVM_PORT_LATER;
+    }
+    s->asked.call = 0;
+    s->copy.from = s->copy.to = NULL;
     return 0;
+}
+
+int mvm_sim_abandon(void *ctx)
+{
+    struct mvm_sim *s = ctx;
+    s->asked.call = 0;
+    s->copy.from = s->copy.to = NULL;
+    s->log = NULL;
+    s->log_full = false;
+    return (int)++s->hung;
 }

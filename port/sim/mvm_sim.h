@@ -2,7 +2,8 @@
  * A small world in memory behind executor/mvm_port.h, for tests: files that are durable only when
  * synced, two disks, one build whose output and end are data. Nothing in it moves but by the clock
  * that the test turns, every call is counted and written down, and may be made to fail with any
- * error it can give, to move less than asked for, or to be late. No heap, no globals.
+ * error it can give, to move less than asked for, to be late, or to hang for ever. No heap, no
+ * globals.
  */
 #ifndef MVM_SIM_H
 #define MVM_SIM_H
@@ -16,7 +17,6 @@ extern const struct mvm_port mvm_sim_port; /* its context is a struct mvm_sim * 
 enum {
     MVM_SIM_FILES = 32,
     MVM_SIM_FILE_CAP = 4096, /* bytes; a write past it is a full disk */
-    MVM_SIM_HANDLES = 8,
     MVM_SIM_TRACE_CAP = 16384,
 };
 
@@ -52,16 +52,19 @@ struct mvm_sim_script {
 
 struct mvm_sim_disk {
     bool absent;
-    bool mounted; /* before the job */
-    bool broken;  /* mount fails */
-    bool busy;    /* unmount gives BUSY */
+    bool mounted;        /* before the job, … */
+    bool ours;           /* … and what is mounted is this device */
+    bool broken;         /* mount fails */
+    bool busy;           /* unmount gives BUSY */
+    bool stuck;          /* remount_ro does, too */
+    uint64_t appears_ms; /* absent until then */
+    uint64_t held_ms;    /* after unmount something else holds it until then */
     bool read_only;
 };
 
 struct mvm_sim {
     /* ---- set by the test ---- */
     uint64_t now_ms;
-    struct mvm_sim_script version; /* of `nix --version` */
     struct mvm_sim_script build;
     struct mvm_sim_disk out;
     struct mvm_sim_disk in;
@@ -69,7 +72,10 @@ struct mvm_sim {
     const char *in_dir;
     bool no_nix;
     bool dir_in_the_way;  /* make_dir fails */
-    bool alone;           /* copies and syncs are done at once, not aside */
+    bool alone;           /* no call for a disk is ever LATER */
+    unsigned hang_at;     /* the call for a disk that never ends, counted as fail_at is; 0: none */
+    unsigned hang_run;    /* how many calls from there on do, if they are for a disk; 0: one */
+    bool log_full;        /* build.log takes no more, until that is lifted */
     size_t capacity;      /* bytes of the output disk; 0: enough */
     size_t piece;         /* bytes a read, write or copy moves at most; 0: all */
     uint32_t late_ms;     /* at times output, exits and signals come late by up to this, calls
@@ -82,8 +88,10 @@ struct mvm_sim {
     unsigned fail_with;   /* with which of the errors a call can give, counted round */
 
     /* ---- to look at ---- */
-    unsigned calls; /* so far, `reason` and `close_build` not counted */
+    unsigned calls; /* so far, but for `reason`, and those that end a build, a call, a job */
+    unsigned hung;  /* calls that were abandoned */
     unsigned spawned;
+    bool confused;               /* a call was made while another was in progress */
     bool failed;                 /* fail_at was reached; */
     unsigned fail_kinds;         /* … so many errors that call can give, … */
     enum mvm_port_error fail_as; /* … the last that failed gave this one */
@@ -101,16 +109,17 @@ struct mvm_sim {
     bool abandoned;                     /* a build was closed that had a process left */
     uint64_t shows_ms[MVM_STREAMS + 1]; /* when streams and the exit show what is there */
     size_t given[MVM_STREAMS];          /* bytes read of each stream */
+    struct mvm_sim_file *log;           /* open; NULL: it is not */
     struct {
-        struct mvm_sim_file *file;
+        unsigned call; /* in progress, from 1; 0: none is */
+        bool fails;
+        uint64_t until_ms; /* when it has its result; UINT64_MAX: never */
+    } asked;
+    struct {
+        struct mvm_sim_file *from; /* NULL: none is in progress */
+        struct mvm_sim_file *to;
         size_t at;
-    } handles[MVM_SIM_HANDLES];
-    struct {
-        bool busy; /* with these handles, … */
-        int from;  /* … -1: a sync, … */
-        int to;
-        uint64_t until_ms; /* … and has news from then on */
-    } aside;
+    } copy;
     char reason[64];
 };
 
@@ -128,6 +137,10 @@ const char *mvm_sim_left_over(struct mvm_sim *s);
 
 /* When something comes by itself that is not there yet; UINT64_MAX: nothing does. */
 uint64_t mvm_sim_next_ms(const struct mvm_sim *s);
+
+/* The agent was killed and is started again: its processes and the calls in progress are gone;
+ * files, disks, mounts and what was not durable stay. */
+void mvm_sim_restart(struct mvm_sim *s);
 
 /* The power goes: what was not durable is gone, and names that were not, too; what they replaced is
  * back. */

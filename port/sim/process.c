@@ -6,8 +6,9 @@ int mvm_sim_find_nix(void *ctx, char *path, size_t cap)
 {
     struct mvm_sim *s = ctx;
     struct mvm_writer w;
-    if (!mvm_sim_call(s, MVM_SIM_FIND_NIX)) {
-        return s->fail_as;
+    int r = mvm_sim_ask(s, MVM_SIM_FIND_NIX);
+    if (r < 0) {
+        return r;
     }
     if (s->no_nix) {
         return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "looked everywhere");
@@ -29,7 +30,7 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
         n++;
     }
     s->argv[n] = NULL;
-    s->running = n > 1 && strcmp(argv[1], "--version") == 0 ? &s->version : &s->build;
+    s->running = &s->build;
     s->spawned++;
     s->started_ms = s->now_ms;
     s->ended_ms = UINT64_MAX;
@@ -135,8 +136,8 @@ int mvm_sim_remaining(void *ctx)
 uint64_t mvm_sim_next_ms(const struct mvm_sim *s)
 {
     uint64_t next = UINT64_MAX;
-    if (s->aside.busy && s->aside.until_ms > s->now_ms) {
-        next = s->aside.until_ms;
+    if (s->asked.call != 0) {
+        next = s->asked.until_ms > s->now_ms ? s->asked.until_ms : s->now_ms;
     }
     if (s->running == NULL) {
         return next;

@@ -7,7 +7,6 @@ void mvm_sim_init(struct mvm_sim *s, const char *out_dir, const char *in_dir)
     memset(s, 0, sizeof *s);
     s->out_dir = out_dir;
     s->in_dir = in_dir;
-    s->version.out = "nix (Nix) 2.26.3\n";
     s->ended_ms = UINT64_MAX;
 }
 
@@ -61,10 +60,11 @@ const char *mvm_sim_left_over(struct mvm_sim *s)
     if (s->running != NULL || s->abandoned) {
         return s->abandoned ? "a process" : "a build";
     }
-    for (int i = 0; i < MVM_SIM_HANDLES; i++) {
-        if (s->handles[i].file != NULL) {
-            return "an open handle";
-        }
+    if (s->confused || s->asked.call != 0 || s->copy.from != NULL) {
+        return s->confused ? "two calls at a time" : "a call in progress";
+    }
+    if (s->log != NULL) {
+        return "an open log";
     }
     for (int i = 0; i < MVM_SIM_FILES; i++) {
         if (is_temporary(s, &s->files[i])) {
@@ -72,6 +72,15 @@ const char *mvm_sim_left_over(struct mvm_sim *s)
         }
     }
     return NULL;
+}
+
+void mvm_sim_restart(struct mvm_sim *s)
+{
+    s->running = NULL;
+    s->child_alive = s->abandoned = false;
+    s->log = NULL;
+    s->asked.call = 0;
+    s->copy.from = s->copy.to = NULL;
 }
 
 void mvm_sim_power_cut(struct mvm_sim *s)

@@ -15,34 +15,42 @@ void mvm_sim_sync_names(struct mvm_sim *s, const char *dir);
 /* fault.c */
 
 enum mvm_sim_call {
-    MVM_SIM_FIND_NIX,
+    /* for the build: answered immediately */
     MVM_SIM_SPAWN,
     MVM_SIM_READ_OUTPUT,
     MVM_SIM_POLL_EXIT,
     MVM_SIM_TERM,
     MVM_SIM_KILL,
     MVM_SIM_REMAINING,
+    MVM_SIM_WRITE_LOG,
+    /* for disks: answered LATER */
+    MVM_SIM_FIND_NIX,
     MVM_SIM_MAKE_DIR,
-    MVM_SIM_IS_MOUNTED,
+    MVM_SIM_MOUNTED,
     MVM_SIM_MOUNT,
     MVM_SIM_MOUNT_RO,
     MVM_SIM_SYNC_FS,
     MVM_SIM_UNMOUNT,
     MVM_SIM_REMOUNT_RO,
-    MVM_SIM_OPEN_READ,
-    MVM_SIM_OPEN_NEW,
-    MVM_SIM_READ,
-    MVM_SIM_WRITE,
+    MVM_SIM_RELEASED,
+    MVM_SIM_READ_FILE,
+    MVM_SIM_FIND_FILE,
     MVM_SIM_COPY,
-    MVM_SIM_SYNC_FILE,
-    MVM_SIM_CLOSE,
+    MVM_SIM_PUT,
+    MVM_SIM_REPLACEABLE,
     MVM_SIM_RENAME,
     MVM_SIM_REMOVE,
     MVM_SIM_SYNC_DIR,
+    MVM_SIM_OPEN_LOG,
+    MVM_SIM_CLOSE_LOG,
 };
 
 /* Counts a call, and lets pass the time it takes; false: it fails, with s->fail_as. */
 bool mvm_sim_call(struct mvm_sim *s, enum mvm_sim_call call);
+
+/* A call for a disk: what it returns instead of its result, LATER or s->fail_as; 0: it takes effect
+ * now. */
+int mvm_sim_ask(struct mvm_sim *s, enum mvm_sim_call call);
 
 /* Sets the reason; returns the error. */
 int mvm_sim_fail(struct mvm_sim *s, enum mvm_port_error error, const char *why);
@@ -68,22 +76,27 @@ void mvm_sim_close_build(void *ctx);
 
 /* disk.c */
 int mvm_sim_make_dir(void *ctx, const char *dir);
-int mvm_sim_is_mounted(void *ctx, const char *dir);
+int mvm_sim_mounted(void *ctx, const char *dir, const char *device);
 int mvm_sim_mount(void *ctx, const char *device, const char *dir, bool read_only);
 int mvm_sim_sync_fs(void *ctx, const char *dir);
 int mvm_sim_unmount(void *ctx, const char *dir);
 int mvm_sim_remount_ro(void *ctx, const char *dir);
+int mvm_sim_released(void *ctx, const char *device);
 
 /* file.c */
-int mvm_sim_open_read(void *ctx, const char *path, uint64_t *size);
-int mvm_sim_open_new(void *ctx, const char *path);
-int mvm_sim_read(void *ctx, int handle, uint8_t *buf, size_t cap);
-int mvm_sim_write(void *ctx, int handle, const uint8_t *bytes, size_t len);
-int64_t mvm_sim_copy(void *ctx, int from, int to, uint32_t max);
-int mvm_sim_sync_file(void *ctx, int handle);
-int mvm_sim_close(void *ctx, int handle);
+int mvm_sim_read_file(void *ctx, const char *path, uint64_t offset, uint8_t *buf, size_t cap);
+int mvm_sim_find_file(void *ctx, const char *path);
+int64_t mvm_sim_copy(void *ctx, const char *within, const char *from, const char *to,
+                     uint64_t *size);
+int mvm_sim_put_text(void *ctx, const char *path, const char *text);
+int mvm_sim_replaceable(void *ctx, const char *path);
 int mvm_sim_rename(void *ctx, const char *from, const char *to);
 int mvm_sim_remove(void *ctx, const char *path);
 int mvm_sim_sync_dir(void *ctx, const char *dir);
+int mvm_sim_open_log(void *ctx, const char *path);
+int mvm_sim_write_log(void *ctx, const uint8_t *bytes, size_t len);
+int mvm_sim_close_log(void *ctx);
+int mvm_sim_stop(void *ctx);
+int mvm_sim_abandon(void *ctx);
 
 #endif

@@ -78,10 +78,12 @@ const char *check_left_over(void)
     if (left != NULL && !is_undead && !(is_file && (world.sim.failed || world.restarted))) {
         return "something is left of a build";
     }
-    if (!world.sim.failed && !world.sim.out.busy && world.sim.out.mounted != world.out_mounted) {
+    if (!world.sim.failed && !world.sim.out.busy && world.sim.out.mounted != world.out_mounted &&
+        !(world.restarted && world.sim.out.ours)) {
         return "the output disk is left mounted";
     }
-    if (!world.sim.failed && !world.sim.in.busy && world.sim.in.mounted != world.in_mounted) {
+    if (!world.sim.failed && !world.sim.in.busy && world.sim.in.mounted != world.in_mounted &&
+        !(world.restarted && world.sim.in.ours)) {
         return "the input disk is left mounted";
     }
     return NULL;

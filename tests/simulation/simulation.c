@@ -131,12 +131,9 @@ static void restart_agent(void)
             p->back_ms = world.sim.now_ms + 1 + chance_below(&world.chance, 4000);
         }
     }
-    world.sim.running = NULL;
-    world.sim.child_alive = false;
-    memset(world.sim.handles, 0, sizeof world.sim.handles);
-    memset(&world.sim.aside, 0, sizeof world.sim.aside);
-    world.out_mounted = world.sim.out.mounted;
-    world.in_mounted = world.sim.in.mounted;
+    mvm_sim_restart(&world.sim);
+    world.out_mounted = world.sim.out.mounted && !world.sim.out.ours;
+    world.in_mounted = world.sim.in.mounted && !world.sim.in.ours;
     init_agent();
 }
 
@@ -192,7 +189,7 @@ static const char *one_more(void)
     tell("the world is mended; one more build");
     world.kind = true;
     world.restart_turn = 0;
-    world.sim.fail_at = 0;
+    world.sim.fail_at = world.sim.hang_at = 0;
     world.sim.failed = world.sim.abandoned = world.sim.no_nix = world.sim.dir_in_the_way = false;
     world.sim.capacity = 0;
     world.sim.out = (struct mvm_sim_disk){.mounted = world.sim.out.mounted};
@@ -297,6 +294,8 @@ const char *simulate_fault(const struct scenario *s, const struct fault *f, unsi
     world.sim.fail_at = f->at;
     world.sim.fail_run = f->run;
     world.sim.fail_with = f->with;
+    world.sim.hang_at = f->hang_at;
+    world.sim.hang_run = f->hang_run;
     world.sim.dark_at = f->dark_at;
     const char *wrong = live_and_check();
     *kinds = world.sim.fail_kinds;

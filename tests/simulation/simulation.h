@@ -50,6 +50,8 @@ struct fault {
     unsigned at;      /* the first, from 1 */
     unsigned run;     /* so many in a row; UINT_MAX: all from there on */
     unsigned with;    /* which of the errors that a call can give, from 0, counted round */
+    unsigned hang_at; /* the call for a disk that never ends, from 1; 0: none */
+    unsigned hang_run;
     unsigned dark_at; /* the call at which the power is thought to go; 0: none */
 };
 

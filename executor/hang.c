@@ -1,0 +1,126 @@
+/*
+ * A disk that does not answer, and a client that has waited long enough: the call is abandoned and
+ * the job ends. What is left of it on that disk stays as it is; the other disk is released.
+ */
+#include "internal.h"
+
+/* What the job was doing, and where. */
+static const char *add_activity(const struct mvm_executor *x, struct mvm_writer *w)
+{
+    const struct mvm_executor_config *c = x->config;
+    switch (x->state) {
+    case MVM_EXECUTOR_CHECK:
+        mvm_writer_add(w, "reading ");
+        return c->policy_file;
+    case MVM_EXECUTOR_MOUNT_OUT:
+        mvm_writer_add(w, "mounting ");
+        return c->out_dir;
+    case MVM_EXECUTOR_MOUNT_IN:
+        mvm_writer_add(w, "mounting ");
+        return c->in_dir;
+    case MVM_EXECUTOR_COPY:
+        mvm_writer_add(w, "copying to ");
+        return c->out_dir;
+    case MVM_EXECUTOR_UNMOUNT:
+        mvm_writer_add(w, "releasing ");
+        return x->in_mounted ? c->in_dir : c->out_dir;
+    case MVM_EXECUTOR_IDLE:
+    case MVM_EXECUTOR_NIX:
+    case MVM_EXECUTOR_RUN:
+    case MVM_EXECUTOR_TERM:
+    case MVM_EXECUTOR_KILL:
+    case MVM_EXECUTOR_DRAIN:
+    case MVM_EXECUTOR_LOGFILE:
+    case MVM_EXECUTOR_RESULT:
+    case MVM_EXECUTOR_RENAME:
+    case MVM_EXECUTOR_SYNC:
+    case MVM_EXECUTOR_END:
+    case MVM_EXECUTOR_DONE:
+        break;
+    }
+    mvm_writer_add(w, "using ");
+    return c->out_dir;
+}
+
+static void fail_hang(struct mvm_executor *x)
+{
+    struct mvm_writer w;
+    bool cancelled = x->cancelled;
+    if (!mvm_executor_fail(x, cancelled ? MVM_CATEGORY_CANCELLED : MVM_CATEGORY_TIMEOUT, &w)) {
+        return;
+    }
+    if (cancelled) {
+        mvm_writer_add(&w, "build cancelled: ");
+    } else {
+        mvm_writer_add(&w, "nix build timed out after ");
+        mvm_writer_add_u64(&w, x->timeout_secs);
+        mvm_writer_add(&w, " s: ");
+    }
+    mvm_writer_add(&w, add_activity(x, &w));
+    mvm_writer_add(&w, ": the disk does not answer; it is not released");
+    mvm_writer_finish(&w);
+}
+
+static void note_hang(struct mvm_executor *x, int calls)
+{
+    struct mvm_writer w = mvm_executor_note(x);
+    mvm_writer_add(&w, add_activity(x, &w));
+    mvm_writer_add(&w, ": the disk does not answer; going on without it (calls that hang: ");
+    mvm_writer_add_u64(&w, calls > 0 ? (uint64_t)calls : 0);
+    mvm_writer_add(&w, ")");
+    mvm_executor_noted(x, &w);
+}
+
+static enum mvm_executor_state without_out(struct mvm_executor *x, enum mvm_executor_state next)
+{
+    x->out_ready = x->out_mounted = false;
+    return next;
+}
+
+/* The state from which the job can end without the call. */
+static enum mvm_executor_state go_on_without(struct mvm_executor *x)
+{
+    switch (x->state) {
+    case MVM_EXECUTOR_CHECK:
+        return MVM_EXECUTOR_END;
+    case MVM_EXECUTOR_DRAIN:
+        mvm_executor_log_give_up(x, "the disk does not answer");
+        return without_out(x, x->state);
+    case MVM_EXECUTOR_MOUNT_IN:
+    case MVM_EXECUTOR_NIX:
+    case MVM_EXECUTOR_RESULT:
+    case MVM_EXECUTOR_COPY:
+        return MVM_EXECUTOR_SYNC; /* it may be another disk */
+    case MVM_EXECUTOR_UNMOUNT:
+        if (x->in_mounted) {
+            x->in_mounted = false;
+            return x->state;
+        }
+        return without_out(x, x->state);
+    case MVM_EXECUTOR_MOUNT_OUT:
+    case MVM_EXECUTOR_LOGFILE:
+    case MVM_EXECUTOR_RENAME:
+    case MVM_EXECUTOR_SYNC:
+    case MVM_EXECUTOR_IDLE:
+    case MVM_EXECUTOR_RUN:
+    case MVM_EXECUTOR_TERM:
+    case MVM_EXECUTOR_KILL:
+    case MVM_EXECUTOR_END:
+    case MVM_EXECUTOR_DONE:
+        break;
+    }
+    return without_out(x, MVM_EXECUTOR_UNMOUNT);
+}
+
+enum mvm_executor_state mvm_executor_hang(struct mvm_executor *x)
+{
+    int calls = x->port->abandon(x->ctx);
+    x->asking = x->overdue = x->log_open = false;
+    x->hangs++;
+    if (x->state == MVM_EXECUTOR_END) {
+        return MVM_EXECUTOR_DONE;
+    }
+    note_hang(x, calls);
+    fail_hang(x);
+    return go_on_without(x);
+}

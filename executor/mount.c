@@ -1,0 +1,168 @@
+/*
+ * MOUNT_OUT, MOUNT_IN: the disks before the build. A mount of the configured device is the job's
+ * own, whichever process made it: an agent that was killed, or a job that could not release it. It
+ * is unmounted and mounted afresh, so that it is unmounted again before the answer. What else is
+ * mounted on the directory is used, and stays.
+ *
+ * A device that is absent may be about to appear (hot-plug, a slow bus), so it is waited for. If it
+ * does not appear there is no such disk in this machine: the directory itself is used.
+ */
+#include "internal.h"
+
+enum { MAKE_DIR, ASK, UNMOUNT, MOUNT, AWAIT_DEVICE };
+
+struct disk {
+    const char *device;
+    const char *dir;
+    bool read_only;
+    bool *mounted;
+};
+
+static void note_absent(struct mvm_executor *x, const struct disk *d)
+{
+    struct mvm_writer w = mvm_executor_note(x);
+    mvm_writer_add3(&w, d->device, " is absent, ", d->dir);
+    mvm_writer_add(&w, " is used as it is");
+    mvm_executor_noted(x, &w);
+}
+
+static void fail_mount(struct mvm_executor *x, const struct disk *d)
+{
+    struct mvm_writer w;
+    if (mvm_executor_fail(x, MVM_CATEGORY_MOUNT, &w)) {
+        mvm_writer_add3(&w, "mount ", d->device, " -> ");
+        mvm_writer_add3(&w, d->dir, " failed: ", x->port->reason(x->ctx));
+        mvm_writer_finish(&w);
+    }
+}
+
+static bool make_dir(struct mvm_executor *x, const struct disk *d)
+{
+    struct mvm_writer w;
+    int r = x->port->make_dir(x->ctx, d->dir);
+    if (mvm_executor_later(x, r)) {
+        return false;
+    }
+    if (r < 0 && mvm_executor_fail(x, MVM_CATEGORY_MOUNT, &w)) {
+        mvm_writer_add3(&w, d->dir, " missing or not a directory: ", x->port->reason(x->ctx));
+        mvm_writer_finish(&w);
+    }
+    x->step = ASK;
+    return d->device == NULL;
+}
+
+static bool ask(struct mvm_executor *x, const struct disk *d)
+{
+    int r = x->port->mounted(x->ctx, d->dir, d->device);
+    if (mvm_executor_later(x, r)) {
+        return false;
+    }
+    if (r < 0) {
+        fail_mount(x, d);
+    }
+    x->step = r == MVM_MOUNTED_DEVICE ? UNMOUNT : MOUNT;
+    x->phase_ms = x->now_ms + MVM_DEVICE_WAIT_MS;
+    return r == MVM_MOUNTED_OTHER;
+}
+
+/* There may be another mount below. */
+static bool unmount(struct mvm_executor *x, const struct disk *d)
+{
+    int r = x->port->unmount(x->ctx, d->dir);
+    if (mvm_executor_later(x, r)) {
+        return false;
+    }
+    if (r < 0) {
+        fail_mount(x, d);
+    }
+    x->step = ASK;
+    return false;
+}
+
+static bool is_absent(struct mvm_executor *x, const struct disk *d)
+{
+    if (x->now_ms < x->phase_ms && !x->cancelled) {
+        x->step = AWAIT_DEVICE;
+        mvm_executor_wait(x, x->now_ms + MVM_DEVICE_POLL_MS);
+        return false;
+    }
+    if (x->config->require_devices) {
+        fail_mount(x, d);
+    } else {
+        note_absent(x, d);
+    }
+    return true;
+}
+
+static bool mount(struct mvm_executor *x, const struct disk *d)
+{
+    int r = x->port->mount(x->ctx, d->device, d->dir, d->read_only);
+    if (mvm_executor_later(x, r)) {
+        return false;
+    }
+    if (r == MVM_PORT_NOT_FOUND) {
+        return is_absent(x, d);
+    }
+    if (r < 0) {
+        fail_mount(x, d);
+    }
+    *d->mounted = r >= 0;
+    return true;
+}
+
+static bool await_device(struct mvm_executor *x)
+{
+    if (x->now_ms < x->wake_ms && !x->cancelled) {
+        mvm_executor_wait(x, x->wake_ms);
+    } else {
+        x->step = MOUNT;
+    }
+    return false;
+}
+
+/* One step. True: the directory can be used, or the job has failed. */
+static bool attach(struct mvm_executor *x, const struct disk *d)
+{
+    bool done = false;
+    switch (x->step) {
+    case MAKE_DIR:
+        done = make_dir(x, d);
+        break;
+    case ASK:
+        done = ask(x, d);
+        break;
+    case UNMOUNT:
+        done = unmount(x, d);
+        break;
+    case MOUNT:
+        done = mount(x, d);
+        break;
+    default:
+        done = await_device(x);
+        break;
+    }
+    return done || x->failed;
+}
+
+enum mvm_executor_state mvm_executor_mount_out(struct mvm_executor *x)
+{
+    const struct mvm_executor_config *c = x->config;
+    const struct disk disk = {c->out_device, c->out_dir, false, &x->out_mounted};
+    if (mvm_executor_paths_fit(x) && !attach(x, &disk)) {
+        return x->state;
+    }
+    x->out_ready = !x->failed;
+    return x->failed ? MVM_EXECUTOR_SYNC : MVM_EXECUTOR_MOUNT_IN;
+}
+
+enum mvm_executor_state mvm_executor_mount_in(struct mvm_executor *x)
+{
+    const struct mvm_executor_config *c = x->config;
+    const struct disk disk = {c->in_device, c->in_dir, true, &x->in_mounted};
+    if (x->cancelled && !x->asking) {
+        mvm_executor_fail_cancelled(x);
+    } else if (x->wants_in && !attach(x, &disk)) {
+        return x->state;
+    }
+    return x->failed ? MVM_EXECUTOR_SYNC : MVM_EXECUTOR_NIX;
+}

@@ -1,0 +1,69 @@
+/* A job's failure, and the executor's own lines in its log. */
+#include "internal.h"
+
+bool mvm_executor_fail(struct mvm_executor *x, enum mvm_category category, struct mvm_writer *w)
+{
+    if (x->failed) {
+        return false;
+    }
+    x->failed = true;
+    x->category = category;
+    mvm_writer_init(w, x->message, sizeof x->message);
+    return true;
+}
+
+void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category, const char *what,
+                              const char *name)
+{
+    struct mvm_writer w;
+    if (mvm_executor_fail(x, category, &w)) {
+        mvm_writer_add3(&w, what, name, ": ");
+        mvm_writer_add(&w, x->port->reason(x->ctx));
+        mvm_writer_finish(&w);
+    }
+}
+
+bool mvm_executor_begin_fail_copy(struct mvm_executor *x, struct mvm_writer *w)
+{
+    bool first = mvm_executor_fail(x, MVM_CATEGORY_STAGING, w);
+    if (!first) {
+        *w = mvm_executor_note(x);
+    }
+    mvm_writer_add(w, "failed to copy artifacts: ");
+    return first;
+}
+
+void mvm_executor_fail_copy(struct mvm_executor *x, const char *name, const char *reason)
+{
+    struct mvm_writer w;
+    bool first = mvm_executor_begin_fail_copy(x, &w);
+    mvm_writer_add3(&w, name, ": ", reason);
+    if (first) {
+        mvm_writer_finish(&w);
+    } else {
+        mvm_executor_noted(x, &w);
+    }
+}
+
+void mvm_executor_fail_cancelled(struct mvm_executor *x)
+{
+    struct mvm_writer w;
+    if (mvm_executor_fail(x, MVM_CATEGORY_CANCELLED, &w)) {
+        mvm_writer_add(&w, "build cancelled");
+    }
+}
+
+struct mvm_writer mvm_executor_note(struct mvm_executor *x)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, x->note, sizeof x->note);
+    mvm_writer_add(&w, "mvm: ");
+    return w;
+}
+
+void mvm_executor_noted(struct mvm_executor *x, const struct mvm_writer *w)
+{
+    struct mvm_writer done = *w;
+    x->text = mvm_writer_finish(&done);
+    x->pending = MVM_PENDING_NOTE;
+}

@@ -1,0 +1,123 @@
+/*
+ * What is mounted on a directory. A mount is the device's by the device's number, or by its name in
+ * the kernel's list: a file system on several devices (btrfs) has a number of its own.
+ */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* The mount an open file is on, by the kernel's number for it; 0: cannot be told. */
+static uint64_t mount_of(int fd)
+{
+    static const char key[] = "mnt_id:\t";
+    char path[48];
+    struct mvm_writer w;
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    uint64_t number = 0;
+    mvm_writer_init(&w, path, sizeof path);
+    mvm_writer_add(&w, "/proc/self/fdinfo/");
+    mvm_writer_add_u64(&w, (uint64_t)fd);
+    if (!mvm_posix_lines_open(&l, AT_FDCWD, path)) {
+        return 0;
+    }
+    errno = ENOTSUP; /* a kernel before 3.15 */
+    while (number == 0 && mvm_posix_lines_next(&l, &line)) {
+        if (mvm_text_begins(line, key)) {
+            size_t skip = sizeof key - 1;
+            number = mvm_posix_number((struct mvm_text){line.bytes + skip, line.len - skip});
+        }
+    }
+    mvm_posix_lines_close(&l);
+    return number;
+}
+
+static bool is_root(int fd, int parent)
+{
+    struct stat a;
+    struct stat b;
+    return fstat(fd, &a) == 0 && fstat(parent, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/* A mount point is on another mount than its parent; its device may be the same (a bind mount). */
+static int compare_mounts(struct mvm_posix *p, int fd, int parent, uint64_t *id)
+{
+    uint64_t here = mount_of(fd);
+    uint64_t above = here != 0 ? mount_of(parent) : 0;
+    if (above == 0) {
+        mvm_posix_fail(p, "/proc/self/fdinfo", errno);
+        return MVM_PORT_FAILED;
+    }
+    *id = here;
+    return here != above || is_root(fd, parent) ? 1 : 0;
+}
+
+/* ---- which device ---- */
+
+static bool is_device(struct mvm_text path, const struct stat *device)
+{
+    char name[MVM_PATH_MAX];
+    struct mvm_writer w;
+    struct stat st;
+    mvm_writer_init(&w, name, sizeof name);
+    mvm_posix_add_unescaped(&w, path);
+    return !w.cut && stat(name, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == device->st_rdev;
+}
+
+/* A line of mountinfo: "ID PARENT MAJOR:MINOR ROOT POINT OPTIONS … - TYPE SOURCE …". */
+static bool line_is_device(struct mvm_text line, const struct stat *device)
+{
+    mvm_posix_cut(&line, ' ');
+    mvm_posix_cut(&line, ' ');
+    struct mvm_text number = mvm_posix_cut(&line, ' ');
+    uint64_t high = mvm_posix_number(mvm_posix_cut(&number, ':'));
+    if (high == major(device->st_rdev) && mvm_posix_number(number) == minor(device->st_rdev)) {
+        return true;
+    }
+    while (line.len > 0 && !mvm_text_equal(mvm_posix_cut(&line, ' '), "-")) {
+    }
+    mvm_posix_cut(&line, ' ');
+    return is_device(mvm_posix_cut(&line, ' '), device);
+}
+
+static bool mount_is_device(uint64_t id, const char *path)
+{
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    struct stat device;
+    bool is = false;
+    if (stat(path, &device) < 0 || !S_ISBLK(device.st_mode) ||
+        !mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo")) {
+        return false;
+    }
+    while (!is && mvm_posix_lines_next(&l, &line)) {
+        is = mvm_posix_number(line) == id && line_is_device(line, &device);
+    }
+    mvm_posix_lines_close(&l);
+    return is;
+}
+
+int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device)
+{
+    uint64_t id = 0;
+    int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return mvm_posix_fail(p, "open", errno);
+    }
+    int parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = parent >= 0 ? compare_mounts(p, fd, parent, &id) : mvm_posix_fail(p, "open", errno);
+    if (parent >= 0) {
+        close(parent);
+    }
+    close(fd);
+    if (r <= 0) {
+        return r;
+    }
+    return mount_is_device(id, device) ? MVM_MOUNTED_DEVICE : MVM_MOUNTED_OTHER;
+}

@@ -1,0 +1,233 @@
+/*
+ * What the worker does: one request after the other, and between them the bytes of build.log. It
+ * calls the kernel, with this process's struct as it was when the worker was made, and reports.
+ */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+struct server {
+    struct mvm_posix *p;
+    int requests;
+    int log;         /* a socket */
+    uint64_t logged; /* bytes that have come */
+    char texts[MVM_POSIX_TEXTS * MVM_PATH_MAX];
+    struct mvm_posix_request request;
+    const char *text[MVM_POSIX_TEXTS];
+    struct mvm_posix_answer answer;
+    size_t answer_len; /* of its text */
+};
+
+/* This process is gone if it cannot be told. */
+static void send_answer(struct server *s)
+{
+    size_t len = offsetof(struct mvm_posix_answer, text) + s->answer_len;
+    if (send(s->requests, &s->answer, len, MSG_NOSIGNAL) < 0 && errno != EINTR) {
+        _exit(0);
+    }
+}
+
+/* ---- build.log ---- */
+
+static void write_log(struct server *s, const char *bytes, size_t len)
+{
+    struct mvm_posix *p = s->p;
+    s->logged += len;
+    while (len > 0 && p->worker.log_error == 0) {
+        errno = EIO; /* if nothing is written and nothing said */
+        ssize_t n = write(p->worker.log_file, bytes, len);
+        if (n > 0) {
+            bytes += n;
+            len -= (size_t)n;
+        } else if (errno != EINTR) {
+            p->worker.log_error = errno;
+        }
+    }
+}
+
+/* True: some came. */
+static bool move_log(struct server *s)
+{
+    char bytes[16384];
+    ssize_t n = recv(s->log, bytes, sizeof bytes, 0);
+    if (n > 0) {
+        write_log(s, bytes, (size_t)n);
+    }
+    return n > 0;
+}
+
+/* Whatever was sent before the request has come already. */
+static int close_log(struct server *s)
+{
+    struct mvm_posix *p = s->p;
+    if (p->worker.log_file < 0) {
+        return mvm_posix_fail_text(p, "close", "the process that wrote it has ended");
+    }
+    while (s->logged < s->request.number && move_log(s)) {
+    }
+    int err = p->worker.log_error;
+    const char *call = "write";
+    if (err == 0 && fdatasync(p->worker.log_file) < 0) {
+        err = errno;
+        call = "fdatasync";
+    }
+    if (close(p->worker.log_file) < 0 && err == 0 && errno != EINTR) {
+        err = errno;
+        call = "close";
+    }
+    p->worker.log_file = -1;
+    return err != 0 ? mvm_posix_fail(p, call, err) : 0;
+}
+
+static int open_log(struct server *s, const char *path)
+{
+    int fd = mvm_posix_open_new(s->p, path);
+    s->p->worker.log_file = fd;
+    s->p->worker.log_error = 0;
+    s->logged = 0;
+    return fd < 0 ? fd : 0;
+}
+
+/* ---- the calls ---- */
+
+static void report_copied(void *ctx, int64_t bytes, uint64_t size)
+{
+    struct server *s = ctx;
+    s->answer.result = bytes;
+    s->answer.number = size;
+    s->answer_len = 0;
+    send_answer(s);
+}
+
+static int64_t copy(struct server *s)
+{
+    const struct mvm_posix_copy copy = {.within = s->text[0][0] != '\0' ? s->text[0] : NULL,
+                                        .from = s->text[1],
+                                        .to = s->text[2],
+                                        .report = report_copied,
+                                        .ctx = s};
+    return mvm_posix_copy_file(s->p, &copy, &s->answer.number);
+}
+
+static int64_t find_nix(struct server *s)
+{
+    int r = mvm_posix_find_nix(s->p, s->answer.text, sizeof s->answer.text);
+    s->answer_len = r >= 0 ? strlen(s->answer.text) + 1 : 0;
+    return r;
+}
+
+static int64_t read_file(struct server *s)
+{
+    size_t cap = sizeof s->answer.text;
+    cap = s->request.cap < cap ? s->request.cap : cap;
+    int r = mvm_posix_read_file(s->p, s->text[0], s->request.number, s->answer.text, cap);
+    s->answer_len = r > 0 ? (size_t)r : 0;
+    return r;
+}
+
+static int64_t serve_file(struct server *s)
+{
+    const char *const *t = s->text;
+    switch (s->request.call) {
+    case MVM_POSIX_FIND_NIX:
+        return find_nix(s);
+    case MVM_POSIX_READ_FILE:
+        return read_file(s);
+    case MVM_POSIX_FIND_FILE:
+        return mvm_posix_find_file(s->p, t[0]);
+    case MVM_POSIX_COPY:
+        return copy(s);
+    case MVM_POSIX_PUT:
+        return mvm_posix_put(s->p, t[0], t[1]);
+    case MVM_POSIX_REPLACEABLE:
+        return mvm_posix_replaceable(s->p, t[0]);
+    case MVM_POSIX_RENAME:
+        return mvm_posix_rename(s->p, t[0], t[1]);
+    case MVM_POSIX_REMOVE:
+        return mvm_posix_remove(s->p, t[0]);
+    case MVM_POSIX_SYNC_DIR:
+        return mvm_posix_sync_dir(s->p, t[0]);
+    case MVM_POSIX_OPEN_LOG:
+        return open_log(s, t[0]);
+    default:
+        return close_log(s);
+    }
+}
+
+static int64_t serve_call(struct server *s)
+{
+    const char *const *t = s->text;
+    switch (s->request.call) {
+    case MVM_POSIX_MAKE_DIR:
+        return mvm_posix_make_dir(s->p, t[0]);
+    case MVM_POSIX_MOUNTED:
+        return mvm_posix_mounted(s->p, t[0], t[1]);
+    case MVM_POSIX_MOUNT:
+        return mvm_posix_mount(s->p, t[0], t[1], s->request.read_only);
+    case MVM_POSIX_SYNC_FS:
+        return mvm_posix_sync_fs(s->p, t[0]);
+    case MVM_POSIX_UNMOUNT:
+        return mvm_posix_unmount(s->p, t[0]);
+    case MVM_POSIX_REMOUNT_RO:
+        return mvm_posix_remount_ro(s->p, t[0]);
+    case MVM_POSIX_RELEASED:
+        return mvm_posix_released(s->p, t[0]);
+    default:
+        return serve_file(s);
+    }
+}
+
+/* ---- requests ---- */
+
+/* False: none will come. */
+static bool receive(struct server *s)
+{
+    struct iovec parts[2] = {{&s->request, sizeof s->request}, {s->texts, sizeof s->texts}};
+    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t n = recvmsg(s->requests, &m, 0);
+    const char *at = s->texts;
+    for (int i = 0; n > 0 && i < MVM_POSIX_TEXTS; i++) {
+        s->text[i] = at;
+        at += s->request.len[i];
+    }
+    return n > 0;
+}
+
+static void serve_request(struct server *s)
+{
+    s->answer_len = 0;
+    s->answer.number = 0;
+    int64_t r = serve_call(s);
+    s->answer.result = r;
+    if (r < 0) {
+        s->answer_len = strlen(s->p->reason);
+        memcpy(s->answer.text, s->p->reason, s->answer_len);
+    }
+    send_answer(s);
+}
+
+void mvm_posix_serve(struct mvm_posix *p, int requests, int log)
+{
+    struct server s = {.p = p, .requests = requests, .log = log};
+    p->worker.log_file = p->worker.reading = -1;
+    for (;;) {
+        struct pollfd fds[2] = {{requests, POLLIN, 0},
+                                {p->worker.log_file >= 0 ? log : -1, POLLIN, 0}};
+        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+            return;
+        }
+        if ((fds[1].revents & POLLIN) != 0) {
+            move_log(&s);
+        } else if (fds[0].revents != 0) {
+            if (!receive(&s)) {
+                return;
+            }
+            serve_request(&s);
+        }
+    }
+}

@@ -1,0 +1,370 @@
+/*
+ * The worker: a process of its own that makes every call for a disk. File I/O has no non-blocking
+ * form, nor has mount(2): a disk that is slow, frozen or gone holds up the worker, never the loop.
+ *
+ * It is a fork(2) of this process, made with the job's first call for a disk and ended with the
+ * job. It keeps two sockets and nothing else of what this process has open: one for requests and
+ * their answers, one for the bytes of build.log. It ends when this process ends. Its mounts are in
+ * the same mount namespace, so they are this process's, too.
+ *
+ * A worker whose disk hangs cannot be killed before the disk answers. It is left behind, and the
+ * next call gets another.
+ */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FINI_ROUNDS = 200, FINI_ROUND_MS = 10 };
+
+void mvm_posix_worker_init(struct mvm_posix *p)
+{
+    memset(&p->worker, 0, sizeof p->worker);
+    p->worker.fd = p->worker.log = -1;
+}
+
+/* ---- its beginning ---- */
+
+/* fork(2) without what fork(3) does for a program that goes on: the child calls nothing but the
+ * kernel, so no library of this process has to be made ready for it. */
+static pid_t fork_bare(void)
+{
+#ifdef SYS_fork
+    return (pid_t)syscall(SYS_fork);
+#else
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+#endif
+}
+
+/* In the child: what is sent to the agent's terminal, group or service is the agent's to answer. */
+static void be_worker(struct mvm_posix *p, pid_t parent, int requests, int log)
+{
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGXFSZ};
+    const int standard[3] = {requests, log, log};
+    int fd = requests;
+    setsid();
+    prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0L, 0L, 0L);
+    if (getppid() != parent || !mvm_posix_child_descriptors(standard, &fd)) {
+        _exit(1);
+    }
+    mvm_posix_child_signals();
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+        mvm_posix_signal(ignored[i], SIG_IGN);
+    }
+    mvm_posix_serve(p, STDIN_FILENO, STDOUT_FILENO);
+    _exit(0);
+}
+
+static int fork_worker(struct mvm_posix *p, const int requests[2], const int log[2])
+{
+    sigset_t all;
+    sigset_t before;
+    pid_t self = getpid();
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of this process runs in the child */
+    pid_t pid = fork_bare();
+    if (pid == 0) {
+        be_worker(p, self, requests[1], log[1]);
+    }
+    int err = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(requests[1]);
+    close(log[1]);
+    if (pid < 0) {
+        close(requests[0]);
+        close(log[0]);
+        return err;
+    }
+    p->worker.pid = pid;
+    p->worker.fd = requests[0];
+    p->worker.log = log[0];
+    p->worker.logged = 0;
+    return 0;
+}
+
+static void collect_hung(struct mvm_posix *p)
+{
+    struct mvm_posix_worker *w = &p->worker;
+    for (unsigned i = 0; i < w->hung_len;) {
+        bool ended = !p->config.status_is_handed && waitpid(w->hung[i], NULL, WNOHANG) != 0;
+        if (ended) {
+            w->hung[i] = w->hung[--w->hung_len];
+        } else {
+            i++;
+        }
+    }
+}
+
+/* 0, or the failure. */
+static int start(struct mvm_posix *p)
+{
+    int requests[2];
+    int log[2];
+    collect_hung(p);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, requests) < 0) {
+        return mvm_posix_fail(p, "socketpair", errno);
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, log) < 0) {
+        int err = errno;
+        close(requests[0]);
+        close(requests[1]);
+        return mvm_posix_fail(p, "socketpair", err);
+    }
+    int err = fork_worker(p, requests, log);
+    return err != 0 ? mvm_posix_fail(p, "fork", err) : 0;
+}
+
+/* ---- its end ---- */
+
+static void close_sockets(struct mvm_posix *p)
+{
+    mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
+    mvm_posix_watch_off(p, MVM_POSIX_OF_LOG);
+    if (p->worker.fd >= 0) {
+        close(p->worker.fd);
+        close(p->worker.log);
+    }
+    p->worker.fd = p->worker.log = -1;
+    p->worker.asked = 0;
+}
+
+/* Waits, without blocking, for a worker that is ending: its end of the socket closes. */
+static int await_end(struct mvm_posix *p)
+{
+    struct mvm_posix_worker *w = &p->worker;
+    char rest[64];
+    ssize_t n;
+    if (w->fd >= 0) {
+        while ((n = recv(w->fd, rest, sizeof rest, MSG_DONTWAIT)) > 0 ||
+               (n < 0 && errno == EINTR)) {
+        }
+        if (n < 0 && errno == EAGAIN) {
+            mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
+            return MVM_PORT_LATER;
+        }
+        close_sockets(p);
+    }
+    if (w->pid != 0 && !p->config.status_is_handed) {
+        mvm_posix_collect(w->pid);
+        w->pid = 0;
+    }
+    w->ending = w->pid != 0;
+    return w->ending ? MVM_PORT_LATER : 0; /* mvm_posix_child_exited comes */
+}
+
+int mvm_posix_stop(void *ctx)
+{
+    struct mvm_posix *p = ctx;
+    if (p->worker.pid == 0) {
+        return 0;
+    }
+    if (!p->worker.ending) {
+        kill(p->worker.pid, SIGKILL);
+        p->worker.ending = true;
+    }
+    return await_end(p);
+}
+
+int mvm_posix_end_job(void *ctx)
+{
+    struct mvm_posix *p = ctx;
+    if (p->worker.pid == 0) {
+        return 0;
+    }
+    if (!p->worker.ending) {
+        shutdown(p->worker.fd, SHUT_WR);
+        p->worker.ending = true;
+    }
+    return await_end(p);
+}
+
+int mvm_posix_abandon(void *ctx)
+{
+    struct mvm_posix *p = ctx;
+    struct mvm_posix_worker *w = &p->worker;
+    collect_hung(p);
+    if (w->pid != 0) {
+        kill(w->pid, SIGKILL);
+        if (w->hung_len < MVM_POSIX_HUNG_MAX) {
+            w->hung[w->hung_len++] = w->pid;
+        }
+        w->pid = 0;
+    }
+    close_sockets(p);
+    w->ending = false;
+    return (int)w->hung_len;
+}
+
+bool mvm_posix_is_worker(const struct mvm_posix *p, pid_t pid)
+{
+    const struct mvm_posix_worker *w = &p->worker;
+    bool is = pid == w->pid;
+    for (unsigned i = 0; i < w->hung_len; i++) {
+        is = is || w->hung[i] == pid;
+    }
+    return is;
+}
+
+bool mvm_posix_worker_exited(struct mvm_posix *p, pid_t pid)
+{
+    struct mvm_posix_worker *w = &p->worker;
+    if (pid == w->pid) {
+        w->pid = 0;
+        return true;
+    }
+    for (unsigned i = 0; i < w->hung_len; i++) {
+        if (w->hung[i] == pid) {
+            w->hung[i] = w->hung[--w->hung_len];
+            return true;
+        }
+    }
+    return false;
+}
+
+void mvm_posix_worker_fini(struct mvm_posix *p)
+{
+    mvm_posix_abandon(p);
+    for (int i = 0; i < FINI_ROUNDS && p->worker.hung_len > 0; i++) {
+        if (p->config.status_is_handed) {
+            break;
+        }
+        poll(NULL, 0, FINI_ROUND_MS);
+        collect_hung(p);
+    }
+}
+
+/* ---- requests and answers ---- */
+
+/* The worker has ended without an answer. */
+static int fail_ended(struct mvm_posix *p)
+{
+    struct mvm_writer w;
+    int status = 0;
+    pid_t pid = p->worker.pid;
+    close_sockets(p);
+    if (p->config.status_is_handed) {
+        mvm_posix_abandon(p);
+    }
+    while (p->worker.pid != 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    p->worker.pid = 0;
+    mvm_writer_init(&w, p->reason, sizeof p->reason);
+    mvm_writer_add(&w, "the process that works on the disks has ended");
+    if (WIFSIGNALED(status)) {
+        mvm_writer_add(&w, " by signal ");
+        mvm_writer_add_u64(&w, (uint64_t)WTERMSIG(status));
+    }
+    mvm_writer_finish(&w);
+    return MVM_PORT_FAILED;
+}
+
+static int send_request(struct mvm_posix *p, const struct mvm_posix_ask *ask)
+{
+    struct mvm_posix_request r = {.call = (uint8_t)ask->call,
+                                  .read_only = ask->read_only,
+                                  .cap = (uint32_t)ask->cap,
+                                  .number = ask->number};
+    struct iovec parts[1 + MVM_POSIX_TEXTS] = {{&r, sizeof r}};
+    for (int i = 0; i < MVM_POSIX_TEXTS; i++) {
+        const char *text = ask->text[i] != NULL ? ask->text[i] : "";
+        size_t len = strlen(text) + 1;
+        if (len > MVM_PATH_MAX) {
+            return mvm_posix_fail(p, "path", ENAMETOOLONG);
+        }
+        r.len[i] = (uint16_t)len;
+        parts[1 + i].iov_base = (void *)(uintptr_t)text;
+        parts[1 + i].iov_len = len;
+    }
+    const struct msghdr m = {.msg_iov = parts, .msg_iovlen = 1 + MVM_POSIX_TEXTS};
+    ssize_t n;
+    do {
+        n = sendmsg(p->worker.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return errno == EPIPE || errno == ECONNRESET ? fail_ended(p)
+                                                     : mvm_posix_fail(p, "send", errno);
+    }
+    p->worker.asked = r.call;
+    return 0;
+}
+
+static int64_t accept_answer(struct mvm_posix *p, const struct mvm_posix_ask *ask,
+                             const struct mvm_posix_answer *a, size_t len)
+{
+    size_t text = len - offsetof(struct mvm_posix_answer, text);
+    mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
+    if (a->result <= 0 || ask->call != MVM_POSIX_COPY) {
+        p->worker.asked = 0;
+    }
+    if (a->result < 0) {
+        struct mvm_writer w;
+        mvm_writer_init(&w, p->reason, sizeof p->reason);
+        mvm_writer_add_text(&w, (struct mvm_text){a->text, text});
+        mvm_writer_finish(&w);
+    } else if (text > 0 && text <= ask->cap) {
+        memcpy(ask->room, a->text, text);
+    }
+    if (ask->size != NULL) {
+        *ask->size = a->number;
+    }
+    return a->result;
+}
+
+int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask)
+{
+    struct mvm_posix_worker *w = &p->worker;
+    struct mvm_posix_answer a;
+    ssize_t n;
+    if (w->asked != 0 && w->asked != (uint8_t)ask->call) {
+        return mvm_posix_fail_text(p, "worker", "another call is in progress");
+    }
+    if (w->asked == 0) {
+        int r = w->fd < 0 ? start(p) : 0;
+        if (r < 0 || (r = send_request(p, ask)) < 0) {
+            return r;
+        }
+        mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
+        return MVM_PORT_LATER;
+    }
+    do {
+        n = recv(w->fd, &a, sizeof a, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN) {
+        mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
+        return MVM_PORT_LATER;
+    }
+    if (n < (ssize_t)offsetof(struct mvm_posix_answer, text)) {
+        return fail_ended(p);
+    }
+    return accept_answer(p, ask, &a, (size_t)n);
+}
+
+/* ---- build.log ---- */
+
+int mvm_posix_write_log(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct mvm_posix *p = ctx;
+    ssize_t n;
+    do {
+        n = send(p->worker.log, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN) {
+        mvm_posix_watch(p, MVM_POSIX_OF_LOG, p->worker.log, true);
+        return MVM_PORT_LATER;
+    }
+    mvm_posix_watch_off(p, MVM_POSIX_OF_LOG);
+    if (n < 0) {
+        return errno == EPIPE || errno == ECONNRESET ? fail_ended(p)
+                                                     : mvm_posix_fail(p, "write", errno);
+    }
+    p->worker.logged += (uint64_t)n;
+    return (int)n;
+}

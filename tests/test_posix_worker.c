@@ -1,0 +1,427 @@
+/* The process that makes every call for a disk: what its caller sees of it, and that it ends. */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include "test_posix_alone.h"
+#include <sys/resource.h>
+
+enum { MIB = 1 << 20, PATIENCE_MS = 20000 };
+
+static int64_t size_of(const char *name)
+{
+    struct stat st;
+    return stat(in_place(&place, 0, name), &st) == 0 ? st.st_size : 0;
+}
+
+static void make_source(int64_t len)
+{
+    static const uint8_t block[65536] = {1};
+    int fd = open(in_place(&place, 0, "from"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    for (int64_t done = 0; done < len; done += (int64_t)sizeof block) {
+        assert_int_equal(write(fd, block, sizeof block), sizeof block);
+    }
+    close(fd);
+}
+
+static int64_t copy_more(void)
+{
+    uint64_t size;
+    return port->copy(&posix, NULL, in_place(&place, 0, "from"), in_place(&place, 1, "to"), &size);
+}
+
+/* Begins a copy of many pieces and stops its process when it has reported one. */
+static pid_t begin_and_stop(void)
+{
+    int64_t n;
+    make_source(8 * (int64_t)MVM_STAGE_SLICE);
+    while ((n = copy_more()) == MVM_PORT_LATER) {
+        await_port(&posix);
+    }
+    assert_true(n > 0);
+    assert_int_equal(kill(posix.worker.pid, SIGSTOP), 0);
+    return posix.worker.pid;
+}
+
+static void assert_no_child(void)
+{
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+static int make_dir(const char *name)
+{
+    int r;
+    AWAIT(r, port->make_dir(&posix, in_place(&place, 0, name)));
+    return r;
+}
+
+/* ---- answers ---- */
+
+static void no_call_waits_for_the_worker(void **state)
+{
+    (void)state;
+    pid_t pid = begin_and_stop();
+    while (copy_more() > 0) { /* what was reported before */
+    }
+    uint64_t before = clock_ms();
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(copy_more(), MVM_PORT_LATER);
+    }
+    assert_true(clock_ms() - before < 1000);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    int64_t sum;
+    assert_int_equal(
+        copy_by_worker(&posix, NULL, in_place(&place, 0, "from"), in_place(&place, 1, "to"), &sum),
+        0);
+    assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+}
+
+static void one_worker_does_all_of_a_job_and_ends_with_it(void **state)
+{
+    (void)state;
+    uint8_t byte = 'x';
+    int r;
+    int before = count_descriptors();
+    assert_int_equal(make_dir("a"), 0);
+    pid_t pid = posix.worker.pid;
+    AWAIT(r, port->put(&posix, in_place(&place, 0, "a/file"), "text"));
+    assert_int_equal(r, 0);
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "a/log")));
+    assert_int_equal(r, 0);
+    AWAIT(r, port->write_log(&posix, &byte, 1));
+    assert_int_equal(r, 1);
+    AWAIT(r, port->close_log(&posix));
+    assert_int_equal(r, 0);
+    assert_int_equal(size_of("a/log"), 1);
+    AWAIT(r, port->rename(&posix, in_place(&place, 0, "a/file"), in_place(&place, 1, "b")));
+    assert_int_equal(r, 0);
+    assert_int_equal(size_of("b"), 4);
+    AWAIT(r, port->remove(&posix, in_place(&place, 0, "none")));
+    assert_int_equal(r, MVM_PORT_NOT_FOUND);
+    assert_string_equal(reason_of(&posix), "unlink: No such file or directory");
+    assert_int_equal(posix.worker.pid, pid);
+    end_job(&posix);
+    assert_no_child();
+    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(port->end_job(&posix), 0);
+}
+
+static void one_call_is_in_progress_at_a_time(void **state)
+{
+    (void)state;
+    begin_and_stop();
+    assert_int_equal(port->sync_dir(&posix, place.dir), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "worker: another call is in progress");
+}
+
+static void a_path_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    static char path[MVM_PATH_MAX + 2];
+    for (size_t over = 0; over <= 1; over++) {
+        int r;
+        memset(path, 'p', sizeof path);
+        path[MVM_PATH_MAX - 1 + over] = '\0';
+        AWAIT(r, port->find_file(&posix, path));
+        assert_int_equal(r, over ? MVM_PORT_FAILED : MVM_PORT_SOURCE_FAILED);
+        assert_string_equal(reason_of(&posix),
+                            over ? "path: File name too long" : "open: File name too long");
+    }
+}
+
+/* ---- build.log ---- */
+
+static void a_log_is_written_while_nothing_is_asked(void **state)
+{
+    (void)state;
+    static uint8_t bytes[MIB];
+    int r;
+    size_t done = 0;
+    memset(bytes, 'l', sizeof bytes);
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+    assert_int_equal(r, 0);
+    while (done < sizeof bytes) {
+        AWAIT(r, port->write_log(&posix, bytes + done, sizeof bytes - done));
+        assert_true(r > 0);
+        done += (size_t)r;
+    }
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    while (size_of("log") < (int64_t)sizeof bytes && clock_ms() < until) {
+        sleep_ms(5);
+    }
+    assert_int_equal(size_of("log"), sizeof bytes);
+    AWAIT(r, port->close_log(&posix));
+    assert_int_equal(r, 0);
+}
+
+static void a_log_whose_disk_hangs_takes_only_so_much(void **state)
+{
+    (void)state;
+    static uint8_t bytes[65536];
+    int r;
+    size_t done = 0;
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+    assert_int_equal(kill(posix.worker.pid, SIGSTOP), 0);
+    while ((r = port->write_log(&posix, bytes, sizeof bytes)) > 0) {
+        done += (size_t)r;
+        assert_true(done < 4 * MIB);
+    }
+    assert_int_equal(r, MVM_PORT_LATER);
+    struct pollfd fd = {mvm_posix_fd(&posix), POLLIN, 0};
+    assert_int_equal(poll(&fd, 1, 20), 0);
+    kill(posix.worker.pid, SIGCONT);
+    assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+    AWAIT(r, port->write_log(&posix, bytes, 1));
+    assert_int_equal(r, 1);
+    AWAIT(r, port->close_log(&posix));
+    assert_int_equal(r, 0);
+    assert_int_equal(size_of("log"), done + 1);
+}
+
+static void a_log_can_be_opened_again(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int r;
+        AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+        assert_int_equal(r, 0);
+        AWAIT(r, port->write_log(&posix, (const uint8_t *)"line\n", 5));
+        assert_int_equal(r, 5);
+        AWAIT(r, port->close_log(&posix));
+        assert_int_equal(r, 0);
+        assert_int_equal(size_of("log"), 5);
+    }
+}
+
+/* ---- its end ---- */
+
+static void a_copy_can_be_stopped(void **state)
+{
+    (void)state;
+    int before = count_descriptors();
+    begin_and_stop();
+    uint64_t begin = clock_ms();
+    while (port->stop(&posix) == MVM_PORT_LATER) {
+        await_port(&posix);
+    }
+    assert_true(clock_ms() - begin < PATIENCE_MS);
+    assert_no_child();
+    assert_int_equal(count_descriptors(), before);
+    assert_true(size_of("to") < 8 * (int64_t)MVM_STAGE_SLICE);
+    assert_int_equal(make_dir("next"), 0);
+    end_job(&posix);
+    assert_no_child();
+}
+
+/* A stopped process is as good as one whose disk hangs; only that SIGKILL ends it. */
+static void a_worker_that_hangs_is_replaced(void **state)
+{
+    (void)state;
+    int before = count_descriptors();
+    pid_t pid = begin_and_stop();
+    assert_int_equal(port->abandon(&posix), 1);
+    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(make_dir("next"), 0);
+    assert_int_not_equal(posix.worker.pid, pid);
+    assert_true(mvm_posix_is_worker(&posix, posix.worker.pid));
+    end_job(&posix);
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    while (port->abandon(&posix) != 0 && clock_ms() < until) {
+        sleep_ms(5);
+    }
+    assert_no_child();
+}
+
+static void the_end_of_the_port_ends_the_work(void **state)
+{
+    (void)state;
+    int before = count_descriptors();
+    begin_and_stop();
+    mvm_posix_fini(&posix);
+    assert_no_child();
+    assert_int_equal(count_descriptors(), before - 1); /* the port's own, too */
+}
+
+static void a_worker_that_was_killed_is_an_error_and_the_next_call_works(void **state)
+{
+    (void)state;
+    kill(begin_and_stop(), SIGKILL);
+    int64_t n;
+    while ((n = copy_more()) > 0 || n == MVM_PORT_LATER) {
+        if (n == MVM_PORT_LATER) {
+            await_port(&posix);
+        }
+    }
+    assert_int_equal(n, MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix),
+                        "the process that works on the disks has ended by signal 9");
+    assert_no_child();
+    assert_int_equal(make_dir("next"), 0);
+}
+
+static void a_log_whose_worker_was_killed_is_an_error(void **state)
+{
+    (void)state;
+    int r;
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+    kill(posix.worker.pid, SIGKILL);
+    do {
+        AWAIT(r, port->write_log(&posix, (const uint8_t *)"x", 1));
+    } while (r > 0);
+    assert_int_equal(r, MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix),
+                        "the process that works on the disks has ended by signal 9");
+    AWAIT(r, port->close_log(&posix));
+    assert_int_equal(r, MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "close: the process that wrote it has ended");
+}
+
+static void signals_for_the_agent_do_not_end_it(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    assert_int_equal(make_dir("one"), 0);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        assert_int_equal(kill(posix.worker.pid, signals[i]), 0);
+        assert_int_equal(make_dir("two"), 0);
+    }
+}
+
+/* Neither the caller's other files nor anything else is held open by it. */
+static void it_has_its_two_sockets_and_nothing_else(void **state)
+{
+    (void)state;
+    char path[64];
+    char link[64];
+    assert_int_equal(make_dir("one"), 0);
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)posix.worker.pid);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    const struct dirent *e;
+    while ((e = readdir(dir)) != NULL) {
+        if (e->d_name[0] != '.') {
+            ssize_t n = readlinkat(dirfd(dir), e->d_name, link, sizeof link - 1);
+            assert_true(n > 0 && atoi(e->d_name) < 4);
+            assert_memory_equal(link, "socket:", 7);
+        }
+    }
+    closedir(dir);
+}
+
+/* A limit of open files leaves no room for the sockets: nothing is done in the loop instead. */
+static void without_a_worker_a_call_fails(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    struct rlimit none = {(rlim_t)count_descriptors() - 3, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    int r = port->make_dir(&posix, in_place(&place, 0, "dir"));
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(r, MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "socketpair: Too many open files");
+    assert_int_equal(make_dir("dir"), 0);
+}
+
+static void where_statuses_are_handed_over_it_ends_with_its_own(void **state)
+{
+    (void)state;
+    static const struct mvm_posix_config config = {.status_is_handed = true};
+    int status;
+    mvm_posix_init(&posix, &config);
+    assert_int_equal(make_dir("one"), 0);
+    pid_t pid = posix.worker.pid;
+    assert_int_equal(port->end_job(&posix), MVM_PORT_LATER);
+    while (posix.worker.fd >= 0) {
+        await_port(&posix);
+        assert_int_equal(port->end_job(&posix), MVM_PORT_LATER);
+    }
+    assert_int_equal(waitpid(-1, &status, 0), pid);
+    assert_true(mvm_posix_child_exited(&posix, pid, status));
+    assert_false(mvm_posix_child_exited(&posix, pid, status));
+    assert_int_equal(port->end_job(&posix), 0);
+}
+
+/* A child process of ours runs `f`; its exit status. */
+static int in_a_child(void (*f)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        f();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void copy_without_standard_descriptors(void)
+{
+    int64_t sum;
+    mvm_posix_fini(&posix);
+    close(0), close(1), close(2);
+    static const struct mvm_posix_config config = {0};
+    mvm_posix_init(&posix, &config);
+    int64_t r =
+        copy_by_worker(&posix, NULL, in_place(&place, 0, "from"), in_place(&place, 1, "to"), &sum);
+    _exit(r == 0 ? 0 : 1);
+}
+
+static void a_caller_without_standard_descriptors_has_its_copy(void **state)
+{
+    (void)state;
+    make_source(3 * MIB);
+    assert_int_equal(in_a_child(copy_without_standard_descriptors), 0);
+    assert_same(in_place(&place, 0, "from"), in_place(&place, 1, "to"));
+}
+
+static void begin_and_die(void)
+{
+    int64_t n;
+    make_source(32 * (int64_t)MVM_STAGE_SLICE);
+    while ((n = copy_more()) == MVM_PORT_LATER) {
+        await_port(&posix);
+    }
+    if (n > 0) {
+        raise(SIGKILL);
+    }
+}
+
+static void it_does_not_outlive_its_caller(void **state)
+{
+    (void)state;
+    assert_int_equal(in_a_child(begin_and_die), 128 + SIGKILL);
+    int64_t seen;
+    int64_t now = size_of("to");
+    do {
+        seen = now;
+        sleep_ms(50);
+        now = size_of("to");
+    } while (now != seen);
+    assert_true(now < 32 * (int64_t)MVM_STAGE_SLICE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALONE(no_call_waits_for_the_worker),
+        ALONE(one_worker_does_all_of_a_job_and_ends_with_it),
+        ALONE(one_call_is_in_progress_at_a_time),
+        ALONE(a_path_that_is_too_long_is_refused),
+        ALONE(a_log_is_written_while_nothing_is_asked),
+        ALONE(a_log_whose_disk_hangs_takes_only_so_much),
+        ALONE(a_log_can_be_opened_again),
+        ALONE(a_copy_can_be_stopped),
+        ALONE(a_worker_that_hangs_is_replaced),
+        ALONE(the_end_of_the_port_ends_the_work),
+        ALONE(a_worker_that_was_killed_is_an_error_and_the_next_call_works),
+        ALONE(a_log_whose_worker_was_killed_is_an_error),
+        ALONE(signals_for_the_agent_do_not_end_it),
+        ALONE(it_has_its_two_sockets_and_nothing_else),
+        ALONE(without_a_worker_a_call_fails),
+        ALONE(where_statuses_are_handed_over_it_ends_with_its_own),
+        ALONE(a_caller_without_standard_descriptors_has_its_copy),
+        ALONE(it_does_not_outlive_its_caller),
+    };
+    return cmocka_run_group_tests(tests, NULL, clean_up);
+}
