@@ -193,9 +193,13 @@ $(BUILD)/tests/test_host_%: $(BUILD)/tests/test_host_%.o $(call but_main,host) $
 $(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
 $(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
 
+# Other people's loops, as far as they are installed.
+$(BUILD)/tests/test_server_loops: LOOPS := $(if $(wildcard /usr/include/ev.h),-lev) \
+    $(if $(wildcard /usr/include/systemd/sd-event.h),-lsystemd)
+
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT)
 	$(call say,LINK $@)
-	$(link) -lcmocka
+	$(link) -lcmocka $(LOOPS)
 
 VSOCK_DEVICE := $(BUILD)/tests/vsock-device/vsock-device
 $(VSOCK_DEVICE): $(call objects,tests/vsock-device)
@@ -313,7 +317,8 @@ bench-programs: $(addprefix $(BUILD)/bench/,codec $(if $(filter x86_64,$(shell u
 # What demo and check use, by Debian's names; make deps FOR=demo is for the one alone.
 NEEDS_demo  := gcc libc6-dev binutils nix-bin busybox-static e2fsprogs nanopb
 NEEDS_check := $(NEEDS_demo) clang lld llvm libclang-rt-dev valgrind libcmocka-dev squashfs-tools btrfs-progs xfsprogs mount \
-    procps socat protobuf-compiler musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf cmake meson
+    procps socat protobuf-compiler musl-tools qemu-system-x86 g++ pkgconf mandoc python3 python3-protobuf cmake meson \
+    libev-dev libsystemd-dev
 
 .PHONY: deps
 deps: FOR = demo check

@@ -1,0 +1,630 @@
+/*
+ * The server as its caller sees it: its memory, its one descriptor, its sockets, its end. It runs
+ * here, step by step, or in a process of its own around poll(2).
+ */
+#define _GNU_SOURCE
+#include "mvm_server.h"
+#include "support.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { FEW = 4, MEMORY = 1 << 23 };
+
+static struct mvm_server server;
+static char memory[MEMORY];
+static char lines[1 << 16]; /* the log of a server that runs here */
+
+static void keep_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    if (strlen(lines) + strlen(line) + 2 < sizeof lines) {
+        strcat(strcat(lines, line), "\n");
+    }
+}
+
+/* The log of a server in a process of its own: a file. */
+static void write_line(void *ctx, const char *line)
+{
+    int fd = open(ctx, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    dprintf(fd, "%s\n", line);
+    close(fd);
+}
+
+static int count_in(const char *text, const char *what)
+{
+    int count = 0;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++) {
+        count++;
+    }
+    return count;
+}
+
+static const char *socket_address(void)
+{
+    static char address[E2E_PATH_CAP + 8];
+    snprintf(address, sizeof address, "unix:%s", e2e_path("sock"));
+    return address;
+}
+
+static struct mvm_server_config fixture(void)
+{
+    static const char *addresses[1];
+    addresses[0] = socket_address();
+    lines[0] = '\0';
+    return (struct mvm_server_config){
+        .listen = addresses,
+        .listen_len = 1,
+        .clients = FEW,
+        .executor = {.out_dir = e2e_path("out")},
+        .posix = {.nix = e2e_path("nix"), .cgroup = ""},
+        .log = keep_line,
+    };
+}
+
+static void start_here(const struct mvm_server_config *config)
+{
+    memset(memory, 0xa5, sizeof memory);
+    memset(&server, 0xa5, sizeof server);
+    assert_int_equal(mvm_server_init(&server, config, memory, sizeof memory), 0);
+}
+
+static bool is_readable(void)
+{
+    struct pollfd p = {mvm_server_fd(&server), POLLIN, 0};
+    return poll(&p, 1, 0) == 1;
+}
+
+static uint64_t step(void)
+{
+    return mvm_server_step(&server, mvm_server_now_ms());
+}
+
+static void step_until_quiet(void)
+{
+    do {
+        step();
+    } while (is_readable());
+}
+
+/* The loop of a server in a process of its own; its exit status: 0 if all ended in order. */
+static void serve(const struct mvm_server_config *config, int stop_ms)
+{
+    uint64_t begun = mvm_server_now_ms();
+    if (mvm_server_init(&server, config, memory, sizeof memory) != 0) {
+        _exit(9);
+    }
+    for (;;) {
+        uint64_t now = mvm_server_now_ms(), deadline = mvm_server_step(&server, now);
+        if (mvm_server_stopped(&server)) {
+            break;
+        }
+        if (stop_ms > 0 && now >= begun + (uint64_t)stop_ms) {
+            mvm_server_stop(&server, 3000);
+            stop_ms = 0;
+        } else if (stop_ms > 0 && deadline > begun + (uint64_t)stop_ms) {
+            deadline = begun + (uint64_t)stop_ms;
+        }
+        struct pollfd p = {mvm_server_fd(&server), POLLIN, 0};
+        poll(&p, 1, mvm_server_timeout(deadline, now));
+    }
+    bool orderly = mvm_server_orderly(&server);
+    mvm_server_fini(&server);
+    _exit(orderly ? 0 : 1);
+}
+
+static void close_inherited(void)
+{
+    for (int fd = STDERR_FILENO + 1; fd < 1024; fd++) {
+        close(fd);
+    }
+}
+
+static pid_t start(struct mvm_server_config config, int stop_ms)
+{
+    config.log = write_line;
+    config.ctx = (void *)(uintptr_t)e2e_path("log");
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        close_inherited();
+        serve(&config, stop_ms);
+    }
+    return pid;
+}
+
+static bool accepts(const char *path)
+{
+    int fd = e2e_try_connect(path);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
+static void await_socket(void)
+{
+    assert_true(e2e_until(accepts, e2e_path("sock"), E2E_PATIENCE_MS));
+}
+
+static bool is_logged(const char *text)
+{
+    return e2e_exists(e2e_path("log")) && strstr(e2e_read(e2e_path("log")).bytes, text) != NULL;
+}
+
+static void await_log(const char *text)
+{
+    if (!e2e_until(is_logged, text, E2E_PATIENCE_MS)) {
+        fail_msg("%s is not in the log: %s", text, e2e_read(e2e_path("log")).bytes);
+    }
+}
+
+static struct e2e_conn *dial(void)
+{
+    return e2e_dial_path(e2e_path("sock"));
+}
+
+/* ---- memory ---- */
+
+static void it_says_what_it_needs_and_takes_no_less(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    static const size_t clients[] = {1, 8, 64};
+    for (size_t i = 0; i < 3; i++) {
+        c.clients = clients[i];
+        c.send_cap = c.receive_cap = 0;
+        size_t needs = mvm_server_needs(&c);
+        assert_int_equal(mvm_server_init(&server, &c, memory, needs - 1), MVM_SERVER_NO_MEMORY);
+        assert_true(needs <= MVM_SERVER_MEMORY(clients[i]));
+        c.send_cap = c.receive_cap = 64;
+        assert_true(mvm_server_needs(&c) < needs);
+    }
+}
+
+static void memory_may_be_anything_anywhere(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    for (size_t at = 1; at < 16; at += 7) {
+        memset(memory, 0xa5, sizeof memory);
+        memset(&server, 0xa5, sizeof server);
+        size_t needs = mvm_server_needs(&c);
+        assert_int_equal(mvm_server_init(&server, &c, memory + at, needs), 0);
+        struct e2e_conn *conn = dial();
+        e2e_say(conn, E2E_PING);
+        step_until_quiet();
+        assert_int_equal(e2e_frame(conn, 1000).kind, MVM_MESSAGE_PONG);
+        mvm_server_fini(&server);
+        assert_int_equal((unsigned char)memory[at + needs], 0xa5);
+        e2e_close(conn);
+    }
+}
+
+static void buffers_of_one_byte_work(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    c.receive_cap = c.send_cap = 1;
+    start_here(&c);
+    struct e2e_conn *conn = dial();
+    e2e_say(conn, E2E_PING E2E_PING);
+    step_until_quiet();
+    assert_int_equal(e2e_frame(conn, 1000).kind, MVM_MESSAGE_PONG);
+    assert_int_equal(e2e_frame(conn, 1000).kind, MVM_MESSAGE_PONG);
+    mvm_server_fini(&server);
+}
+
+/* ---- what init refuses ---- */
+
+static void assert_refused(const char *const addresses[], size_t len, int error, const char *why)
+{
+    char text[128];
+    struct mvm_writer w;
+    struct mvm_server_config c = fixture();
+    c.listen = addresses;
+    c.listen_len = len;
+    assert_int_equal(mvm_server_init(&server, &c, memory, sizeof memory), error);
+    mvm_writer_init(&w, text, sizeof text);
+    mvm_server_explain(&server, &w);
+    assert_string_equal(text, why);
+}
+
+static void a_bad_address_is_refused_in_words(void **state)
+{
+    (void)state;
+    const char *const one[] = {"vsock:x"}, *const twice[] = {"fd:33", "fd:33"},
+                      *const lines_twice[] = {"serial:a", "unix:/b", "serial:a"},
+                      *const many[MVM_LISTENERS_MAX + 1] = {NULL};
+    assert_refused(one, 1, MVM_SERVER_BAD_ADDRESS, "vsock:x: the port is not a number");
+    assert_refused(twice, 2, MVM_SERVER_BAD_ADDRESS, "fd:33: given twice");
+    assert_refused(lines_twice, 3, MVM_SERVER_BAD_ADDRESS, "serial:a: given twice");
+    assert_refused(many, MVM_LISTENERS_MAX + 1, MVM_SERVER_BAD_ADDRESS,
+                   "listen: too many listeners");
+}
+
+static void an_ignored_sigchld_is_refused(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    struct sigaction no_wait = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT}, before;
+    sigaction(SIGCHLD, NULL, &before);
+    signal(SIGCHLD, SIG_IGN);
+    assert_int_equal(mvm_server_init(&server, &c, memory, sizeof memory), MVM_SERVER_NO_STATUS);
+    sigaction(SIGCHLD, &no_wait, NULL);
+    assert_int_equal(mvm_server_init(&server, &c, memory, sizeof memory), MVM_SERVER_NO_STATUS);
+    sigaction(SIGCHLD, &before, NULL);
+}
+
+/* ---- the descriptor ---- */
+
+static void it_is_readable_exactly_as_long_as_there_is_something_to_do(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    start_here(&c);
+    int fd = mvm_server_fd(&server);
+    step_until_quiet();
+    struct e2e_conn *conn = dial();
+    assert_true(is_readable());
+    step_until_quiet();
+    e2e_say(conn, E2E_PING);
+    assert_true(is_readable());
+    step();
+    assert_false(is_readable());
+    assert_int_equal(e2e_frame(conn, 1000).kind, MVM_MESSAGE_PONG);
+    mvm_server_stop(&server, 1000);
+    assert_true(is_readable());
+    step();
+    assert_true(mvm_server_stopped(&server));
+    assert_int_equal(mvm_server_fd(&server), fd);
+    mvm_server_fini(&server);
+}
+
+/* More than one step does: the descriptor stays readable, the deadline is now. */
+static void what_a_step_leaves_keeps_it_readable(void **state)
+{
+    (void)state;
+    static char pings[7 * 20000 + 1];
+    struct mvm_server_config c = fixture();
+    int steps = 0;
+    for (int i = 0; i < 20000; i++) {
+        memcpy(pings + 7 * i, E2E_PING, 7);
+    }
+    c.send_cap = 1 << 19;
+    start_here(&c);
+    struct e2e_conn *conn = dial();
+    step_until_quiet();
+    e2e_say(conn, pings);
+    for (uint64_t deadline; is_readable(); steps++) {
+        uint64_t now = mvm_server_now_ms();
+        deadline = mvm_server_step(&server, now);
+        assert_true(deadline == UINT64_MAX || is_readable());
+    }
+    assert_true(steps > 1);
+    for (int i = 0; i < 20000; i++) {
+        assert_int_equal(e2e_frame(conn, 1000).kind, MVM_MESSAGE_PONG);
+        step_until_quiet();
+    }
+    mvm_server_fini(&server);
+}
+
+static void no_descriptor_is_left_at_the_end(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    int before = dup(0);
+    for (int i = 0; i < 3; i++) {
+        start_here(&c);
+        step_until_quiet();
+        mvm_server_fini(&server);
+    }
+    int after = dup(0);
+    assert_int_equal(after, before + 1);
+    close(before);
+    close(after);
+}
+
+/* ---- events and the log ---- */
+
+static char events[1024];
+
+static void keep_event(void *ctx, const struct mvm_server_event *e)
+{
+    size_t len = strlen(events);
+    (void)ctx;
+    if (e->kind == MVM_SERVER_BUILD_STARTED) {
+        snprintf(events + len, sizeof events - len, "started %.*s %.*s\n", (int)e->flake_ref.len,
+                 e->flake_ref.bytes, (int)e->attr.len, e->attr.bytes);
+    } else {
+        snprintf(events + len, sizeof events - len, "ended %d %.20s\n", e->ok, e->text.bytes);
+    }
+}
+
+static void it_reports_builds(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    c.event = keep_event;
+    start_here(&c);
+    struct e2e_conn *conn = dial();
+    e2e_say(conn, "{\"Build\":{\"flake_ref\":\"a\\u001bb\\u009bc\",\"attr\":\"x\"}}\n");
+    for (uint64_t at = step(); strstr(events, "ended") == NULL; at = step()) {
+        struct pollfd p = {mvm_server_fd(&server), POLLIN, 0};
+        poll(&p, 1, mvm_server_timeout(at, mvm_server_now_ms()));
+    }
+    assert_non_null(strstr(events, "started a\x1b"));
+    assert_non_null(strstr(events, "ended 0 invalid flake_ref"));
+    assert_non_null(strstr(lines, "build started: a?b??c#x\n"));
+    mvm_server_fini(&server);
+}
+
+/* ---- Unix sockets ---- */
+
+static void the_socket_is_private_whatever_the_umask(void **state)
+{
+    (void)state;
+    struct stat st;
+    struct mvm_server_config c = fixture();
+    mode_t mask = umask(0);
+    start_here(&c);
+    assert_int_equal(umask(mask), 0);
+    assert_int_equal(stat(e2e_path("sock"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    mvm_server_fini(&server);
+    assert_false(e2e_exists(e2e_path("sock")));
+    assert_false(e2e_exists(e2e_path("sock.lock")));
+}
+
+/* Its socket would look stale: it listens no more, but it lives, and so it keeps the path. */
+static void a_lock_decides_which_of_two_servers_has_a_path(void **state)
+{
+    (void)state;
+    pid_t first = start(fixture(), 0);
+    await_socket();
+    struct stat before, after;
+    stat(e2e_path("sock"), &before);
+    pid_t second = start(fixture(), 0);
+    await_log("cannot listen on unix:");
+    assert_true(is_logged("Address already in use; trying again every second"));
+    unlink(e2e_path("sock"));
+    await_socket(); /* made again by the first */
+    e2e_end(first, SIGKILL);
+    await_socket(); /* the second has it now */
+    stat(e2e_path("sock"), &after);
+    assert_true(after.st_ino != before.st_ino);
+    struct e2e_conn *c = dial();
+    e2e_ping(c, E2E_PATIENCE_MS);
+    e2e_end(second, SIGKILL);
+}
+
+static void a_removed_socket_is_made_again(void **state)
+{
+    (void)state;
+    start(fixture(), 0);
+    await_socket();
+    struct e2e_conn *c = dial();
+    e2e_ping(c, E2E_PATIENCE_MS);
+    for (int i = 0; i < 3; i++) {
+        unlink(e2e_path("sock"));
+        if (i == 1) {
+            unlink(e2e_path("sock.lock"));
+        }
+        await_socket();
+        e2e_ping(dial(), E2E_PATIENCE_MS);
+    }
+    e2e_ping(c, E2E_PATIENCE_MS); /* who was connected stays so */
+    assert_true(is_logged("the socket was removed"));
+}
+
+/* ---- room ---- */
+
+static void idle_clients_make_room_when_descriptors_run_out(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    c.clients = 32;
+    c.log = write_line;
+    c.ctx = (void *)(uintptr_t)e2e_path("log");
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        close_inherited();
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){16, 16});
+        serve(&c, 0);
+    }
+    await_socket();
+    for (int i = 0; i < 12; i++) {
+        e2e_ping(dial(), E2E_PATIENCE_MS);
+    }
+}
+
+static void that_all_are_busy_is_said_once(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    c.clients = 2;
+    e2e_write_nix("echo begun >&2; exec sleep 60");
+    start(c, 0);
+    await_socket();
+    e2e_sleep_ms(200); /* the connection that looked for the socket is gone */
+    struct e2e_conn *busy = dial(), *queued = dial();
+    e2e_say_build(busy, "f", "a", "");
+    e2e_await_line(busy, "begun");
+    e2e_say_build(queued, "f", "a", "");
+    e2e_await_line(queued, "mvm: waiting for another build, 1 ahead");
+    struct e2e_conn *third = dial();
+    e2e_say(third, E2E_PING);
+    await_log("every connection is busy (2 at most): new clients wait");
+    e2e_assert_silent(third, 300);
+    e2e_close(queued);
+    assert_int_equal(e2e_frame(third, E2E_PATIENCE_MS).kind, MVM_MESSAGE_PONG);
+    assert_int_equal(count_in(e2e_read(e2e_path("log")).bytes, "every connection is busy"), 1);
+}
+
+/* ---- the end ---- */
+
+static void no_write_raises_sigpipe(void **state)
+{
+    (void)state;
+    e2e_write_nix("exec yes flood >&2");
+    pid_t pid = start(fixture(), 0); /* e2e_fork has set SIGPIPE to its default */
+    await_socket();
+    for (int i = 0; i < 20; i++) {
+        struct e2e_conn *c = dial();
+        e2e_say_build(c, "f", "a", "");
+        e2e_await_line(c, "flood");
+        e2e_close(c);
+    }
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+}
+
+static void it_stops_in_time_with_a_client_that_does_not_read(void **state)
+{
+    (void)state;
+    e2e_write_nix("exec yes flood >&2");
+    pid_t pid = start(fixture(), 1500);
+    await_socket();
+    struct e2e_conn *c = dial();
+    e2e_say_build(c, "f", "a", "");
+    e2e_await_line(c, "flood");
+    uint64_t begun = e2e_now_ms();
+    e2e_wait(pid, 10000);
+    assert_in_range(e2e_now_ms() - begun, 0, 1500 + 3000 + 2500);
+    assert_false(e2e_exists(e2e_path("sock")));
+}
+
+/* A machine that ends takes with it what its monitor holds: wait for the client. */
+static void it_lingers_for_a_client_that_was_answered(void **state)
+{
+    (void)state;
+    for (int goes = 0; goes < 2; goes++) {
+        struct mvm_server_config c = fixture();
+        c.exit_after_build = true;
+        c.linger_ms = 1200;
+        pid_t pid = start(c, 0);
+        await_socket();
+        struct e2e_conn *conn = dial();
+        e2e_say_build(conn, "f", "a", "");
+        e2e_assert_err(conn, "nix build failed", E2E_PATIENCE_MS);
+        uint64_t answered = e2e_now_ms();
+        if (goes) {
+            e2e_sleep_ms(300);
+            e2e_close(conn);
+        }
+        assert_int_equal(e2e_wait(pid, 10000), 0);
+        assert_in_range(e2e_now_ms() - answered, goes ? 300 : 1000, goes ? 900 : 3000);
+        e2e_close(conn);
+    }
+}
+
+static void it_ends_when_it_has_been_idle_for_long_enough(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    c.exit_idle_ms = 700;
+    pid_t pid = start(c, 0);
+    await_socket();
+    struct e2e_conn *conn = dial();
+    e2e_sleep_ms(1000);
+    e2e_ping(conn, E2E_PATIENCE_MS); /* connected: not idle */
+    e2e_close(conn);
+    uint64_t begun = e2e_now_ms();
+    assert_int_equal(e2e_wait(pid, 10000), 0);
+    assert_in_range(e2e_now_ms() - begun, 600, 3000);
+}
+
+static void a_second_stop_brings_the_end_nearer(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    e2e_write_nix("trap '' TERM; while :; do sleep 1; done");
+    start_here(&c);
+    struct e2e_conn *conn = dial();
+    e2e_say_build(conn, "f", "a", "");
+    while (!mvm_scheduler_building(&server.scheduler)) {
+        step();
+    }
+    mvm_server_stop(&server, 60000);
+    step();
+    assert_false(mvm_server_stopped(&server));
+    mvm_server_stop(&server, 0);
+    assert_true(mvm_server_stopped(&server));
+    assert_false(mvm_server_orderly(&server));
+    mvm_server_fini(&server);
+}
+
+/* ---- serial lines ---- */
+
+static int open_line(void)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(master >= 0);
+    assert_int_equal(grantpt(master), 0);
+    assert_int_equal(unlockpt(master), 0);
+    unlink(e2e_path("line"));
+    assert_int_equal(symlink(ptsname(master), e2e_path("line")), 0);
+    return master;
+}
+
+static void await_text(struct e2e_conn *c, const char *text)
+{
+    struct mvm_text line;
+    do {
+        assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
+    } while (memmem(line.bytes, line.len, text, strlen(text)) == NULL);
+}
+
+/* The line is lost in a build, comes back after its end, and the host says nothing. */
+static void what_a_line_is_owed_goes_out_when_it_comes_back(void **state)
+{
+    (void)state;
+    char address[E2E_PATH_CAP + 8];
+    const char *const addresses[] = {address};
+    struct mvm_server_config c = fixture();
+    snprintf(address, sizeof address, "serial:%s", e2e_path("line"));
+    c.listen = addresses;
+    e2e_write_nix("echo begun >&2; sleep 1; echo ended >&2; exit 3");
+    struct e2e_conn *line = e2e_adopt(open_line());
+    start(c, 0);
+    await_log("listening on serial:");
+    e2e_say(line, "\n");
+    e2e_say_build(line, "f", "a", "");
+    await_text(line, "begun");
+    e2e_close(line);
+    await_log("lost serial:");
+    await_log("build failed: ");
+    line = e2e_adopt(open_line());
+    await_text(line, "ended");
+    await_text(line, "nix build failed (exit status: 3)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(it_says_what_it_needs_and_takes_no_less),
+        E2E_TEST(memory_may_be_anything_anywhere),
+        E2E_TEST(buffers_of_one_byte_work),
+        E2E_TEST(a_bad_address_is_refused_in_words),
+        E2E_TEST(an_ignored_sigchld_is_refused),
+        E2E_TEST(it_is_readable_exactly_as_long_as_there_is_something_to_do),
+        E2E_TEST(what_a_step_leaves_keeps_it_readable),
+        E2E_TEST(no_descriptor_is_left_at_the_end),
+        E2E_TEST(it_reports_builds),
+        E2E_TEST(the_socket_is_private_whatever_the_umask),
+        E2E_TEST(a_lock_decides_which_of_two_servers_has_a_path),
+        E2E_TEST(a_removed_socket_is_made_again),
+        E2E_TEST(idle_clients_make_room_when_descriptors_run_out),
+        E2E_TEST(that_all_are_busy_is_said_once),
+        E2E_TEST(no_write_raises_sigpipe),
+        E2E_TEST(it_stops_in_time_with_a_client_that_does_not_read),
+        E2E_TEST(it_lingers_for_a_client_that_was_answered),
+        E2E_TEST(it_ends_when_it_has_been_idle_for_long_enough),
+        E2E_TEST(a_second_stop_brings_the_end_nearer),
+        E2E_TEST(what_a_line_is_owed_goes_out_when_it_comes_back),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
