@@ -1,6 +1,7 @@
 /* The real agent and clients that name their builds: over sockets, and over a line without
  * connections. */
 #define _GNU_SOURCE
+#include "mvm_proto.h"
 #include "support.h"
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -77,6 +78,72 @@ static void every_frame_of_a_build_has_its_id(void **state)
     assert_memory_equal(line.bytes, ok, strlen(ok));
     say_build(c, B, "fails", "");
     await(c, "\"id\":\"" B "\",\"category\":\"build_failed\"");
+}
+
+static void say_hello(char boot[80])
+{
+    struct e2e_conn *c = e2e_dial("a");
+    e2e_say(c, HELLO("n-1"));
+    struct mvm_text line = await(c, "\"boot\":\"");
+    assert_int_equal(sscanf(strstr(line.bytes, "\"boot\""), "\"boot\":\"%70[^\"]", boot), 1);
+    assert_non_null(strstr(line.bytes, "\"agent\":\"mvm-guest "));
+    e2e_close(c);
+}
+
+static void an_agents_boot_changes_when_it_is_started_again(void **state)
+{
+    (void)state;
+    char first[80], second[80], third[80];
+    pid_t agent = E2E_AGENT("a");
+    say_hello(first);
+    say_hello(second);
+    assert_string_equal(first, second);
+    e2e_end(agent, SIGTERM);
+    E2E_AGENT("a");
+    say_hello(third);
+    assert_string_not_equal(first, third);
+}
+
+static void a_build_that_waits_is_heard_of_within_its_time_out(void **state)
+{
+    (void)state;
+    write_nix();
+    E2E_AGENT("a");
+    struct e2e_conn *first = e2e_dial("a"), *c = e2e_dial("a");
+    say_build(first, A, "waits", "");
+    await(first, LOG(A, "begun"));
+    say_build(c, B, "works", ",\"timeout_secs\":4");
+    await(c, "waiting for another build");
+    uint64_t since = e2e_now_ms();
+    assert_next(c, BEAT(B));
+    assert_in_range(e2e_now_ms() - since, 1000, 3500);
+}
+
+/* Pong, one Err, the end. */
+static void frames_that_are_lost_end_the_connection(void **state)
+{
+    (void)state;
+    static const char sent[] = "\0\0\0\0\2\x12\0a line\n\0\0\0\0\2\x12\0";
+    static const char pong[] = "\0\0\0\0\2\x22\0";
+    char heard[512];
+    size_t len = 0;
+    ssize_t n;
+    if (!mvm_proto_present) {
+        E2E_SKIP("no protobuf wire");
+    }
+    E2E_AGENT("a");
+    int fd = e2e_try_connect(e2e_path("a.sock"));
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, sent, sizeof sent - 1), sizeof sent - 1);
+    while ((n = read(fd, heard + len, sizeof heard - 1 - len)) > 0) {
+        len += (size_t)n;
+    }
+    assert_int_equal(n, 0);
+    heard[len] = '\0';
+    assert_memory_equal(heard, pong, 7);
+    assert_non_null(memmem(heard, len, "parse error: not a length", 25));
+    assert_int_equal(len, 7u + 5 + (unsigned char)heard[11]);
+    close(fd);
 }
 
 static void an_id_is_shown_to_no_process_and_no_file(void **state)
@@ -244,6 +311,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(every_frame_of_a_build_has_its_id),
+        E2E_TEST(an_agents_boot_changes_when_it_is_started_again),
+        E2E_TEST(a_build_that_waits_is_heard_of_within_its_time_out),
+        E2E_TEST(frames_that_are_lost_end_the_connection),
         E2E_TEST(an_id_is_shown_to_no_process_and_no_file),
         E2E_TEST(cancel_ends_a_build_from_another_connection),
         E2E_TEST(cancel_is_read_though_the_log_is_not),
