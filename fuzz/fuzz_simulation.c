@@ -5,6 +5,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    FUZZ_CHECK(simulate(chance_by_bytes(data, size), NULL) == NULL);
+    FUZZ_CHECK(simulate(rng_by_bytes(data, size), NULL) == NULL);
     return 0;
 }

@@ -4,14 +4,14 @@
  * MVM_SOAK_PERCENT does less of each.
  */
 #define _GNU_SOURCE
-#include "chance.h"
+#include "rng.h"
 #include "support.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 
-static struct chance chance = {.state = 1};
+static struct rng rng = {.state = 1};
 
 static int times(int all)
 {
@@ -50,10 +50,10 @@ static void cancels_at_any_moment_leave_nothing(void **state)
     for (int i = 0; i < cancels; i++) {
         struct e2e_conn *c = e2e_dial("a");
         e2e_say_build(c, "f", mark, "");
-        if (chance_one_in(&chance, 2)) {
+        if (rng_one_in(&rng, 2)) {
             e2e_await_line(c, "begin");
         }
-        e2e_sleep_ms((int)chance_below(&chance, 30));
+        e2e_sleep_ms((int)rng_below(&rng, 30));
         e2e_close(c);
         e2e_assert_none_left(mark, E2E_PATIENCE_MS);
     }
@@ -108,7 +108,7 @@ static void a_kill_in_mid_staging_leaves_whole_files(void **state)
         pid_t agent = E2E_AGENT("a", "--out-dir", dir);
         struct e2e_conn *c = e2e_dial("a");
         e2e_say_build(c, "f", "a", "");
-        e2e_sleep_ms((int)chance_below(&chance, 60));
+        e2e_sleep_ms((int)rng_below(&rng, 60));
         e2e_end(agent, SIGKILL);
         e2e_close(c);
         for (int n = 0; n < 2; n++) {

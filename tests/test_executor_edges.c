@@ -61,7 +61,7 @@ static void live(void)
         {.name = "gone", .wire = MVM_WIRE_JSON, .run_ms = 5000, .goes_ms = 2500, .from_disk = true},
     };
     for (uint64_t seed = 1; seed <= WORLDS; seed++) {
-        assert_null(simulate(chance_by_seed(seed), NULL));
+        assert_null(simulate(rng_by_seed(seed), NULL));
     }
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
         for (unsigned n = 1; n <= FAULTS; n++) {

@@ -134,12 +134,12 @@ static void random_worlds_hold(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 500; seed++) {
-        const char *wrong = simulate(chance_by_seed(seed), NULL);
+        const char *wrong = simulate(rng_by_seed(seed), NULL);
         if (wrong != NULL) {
             fail_msg("seed %u: %s", (unsigned)seed, wrong);
         }
     }
-    assert_null(simulate(chance_by_seed(761), NULL)); /* waited for a client that had gone */
+    assert_null(simulate(rng_by_seed(761), NULL)); /* waited for a client that had gone */
 }
 
 int main(void)

@@ -3,7 +3,7 @@
  * left. The programs that are spawned are this one again, in a role.
  */
 #define _GNU_SOURCE
-#include "chance.h"
+#include "rng.h"
 #include "test_posix_roles.h"
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -417,14 +417,14 @@ static void cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses(void
 {
     const char *many = getenv("MVM_CANCELS"); /* make soak has some more */
     const int cancels = many != NULL ? atoi(many) : 10;
-    struct chance chance = chance_by_seed(1);
+    struct rng rng = rng_by_seed(1);
     spawn_in(*state, "stay", NULL);
     end_handed_build(false);
     int before = count_descriptors();
     for (int i = 0; i < cancels; i++) {
         spawn_role("sow", NULL);
-        sleep_ms((int)chance_below(&chance, 12));
-        end_handed_build(chance_one_in(&chance, 2));
+        sleep_ms((int)rng_below(&rng, 12));
+        end_handed_build(rng_one_in(&rng, 2));
     }
     reap_and_hand_over();
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);

@@ -1,6 +1,6 @@
 /* The ways to start a build: what holds for each of them, whatever other threads do meanwhile. */
 #define _GNU_SOURCE
-#include "chance.h"
+#include "rng.h"
 #include "small_files.h"
 #include "test_posix_roles.h"
 #include <pthread.h>
@@ -210,14 +210,14 @@ static void *spawn_until_cancelled(void *unused)
 
 static void cancellations_at_random_times_hang_no_start(void **state)
 {
-    struct chance chance = chance_by_seed(7);
+    struct rng rng = rng_by_seed(7);
     use_way(state);
     for (int i = 0; i < CANCELS; i++) {
         pthread_t thread;
         void *ended;
         alarm(PATIENCE_MS / 1000);
         assert_int_equal(pthread_create(&thread, NULL, spawn_until_cancelled, NULL), 0);
-        usleep((useconds_t)chance_below(&chance, 4000));
+        usleep((useconds_t)rng_below(&rng, 4000));
         pthread_cancel(thread);
         assert_int_equal(pthread_join(thread, &ended), 0);
         alarm(0);

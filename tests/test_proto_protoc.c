@@ -3,7 +3,7 @@
  * it writes, and of messages put together by hand both understand the same.
  */
 #define _GNU_SOURCE
-#include "chance.h"
+#include "rng.h"
 #include "mvm_proto.h"
 #include "temporary.h"
 #include <setjmp.h>
@@ -291,21 +291,21 @@ static void by_hand_both_understand_the_same(void **state)
 
 /* ---- by chance ---- */
 
-static struct chance chance;
+static struct rng rng;
 
 static size_t put_text(uint8_t *to_bytes, uint8_t tag)
 {
-    size_t n = chance_below(&chance, 4);
+    size_t n = rng_below(&rng, 4);
     to_bytes[0] = tag;
     to_bytes[1] = (uint8_t)n;
-    memset(to_bytes + 2, 'a' + (int)chance_below(&chance, 26), n);
+    memset(to_bytes + 2, 'a' + (int)rng_below(&rng, 26), n);
     return n + 2;
 }
 
 /* One field that a message may hold: one it knows, or one it does not. */
 static size_t put_field(uint8_t *to_bytes, const uint8_t *texts, size_t texts_len, bool number)
 {
-    uint32_t which = chance_below(&chance, (uint32_t)texts_len + 3);
+    uint32_t which = rng_below(&rng, (uint32_t)texts_len + 3);
     if (which < texts_len) {
         return put_text(to_bytes, texts[which]);
     }
@@ -313,7 +313,7 @@ static size_t put_field(uint8_t *to_bytes, const uint8_t *texts, size_t texts_le
         return put_text(to_bytes, 10 << 3 | 2);
     }
     to_bytes[0] = which == texts_len + 1 && number ? 3 << 3 : 11 << 3;
-    to_bytes[1] = (uint8_t)chance_below(&chance, 128);
+    to_bytes[1] = (uint8_t)rng_below(&rng, 128);
     return 2;
 }
 
@@ -321,7 +321,7 @@ static size_t put_message(uint8_t *to_bytes, uint8_t tag, const uint8_t *texts, 
                           bool number)
 {
     size_t len = 2;
-    for (uint32_t left = chance_below(&chance, 5); left > 0; left--) {
+    for (uint32_t left = rng_below(&rng, 5); left > 0; left--) {
         len += put_field(to_bytes + len, texts, texts_len, number);
     }
     to_bytes[0] = tag;
@@ -332,14 +332,14 @@ static size_t put_message(uint8_t *to_bytes, uint8_t tag, const uint8_t *texts, 
 static size_t put_request(uint8_t *to_bytes)
 {
     static const uint8_t texts[] = {1 << 3 | 2, 2 << 3 | 2};
-    bool build = chance_below(&chance, 4) != 0;
+    bool build = rng_below(&rng, 4) != 0;
     return put_message(to_bytes, build ? 1 << 3 | 2 : 2 << 3 | 2, texts, build ? 2 : 0, build);
 }
 
 static size_t put_response(uint8_t *to_bytes)
 {
     static const uint8_t texts[] = {1 << 3 | 2};
-    uint8_t kind = (uint8_t)(1 + chance_below(&chance, 4));
+    uint8_t kind = (uint8_t)(1 + rng_below(&rng, 4));
     return put_message(to_bytes, (uint8_t)(kind << 3 | 2), texts, kind < 4 ? 1 : 0, false);
 }
 
@@ -348,10 +348,10 @@ static void by_chance_both_understand_the_same(void **state)
     uint8_t bytes[CAP];
     (void)state;
     for (uint64_t seed = 1; seed <= RANDOM_MESSAGES; seed++) {
-        chance = chance_by_seed(seed);
-        bool request = chance_below(&chance, 2) == 0;
+        rng = rng_by_seed(seed);
+        bool request = rng_below(&rng, 2) == 0;
         size_t len = 0;
-        for (uint32_t left = 1 + chance_below(&chance, 3); left > 0; left--) {
+        for (uint32_t left = 1 + rng_below(&rng, 3); left > 0; left--) {
             len += request ? put_request(bytes + len) : put_response(bytes + len);
         }
         assert_same(request ? REQUEST : RESPONSE, bytes, len);

@@ -8,7 +8,7 @@
 
 static int replay(uint64_t seed)
 {
-    const char *wrong = simulate(chance_by_seed(seed), stdout);
+    const char *wrong = simulate(rng_by_seed(seed), stdout);
     printf("seed %llu: %s\n", (unsigned long long)seed, wrong != NULL ? wrong : "everything held");
     return wrong != NULL;
 }
@@ -26,7 +26,7 @@ int main(int argc, char **argv)
     uint64_t count = strtoull(argv[2], NULL, 10);
     uint64_t violations = 0;
     for (uint64_t seed = from; seed < from + count; seed++) {
-        const char *wrong = simulate(chance_by_seed(seed), NULL);
+        const char *wrong = simulate(rng_by_seed(seed), NULL);
         if (wrong != NULL) {
             violations++;
             printf("seed %llu: %s; %s %llu tells more\n", (unsigned long long)seed, wrong, argv[0],

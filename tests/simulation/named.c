@@ -21,7 +21,7 @@ void named_begin(struct peer *p)
     mvm_session_send(&p->session, &m);
 }
 
-static void hear_welcome(struct peer *p, const struct mvm_message *m)
+static void receive_welcome(struct peer *p, const struct mvm_message *m)
 {
     char nonce[64];
     snprintf(nonce, sizeof nonce, "host %u", p->hosts);
@@ -74,7 +74,7 @@ static bool send_build(struct peer *p, struct peer_world *w, struct mvm_text fla
     m.build.attr = mvm_text_from(p->text[1]);
     m.build.has_timeout = true;
     m.build.timeout_secs = 10;
-    m.build.keep = (uint8_t)chance_below(w->chance, 3); /* absent, false, true */
+    m.build.keep = (uint8_t)rng_below(w->rng, 3); /* absent, false, true */
     w->ledger->builds[number].keep = m.build.keep == MVM_FLAG_TRUE;
     mvm_session_send(&p->session, &m);
     return true;
@@ -94,7 +94,7 @@ bool named_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake
 
 static unsigned some_build(struct peer_world *w)
 {
-    return w->ledger->count == 0 ? LEDGER_MAX - 1 : chance_below(w->chance, w->ledger->count);
+    return w->ledger->count == 0 ? LEDGER_MAX - 1 : rng_below(w->rng, w->ledger->count);
 }
 
 static void send_id(struct peer *p, enum mvm_kind kind, unsigned number)
@@ -121,7 +121,7 @@ void named_act(struct peer *p, struct peer_world *w)
     if (!mvm_session_can_send(&p->session) || !p->welcomed) {
         return;
     }
-    switch (chance_below(w->chance, 4)) {
+    switch (rng_below(w->rng, 4)) {
     case 0:
         if (!p->polite && w->ledger->builds[number].has_id && find_build(p, number) == NULL) {
             send_build(p, w, mvm_text_from("path:/f"), number);
@@ -142,7 +142,7 @@ void named_act(struct peer *p, struct peer_world *w)
 
 /* ---- what it hears ---- */
 
-static void hear_first(struct peer *p, struct peer_build *b, const struct mvm_message *m)
+static void receive_first(struct peer *p, struct peer_build *b, const struct mvm_message *m)
 {
     if (m->text.len > 0 || m->beat != MVM_FLAG_TRUE) {
         p->violation = "the first frame of a build is not its acceptance";
@@ -150,7 +150,7 @@ static void hear_first(struct peer *p, struct peer_build *b, const struct mvm_me
     b->accepted = true;
 }
 
-static void hear_line(struct peer *p, struct peer_build *b, struct mvm_text line, uint32_t lines)
+static void receive_line(struct peer *p, struct peer_build *b, struct mvm_text line, uint32_t lines)
 {
     unsigned number = 0;
     if (!mvm_text_begins(line, "line ")) {
@@ -166,15 +166,15 @@ static void hear_line(struct peer *p, struct peer_build *b, struct mvm_text line
     b->next_line = number + 1;
 }
 
-static void hear_log(struct peer *p, const struct mvm_message *m, uint32_t lines)
+static void receive_log(struct peer *p, const struct mvm_message *m, uint32_t lines)
 {
     struct peer_build *b = find_build(p, ledger_number(m->id));
     if (b == NULL) {
         p->violation = "a line of a build that is not the client's";
     } else if (!b->accepted) {
-        hear_first(p, b, m);
+        receive_first(p, b, m);
     } else if (m->beat == MVM_FLAG_ABSENT) {
-        hear_line(p, b, m->text, lines);
+        receive_line(p, b, m->text, lines);
     } else if (m->text.len > 0) {
         p->violation = "a heartbeat that says something";
     }
@@ -187,7 +187,7 @@ static bool was_true(const struct peer_build *b, const struct ledger *l)
     return truth->ok && (truth->superseded_turn == 0 || truth->superseded_turn >= b->asked);
 }
 
-static void hear_ok(struct peer *p, struct peer_world *w, const struct mvm_message *m)
+static void receive_ok(struct peer *p, struct peer_world *w, const struct mvm_message *m)
 {
     struct peer_build *b = find_build(p, ledger_number(m->id));
     char expected[LEDGER_PATH_CAP];
@@ -208,7 +208,7 @@ static void hear_ok(struct peer *p, struct peer_world *w, const struct mvm_messa
     b->open = false;
 }
 
-static void hear_end(struct peer *p, struct peer_world *w, const struct mvm_message *m)
+static void receive_end(struct peer *p, struct peer_world *w, const struct mvm_message *m)
 {
     struct peer_build *b = find_build(p, ledger_number(m->id));
     if (b == NULL) {
@@ -222,7 +222,7 @@ static void hear_end(struct peer *p, struct peer_world *w, const struct mvm_mess
     b->open = false;
 }
 
-static void hear_refusal(struct peer *p, const struct mvm_message *m)
+static void receive_refusal(struct peer *p, const struct mvm_message *m)
 {
     struct peer_build *b = find_build(p, ledger_number(m->refusal.refused));
     bool conflict = mvm_text_equal(m->refusal.category, "id_conflict");
@@ -233,12 +233,12 @@ static void hear_refusal(struct peer *p, const struct mvm_message *m)
     b->open = false;
 }
 
-static void hear_err(struct peer *p, struct peer_world *w, const struct mvm_message *m)
+static void receive_err(struct peer *p, struct peer_world *w, const struct mvm_message *m)
 {
     if (m->refusal.refused.bytes != NULL) {
-        hear_refusal(p, m);
+        receive_refusal(p, m);
     } else if (m->id.bytes != NULL) {
-        hear_end(p, w, m);
+        receive_end(p, w, m);
     } else if (mvm_text_begins(m->text, "parse error: ")) {
         p->parse_errors++;
     } else {
@@ -249,7 +249,7 @@ static void hear_err(struct peer *p, struct peer_world *w, const struct mvm_mess
     }
 }
 
-static void hear_cancelled(struct peer *p, const struct mvm_message *m)
+static void receive_cancelled(struct peer *p, const struct mvm_message *m)
 {
     if (p->cancelled == p->cancels ||
         ledger_number(m->id) != p->cancel_of[p->cancelled++ % PEER_CANCELS]) {
@@ -258,23 +258,23 @@ static void hear_cancelled(struct peer *p, const struct mvm_message *m)
 }
 
 /* On a line, what comes before its own Welcome is for others. */
-void named_hear(struct peer *p, struct peer_world *w)
+void named_receive(struct peer *p, struct peer_world *w)
 {
     const struct mvm_message *m = &p->session.message;
     if (m->kind == MVM_MESSAGE_WELCOME) {
-        hear_welcome(p, m);
+        receive_welcome(p, m);
     } else if (p->line && !p->welcomed) {
         return;
     } else if (m->kind == MVM_MESSAGE_PONG) {
         p->pongs++;
     } else if (m->kind == MVM_MESSAGE_LOG) {
-        hear_log(p, m, w->lines);
+        receive_log(p, m, w->lines);
     } else if (m->kind == MVM_MESSAGE_OK) {
-        hear_ok(p, w, m);
+        receive_ok(p, w, m);
     } else if (m->kind == MVM_MESSAGE_ERR) {
-        hear_err(p, w, m);
+        receive_err(p, w, m);
     } else if (m->kind == MVM_MESSAGE_CANCELLED) {
-        hear_cancelled(p, m);
+        receive_cancelled(p, m);
     } else {
         p->violation = "a request comes from the agent";
     }

@@ -4,17 +4,17 @@
 
 /* ---- life ---- */
 
-static size_t some_buffer(struct chance *c)
+static size_t some_buffer(struct rng *c)
 {
-    return chance_one_in(c, 2) ? PEER_BUFFER_MAX : 1 + chance_below(c, PEER_BUFFER_MAX);
+    return rng_one_in(c, 2) ? PEER_BUFFER_MAX : 1 + rng_below(c, PEER_BUFFER_MAX);
 }
 
-static enum mvm_wire some_wire(const struct peer *p, struct chance *c)
+static enum mvm_wire some_wire(const struct peer *p, struct rng *c)
 {
-    return mvm_proto_present && !p->line && chance_one_in(c, 2) ? MVM_WIRE_PROTO : MVM_WIRE_JSON;
+    return mvm_proto_present && !p->line && rng_one_in(c, 2) ? MVM_WIRE_PROTO : MVM_WIRE_JSON;
 }
 
-static void begin_session(struct peer *p, struct chance *c)
+static void begin_session(struct peer *p, struct rng *c)
 {
     struct mvm_session_memory ours = {p->in[1],           PEER_BUFFER_MAX,
                                       p->out[1],          PEER_BUFFER_MAX,
@@ -25,7 +25,7 @@ static void begin_session(struct peer *p, struct chance *c)
 
 bool peer_connect(struct peer *p, struct peer_world *w)
 {
-    struct chance *c = w->chance;
+    struct rng *c = w->rng;
     struct mvm_session_memory theirs = {p->in[0],          some_buffer(c),
                                         p->out[0],         some_buffer(c),
                                         p->request_fields, sizeof p->request_fields};
@@ -37,11 +37,11 @@ bool peer_connect(struct peer *p, struct peer_world *w)
         return false;
     }
     p->client->permanent = line;
-    p->named = line || chance_one_in(c, 2);
+    p->named = line || rng_one_in(c, 2);
     begin_session(p, c);
-    p->polite = chance_one_in(c, 3);
-    p->actions = chance_below(c, 7);
-    p->act_ms = w->now_ms + chance_below(c, 2000);
+    p->polite = rng_one_in(c, 3);
+    p->actions = rng_below(c, 7);
+    p->act_ms = w->now_ms + rng_below(c, 2000);
     named_begin(p);
     return true;
 }
@@ -51,8 +51,8 @@ static void leave(struct peer *p, struct peer_world *w)
     mvm_scheduler_detach(w->scheduler, p->client);
     p->client = NULL;
     p->gone = true;
-    if (chance_one_in(w->chance, 2)) {
-        p->back_ms = w->now_ms + 1 + chance_below(w->chance, 8000);
+    if (rng_one_in(w->rng, 2)) {
+        p->back_ms = w->now_ms + 1 + rng_below(w->rng, 8000);
     }
 }
 
@@ -62,7 +62,7 @@ void peer_change_hosts(struct peer *p, struct peer_world *w)
     unsigned hosts = p->hosts + 1, actions = p->actions;
     uint64_t act_ms = p->act_ms;
     struct mvm_client *client = p->client;
-    if (chance_one_in(w->chance, 4)) {
+    if (rng_one_in(w->rng, 4)) {
         mvm_scheduler_hung_up(w->scheduler, client);
     }
     memset(p, 0, offsetof(struct peer, in));
@@ -70,19 +70,19 @@ void peer_change_hosts(struct peer *p, struct peer_world *w)
     p->hosts = hosts;
     p->actions = actions;
     p->act_ms = act_ms;
-    p->polite = chance_one_in(w->chance, 3);
+    p->polite = rng_one_in(w->rng, 3);
     p->named = p->line = true;
-    begin_session(p, w->chance);
+    begin_session(p, w->rng);
     named_begin(p);
 }
 
 /* ---- what it does ---- */
 
-struct mvm_text peer_some_flake(struct chance *c)
+struct mvm_text peer_some_flake(struct rng *c)
 {
     static const char *const flakes[] = {"path:/f",  "path:/f", "/build-in",
                                          "--option", "a#b",     "\x01"};
-    return mvm_text_from(flakes[chance_below(c, sizeof flakes / sizeof flakes[0])]);
+    return mvm_text_from(flakes[rng_below(c, sizeof flakes / sizeof flakes[0])]);
 }
 
 static bool ask_anonymous(struct peer *p, struct peer_world *w, struct mvm_text flake_ref)
@@ -123,7 +123,7 @@ bool peer_ask_ping(struct peer *p)
 
 /* Nonsense goes past this side's encoder, straight to the scheduler: between two frames. What makes
  * the protobuf wire lose its framing is not among it: it ends the connection. */
-static void send_nonsense(struct peer *p, struct chance *c)
+static void send_nonsense(struct peer *p, struct rng *c)
 {
 #define BYTES(literal)                                                                             \
     {                                                                                              \
@@ -146,8 +146,8 @@ static void send_nonsense(struct peer *p, struct chance *c)
     };
 #undef BYTES
     bool json = p->session.wire == MVM_WIRE_JSON;
-    struct mvm_text bytes = json ? lines[chance_below(c, sizeof lines / sizeof lines[0])]
-                                 : frames[chance_below(c, sizeof frames / sizeof frames[0])];
+    struct mvm_text bytes = json ? lines[rng_below(c, sizeof lines / sizeof lines[0])]
+                                 : frames[rng_below(c, sizeof frames / sizeof frames[0])];
     size_t room;
     uint8_t *place = mvm_session_room(&p->client->session, &room);
     bool first_decides = p->client->session.wire == MVM_WIRE_OPEN && !json;
@@ -160,12 +160,12 @@ static void send_nonsense(struct peer *p, struct chance *c)
 
 static void act_rudely(struct peer *p, struct peer_world *w)
 {
-    switch (chance_below(w->chance, 5)) {
+    switch (rng_below(w->rng, 5)) {
     case 0:
-        send_nonsense(p, w->chance);
+        send_nonsense(p, w->rng);
         break;
     case 1:
-        p->reads_ms = w->now_ms + 1000 * (uint64_t)chance_below(w->chance, 100);
+        p->reads_ms = w->now_ms + 1000 * (uint64_t)rng_below(w->rng, 100);
         break;
     case 2:
         p->half_closed = !p->line;
@@ -185,13 +185,13 @@ static void act_rudely(struct peer *p, struct peer_world *w)
 
 static void act(struct peer *p, struct peer_world *w)
 {
-    uint32_t what = chance_below(w->chance, 5);
+    uint32_t what = rng_below(w->rng, 5);
     p->actions--;
-    p->act_ms = w->now_ms + (chance_one_in(w->chance, 2) ? 0 : chance_below(w->chance, 8000));
+    p->act_ms = w->now_ms + (rng_one_in(w->rng, 2) ? 0 : rng_below(w->rng, 8000));
     if (what == 0) {
         peer_ask_ping(p);
     } else if (what < 3) {
-        peer_ask_build(p, w, peer_some_flake(w->chance));
+        peer_ask_build(p, w, peer_some_flake(w->rng));
     } else if (what == 3 && p->named) {
         named_act(p, w);
     } else if (!p->polite) {
@@ -250,7 +250,7 @@ static bool all_lines(const struct peer *p, uint32_t lines)
     return lines == PEER_ANY_LINES || p->next_line == lines;
 }
 
-static void hear_err(struct peer *p, struct mvm_text message, uint32_t lines)
+static void receive_err(struct peer *p, struct mvm_text message, uint32_t lines)
 {
     if (mvm_text_begins(message, "parse error: ")) {
         p->parse_errors++;
@@ -266,7 +266,7 @@ static void hear_err(struct peer *p, struct mvm_text message, uint32_t lines)
 }
 
 /* Its builds are answered in the order in which it asked. */
-static void hear_ok(struct peer *p, struct mvm_text path, uint32_t lines)
+static void receive_ok(struct peer *p, struct mvm_text path, uint32_t lines)
 {
     char expected[LEDGER_PATH_CAP];
     unsigned n = p->last_ok;
@@ -285,7 +285,7 @@ static void hear_ok(struct peer *p, struct mvm_text path, uint32_t lines)
 }
 
 /* Numbered lines are "line N"; others are nix's path, notes and heartbeats. */
-static void hear_line(struct peer *p, struct mvm_text line, uint32_t lines)
+static void receive_line(struct peer *p, struct mvm_text line, uint32_t lines)
 {
     unsigned number = 0;
     if (!mvm_text_begins(line, "line ")) {
@@ -307,7 +307,7 @@ static bool has_new_fields(const struct mvm_message *m)
             (m->refusal.refused.bytes != NULL || m->refusal.category.bytes != NULL));
 }
 
-static void hear_as_ever(struct peer *p, uint32_t lines)
+static void receive_as_ever(struct peer *p, uint32_t lines)
 {
     const struct mvm_message *m = &p->session.message;
     if (has_new_fields(m)) {
@@ -318,13 +318,13 @@ static void hear_as_ever(struct peer *p, uint32_t lines)
         p->pongs++;
         break;
     case MVM_MESSAGE_LOG:
-        hear_line(p, m->text, lines);
+        receive_line(p, m->text, lines);
         break;
     case MVM_MESSAGE_OK:
-        hear_ok(p, m->text, lines);
+        receive_ok(p, m->text, lines);
         break;
     case MVM_MESSAGE_ERR:
-        hear_err(p, m->text, lines);
+        receive_err(p, m->text, lines);
         break;
     case MVM_MESSAGE_PING:
     case MVM_MESSAGE_BUILD:
@@ -351,16 +351,15 @@ static void hear_as_ever(struct peer *p, uint32_t lines)
 
 /* ---- bytes ---- */
 
-static size_t some_bytes(struct peer *p, struct chance *c, size_t max)
+static size_t some_bytes(struct peer *p, struct rng *c, size_t max)
 {
-    if (p->polite || chance_one_in(c, 2)) {
+    if (p->polite || rng_one_in(c, 2)) {
         return max;
     }
-    return 1 + chance_below(c, (uint32_t)(max < 65536 ? max : 65536));
+    return 1 + rng_below(c, (uint32_t)(max < 65536 ? max : 65536));
 }
 
-static bool carry(struct peer *p, struct chance *c, struct mvm_session *from,
-                  struct mvm_session *to)
+static bool carry(struct peer *p, struct rng *c, struct mvm_session *from, struct mvm_session *to)
 {
     size_t len, room;
     const uint8_t *bytes = mvm_session_bytes(from, &len);
@@ -382,9 +381,9 @@ static bool take(struct peer *p, struct peer_world *w)
         switch (mvm_session_next(&p->session)) {
         case MVM_SESSION_MESSAGE:
             if (p->named) {
-                named_hear(p, w);
+                named_receive(p, w);
             } else {
-                hear_as_ever(p, w->lines);
+                receive_as_ever(p, w->lines);
             }
             taken = true;
             break;
@@ -407,13 +406,13 @@ bool peer_move(struct peer *p, struct peer_world *w)
     if (p->client == NULL) {
         return false;
     }
-    bool moved = carry(p, w->chance, &p->session, &p->client->session);
+    bool moved = carry(p, w->rng, &p->session, &p->client->session);
     if (p->half_closed && !p->ended && mvm_session_flushed(&p->session)) {
         mvm_session_peer_ended(&p->client->session);
         p->ended = moved = true;
     }
     if (w->now_ms >= p->reads_ms) {
-        moved = carry(p, w->chance, &p->client->session, &p->session) || moved;
+        moved = carry(p, w->rng, &p->client->session, &p->session) || moved;
         moved = take(p, w) || moved;
     }
     return moved;

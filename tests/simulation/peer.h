@@ -1,15 +1,15 @@
 /*
- * A client in the simulated world: it asks, reads, pauses, sends nonsense, goes, comes back, all by
- * chance, and knows what it has a right to hear. An old one uses nothing but Ping and Build; the
+ * A client in the simulated world: it asks, reads, pauses, sends nonsense, goes, comes back, all at
+ * random, and knows what it may receive. An old one uses nothing but Ping and Build; the
  * others say Hello and name their builds. One of them may be a line without connections, at whose
  * other end one host follows another.
  */
 #ifndef MVM_PEER_H
 #define MVM_PEER_H
 
-#include "chance.h"
 #include "ledger.h"
 #include "mvm_scheduler.h"
+#include "rng.h"
 
 enum { PEER_BUFFER_MAX = 1024, PEER_BUILDS = 8, PEER_CANCELS = 16 };
 
@@ -40,7 +40,7 @@ struct peer {
     unsigned actions;  /* left to do */
     uint64_t act_ms;   /* when the next one is due */
     uint64_t reads_ms; /* reads nothing before */
-    uint64_t goes_ms;  /* when it goes, whatever it waits for; 0: as chance has it */
+    uint64_t goes_ms;  /* when it goes, whatever it waits for; 0: at random */
     uint64_t back_ms;  /* when it comes back; 0: not */
 
     /* sent, and what came for it */
@@ -65,7 +65,7 @@ struct peer {
 struct peer_world {
     struct mvm_scheduler *scheduler;
     struct ledger *ledger;
-    struct chance *chance;
+    struct rng *rng;
     uint64_t now_ms;
     uint32_t lines; /* how many numbered lines a finished build has */
 };
@@ -79,7 +79,7 @@ void peer_change_hosts(struct peer *p, struct peer_world *w);
 /* Does what is due by now; returns whether anything was. */
 bool peer_act(struct peer *p, struct peer_world *w);
 
-/* Asks for a build, whatever chance says. False: there is no room to. */
+/* Asks for a build. False: there is no room to. */
 bool peer_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref);
 
 /* Moves bytes both ways and takes what came. Returns whether anything moved. */
@@ -93,7 +93,7 @@ const char *peer_missing(const struct peer *p);
 
 /* ---- of peer.c, for named.c ---- */
 
-struct mvm_text peer_some_flake(struct chance *c);
+struct mvm_text peer_some_flake(struct rng *c);
 bool peer_ask_ping(struct peer *p);
 
 /* ---- named.c ---- */
@@ -102,7 +102,7 @@ bool peer_ask_ping(struct peer *p);
 void named_begin(struct peer *p);
 void named_act(struct peer *p, struct peer_world *w);
 bool named_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref);
-void named_hear(struct peer *p, struct peer_world *w);
+void named_receive(struct peer *p, struct peer_world *w);
 const char *named_missing(const struct peer *p);
 
 #endif

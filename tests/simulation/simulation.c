@@ -25,8 +25,8 @@ static void turn_clock(uint64_t at)
 {
     uint64_t now = world.sim.now_ms;
     uint64_t ahead = at > now ? at - now : 1;
-    if (world.restless && ahead > 1 && chance_one_in(&world.chance, 4)) {
-        ahead = 1 + chance_below(&world.chance, (uint32_t)sooner(ahead - 1, 65536));
+    if (world.restless && ahead > 1 && rng_one_in(&world.rng, 4)) {
+        ahead = 1 + rng_below(&world.rng, (uint32_t)sooner(ahead - 1, 65536));
     }
     world.sim.now_ms = now + ahead;
 }
@@ -45,7 +45,7 @@ static struct peer_world *peer_world(void)
 {
     world.peer_world = (struct peer_world){.scheduler = &world.scheduler,
                                            .ledger = &world.ledger,
-                                           .chance = &world.chance,
+                                           .rng = &world.rng,
                                            .now_ms = world.sim.now_ms,
                                            .lines = lines_due()};
     return &world.peer_world;
@@ -67,7 +67,8 @@ static void close_some(void)
         struct peer *p = &world.peers[i];
         if (p->client != NULL &&
             (p->client->stalled || mvm_scheduler_done(&world.scheduler, p->client))) {
-            tell(p->client->stalled ? "a client is closed that takes nothing" : "a client is done");
+            trace(p->client->stalled ? "a client is closed that takes nothing"
+                                     : "a client is done");
             p->gone = p->client->stalled;
             mvm_scheduler_detach(&world.scheduler, p->client);
             p->client = NULL;
@@ -80,7 +81,7 @@ static void begin_build(void)
     struct mvm_job job = mvm_queued_build_job(&world.scheduler.queue[0]);
     make_output(ledger_number_of_attr(job.attr));
     ledger_begin(&world.ledger, world.number);
-    tell("a build begins");
+    trace("a build begins");
 }
 
 /* Once a build stages, or leaves the disk unreleased, what was staged before is not true any more.
@@ -110,7 +111,7 @@ static const char *step(bool *more)
     note_staging();
     const char *wrong = check_whole(&world.sim);
     if (wrong == NULL && now == MVM_SCHEDULER_ANSWERING && before != now) {
-        tell_answer();
+        trace_answer();
         wrong = check_answer();
     }
     return wrong;
@@ -120,7 +121,7 @@ static const char *step(bool *more)
  * files, disks and mounts are as they were. */
 static void restart_agent(void)
 {
-    tell("the agent is killed and started again");
+    trace("the agent is killed and started again");
     world.restart_turn = 0;
     world.restarted = true;
     for (int i = 0; i < PEERS; i++) {
@@ -128,7 +129,7 @@ static void restart_agent(void)
         if (p->client != NULL) {
             p->client = NULL;
             p->gone = true;
-            p->back_ms = world.sim.now_ms + 1 + chance_below(&world.chance, 4000);
+            p->back_ms = world.sim.now_ms + 1 + rng_below(&world.rng, 4000);
         }
     }
     mvm_sim_restart(&world.sim);
@@ -186,7 +187,7 @@ static const char *one_more(void)
         }
         world.peers[i].back_ms = 0;
     }
-    tell("the world is mended; one more build");
+    trace("the world is mended; one more build");
     world.kind = true;
     world.restart_turn = 0;
     world.sim.fail_at = world.sim.hang_at = 0;
@@ -215,13 +216,13 @@ static const char *one_more(void)
 static const char *live_and_check(void)
 {
     const char *wrong = live();
-    tell_peers();
+    trace_peers();
     wrong = wrong != NULL ? wrong : check_peers();
     wrong = wrong != NULL ? wrong : check_left_over();
     return wrong;
 }
 
-static void tell_calls(void)
+static void trace_calls(void)
 {
     if (world.trace != NULL) {
         fprintf(world.trace, "the port's calls: %s\n", world.sim.trace);
@@ -239,27 +240,27 @@ static void forget_peers(void)
     }
 }
 
-const char *simulate(struct chance chance, FILE *trace)
+const char *simulate(struct rng rng, FILE *trace)
 {
-    world.chance = chance;
+    world.rng = rng;
     world.trace = trace;
     make_world();
     forget_peers();
-    world.peers[PEERS - 1].line = chance_one_in(&world.chance, 2);
+    world.peers[PEERS - 1].line = rng_one_in(&world.rng, 2);
     for (int i = 0; i < PEERS; i++) {
-        if (i == 0 || chance_one_in(&world.chance, 2)) {
+        if (i == 0 || rng_one_in(&world.rng, 2)) {
             peer_connect(&world.peers[i], peer_world());
         }
     }
     const char *wrong = live_and_check();
     wrong = wrong != NULL ? wrong : one_more();
-    tell_calls();
+    trace_calls();
     return wrong;
 }
 
 /* ---- a life told in advance ---- */
 
-/* Drawn from no bytes, every chance is 0: a world where all goes well. */
+/* From no bytes, every number is 0: a world in which all goes well. */
 static void make_scenario(const struct scenario *s)
 {
     make_world();
@@ -288,7 +289,7 @@ const char *simulate_fault(const struct scenario *s, const struct fault *f, unsi
                            unsigned *calls, FILE *trace)
 {
     static const uint8_t nothing;
-    world.chance = chance_by_bytes(&nothing, 0);
+    world.rng = rng_by_bytes(&nothing, 0);
     world.trace = trace;
     make_scenario(s);
     world.sim.fail_at = f->at;
@@ -301,6 +302,6 @@ const char *simulate_fault(const struct scenario *s, const struct fault *f, unsi
     *kinds = world.sim.fail_kinds;
     *calls = world.sim.calls;
     wrong = wrong != NULL ? wrong : one_more();
-    tell_calls();
+    trace_calls();
     return wrong;
 }

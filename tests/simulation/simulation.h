@@ -1,11 +1,11 @@
 /*
- * A whole life of a scheduler by chance: clients of every kind over both wires, old ones and such
+ * A whole random life of a scheduler: clients of every kind over both wires, old ones and such
  * as name their builds, cancel, join, lose their connection and come back; a line without
  * connections at whose other end one host follows another; builds that succeed, fail, hang, hide
  * and flood; disks that are missing, full, slow, busy or broken; port calls that fail, once or from
  * then on, that move less than asked for, that have nothing to give yet; steps without a reason; an
- * agent that is killed and started again in mid-build. All of it is decided by the chances drawn,
- * so the same chances give the same life.
+ * agent that is killed and started again in mid-build. All of it is decided by random numbers,
+ * so the same seed gives the same life.
  *
  * What must hold, whatever happens:
  *   - each Ping gets a Pong, each bad frame one Err, each Hello one Hello, each Cancel one
@@ -24,13 +24,13 @@
 #ifndef MVM_SIMULATION_H
 #define MVM_SIMULATION_H
 
-#include "chance.h"
 #include "mvm_session.h"
+#include "rng.h"
 #include <stdio.h>
 
 /* Runs one. NULL: everything held; else what did not, a static text. `trace`: where to tell what
  * happens; NULL: nowhere. Not reentrant: its world is static. */
-const char *simulate(struct chance chance, FILE *trace);
+const char *simulate(struct rng rng, FILE *trace);
 
 /* A life that is told in advance. Everything that is 0 goes well. */
 struct scenario {

@@ -9,23 +9,23 @@ const struct artifact artifacts[ARTIFACTS] = {
 
 struct world world;
 
-void tell(const char *what)
+void trace(const char *what)
 {
     if (world.trace != NULL) {
         fprintf(world.trace, "%8llu ms  %s\n", (unsigned long long)world.sim.now_ms, what);
     }
 }
 
-void tell_answer(void)
+void trace_answer(void)
 {
     const struct mvm_message *m = &world.scheduler.answer;
-    tell(m->kind == MVM_MESSAGE_OK ? "a build ends: Ok" : "a build ends: Err");
+    trace(m->kind == MVM_MESSAGE_OK ? "a build ends: Ok" : "a build ends: Err");
     if (world.trace != NULL) {
         fprintf(world.trace, "             %.*s\n", (int)m->text.len, m->text.bytes);
     }
 }
 
-void tell_peers(void)
+void trace_peers(void)
 {
     for (int i = 0; i < PEERS && world.trace != NULL; i++) {
         const struct peer *p = &world.peers[i];
@@ -46,7 +46,7 @@ void tell_peers(void)
 static void make_lines(void)
 {
     char *at = world.lines_text;
-    world.lines = chance_below(&world.chance, LINES_MAX);
+    world.lines = rng_below(&world.rng, LINES_MAX);
     for (unsigned i = 0; i < world.lines; i++) {
         at += sprintf(at, "line %u\n", i);
     }
@@ -63,64 +63,64 @@ void make_build(void)
     b->out = world.printed;
     world.no_path = false;
     if (world.kind) {
-        b->run_ms = chance_below(&world.chance, 5000);
+        b->run_ms = rng_below(&world.rng, 5000);
         return;
     }
-    world.no_path = chance_one_in(&world.chance, 6);
-    b->run_ms = lengths[chance_below(&world.chance, sizeof lengths / sizeof lengths[0])];
-    b->exit.code = chance_one_in(&world.chance, 4) ? 1 : 0;
-    b->exit.signaled = b->exit.code != 0 && chance_one_in(&world.chance, 4);
-    b->ignores_term = chance_one_in(&world.chance, 4);
-    b->survives_kill = chance_one_in(&world.chance, 16);
-    b->leaves_child = chance_one_in(&world.chance, 6);
-    b->child_ignores_term = chance_one_in(&world.chance, 2);
-    b->stranger_holds_pipes = chance_one_in(&world.chance, 16);
+    world.no_path = rng_one_in(&world.rng, 6);
+    b->run_ms = lengths[rng_below(&world.rng, sizeof lengths / sizeof lengths[0])];
+    b->exit.code = rng_one_in(&world.rng, 4) ? 1 : 0;
+    b->exit.signaled = b->exit.code != 0 && rng_one_in(&world.rng, 4);
+    b->ignores_term = rng_one_in(&world.rng, 4);
+    b->survives_kill = rng_one_in(&world.rng, 16);
+    b->leaves_child = rng_one_in(&world.rng, 6);
+    b->child_ignores_term = rng_one_in(&world.rng, 2);
+    b->stranger_holds_pipes = rng_one_in(&world.rng, 16);
 }
 
 static void make_disk(struct mvm_sim_disk *d)
 {
-    d->absent = chance_one_in(&world.chance, 6);
-    d->mounted = chance_one_in(&world.chance, 4);
+    d->absent = rng_one_in(&world.rng, 6);
+    d->mounted = rng_one_in(&world.rng, 4);
     if (!world.kind) {
-        d->broken = chance_one_in(&world.chance, 10);
-        d->busy = chance_one_in(&world.chance, 10);
-        d->read_only = chance_one_in(&world.chance, 10);
+        d->broken = rng_one_in(&world.rng, 10);
+        d->busy = rng_one_in(&world.rng, 10);
+        d->read_only = rng_one_in(&world.rng, 10);
     }
 }
 
 static void make_trouble(void)
 {
     static const unsigned runs[] = {1, 1, 2, 10, UINT_MAX};
-    world.sim.no_nix = chance_one_in(&world.chance, 20);
-    world.sim.dir_in_the_way = chance_one_in(&world.chance, 20);
-    if (chance_one_in(&world.chance, 6)) {
-        world.sim.capacity = 1 + chance_below(&world.chance, 200);
+    world.sim.no_nix = rng_one_in(&world.rng, 20);
+    world.sim.dir_in_the_way = rng_one_in(&world.rng, 20);
+    if (rng_one_in(&world.rng, 6)) {
+        world.sim.capacity = 1 + rng_below(&world.rng, 200);
     }
-    if (chance_one_in(&world.chance, 2)) {
-        world.sim.fail_at = 1 + chance_below(&world.chance, 300);
-        world.sim.fail_run = runs[chance_below(&world.chance, sizeof runs / sizeof runs[0])];
-        world.sim.fail_with = chance_below(&world.chance, 4);
+    if (rng_one_in(&world.rng, 2)) {
+        world.sim.fail_at = 1 + rng_below(&world.rng, 300);
+        world.sim.fail_run = runs[rng_below(&world.rng, sizeof runs / sizeof runs[0])];
+        world.sim.fail_with = rng_below(&world.rng, 4);
     }
 }
 
 /* What is late in a kind world is so by little: no build comes near its time-out for it. */
 void make_delays(void)
 {
-    world.restless = chance_one_in(&world.chance, 2);
-    world.sim.alone = chance_one_in(&world.chance, 4);
+    world.restless = rng_one_in(&world.rng, 2);
+    world.sim.alone = rng_one_in(&world.rng, 4);
     world.sim.late_ms = 0;
     world.sim.whims = 0;
-    if (chance_one_in(&world.chance, 2)) {
-        world.sim.late_ms = 1 + chance_below(&world.chance, world.kind ? 20 : 2000);
-        world.sim.whims = chance_below(&world.chance, 65536);
+    if (rng_one_in(&world.rng, 2)) {
+        world.sim.late_ms = 1 + rng_below(&world.rng, world.kind ? 20 : 2000);
+        world.sim.whims = rng_below(&world.rng, 65536);
     }
 }
 
 static void make_files(void)
 {
-    bool old_set = chance_one_in(&world.chance, 2);
+    bool old_set = rng_one_in(&world.rng, 2);
     for (int i = 0; i < ARTIFACTS; i++) {
-        world.missing[i] = !world.kind && chance_one_in(&world.chance, 8);
+        world.missing[i] = !world.kind && rng_one_in(&world.rng, 8);
         if (old_set) {
             mvm_sim_put(&world.sim, artifacts[i].name, artifacts[i].old);
         }
@@ -175,10 +175,10 @@ void init_agent(void)
 
 void make_world(void)
 {
-    world.kind = chance_one_in(&world.chance, 3);
+    world.kind = rng_one_in(&world.rng, 3);
     mvm_sim_init(&world.sim, "/build-out", "/build-in");
     world.sim.now_ms = 1000;
-    world.sim.piece = chance_one_in(&world.chance, 2) ? 0 : 1 + chance_below(&world.chance, 40);
+    world.sim.piece = rng_one_in(&world.rng, 2) ? 0 : 1 + rng_below(&world.rng, 40);
     make_build();
     make_disk(&world.sim.out);
     make_disk(&world.sim.in);
@@ -190,19 +190,19 @@ void make_world(void)
     world.out_mounted = world.sim.out.mounted;
     world.in_mounted = world.sim.in.mounted;
     world.sim.dark = &world.dark;
-    world.sim.dark_at = 1 + chance_below(&world.chance, 300);
+    world.sim.dark_at = 1 + rng_below(&world.rng, 300);
     world.config = (struct mvm_executor_config){
         .out_dir = "/build-out",
         .out_device = "/dev/vdb",
         .in_dir = "/build-in",
         .in_device = "/dev/vdc",
-        .heartbeat_ms = chance_one_in(&world.chance, 2) ? 1000 : 0,
+        .heartbeat_ms = rng_one_in(&world.rng, 2) ? 1000 : 0,
     };
-    world.keep_building = chance_one_in(&world.chance, 4);
+    world.keep_building = rng_one_in(&world.rng, 4);
     world.ledger = (struct ledger){.turn = 1, .limit = LEDGER_MAX - 1};
     world.number = LEDGER_MAX;
     world.restarted = false;
     world.restart_turn =
-        world.kind || !chance_one_in(&world.chance, 4) ? 0 : 1 + chance_below(&world.chance, 400);
+        world.kind || !rng_one_in(&world.rng, 4) ? 0 : 1 + rng_below(&world.rng, 400);
     init_agent();
 }

@@ -23,7 +23,7 @@ struct artifact {
 extern const struct artifact artifacts[ARTIFACTS];
 
 struct world {
-    struct chance chance;
+    struct rng rng;
     FILE *trace;
     struct mvm_sim sim;
     struct mvm_sim dark; /* the world at a power cut */
@@ -52,9 +52,9 @@ struct world {
 
 extern struct world world;
 
-void tell(const char *what);
-void tell_answer(void);
-void tell_peers(void);
+void trace(const char *what);
+void trace_answer(void);
+void trace_peers(void);
 
 /* ---- making it: world.c ---- */
 

@@ -1,32 +1,32 @@
 /*
- * Where a simulation takes its chances from: a seed, so that a number repeats a run, or a fuzzer's
- * bytes, so that it can search. With no bytes left, every chance is 0.
+ * The random numbers of a simulation: from a seed, so that it repeats a run, or from a fuzzer's
+ * bytes, so that it can search. With no bytes left, every number is 0.
  */
-#ifndef MVM_CHANCE_H
-#define MVM_CHANCE_H
+#ifndef MVM_RNG_H
+#define MVM_RNG_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct chance {
+struct rng {
     uint64_t state;
     const uint8_t *bytes; /* NULL: by the seed */
     size_t left;
 };
 
-static inline struct chance chance_by_seed(uint64_t seed)
+static inline struct rng rng_by_seed(uint64_t seed)
 {
-    return (struct chance){seed, NULL, 0};
+    return (struct rng){seed, NULL, 0};
 }
 
-static inline struct chance chance_by_bytes(const uint8_t *bytes, size_t len)
+static inline struct rng rng_by_bytes(const uint8_t *bytes, size_t len)
 {
-    return (struct chance){0, bytes, len};
+    return (struct rng){0, bytes, len};
 }
 
 /* 0 … below - 1; `below` up to 65536. Seeds go through splitmix64, so that neighbours differ. */
-static inline uint32_t chance_below(struct chance *c, uint32_t below)
+static inline uint32_t rng_below(struct rng *c, uint32_t below)
 {
     if (c->bytes != NULL) {
         uint32_t value = 0;
@@ -42,9 +42,9 @@ static inline uint32_t chance_below(struct chance *c, uint32_t below)
 }
 
 /* Once in `n` times. */
-static inline bool chance_one_in(struct chance *c, uint32_t n)
+static inline bool rng_one_in(struct rng *c, uint32_t n)
 {
-    return chance_below(c, n) == n - 1;
+    return rng_below(c, n) == n - 1;
 }
 
 #endif
