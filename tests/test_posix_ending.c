@@ -4,7 +4,7 @@
 #include "test_posix_roles.h"
 #include <sys/resource.h>
 
-enum { LONG_CHAIN = 400, STEP_MS = 1500 };
+enum { LONG_CHAIN = 200, STEP_MS = 1500 };
 
 static const struct mode by_cgroup = {"a cgroup", {.subreaper = true}, false};
 static const struct mode by_freezing = {"a cgroup without cgroup.kill", {.subreaper = true}, true};
