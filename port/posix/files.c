@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* <linux/fs.h> is not there with every libc. */
+/* <linux/fs.h> is not there with every libc, whose ioctl(3) may have an int for this. */
 #ifndef FS_IOC_GETFLAGS
 #define FS_IOC_GETFLAGS _IOR('f', 1, long)
 #endif
@@ -239,8 +239,8 @@ static bool is_locked(const char *path)
     if (fd < 0) {
         return false;
     }
-    bool locked =
-        ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & (IMMUTABLE | APPEND_ONLY)) != 0;
+    bool locked = syscall(SYS_ioctl, fd, FS_IOC_GETFLAGS, &flags) == 0 &&
+                  (flags & (IMMUTABLE | APPEND_ONLY)) != 0;
     close(fd);
     return locked;
 }
