@@ -521,6 +521,40 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
     assert_int_equal(rmdir(paths[2]), 0);
 }
 
+/* An agent that is killed in a build has no more than its cgroup to tell the next one. */
+static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
+{
+    const struct mode *mode = *state;
+    int status;
+    int child;
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    spawn_in(mode, "stay", NULL); /* skips where there is no cgroup */
+    kill_and_close();
+    mvm_posix_fini(&posix);
+    pid_t agent = fork();
+    if (agent == 0) {
+        use(mode);
+        spawn_role("stay", NULL);
+        await_ready(1);
+        ssize_t n = write(fds[1], &posix.pid, sizeof posix.pid);
+        raise(n > 0 ? SIGKILL : SIGTERM);
+    }
+    assert_int_equal(read(fds[0], &child, sizeof child), sizeof child);
+    assert_int_equal(waitpid(agent, &status, 0), agent);
+    assert_int_equal(kill(child, 0), 0);
+    use(mode);
+    close(fds[1]);
+    mvm_posix_fini(&posix);
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    while (kill(child, 0) == 0 && clock_ms() < until) {
+        waitpid(child, &status, WNOHANG); /* where orphans come to this process */
+        sleep_ms(5);
+    }
+    assert_int_equal(kill(child, 0), -1);
+    close(fds[0]);
+}
+
 static void a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn(void **state)
 {
     (void)state;
@@ -606,6 +640,7 @@ int main(int argc, char **argv)
         IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),
         IN_MODE(a_straggler_outside_of_the_cgroup_is_brought_in_and_killed, by_cgroup),
         IN_MODE(empty_cgroups_of_makers_that_are_gone_go_with_the_next_build, by_cgroup),
+        IN_MODE(what_a_killed_process_has_left_ends_with_the_next_init, by_cgroup),
         ALONE(a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn),
         IN_EACH_MODE(fini_ends_a_build_that_runs),
         ALONE(a_subreaper_is_one_only_until_fini),

@@ -158,10 +158,55 @@ static bool make_below(struct mvm_posix *p)
     return made;
 }
 
-static void remove_unlocked(int parent, const char *name)
+/* Before cgroup.kill (Linux 5.14): one by one. What forks meanwhile is found by the next call. */
+static void kill_listed(int dir)
+{
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    if (!mvm_posix_lines_open(&l, dir, "cgroup.procs")) {
+        return;
+    }
+    while (mvm_posix_lines_next(&l, &line)) {
+        pid_t pid = (pid_t)mvm_posix_number(line);
+        if (pid > 0) { /* 0: of another pid namespace */
+            kill(pid, SIGKILL);
+        }
+    }
+    mvm_posix_lines_close(&l);
+}
+
+static void kill_all_in(int dir)
+{
+    int fd = openat(dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "1", 1) < 0) {
+        kill_listed(dir);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static bool has_processes(int dir)
+{
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    bool has = false;
+    if (mvm_posix_lines_open(&l, dir, "cgroup.events")) {
+        while (!has && mvm_posix_lines_next(&l, &line)) {
+            has = mvm_text_equal(line, "populated 1");
+        }
+    }
+    mvm_posix_lines_close(&l);
+    return has;
+}
+
+/* A cgroup without an owner: its processes are of a build that has none either. `fresh`: an empty
+ * one may have been made just now, and be about to be locked. */
+static void remove_unlocked(int parent, const char *name, bool fresh)
 {
     int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0) {
+    if (dir >= 0 && (!fresh || has_processes(dir)) && flock(dir, LOCK_EX | LOCK_NB) == 0) {
+        kill_all_in(dir);
         unlinkat(parent, name, AT_REMOVEDIR);
     }
     if (dir >= 0) {
@@ -169,8 +214,9 @@ static void remove_unlocked(int parent, const char *name)
     }
 }
 
-/* A process that was ended by SIGKILL left its builds' cgroups behind: they go as soon as they are
- * empty. Those of a live process may be about to be entered. */
+/* A process that was ended by SIGKILL left its builds' cgroups behind, and what ran in them runs
+ * on: that is ended, and they go as soon as they are empty. Those of a live process may be about to
+ * be entered; one with this process's number may be its own or of a process that had it before. */
 static void remove_left_over(int parent)
 {
     struct mvm_posix_directory d;
@@ -179,12 +225,31 @@ static void remove_left_over(int parent)
     while (d.fd >= 0 && (name = mvm_posix_directory_next(&d)) != NULL) {
         if (mvm_text_begins(mvm_text_from(name), prefix)) {
             pid_t maker = (pid_t)mvm_posix_number(mvm_text_from(name + sizeof prefix - 1));
-            if (maker > 0 && kill(maker, 0) < 0 && errno == ESRCH) {
-                remove_unlocked(parent, name);
+            bool ours = maker == getpid();
+            if (maker > 0 && (ours || (kill(maker, 0) < 0 && errno == ESRCH))) {
+                remove_unlocked(parent, name, ours);
             }
         }
     }
     mvm_posix_directory_close(&d);
+}
+
+/* -1: none. */
+static int open_parent(const char *chosen)
+{
+    if (chosen != NULL) {
+        return chosen[0] != '\0' ? open(chosen, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    }
+    return open_own_cgroup();
+}
+
+void mvm_posix_cgroup_end_left_over(const struct mvm_posix *p)
+{
+    int parent = open_parent(p->config.cgroup);
+    if (parent >= 0) {
+        remove_left_over(parent);
+        close(parent);
+    }
 }
 
 int mvm_posix_cgroup_make(struct mvm_posix *p)
@@ -193,8 +258,7 @@ int mvm_posix_cgroup_make(struct mvm_posix *p)
     if (chosen != NULL && chosen[0] == '\0') {
         return 0;
     }
-    p->cgroup_parent =
-        chosen != NULL ? open(chosen, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : open_own_cgroup();
+    p->cgroup_parent = open_parent(chosen);
     if (p->cgroup_parent >= 0 && make_below(p)) {
         remove_left_over(p->cgroup_parent);
         return 0;

@@ -145,7 +145,8 @@ struct mvm_posix {
     char reason[MVM_POSIX_REASON_CAP];
 };
 
-/* Copies `config`; opens one descriptor, mvm_posix_fd. */
+/* Copies `config`; opens one descriptor, mvm_posix_fd. Ends the processes of builds that a process
+ * with the same parent cgroup has left when it was killed. */
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 #define mvm_posix_init(...) (mvm_limits_match(), mvm_posix_init(__VA_ARGS__))
 

@@ -59,6 +59,7 @@ void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
     mvm_posix_worker_init(p);
     p->root = "";
     mvm_posix_watch_init(p);
+    mvm_posix_cgroup_end_left_over(p);
     if (config->subreaper) {
         int was = 0;
         prctl(PR_GET_CHILD_SUBREAPER, &was, 0L, 0L, 0L);

@@ -164,6 +164,9 @@ int mvm_posix_start_vfork(const struct mvm_posix *p, const struct mvm_posix_prog
 
 /* ---- cgroup.c ---- */
 
+/* Ends what runs in the cgroups of builds whose process has been killed. */
+void mvm_posix_cgroup_end_left_over(const struct mvm_posix *p);
+
 /* Makes a cgroup for the next build, or none where config allows that. Negative: the reason. */
 int mvm_posix_cgroup_make(struct mvm_posix *p);
 
