@@ -2,6 +2,7 @@
  * The parser: a state, a bit for each open level, and one function for each family of states.
  * Each takes some bytes and returns a token, an error, or PARTIAL to be called for the next byte.
  */
+#include "mvm_escape.h"
 #include "mvm_json.h"
 #include "mvm_plain.h"
 #include <string.h>
@@ -215,14 +216,7 @@ static size_t store_run(struct mvm_json *j, const uint8_t *bytes, size_t len)
 static void store_character(struct mvm_json *j, uint32_t code)
 {
     uint8_t bytes[4];
-    size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    static const uint8_t leads[] = {0, 0xc0, 0xe0, 0xf0};
-    for (size_t at = len - 1; at > 0; at--) {
-        bytes[at] = (uint8_t)(0x80 | (code & 0x3f));
-        code >>= 6;
-    }
-    bytes[0] = (uint8_t)(leads[len - 1] | code);
-    store(j, bytes, len);
+    store(j, bytes, mvm_utf8_put(bytes, code));
 }
 
 static enum mvm_json_token end_string(struct mvm_json *j)
@@ -235,10 +229,25 @@ static enum mvm_json_token end_string(struct mvm_json *j)
     return end_value(j, MVM_JSON_STRING);
 }
 
+/* Escapes, where there are many of them: true if some were taken. */
+static bool store_escapes(struct mvm_json *j, struct input *in)
+{
+    size_t used = 0;
+    if (j->place != NULL && in->at < in->end && *in->at == '\\') {
+        j->text.len +=
+            mvm_unescape_copy((uint8_t *)j->place + j->text.len, j->place_cap - j->text.len, in->at,
+                              (size_t)(in->end - in->at), &used);
+        in->at += used;
+    }
+    return used > 0;
+}
+
 /* The front of the input that needs no state but STRING, and the quote that ends the string. */
 static enum mvm_json_token take_run(struct mvm_json *j, struct input *in)
 {
-    in->at += store_run(j, in->at, (size_t)(in->end - in->at));
+    do {
+        in->at += store_run(j, in->at, (size_t)(in->end - in->at));
+    } while (store_escapes(j, in));
     if (in->at < in->end && *in->at == '"') {
         in->at++;
         return end_string(j);
@@ -272,18 +281,16 @@ static enum mvm_json_token take_string(struct mvm_json *j, struct input *in)
 
 static enum mvm_json_token take_escape(struct mvm_json *j, uint8_t byte)
 {
-    static const char letters[] = "\"\\/bfnrt";
-    static const char meanings[] = "\"\\/\b\f\n\r\t";
     if (byte == 'u') {
         j->unit = 0;
         j->count = 0;
         return go_on(j, HEX);
     }
-    const char *letter = memchr(letters, byte, sizeof letters - 1);
-    if (letter == NULL) {
+    uint8_t meaning = (uint8_t)mvm_escape_meaning(byte);
+    if (meaning == '\0') {
         return fail(j, MVM_JSON_BAD_ESCAPE);
     }
-    store(j, (const uint8_t *)meanings + (letter - letters), 1);
+    store(j, &meaning, 1);
     return go_on(j, STRING);
 }
 
@@ -321,13 +328,8 @@ static enum mvm_json_token end_escape(struct mvm_json *j)
 
 static enum mvm_json_token take_hex(struct mvm_json *j, uint8_t byte)
 {
-    uint8_t letter = byte | 0x20; /* digits stay what they are */
-    unsigned digit;
-    if (is_digit(byte)) {
-        digit = byte - '0';
-    } else if (letter >= 'a' && letter <= 'f') {
-        digit = letter - 'a' + 10u;
-    } else {
+    unsigned digit = mvm_hex_digit(byte);
+    if (digit == MVM_NO_HEX_DIGIT) {
         return fail(j, MVM_JSON_BAD_ESCAPE);
     }
     j->unit = (uint16_t)((unsigned)j->unit << 4 | digit);

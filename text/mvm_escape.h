@@ -23,4 +23,19 @@ size_t mvm_escape(uint8_t to[MVM_ESCAPE_CAP], uint8_t byte);
  */
 size_t mvm_escape_copy(uint8_t *to, size_t cap, const uint8_t *from, size_t len, size_t *used);
 
+/* What a backslash and this letter stand for; NUL: nothing. */
+char mvm_escape_meaning(uint8_t letter);
+
+/* 0 to 15, or MVM_NO_HEX_DIGIT. */
+enum { MVM_NO_HEX_DIGIT = 16 };
+unsigned mvm_hex_digit(uint8_t digit);
+
+/*
+ * The way back: as many bytes at the front of from[0 … len-1] as are ASCII or sound escapes, other
+ * than of surrogates, and have room in to[0 … cap-1]. `*used` says how many bytes of `from` that
+ * was, the result how many were written; more of `to` may be overwritten. Stops early, and without
+ * cause; on machines without vectors always at the first byte.
+ */
+size_t mvm_unescape_copy(uint8_t *to, size_t cap, const uint8_t *from, size_t len, size_t *used);
+
 #endif

@@ -24,6 +24,9 @@ extern "C" {
  */
 int mvm_utf8_next(const uint8_t *bytes, size_t len);
 
+/* Writes the character `code`, up to U+10FFFF, and returns its length, 1 to 4. */
+size_t mvm_utf8_put(uint8_t *to, uint32_t code);
+
 /*
  * How many bytes of bytes[0 … len-1] to take so that no character is cut in two: `len`, or up to
  * three less where the tail is a sequence cut short. 0 only where len is 0 or all of it (at most

@@ -81,3 +81,15 @@ size_t mvm_utf8_boundary(const uint8_t *bytes, size_t len)
     }
     return len - tail;
 }
+
+size_t mvm_utf8_put(uint8_t *to, uint32_t code)
+{
+    static const uint8_t leads[] = {0, 0xc0, 0xe0, 0xf0};
+    size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t at = len - 1; at > 0; at--) {
+        to[at] = (uint8_t)(0x80 | (code & 0x3f));
+        code >>= 6;
+    }
+    to[0] = (uint8_t)(leads[len - 1] | code);
+    return len;
+}
