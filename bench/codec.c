@@ -111,6 +111,23 @@ static void proto_encode(int which, long n)
     }
 }
 
+/* An Err as long as a frame in the agent's send buffer can be, into it or into so much at a time. */
+enum { ERR_LEN = 16384 };
+
+static void proto_encode_err(int room, long n)
+{
+    static char message[ERR_LEN];
+    struct mvm_proto_encoder e;
+    const struct mvm_message m = {.kind = MVM_MESSAGE_ERR, .text = {message, ERR_LEN}};
+    memset(message, 'e', sizeof message);
+    for (long i = 0; i < n; i++) {
+        mvm_proto_encoder_start(&e, &m);
+        while (!mvm_proto_encoder_idle(&e)) {
+            bench_sink += mvm_proto_encoder_pull(&e, out, (size_t)room);
+        }
+    }
+}
+
 static const struct work {
     const char *name;
     void (*run)(int which, long n);
@@ -289,6 +306,8 @@ static void measure(int ms)
         bench_measure(OURS, "", works[i].name, works[i].run, works[i].which, ms);
     }
     bench_measure(OURS, "", "encode-log4k-l2", encode_far, 0, ms);
+    bench_measure(OURS, "", "proto-encode-err16k", proto_encode_err, sizeof out, ms);
+    bench_measure(OURS, "", "proto-encode-err16k-by-64", proto_encode_err, 64, ms);
     measure_memcpy("memcpy", ms);
     bench_measure("memchr", "", "decode-log4k", limit_memchr, BENCH_LOG4K, ms);
 }

@@ -113,6 +113,15 @@
 #define MVM_PROTO_REQUEST_MAX \
     ((MVM_BULK_DATA_MAX > MVM_REQUEST_FRAME_MAX ? MVM_BULK_DATA_MAX : MVM_REQUEST_FRAME_MAX) + 512)
 
+/* Levels of protobuf's old groups inside an unknown field: as libprotobuf has it by default. Takes
+ * four bytes of stack each. Past it: the frame is refused, "malformed protobuf message". */
+#ifndef MVM_PROTO_GROUPS_MAX
+#define MVM_PROTO_GROUPS_MAX 100
+#endif
+#if MVM_PROTO_GROUPS_MAX < 1
+#error "MVM_PROTO_GROUPS_MAX: at least 1, since 0 would refuse every group"
+#endif
+
 /* Levels of nesting inside the value of an unknown field. Takes one bit of decoder state each.
  * Past it: the frame is refused, "nested too deep". */
 #ifndef MVM_NESTING_MAX

@@ -1,7 +1,7 @@
 /* What is escaped, and how; a block at a time as a byte at a time. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_escape.h"
-#include "mvm_plain.h"
+#include "mvm_utf8.h"
 #include "test_guard.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,6 +112,158 @@ static void a_text_full_of_escapes_goes_by_blocks_where_there_are_vectors(void *
 #endif
 }
 
+/* A room of each size, with not a byte behind it, for texts that need as much as there can be. */
+static void no_room_is_overrun_by_text_full_of_escapes(void **state)
+{
+    (void)state;
+    static const uint8_t fillers[] = {'\x1b', '"'};
+    for (size_t n = 0; n < sizeof fillers; n++) {
+        for (size_t cap = 0; cap <= OUT_MAX; cap++) {
+            uint8_t bytes[TEXT_MAX];
+            memset(bytes, fillers[n], sizeof bytes);
+            check_copy(bytes, sizeof bytes, cap);
+        }
+    }
+}
+
+/* ---- and back ---- */
+
+/* The escape at from[0 … len-1] decoded; its length, or 0 if it is none, or of a surrogate. */
+static size_t unescape_slowly(uint8_t *to, size_t *made, const uint8_t *from, size_t len)
+{
+    unsigned unit = 0;
+    if (len < 2 || from[0] != '\\') {
+        return 0;
+    }
+    to[0] = (uint8_t)mvm_escape_meaning(from[1]);
+    *made = 1;
+    if (to[0] != 0) {
+        return 2;
+    }
+    for (size_t n = 2; n < 6; n++) {
+        if (n >= len || mvm_hex_digit(from[n]) == MVM_NO_HEX_DIGIT) {
+            return 0;
+        }
+        unit = unit << 4 | mvm_hex_digit(from[n]);
+    }
+    *made = mvm_utf8_put(to, unit);
+    return from[1] != 'u' || (unit >= 0xd800 && unit < 0xe000) ? 0 : 6;
+}
+
+/* Whatever is taken is a sound front of the text, and comes out as it does slowly. */
+static size_t check_back(const uint8_t *bytes, size_t len, size_t cap)
+{
+    uint8_t expected[TEXT_MAX];
+    const uint8_t *from = guard_copy(0, bytes, len);
+    uint8_t *to = guard_end(1, cap);
+    size_t used, at = 0, expected_len = 0;
+    size_t made = mvm_unescape_copy(to, cap, from, len, &used);
+    assert_true(used <= len && made <= cap);
+    while (at < used) {
+        size_t one = 1;
+        expected[expected_len] = bytes[at];
+        if (is_escaped(bytes[at]) || bytes[at] >= 0x80) {
+            size_t n = unescape_slowly(expected + expected_len, &one, bytes + at, len - at);
+            assert_true(n > 0);
+            at += n - 1;
+        }
+        expected_len += one;
+        at++;
+    }
+    assert_int_equal(at, used);
+    assert_int_equal(made, expected_len);
+    assert_memory_equal(to, expected, made);
+    return used;
+}
+
+static size_t random_escapes(uint64_t *seed, uint8_t *bytes)
+{
+    static const char *const parts[] = {
+        "a",    "plain",   "\\n",     "\\\"", "\\\\",    "\\/", "\\u001b", "\\u00e9", "\\u20AC",
+        "\\\\", "\\ud83d", "\\udc00", "\\x",  "\\u12g4", "\"",  "\n",      "\xc3\xa9"};
+    size_t wanted = guard_random(seed, TEXT_MAX + 1), len = 0;
+    uint32_t kinds = guard_random(seed, 2) == 0 ? 10 : sizeof parts / sizeof *parts;
+    while (len < wanted) {
+        const char *part = parts[guard_random(seed, kinds)];
+        size_t n = strlen(part) < wanted - len ? strlen(part) : wanted - len;
+        memcpy(bytes + len, part, n);
+        len += n;
+    }
+    return len;
+}
+
+static void escapes_go_back_as_one_after_the_other(void **state)
+{
+    (void)state;
+    uint64_t seed = 6;
+    size_t used = 0;
+    for (size_t round = 0; round < 50000; round++) {
+        uint8_t bytes[TEXT_MAX];
+        size_t len = random_escapes(&seed, bytes);
+        used += check_back(bytes, len, guard_random(&seed, TEXT_MAX + 1));
+    }
+#if defined(__SSE2__) || defined(__ARM_NEON)
+    assert_true(used > 100000);
+#else
+    assert_int_equal(used, 0);
+#endif
+}
+
+/* As many bytes as come, go: the room that this takes, and not a byte more. */
+static void no_room_is_overrun_on_the_way_back(void **state)
+{
+    (void)state;
+    static const char *const fillers[] = {"\\n",
+                                          "a\\n",
+                                          "\\u001b",
+                                          "aaaaaaaaaaaaaaa\\n",
+                                          "aaaaaaaaaaaaaa\\u20ac",
+                                          "aaaaaaaaaaaaa\\n",
+                                          "aaaaaaaaa\\u20ac"};
+    for (size_t n = 0; n < sizeof fillers / sizeof *fillers; n++) {
+        uint8_t bytes[TEXT_MAX];
+        for (size_t at = 0; at < sizeof bytes; at++) {
+            bytes[at] = (uint8_t)fillers[n][at % strlen(fillers[n])];
+        }
+        for (size_t len = 0; len <= sizeof bytes; len++) {
+            for (size_t cap = 0; cap <= 160; cap++) {
+                check_back(bytes, len, cap);
+            }
+        }
+    }
+}
+
+static void each_byte_at_each_place_goes_back_or_ends_the_copy(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        for (size_t at = 0; at < 136; at++) {
+            uint8_t bytes[160];
+            memset(bytes, '\\', sizeof bytes);
+            bytes[at] = (uint8_t)byte;
+            check_back(bytes, sizeof bytes, OUT_MAX);
+        }
+    }
+}
+
+static void letters_and_digits_mean_what_json_says(void **state)
+{
+    (void)state;
+    static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
+    static const char digits[] = "0123456789abcdef", capitals[] = "0123456789ABCDEF";
+    for (unsigned byte = 0; byte < 256; byte++) {
+        const char *letter = byte != 0 ? strchr(letters, (int)byte) : NULL;
+        const char *digit = byte != 0 ? strchr(digits, (int)byte) : NULL;
+        const char *capital = byte != 0 ? strchr(capitals, (int)byte) : NULL;
+        unsigned value = digit != NULL     ? (unsigned)(digit - digits)
+                         : capital != NULL ? (unsigned)(capital - capitals)
+                                           : MVM_NO_HEX_DIGIT;
+        assert_int_equal(mvm_escape_meaning((uint8_t)byte),
+                         letter != NULL ? meanings[letter - letters] : '\0');
+        assert_int_equal(mvm_hex_digit((uint8_t)byte), value);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +271,11 @@ int main(void)
         cmocka_unit_test(a_copy_is_what_byte_after_byte_gives),
         cmocka_unit_test(each_byte_at_each_place_is_copied_or_ends_the_copy),
         cmocka_unit_test(a_text_full_of_escapes_goes_by_blocks_where_there_are_vectors),
+        cmocka_unit_test(no_room_is_overrun_by_text_full_of_escapes),
+        cmocka_unit_test(escapes_go_back_as_one_after_the_other),
+        cmocka_unit_test(no_room_is_overrun_on_the_way_back),
+        cmocka_unit_test(each_byte_at_each_place_goes_back_or_ends_the_copy),
+        cmocka_unit_test(letters_and_digits_mean_what_json_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

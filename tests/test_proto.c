@@ -276,6 +276,49 @@ static void of_two_kinds_the_last_one_counts_alone(void **state)
     assert_int_equal(decoder.message.text.len, 0);
 }
 
+/* 0x7b and 0x7c begin and end a group of number 15, 0x73 and 0x74 one of 14, 0x0b and 0x0c one that
+ * has a text's number. */
+static void groups_are_skipped(void **state)
+{
+    static const struct {
+        uint8_t message[24];
+        size_t len;
+    } cases[] = {
+        {{0x7b, 0x7c, 0x0a, 6, 0x0a, 1, 'f', 0x12, 1, 'a'}, 10},
+        {{0x0a, 6, 0x0a, 1, 'f', 0x12, 1, 'a', 0x7b, 0x0a, 1, 'x', 0x7c}, 13},
+        {{0x0a, 12, 0x7b, 0x73, 0x08, 1, 0x74, 0x7c, 0x0a, 1, 'f', 0x12, 1, 'a'}, 14},
+        {{0x0a, 8, 0x0a, 1, 'f', 0x7b, 0x7c, 0x12, 1, 'a'}, 10},
+        {{0x0a, 10, 0x0a, 1, 'f', 0x0b, 0x0c, 0x12, 1, 'a', 0x7b, 0x7c}, 12},
+        {{0x0b, 0x0c, 0x0a, 3, 0x0a, 1, 'f', 0x0a, 5, 0x7b, 0x7c, 0x12, 1, 'a'}, 14},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin(MVM_DIRECTION_REQUESTS);
+        assert_int_equal(push_once(wire, frame(cases[i].message, cases[i].len, 0)),
+                         MVM_DECODER_MESSAGE);
+        assert_int_equal(decoder.message.kind, MVM_MESSAGE_BUILD);
+        assert_text(decoder.message.build.flake_ref, text("f"));
+        assert_text(decoder.message.build.attr, text("a"));
+    }
+}
+
+static void groups_nest_up_to_the_limit(void **state)
+{
+    static uint8_t message[2 + 2 * (MVM_PROTO_GROUPS_MAX + 1)];
+    (void)state;
+    for (size_t over = 0; over <= 1; over++) {
+        size_t depth = MVM_PROTO_GROUPS_MAX + over;
+        message[0] = 0x12;
+        message[1] = 0;
+        memset(message + 2, 0x7b, depth);
+        memset(message + 2 + depth, 0x7c, depth);
+        begin(MVM_DIRECTION_REQUESTS);
+        assert_int_equal(push_once(wire, frame(message, 2 + 2 * depth, 0)),
+                         over == 0 ? MVM_DECODER_MESSAGE : MVM_DECODER_BAD_FRAME);
+        assert_goes_on();
+    }
+}
+
 /* ---- what goes wrong ---- */
 
 struct bad {
@@ -300,7 +343,13 @@ static const struct bad bad_frames[] = {
      14,
      0,
      MVM_DECODER_NOT_PROTOBUF},
-    {"a group", {0x0b, 0x0c}, 2, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a group alone", {0x0b, 0x0c}, 2, 0, MVM_DECODER_UNKNOWN_VARIANT},
+    {"a group without its end", {0x12, 0, 0x7b}, 3, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a group's end without its start", {0x12, 0, 0x7c}, 3, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"a group with another's end", {0x12, 0, 0x7b, 0x74}, 4, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"the same in a Build", {0x0a, 2, 0x7b, 0x74}, 4, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"groups crossed", {0x12, 0, 0x7b, 0x73, 0x7c, 0x74}, 6, 0, MVM_DECODER_NOT_PROTOBUF},
+    {"field number 0 in a group", {0x12, 0, 0x7b, 0x02, 0, 0x7c}, 6, 0, MVM_DECODER_NOT_PROTOBUF},
     {"field number 0", {0x02, 0}, 2, 0, MVM_DECODER_NOT_PROTOBUF},
     {"a length past the end", {0x0a, 9, 0x0a, 1, 'x'}, 5, 0, MVM_DECODER_NOT_PROTOBUF},
     {"a text past its message", {0x0a, 3, 0x0a, 9, 'x'}, 5, 0, MVM_DECODER_NOT_PROTOBUF},
@@ -606,6 +655,8 @@ int main(void)
         cmocka_unit_test(unknown_fields_are_skipped),
         cmocka_unit_test(of_a_field_that_stands_twice_the_last_value_counts),
         cmocka_unit_test(of_two_kinds_the_last_one_counts_alone),
+        cmocka_unit_test(groups_are_skipped),
+        cmocka_unit_test(groups_nest_up_to_the_limit),
         cmocka_unit_test(a_bad_frame_is_refused_alone),
         cmocka_unit_test(responses_with_strings_that_are_no_utf8_are_refused),
         cmocka_unit_test(a_frame_cut_short_by_the_end_is_refused),

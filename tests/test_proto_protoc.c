@@ -274,13 +274,15 @@ static void by_hand_both_understand_the_same(void **state)
         CASE(REQUEST, "\x0a\x09\x0a\1f\x98\x06\7\x12\1a"), /* an unknown number within */
         CASE(REQUEST, "\x12\3\x08\x96\1"),                 /* an unknown field in a Ping */
         CASE(REQUEST, "\x0a\x0d\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\x0a"
-                      "\0"),                          /* the largest number, of ten bytes */
-        CASE(REQUEST, "\x8a\x80\0\3\x0a\1f"),         /* a tag in more bytes than it needs */
-        CASE(REQUEST, "\x0a\x83\0\x0a\1f"),           /* a length, likewise */
-        CASE(RESPONSE, "\x1a\4\x0a\2\xff\0"),         /* any bytes in a line */
-        CASE(RESPONSE, "\x1a\3\x0a\1x\x0a\3\x0a\1y"), /* two kinds: the last */
-        CASE(RESPONSE, "\x1a\x06\x0a\1x\x0a\1y"),     /* a line twice */
-        CASE(RESPONSE, "\x22\0\x7a\1z"),              /* unknown behind a Pong */
+                      "\0"),                             /* the largest number, of ten bytes */
+        CASE(REQUEST, "\x8a\x80\0\3\x0a\1f"),            /* a tag in more bytes than it needs */
+        CASE(REQUEST, "\x0a\x83\0\x0a\1f"),              /* a length, likewise */
+        CASE(REQUEST, "\x0a\x08\x0a\1f\x7b\x7c\x12\1a"), /* a group within */
+        CASE(REQUEST, "\x7b\x73\x08\1\x74\x7c\x12\0"),   /* groups outside */
+        CASE(RESPONSE, "\x1a\4\x0a\2\xff\0"),            /* any bytes in a line */
+        CASE(RESPONSE, "\x1a\3\x0a\1x\x0a\3\x0a\1y"),    /* two kinds: the last */
+        CASE(RESPONSE, "\x1a\x06\x0a\1x\x0a\1y"),        /* a line twice */
+        CASE(RESPONSE, "\x22\0\x7a\1z"),                 /* unknown behind a Pong */
 #undef CASE
     };
     (void)state;

@@ -20,8 +20,7 @@ unsigned mvm_hex_digit(uint8_t digit)
 }
 
 #if defined(HAS_BLOCKS)
-/* The bytes read and written of one escape that the vectorised copy may meet. */
-enum { ESCAPE_LEN = 2, UNICODE_LEN = 6, WRITTEN_CAP = 3 };
+enum { ESCAPE_LEN = 2, UNICODE_LEN = 6 };
 
 /* An escape at from[0 … 5], unless it is a surrogate or not sound. Returns its length, or 0. */
 static size_t unescape(uint8_t *to, size_t *made, const uint8_t *from)
@@ -75,8 +74,9 @@ static size_t unescape_block(uint8_t **to, const uint8_t *from, uint64_t stops)
     return at;
 }
 
-/* A block is read from its last byte on, too, and written to where its last byte goes. */
-enum { FROM_CAP = 2 * BLOCK, TO_CAP = 2 * BLOCK };
+/* If an escape ends just before the block's last byte, a whole block is read from there, and
+ * written to a byte before it at the latest, for an escape is longer than what it stands for. */
+enum { FROM_CAP = 2 * BLOCK - 1, TO_CAP = 2 * BLOCK - 2 };
 
 size_t mvm_unescape_copy(uint8_t *to, size_t cap, const uint8_t *from, size_t len, size_t *used)
 {

@@ -217,24 +217,9 @@ static void next_step(struct mvm_encoder *e)
     begin_step(e, next, bare ? 1 : 0);
 }
 
-/* Member by member: a wide load would wait for the stores that have just made them. */
-static void copy_log(struct mvm_message *to, const struct mvm_message *m)
-{
-    to->kind = m->kind;
-    to->text.bytes = m->text.bytes;
-    to->text.len = m->text.len;
-    to->id.bytes = m->id.bytes;
-    to->id.len = m->id.len;
-    to->beat = m->beat;
-}
-
 void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
 {
-    if (m->kind == MVM_MESSAGE_LOG) {
-        copy_log(&e->message, m);
-    } else {
-        e->message = *m;
-    }
+    mvm_message_copy(&e->message, m);
     begin_step(e, mvm_first_steps[m->kind], 0);
 }
 

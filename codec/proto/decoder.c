@@ -2,6 +2,7 @@
  * Length-prefixed protobuf → messages. The prefix is read byte by byte; the message is gathered
  * and, when whole, taken apart by nanopb, whose callbacks leave the texts where they are.
  */
+#include "mvm_plain.h"
 #include "mvm_proto.h"
 #include "mvm_utf8.h"
 #include "tables.h"
@@ -37,17 +38,18 @@ static enum mvm_decoder_status refuse(struct mvm_proto_decoder *d, enum mvm_deco
 
 /* ---- a whole message ------------------------------------------------------------------------ */
 
-static bool sound_utf8(struct mvm_text text)
+static bool is_utf8(struct mvm_text text)
 {
     const uint8_t *at = (const uint8_t *)text.bytes;
     size_t left = text.len;
     while (left > 0) {
-        int n = mvm_utf8_next(at, left);
-        if (n <= 0) {
+        size_t run = mvm_plain_copy(NULL, at, left);
+        int n = run < left ? mvm_utf8_next(at + run, left - run) : 0;
+        if (run < left && n <= 0) {
             return false;
         }
-        at += n;
-        left -= (size_t)n;
+        at += run + (size_t)n;
+        left -= run + (size_t)n;
     }
     return true;
 }
@@ -59,14 +61,12 @@ struct slot {
     size_t frame_len;
 };
 
-enum { TEXTS_MAX = 4 }; /* of one kind */
-
 /* A message while it is decoded: the tag of its kind, 0 for none, and what nanopb fills. */
 struct decoding {
     struct mvm_proto_decoder *d;
     uint32_t tag;
     union mvm_proto_parts parts;
-    struct slot slots[TEXTS_MAX];
+    struct slot slots[MVM_PROTO_TEXTS_MAX];
 };
 
 /* A text stays where it is: nanopb's stream over a buffer has its bytes at `state`. A field of
@@ -113,6 +113,80 @@ static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind 
     return false;
 }
 
+/* Wire types that nanopb has no name for. */
+enum { GROUP_START = 3, GROUP_END = 4 };
+
+/* Past the end of a group whose start has been read. */
+static bool skip_group(pb_istream_t *stream, uint32_t number)
+{
+    uint32_t open[MVM_PROTO_GROUPS_MAX];
+    size_t depth = 0;
+    open[depth++] = number;
+    while (depth > 0) {
+        pb_wire_type_t type;
+        uint32_t tag;
+        bool eof;
+        if (!pb_decode_tag(stream, &type, &tag, &eof) || tag == 0) {
+            return false;
+        }
+        if ((int)type == GROUP_START) {
+            if (depth == MVM_PROTO_GROUPS_MAX) {
+                return false;
+            }
+            open[depth++] = tag;
+        } else if ((int)type == GROUP_END) {
+            depth--;
+            if (open[depth] != tag) {
+                return false;
+            }
+        } else if (!pb_skip_field(stream, type)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool skip_field(pb_istream_t *stream, pb_wire_type_t type, uint32_t number)
+{
+    return (int)type == GROUP_START ? skip_group(stream, number) : pb_skip_field(stream, type);
+}
+
+/* The fields of a kind, without the groups among them: nanopb knows none, and gets what lies
+ * between two of them. */
+static bool decode_between_groups(pb_istream_t *inner, struct decoding *in, enum mvm_kind kind)
+{
+    pb_istream_t fields = *inner;
+    while (inner->bytes_left > 0) {
+        size_t left = inner->bytes_left;
+        pb_wire_type_t type;
+        uint32_t tag;
+        bool eof;
+        if (!pb_decode_tag(inner, &type, &tag, &eof) || !skip_field(inner, type, tag)) {
+            return false;
+        }
+        if ((int)type == GROUP_START) {
+            fields.bytes_left -= left;
+            if (!pb_decode_ex(&fields, mvm_proto_kinds[kind].fields, &in->parts,
+                              PB_DECODE_NOINIT)) {
+                return false;
+            }
+            fields = *inner;
+        }
+    }
+    return pb_decode_ex(&fields, mvm_proto_kinds[kind].fields, &in->parts, PB_DECODE_NOINIT);
+}
+
+/* Groups are so rare that they are looked for only in what nanopb refuses. */
+static bool decode_fields(pb_istream_t *inner, struct decoding *in, enum mvm_kind kind)
+{
+    pb_istream_t again = *inner;
+    if (pb_decode_ex(inner, mvm_proto_kinds[kind].fields, &in->parts, PB_DECODE_NOINIT)) {
+        return true;
+    }
+    *inner = again;
+    return decode_between_groups(inner, in, kind);
+}
+
 /* A field of a request or response: one of its kinds, to be read by nanopb, or one to skip. Of a
  * kind that stands twice the parts are merged; of two kinds the last one counts alone. */
 static bool decode_field(pb_istream_t *stream, struct decoding *in)
@@ -124,8 +198,8 @@ static bool decode_field(pb_istream_t *stream, struct decoding *in)
     if (!pb_decode_tag(stream, &type, &tag, &eof) || tag == 0) {
         return false;
     }
-    if (!find_kind((enum mvm_direction)in->d->direction, tag, &kind)) {
-        return pb_skip_field(stream, type);
+    if ((int)type == GROUP_START || !find_kind((enum mvm_direction)in->d->direction, tag, &kind)) {
+        return skip_field(stream, type, tag);
     }
     pb_istream_t inner;
     if (type != PB_WT_STRING || !pb_make_string_substream(stream, &inner)) {
@@ -137,8 +211,7 @@ static bool decode_field(pb_istream_t *stream, struct decoding *in)
     if (kind == MVM_MESSAGE_OK) {
         in->d->message.artifacts = (struct mvm_text){inner.state, inner.bytes_left};
     }
-    return pb_decode_ex(&inner, mvm_proto_kinds[kind].fields, &in->parts, PB_DECODE_NOINIT) &&
-           pb_close_string_substream(stream, &inner);
+    return decode_fields(&inner, in, kind) && pb_close_string_substream(stream, &inner);
 }
 
 static uint8_t flag_of(bool has, bool value)
@@ -204,7 +277,7 @@ static enum mvm_decoder_status check_texts(struct mvm_proto_decoder *d)
         if (text.len > field->max) {
             return refuse(d, MVM_DECODER_FIELD_TOO_LONG, field->name, MVM_PROTO_PREFIX);
         }
-        if (field->type == MVM_TYPE_TEXT && !sound_utf8(text)) {
+        if (field->type == MVM_TYPE_TEXT && !is_utf8(text)) {
             return refuse(d, MVM_DECODER_NOT_UTF8, field->name, MVM_PROTO_PREFIX);
         }
     }

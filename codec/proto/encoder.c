@@ -1,113 +1,118 @@
 /*
- * Messages → length-prefixed protobuf. Where the room holds the frame, nanopb writes it there. Else
- * it writes the whole frame each time, into a stream that lets through only the part that the room
- * is for: what was written already is counted, what comes later stops it. So nothing is buffered
- * and any room will do; a frame is some ten writes to such a stream, most of one or two bytes.
+ * Messages → length-prefixed protobuf. nanopb writes the frame once, into a buffer of the
+ * encoder's, but leaves out the bytes of texts and notes where they go. What is written is that
+ * buffer with the texts in between, from the caller's memory: into any room, and each byte once.
  */
+#include "mvm_plain.h"
 #include "mvm_proto.h"
 #include "mvm_utf8.h"
 #include "tables.h"
 #include <pb_encode.h>
 #include <string.h>
 
-/* The part [from, to) of a frame, wanted at `out`. */
-struct window {
-    uint8_t *out;
-    size_t at; /* position in the frame */
-    size_t from;
-    size_t to;
-};
-
-static bool write_window(pb_ostream_t *stream, const pb_byte_t *bytes, size_t len)
-{
-    struct window *w = stream->state;
-    size_t begin = w->at > w->from ? w->at : w->from;
-    size_t end = w->at + len < w->to ? w->at + len : w->to;
-    if (begin < end) {
-        memcpy(w->out + (begin - w->from), bytes + (begin - w->at), end - begin);
-    }
-    w->at += len;
-    return w->at < w->to; /* false ends the encoding: the room is full */
-}
-
 /* ---- texts ---------------------------------------------------------------------------------- */
 
-/* The next stretch of a text as it goes out: well-formed characters, or one U+FFFD for a maximal
- * subpart of what is no UTF-8. A protobuf string must be sound; peers refuse the message else. */
-static struct mvm_text next_stretch(struct mvm_text *left)
+static const uint8_t replacement[] = {0xef, 0xbf, 0xbd}; /* U+FFFD */
+
+/* How many bytes at the front of a text are well-formed characters. */
+static size_t sound_len(const uint8_t *bytes, size_t len)
 {
     size_t sound = 0;
-    while (sound < left->len) {
-        int n = mvm_utf8_next((const uint8_t *)left->bytes + sound, left->len - sound);
-        if (n > 0) {
-            sound += (size_t)n;
-            continue;
-        }
-        if (sound > 0) {
+    while (sound < len) {
+        sound += mvm_plain_copy(NULL, bytes + sound, len - sound);
+        int n = sound < len ? mvm_utf8_next(bytes + sound, len - sound) : 0;
+        if (n <= 0) {
             break;
         }
-        size_t bad = n < 0 ? (size_t)-n : left->len;
-        left->bytes += bad;
-        left->len -= bad;
-        return (struct mvm_text){"\xef\xbf\xbd", 3};
+        sound += (size_t)n;
     }
-    struct mvm_text stretch = {left->bytes, sound};
-    left->bytes += sound;
-    left->len -= sound;
-    return stretch;
+    return sound;
 }
 
-static bool write_string(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+/* How long is what a text begins with that is not: a maximal subpart. */
+static size_t unsound_len(const uint8_t *bytes, size_t len)
 {
-    const struct mvm_text *text = *arg;
-    struct mvm_text left = *text;
-    uint64_t len = 0;
-    while (left.len > 0) {
-        len += next_stretch(&left).len;
-    }
-    if (!pb_encode_tag_for_field(stream, field) || !pb_encode_varint(stream, len)) {
-        return false;
-    }
-    left = *text;
-    while (left.len > 0) {
-        struct mvm_text stretch = next_stretch(&left);
-        if (!pb_write(stream, (const pb_byte_t *)stretch.bytes, stretch.len)) {
-            return false;
+    int n = mvm_utf8_next(bytes, len);
+    return n < 0 ? (size_t)-n : len;
+}
+
+/* Bytes of a string as it goes out. Peers refuse a message with a string that is not UTF-8, so that
+ * each maximal subpart of what is not becomes a replacement. */
+static size_t string_len(const struct mvm_text *text)
+{
+    const uint8_t *bytes = (const uint8_t *)text->bytes;
+    size_t at = 0, total = 0;
+    while (at < text->len) {
+        size_t sound = sound_len(bytes + at, text->len - at);
+        at += sound;
+        total += sound;
+        if (at < text->len) {
+            at += unsound_len(bytes + at, text->len - at);
+            total += sizeof replacement;
         }
     }
+    return total;
+}
+
+/* ---- the frame without its texts ------------------------------------------------------------ */
+
+/* nanopb's output: MVM_PROTO_SKELETON_CAP is what there can be of it. */
+static bool write_skeleton(pb_ostream_t *stream, const pb_byte_t *bytes, size_t len)
+{
+    struct mvm_proto_encoder *e = stream->state;
+    memcpy(e->skeleton + e->skeleton_len, bytes, len);
+    e->skeleton_len = (uint8_t)(e->skeleton_len + len);
     return true;
 }
 
-static bool write_bytes(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+static bool leave_gap(pb_ostream_t *stream, struct mvm_proto_gap *gap)
 {
-    const struct mvm_text *text = *arg;
-    return pb_encode_tag_for_field(stream, field) &&
-           pb_encode_string(stream, (const pb_byte_t *)text->bytes, text->len);
+    const struct mvm_proto_encoder *e = stream->state;
+    gap->at = e->skeleton_len;
+    stream->bytes_written += gap->len;
+    return true;
+}
+
+/* A text's tag and length, and a gap for its bytes. */
+static bool write_text(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+    struct mvm_proto_gap *gap = *arg;
+    return pb_encode_tag_for_field(stream, field) && pb_encode_varint(stream, gap->len) &&
+           leave_gap(stream, gap);
+}
+
+/* The list of an Ok is all gap: its items have tags and lengths of their own. */
+static bool write_artifacts(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+    (void)field;
+    return leave_gap(stream, *arg);
+}
+
+static pb_callback_t add_gap(struct mvm_proto_encoder *e, unsigned field, size_t len,
+                             bool (*write)(pb_ostream_t *, const pb_field_t *, void *const *))
+{
+    struct mvm_proto_gap *gap = &e->gaps[e->gaps_len++];
+    *gap = (struct mvm_proto_gap){.field = (uint8_t)field, .len = (uint32_t)len};
+    return (pb_callback_t){.funcs.encode = write, .arg = gap};
 }
 
 /* proto3 leaves an empty text out, unless it is optional and there. */
-static pb_callback_t writes(const struct mvm_text *text, const struct mvm_field *field)
+static pb_callback_t add_text(struct mvm_proto_encoder *e, unsigned at)
 {
-    union {
-        const struct mvm_text *text;
-        void *arg;
-    } borrowed = {text}; /* nanopb's arguments are not const; write_* only read */
+    const struct mvm_field *field = &mvm_fields[at];
+    const struct mvm_text *text = mvm_text_field(&e->message, field);
     bool there = field->presence == MVM_PRESENCE_OPTIONAL ? text->bytes != NULL : text->len > 0;
     if (!there) {
         return (pb_callback_t){.arg = NULL};
     }
-    return (pb_callback_t){
-        .funcs.encode = field->type == MVM_TYPE_BYTES ? write_bytes : write_string,
-        .arg = borrowed.arg,
-    };
+    size_t len = field->type == MVM_TYPE_BYTES ? text->len : string_len(text);
+    return add_gap(e, at, len, write_text);
 }
 
-/* ---- messages ------------------------------------------------------------------------------- */
-
-/* What is not a text. */
-static void give_value(union mvm_proto_parts *parts, struct mvm_message *m, unsigned at)
+static void add_field(struct mvm_proto_encoder *e, union mvm_proto_parts *parts, unsigned at)
 {
     const struct mvm_field *field = &mvm_fields[at];
+    struct mvm_message *m = &e->message;
     switch ((enum mvm_type)field->type) {
     case MVM_TYPE_TIMEOUT:
         *mvm_proto_has(parts, at) = m->build.has_timeout;
@@ -126,52 +131,161 @@ static void give_value(union mvm_proto_parts *parts, struct mvm_message *m, unsi
         break;
     case MVM_TYPE_TEXT:
     case MVM_TYPE_BYTES:
-        *mvm_proto_text(parts, at) = writes(mvm_text_field(m, field), field);
+        *mvm_proto_text(parts, at) = add_text(e, at);
         break;
     }
 }
 
-/* The list of an Ok, item by item, so that a list that was decoded can be encoded again. */
-static bool write_artifacts(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+/* The next item of an Ok's list, from byte `*at` of it on: its bytes as it goes out, 0: the end. A
+ * list that was decoded is the whole Ok, of which only the items go out. */
+static size_t next_item(const struct mvm_text *artifacts, size_t *at, uint8_t *bytes)
 {
-    struct mvm_text list = *(const struct mvm_text *)*arg;
+    struct mvm_text list = {artifacts->bytes + *at, artifacts->len - *at};
     struct mvm_artifact_item item;
-    uint8_t bytes[MVM_PROTO_ITEM_CAP];
-    (void)field;
-    while (mvm_proto_next_artifact(&list, &item)) {
-        size_t len = mvm_proto_add_artifact(bytes, sizeof bytes, &item);
-        if (!pb_write(stream, bytes, len)) {
+    bool there = list.len > 0 && mvm_proto_next_artifact(&list, &item);
+    *at = artifacts->len - list.len;
+    return there ? mvm_proto_add_artifact(bytes, MVM_PROTO_ITEM_CAP, &item) : 0;
+}
+
+static pb_callback_t add_artifacts(struct mvm_proto_encoder *e)
+{
+    size_t at = 0, total = 0, len = 0;
+    do {
+        len = next_item(&e->message.artifacts, &at, e->item);
+        total += len;
+    } while (len > 0);
+    return total > 0 ? add_gap(e, MVM_FIELDS, total, write_artifacts)
+                     : (pb_callback_t){.arg = NULL};
+}
+
+/* The frame's prefix, and the tag and length of its message of `len` bytes, end where that begins.
+ */
+static void make_head(struct mvm_proto_encoder *e, uint32_t len)
+{
+    uint8_t head[MVM_PROTO_HEAD_CAP] = {0};
+    pb_ostream_t stream =
+        pb_ostream_from_buffer(head + MVM_PROTO_PREFIX, sizeof head - MVM_PROTO_PREFIX);
+    pb_encode_tag(&stream, PB_WT_STRING, mvm_proto_kinds[e->message.kind].tag);
+    pb_encode_varint(&stream, len);
+    len += (uint32_t)stream.bytes_written;
+    for (unsigned at = 1; at < MVM_PROTO_PREFIX; at++) {
+        head[at] = (uint8_t)(len >> 8 * (MVM_PROTO_PREFIX - 1 - at));
+    }
+    size_t head_len = MVM_PROTO_PREFIX + stream.bytes_written;
+    e->skeleton_at = (uint8_t)(MVM_PROTO_HEAD_CAP - head_len);
+    memcpy(e->skeleton + e->skeleton_at, head, head_len);
+}
+
+/* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
+ * would come to the same by way of each kind that it is not, and measure the message first. */
+static void make_skeleton(struct mvm_proto_encoder *e)
+{
+    pb_ostream_t stream = {.callback = write_skeleton, .state = e, .max_size = SIZE_MAX};
+    const struct mvm_variant *variant = &mvm_variants[e->message.kind];
+    union mvm_proto_parts parts;
+    e->gaps_len = e->gap = 0;
+    e->skeleton_len = MVM_PROTO_HEAD_CAP;
+    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+        add_field(e, &parts, at);
+    }
+    if (e->message.kind == MVM_MESSAGE_OK) {
+        parts.ok.artifacts = add_artifacts(e);
+    }
+    pb_encode(&stream, mvm_proto_kinds[e->message.kind].fields, &parts);
+    make_head(e, (uint32_t)stream.bytes_written);
+}
+
+/* ---- output --------------------------------------------------------------------------------- */
+
+struct room {
+    uint8_t *at;
+    size_t left;
+};
+
+static size_t put(struct room *room, const void *bytes, size_t len)
+{
+    size_t n = len < room->left ? len : room->left;
+    if (n > 0) {
+        memcpy(room->at, bytes, n);
+    }
+    room->at += n;
+    room->left -= n;
+    return n;
+}
+
+static void next_string_part(struct mvm_proto_encoder *e, const struct mvm_text *text)
+{
+    const uint8_t *bytes = (const uint8_t *)text->bytes + e->text_at;
+    size_t left = text->len - e->text_at;
+    size_t sound = sound_len(bytes, left);
+    e->part = sound > 0 ? bytes : replacement;
+    e->part_left = sound > 0 ? sound : sizeof replacement;
+    e->text_at += sound > 0 ? sound : unsound_len(bytes, left);
+}
+
+/* The next part of what fills a gap: bytes, a sound part of a string or the replacement for what is
+ * not, an item. False: there is none. */
+static bool next_part(struct mvm_proto_encoder *e, const struct mvm_proto_gap *gap)
+{
+    if (gap->field == MVM_FIELDS) {
+        e->part = e->item;
+        e->part_left = next_item(&e->message.artifacts, &e->text_at, e->item);
+        return e->part_left > 0;
+    }
+    const struct mvm_field *field = &mvm_fields[gap->field];
+    const struct mvm_text *text = mvm_text_field(&e->message, field);
+    if (e->text_at == text->len) {
+        return false;
+    }
+    if (field->type == MVM_TYPE_TEXT) {
+        next_string_part(e, text);
+        return true;
+    }
+    e->part = (const uint8_t *)text->bytes;
+    e->part_left = e->text_at = text->len;
+    return true;
+}
+
+/* True: the gap is filled. */
+static bool fill_gap(struct mvm_proto_encoder *e, const struct mvm_proto_gap *gap,
+                     struct room *room)
+{
+    while (e->part_left > 0 || next_part(e, gap)) {
+        size_t n = put(room, e->part, e->part_left);
+        e->part += n;
+        e->part_left -= n;
+        if (e->part_left > 0) {
             return false;
         }
     }
     return true;
 }
 
-/* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
- * would come to the same by way of each kind that it is not. */
-static bool encode(pb_ostream_t *stream, struct mvm_message *m)
+/* True: the frame is written. */
+static bool put_frame(struct mvm_proto_encoder *e, struct room *room)
 {
-    const struct mvm_proto_kind *kind = &mvm_proto_kinds[m->kind];
-    const struct mvm_variant *variant = &mvm_variants[m->kind];
-    union mvm_proto_parts parts;
-    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-        give_value(&parts, m, at);
+    while (e->gap < e->gaps_len) {
+        const struct mvm_proto_gap *gap = &e->gaps[e->gap];
+        e->skeleton_at = (uint8_t)(e->skeleton_at + put(room, e->skeleton + e->skeleton_at,
+                                                        (size_t)(gap->at - e->skeleton_at)));
+        if (e->skeleton_at < gap->at || !fill_gap(e, gap, room)) {
+            return false;
+        }
+        e->gap++;
+        e->text_at = 0;
     }
-    if (m->kind == MVM_MESSAGE_OK) {
-        parts.ok.artifacts = (pb_callback_t){
-            .funcs.encode = m->artifacts.len > 0 ? write_artifacts : NULL, .arg = &m->artifacts};
-    }
-    return pb_encode_tag(stream, PB_WT_STRING, kind->tag) &&
-           pb_encode_submessage(stream, kind->fields, &parts);
+    e->skeleton_at = (uint8_t)(e->skeleton_at + put(room, e->skeleton + e->skeleton_at,
+                                                    (size_t)(e->skeleton_len - e->skeleton_at)));
+    return e->skeleton_at == e->skeleton_len;
 }
-
-/* ---- frames --------------------------------------------------------------------------------- */
 
 void mvm_proto_encoder_start(struct mvm_proto_encoder *e, const struct mvm_message *m)
 {
-    e->message = *m;
+    mvm_message_copy(&e->message, m);
+    e->text_at = 0;
+    e->part_left = 0;
     e->busy = true;
-    e->done = e->len = 0;
+    make_skeleton(e);
 }
 
 bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e)
@@ -179,61 +293,9 @@ bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e)
     return !e->busy;
 }
 
-static void put_prefix(pb_byte_t prefix[MVM_PROTO_PREFIX], uint32_t len)
-{
-    prefix[0] = 0;
-    prefix[1] = (pb_byte_t)(len >> 24);
-    prefix[2] = (pb_byte_t)(len >> 16);
-    prefix[3] = (pb_byte_t)(len >> 8);
-    prefix[4] = (pb_byte_t)len;
-}
-
-/* The whole frame at once: its length, or 0 where the room does not hold it. */
-static size_t pull_whole(struct mvm_message *m, uint8_t *out, size_t cap)
-{
-    if (cap < MVM_PROTO_PREFIX) {
-        return 0;
-    }
-    pb_ostream_t stream = pb_ostream_from_buffer(out + MVM_PROTO_PREFIX, cap - MVM_PROTO_PREFIX);
-    if (!encode(&stream, m)) {
-        return 0;
-    }
-    put_prefix(out, (uint32_t)stream.bytes_written);
-    return MVM_PROTO_PREFIX + stream.bytes_written;
-}
-
-/* The next part, as long as the room. */
-static size_t pull_part(struct mvm_proto_encoder *e, uint8_t *out, size_t cap)
-{
-    uint32_t left = e->len - e->done;
-    uint32_t n = cap < left ? (uint32_t)cap : left;
-    struct window w = {out, 0, e->done, (size_t)e->done + n};
-    pb_ostream_t stream = {.callback = write_window, .state = &w, .max_size = SIZE_MAX};
-    pb_byte_t prefix[MVM_PROTO_PREFIX];
-    put_prefix(prefix, e->len - MVM_PROTO_PREFIX);
-    if (write_window(&stream, prefix, sizeof prefix)) {
-        encode(&stream, &e->message); /* ends early when the room is full */
-    }
-    e->done += n;
-    return n;
-}
-
 size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t cap)
 {
-    if (!e->busy || cap == 0) {
-        return 0;
-    }
-    size_t n = e->len == 0 ? pull_whole(&e->message, out, cap) : 0;
-    if (n > 0) {
-        e->busy = false;
-        return n;
-    }
-    if (e->len == 0) {
-        pb_ostream_t sizing = PB_OSTREAM_SIZING;
-        encode(&sizing, &e->message);
-        e->len = MVM_PROTO_PREFIX + (uint32_t)sizing.bytes_written;
-    }
-    n = pull_part(e, out, cap);
-    e->busy = e->done < e->len;
-    return n;
+    struct room room = {out, cap};
+    e->busy = e->busy && !put_frame(e, &room);
+    return cap - room.left;
 }

@@ -58,11 +58,44 @@ bool mvm_proto_decoder_broken(const struct mvm_proto_decoder *d);
 /* The stream has ended; inside a frame that is a BAD_FRAME. */
 enum mvm_decoder_status mvm_proto_decoder_finish(struct mvm_proto_decoder *d);
 
+/* One of the artifacts that an Ok lists. */
+struct mvm_artifact_item {
+    struct mvm_text name; /* up to MVM_WORD_MAX bytes */
+    uint64_t size;        /* bytes */
+};
+
+/* Bytes of an item in a list, at most. */
+enum { MVM_PROTO_ITEM_CAP = MVM_WORD_MAX + 16 };
+
+/* Bytes of a frame beside its texts: the prefix, with 6 of the outer tag and length, which end
+ * where the rest begins; then 6 for each text, 11 for each of two numbers, 2 of a flag. */
+enum {
+    MVM_PROTO_TEXTS_MAX = 4,
+    MVM_PROTO_HEAD_CAP = MVM_PROTO_PREFIX + 6,
+    MVM_PROTO_SKELETON_CAP = MVM_PROTO_HEAD_CAP + 6 * MVM_PROTO_TEXTS_MAX + 2 * 11 + 2,
+};
+
+/* Where in a frame a text goes. */
+struct mvm_proto_gap {
+    uint32_t len;  /* of the text as it goes out */
+    uint8_t at;    /* in the skeleton */
+    uint8_t field; /* schema.h's number */
+};
+
 struct mvm_proto_encoder {
     struct mvm_message message;
-    uint32_t len;  /* of the whole frame; 0: not measured, and nothing written */
-    uint32_t done; /* bytes of it that were written */
+    /* the encoder's own */
+    size_t text_at;      /* bytes of the gap's text that are done with, or are in `part` */
+    const uint8_t *part; /* what of it comes next: sound, or a replacement */
+    size_t part_left;
+    struct mvm_proto_gap gaps[MVM_PROTO_TEXTS_MAX];
+    uint8_t skeleton[MVM_PROTO_SKELETON_CAP]; /* the frame without its texts */
+    uint8_t skeleton_len;
+    uint8_t skeleton_at; /* bytes of it that are written */
+    uint8_t gaps_len;
+    uint8_t gap; /* the next one */
     bool busy;
+    uint8_t item[MVM_PROTO_ITEM_CAP]; /* of an Ok's list, as it goes out */
 };
 
 /* The texts of `m`, below 4 GiB together, are borrowed until the encoder is idle. */
@@ -71,14 +104,6 @@ size_t mvm_proto_encoder_pull(struct mvm_proto_encoder *e, uint8_t *out, size_t 
 bool mvm_proto_encoder_idle(const struct mvm_proto_encoder *e);
 
 /* ---- the list of artifacts in an Ok ---- */
-
-struct mvm_artifact_item {
-    struct mvm_text name; /* up to MVM_WORD_MAX bytes */
-    uint64_t size;        /* bytes */
-};
-
-/* Bytes of an item in a list, at most. */
-enum { MVM_PROTO_ITEM_CAP = MVM_WORD_MAX + 16 };
 
 /* Writes one item to `out`; items one behind the other are `artifacts` of an Ok. Returns its
  * length; 0: it does not fit `cap` or its name is too long. */
