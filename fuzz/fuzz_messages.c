@@ -6,6 +6,7 @@
 #include "fuzz.h"
 #include "mvm_proto.h"
 #include "mvm_utf8.h"
+#include "schema.h"
 #include <string.h>
 
 enum { FRAME_CAP = 8192, FIELDS_CAP = 4096 };
@@ -14,15 +15,29 @@ static uint8_t frame[FRAME_CAP];
 
 static bool is_request(const struct mvm_message *m)
 {
-    return m->kind == MVM_MESSAGE_BUILD || m->kind == MVM_MESSAGE_PING;
+    return m->kind <= mvm_last_proto_kind(MVM_DIRECTION_REQUESTS);
 }
 
-static struct mvm_text take_text(const uint8_t **data, size_t *size)
+/* Some kinds are on the protobuf wire alone. */
+static bool has_json(const struct mvm_message *m)
+{
+    return m->kind <=
+           mvm_last_kind(is_request(m) ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES);
+}
+
+/* As long as the field may be; of an optional one sometimes none. */
+static struct mvm_text take_text(const uint8_t **data, size_t *size, const struct mvm_field *field,
+                                 struct fuzz_dice *dice)
 {
     struct mvm_text text = {"", 0};
+    if (field->presence == MVM_PRESENCE_OPTIONAL && fuzz_throw(dice, 2) == 0) {
+        return (struct mvm_text){NULL, 0};
+    }
     if (*size > 0) {
+        size_t max = field->max / 3; /* each byte may become three */
         size_t len = **data;
         len = len < *size - 1 ? len : *size - 1;
+        len = len < max ? len : max;
         text = (struct mvm_text){(const char *)*data + 1, len};
         *data += len + 1;
         *size -= len + 1;
@@ -30,18 +45,42 @@ static struct mvm_text take_text(const uint8_t **data, size_t *size)
     return text;
 }
 
+static uint64_t some_number(struct fuzz_dice *dice)
+{
+    return (uint64_t)fuzz_throw(dice, 1u << 16) << fuzz_throw(dice, 64);
+}
+
+static void take_field(struct mvm_message *m, const struct mvm_field *field, const uint8_t **data,
+                       size_t *size, struct fuzz_dice *dice)
+{
+    switch ((enum mvm_type)field->type) {
+    case MVM_TYPE_TEXT:
+    case MVM_TYPE_BYTES:
+        *mvm_text_field(m, field) = take_text(data, size, field, dice);
+        break;
+    case MVM_TYPE_TIMEOUT:
+        m->build.has_timeout = fuzz_throw(dice, 2) == 0;
+        m->build.timeout_secs = m->build.has_timeout ? some_number(dice) : 0;
+        break;
+    case MVM_TYPE_SIZE:
+        m->build.has_source = fuzz_throw(dice, 2) == 0;
+        m->build.source_size = m->build.has_source ? some_number(dice) : 0;
+        break;
+    case MVM_TYPE_FLAG:
+        *mvm_flag_field(m, field) = (uint8_t)fuzz_throw(dice, MVM_FLAG_TRUE + 1);
+        break;
+    case MVM_TYPE_NUMBER:
+        *mvm_number_field(m, field) = some_number(dice);
+        break;
+    }
+}
+
 static struct mvm_message take_message(const uint8_t **data, size_t *size, struct fuzz_dice *dice)
 {
-    struct mvm_message m = {.kind = (enum mvm_kind)fuzz_throw(dice, MVM_MESSAGE_PONG + 1)};
-    if (m.kind == MVM_MESSAGE_BUILD) {
-        m.build.flake_ref = take_text(data, size);
-        m.build.attr = take_text(data, size);
-        m.build.has_timeout = fuzz_throw(dice, 2) == 0;
-        if (m.build.has_timeout) {
-            m.build.timeout_secs = (uint64_t)fuzz_throw(dice, 1u << 16) << fuzz_throw(dice, 64);
-        }
-    } else if (m.kind == MVM_MESSAGE_OK || m.kind == MVM_MESSAGE_ERR || m.kind == MVM_MESSAGE_LOG) {
-        m.text = take_text(data, size);
+    struct mvm_message m = {.kind = (enum mvm_kind)fuzz_throw(dice, MVM_KINDS)};
+    const struct mvm_variant *variant = &mvm_variants[m.kind];
+    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+        take_field(&m, &mvm_fields[at], data, size, dice);
     }
     return m;
 }
@@ -120,27 +159,65 @@ static bool is_utf8(struct mvm_text text)
     return mvm_utf8_whole(&state);
 }
 
-static void same_text(struct mvm_text json, struct mvm_text protobuf, struct mvm_text was)
+/* As it was, or mended, if this wire carries no other bytes than UTF-8; absent as it was. */
+static void check_text(struct mvm_text text, struct mvm_text was, const struct mvm_field *field,
+                       bool any_bytes)
 {
-    FUZZ_CHECK(json.len == protobuf.len &&
-               (json.len == 0 || memcmp(json.bytes, protobuf.bytes, json.len) == 0));
-    if (is_utf8(was)) {
-        FUZZ_CHECK(json.len == was.len &&
-                   (was.len == 0 || memcmp(json.bytes, was.bytes, was.len) == 0));
+    FUZZ_CHECK(field->presence != MVM_PRESENCE_OPTIONAL ||
+               (text.bytes == NULL) == (was.bytes == NULL));
+    if (any_bytes || is_utf8(was)) {
+        FUZZ_CHECK(text.len == was.len);
+        FUZZ_CHECK(was.len == 0 || memcmp(text.bytes, was.bytes, was.len) == 0);
     } else {
-        FUZZ_CHECK(is_utf8(json));
+        FUZZ_CHECK(is_utf8(text));
     }
 }
 
-static void same_build(const struct mvm_build *json, const struct mvm_build *protobuf,
-                       const struct mvm_build *was)
+static void check_field(struct mvm_message *m, struct mvm_message *was,
+                        const struct mvm_field *field, bool protobuf)
 {
-    same_text(json->flake_ref, protobuf->flake_ref, was->flake_ref);
-    same_text(json->attr, protobuf->attr, was->attr);
-    FUZZ_CHECK(json->has_timeout == was->has_timeout && protobuf->has_timeout == was->has_timeout);
-    if (was->has_timeout) {
-        FUZZ_CHECK(json->timeout_secs == was->timeout_secs);
-        FUZZ_CHECK(protobuf->timeout_secs == was->timeout_secs);
+    switch ((enum mvm_type)field->type) {
+    case MVM_TYPE_TEXT:
+    case MVM_TYPE_BYTES:
+        check_text(*mvm_text_field(m, field), *mvm_text_field(was, field), field,
+                   protobuf && field->type == MVM_TYPE_BYTES);
+        break;
+    case MVM_TYPE_TIMEOUT:
+        FUZZ_CHECK(m->build.has_timeout == was->build.has_timeout);
+        FUZZ_CHECK(!was->build.has_timeout || m->build.timeout_secs == was->build.timeout_secs);
+        break;
+    case MVM_TYPE_SIZE:
+        FUZZ_CHECK(m->build.has_source == was->build.has_source);
+        FUZZ_CHECK(!was->build.has_source || m->build.source_size == was->build.source_size);
+        break;
+    case MVM_TYPE_FLAG:
+        FUZZ_CHECK(*mvm_flag_field(m, field) == *mvm_flag_field(was, field));
+        break;
+    case MVM_TYPE_NUMBER:
+        FUZZ_CHECK(*mvm_number_field(m, field) == *mvm_number_field(was, field));
+        break;
+    }
+}
+
+static void check_message(struct mvm_message *m, struct mvm_message *was, bool protobuf)
+{
+    const struct mvm_variant *variant = &mvm_variants[was->kind];
+    FUZZ_CHECK(m->kind == was->kind);
+    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+        check_field(m, was, &mvm_fields[at], protobuf);
+    }
+}
+
+/* What both wires mend they mend alike. */
+static void check_mended(struct mvm_message *json, struct mvm_message *protobuf)
+{
+    const struct mvm_variant *variant = &mvm_variants[json->kind];
+    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+        if (mvm_fields[at].type == MVM_TYPE_TEXT) {
+            struct mvm_text a = *mvm_text_field(json, &mvm_fields[at]);
+            struct mvm_text b = *mvm_text_field(protobuf, &mvm_fields[at]);
+            FUZZ_CHECK(a.len == b.len && (a.len == 0 || memcmp(a.bytes, b.bytes, a.len) == 0));
+        }
     }
 }
 
@@ -151,20 +228,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mvm_message was = take_message(&data, &size, &dice);
     enum mvm_direction direction =
         is_request(&was) ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
-    struct mvm_message json = from_json(to_json(&was, &dice), direction, fields[0], &dice);
     struct mvm_message protobuf =
         from_protobuf(to_protobuf(&was, &dice), direction, fields[1], &dice);
-
-    FUZZ_CHECK(json.kind == was.kind && protobuf.kind == was.kind);
-    if (was.kind == MVM_MESSAGE_BUILD) {
-        same_build(&json.build, &protobuf.build, &was.build);
-    } else if (was.kind == MVM_MESSAGE_LOG) {
-        same_text(json.text, json.text, was.text);
-        FUZZ_CHECK(protobuf.text.len == was.text.len);
-        FUZZ_CHECK(was.text.len == 0 ||
-                   memcmp(protobuf.text.bytes, was.text.bytes, was.text.len) == 0);
-    } else if (was.kind == MVM_MESSAGE_OK || was.kind == MVM_MESSAGE_ERR) {
-        same_text(json.text, protobuf.text, was.text);
+    check_message(&protobuf, &was, true);
+    if (has_json(&was)) {
+        struct mvm_message json = from_json(to_json(&was, &dice), direction, fields[0], &dice);
+        check_message(&json, &was, false);
+        check_mended(&json, &protobuf);
     }
     return 0;
 }

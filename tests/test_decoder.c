@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_decoder.h"
 #include "mvm_encoder.h"
+#include "mvm_plain.h"
 #include "test_guard.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -833,10 +834,29 @@ static void decoding_gives_back_what_was_encoded(void **state)
     }
 }
 
+static void no_bytes_may_be_no_pointer(void **state)
+{
+    (void)state;
+    struct trace t;
+    size_t used = 1;
+    begin(&t, MVM_DIRECTION_REQUESTS);
+    assert_int_equal(mvm_decoder_push(&t.decoder, NULL, 0, &used), MVM_DECODER_PARTIAL);
+    assert_int_equal(used, 0);
+    assert_int_equal(mvm_plain_copy(NULL, NULL, 0), 0);
+    assert_int_equal(mvm_plain_copy_portable(NULL, NULL, 0), 0);
+    assert_int_equal(mvm_utf8_boundary(NULL, 0), 0);
+    struct mvm_json j;
+    mvm_json_init(&j);
+    assert_int_equal(mvm_json_push(&j, NULL, 0, &used), MVM_JSON_PARTIAL);
+    assert_int_equal(mvm_json_push_run(&j, NULL, 0, &used), MVM_JSON_PARTIAL);
+    assert_int_equal(used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_decoded),
+        cmocka_unit_test(no_bytes_may_be_no_pointer),
         cmocka_unit_test(numbers_are_decoded_where_serde_writes_them),
         cmocka_unit_test(a_frame_in_front_of_more_than_a_frame_may_have_is_taken),
         cmocka_unit_test(responses_are_decoded),

@@ -258,9 +258,33 @@ static void any_bytes_encode_the_same_whatever_the_room(void **state)
     }
 }
 
+/* A message without a text in any place where one could be, and no room. */
+static void no_bytes_may_be_no_pointer(void **state)
+{
+    (void)state;
+    for (unsigned kind = MVM_MESSAGE_BUILD; kind <= MVM_MESSAGE_CANCELLED; kind++) {
+        struct mvm_encoder e;
+        uint8_t out[256];
+        const struct mvm_message m = {.kind = (enum mvm_kind)kind};
+        if (kind > MVM_MESSAGE_CANCEL && kind < MVM_MESSAGE_OK) {
+            continue; /* not on this wire */
+        }
+        mvm_encoder_init(&e);
+        mvm_encoder_start(&e, &m);
+        assert_int_equal(mvm_encoder_pull(&e, NULL, 0), 0);
+        assert_true(mvm_encoder_pull(&e, out, sizeof out) > 0);
+        assert_true(mvm_encoder_idle(&e));
+        mvm_encoder_start(&e, &m);
+        while (!mvm_encoder_idle(&e)) {
+            assert_int_equal(mvm_encoder_pull(&e, out, 1), 1);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_bytes_may_be_no_pointer),
         cmocka_unit_test(each_message_has_its_form),
         cmocka_unit_test(a_text_without_bytes_may_be_null),
         cmocka_unit_test(each_control_character_is_escaped),

@@ -1,5 +1,6 @@
 /* The protobuf wire: frames in any cut and any room, limits, bad frames. */
 #include "mvm_proto.h"
+#include "schema.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,10 +19,23 @@ static struct mvm_text text(const char *s)
 
 /* One of each, with the texts that matter: absent, empty, long, not ASCII, any bytes. */
 static const struct mvm_message samples[] = {
-    {.kind = MVM_MESSAGE_BUILD, .build = {{"/build-in", 9}, {"a.b", 3}, true, 1800}},
-    {.kind = MVM_MESSAGE_BUILD, .build = {{"path:/x?dir=\xc3\xa9", 14}, {"", 0}, false, 0}},
-    {.kind = MVM_MESSAGE_BUILD, .build = {{".", 1}, {"x", 1}, true, UINT64_MAX}},
-    {.kind = MVM_MESSAGE_BUILD, .build = {{".", 1}, {"x", 1}, true, 0}},
+    {.kind = MVM_MESSAGE_BUILD,
+     .build = {.flake_ref = {"/build-in", 9},
+               .attr = {"a.b", 3},
+               .has_timeout = true,
+               .timeout_secs = 1800}},
+    {.kind = MVM_MESSAGE_BUILD,
+     .build = {.flake_ref = {"path:/x?dir=\xc3\xa9", 14},
+               .attr = {"", 0},
+               .has_timeout = false,
+               .timeout_secs = 0}},
+    {.kind = MVM_MESSAGE_BUILD,
+     .build = {.flake_ref = {".", 1},
+               .attr = {"x", 1},
+               .has_timeout = true,
+               .timeout_secs = UINT64_MAX}},
+    {.kind = MVM_MESSAGE_BUILD,
+     .build = {.flake_ref = {".", 1}, .attr = {"x", 1}, .has_timeout = true, .timeout_secs = 0}},
     {.kind = MVM_MESSAGE_PING},
     {.kind = MVM_MESSAGE_OK, .text = {"/nix/store/x", 12}},
     {.kind = MVM_MESSAGE_ERR, .text = {"no", 2}},
@@ -30,7 +44,11 @@ static const struct mvm_message samples[] = {
     {.kind = MVM_MESSAGE_PONG},
     {.kind = MVM_MESSAGE_BUILD,
      .id = {"0123456789abcdef", 16},
-     .build = {{".", 1}, {"x", 1}, true, 1, MVM_FLAG_TRUE}},
+     .build = {.flake_ref = {".", 1},
+               .attr = {"x", 1},
+               .has_timeout = true,
+               .timeout_secs = 1,
+               .keep = MVM_FLAG_TRUE}},
     {.kind = MVM_MESSAGE_BUILD, .id = {"", 0}, .build = {.keep = MVM_FLAG_FALSE}},
     {.kind = MVM_MESSAGE_HELLO},
     {.kind = MVM_MESSAGE_HELLO, .hello = {.nonce = {"n", 1}}},
@@ -466,7 +484,10 @@ static size_t build_of(size_t flake_ref_len, size_t attr_len)
     memset(ref, 'r', sizeof ref);
     memset(attr, 'a', sizeof attr);
     struct mvm_message m = {.kind = MVM_MESSAGE_BUILD,
-                            .build = {{ref, flake_ref_len}, {attr, attr_len}, true, UINT64_MAX}};
+                            .build = {.flake_ref = {ref, flake_ref_len},
+                                      .attr = {attr, attr_len},
+                                      .has_timeout = true,
+                                      .timeout_secs = UINT64_MAX}};
     return encode(&m, wire, sizeof wire);
 }
 
@@ -647,9 +668,62 @@ static void short_texts_at_their_limits_are_taken_and_one_more_byte_is_not(void 
     }
 }
 
+static void no_bytes_may_be_no_pointer(void **state)
+{
+    size_t used = 1;
+    (void)state;
+    begin(MVM_DIRECTION_REQUESTS);
+    assert_int_equal(mvm_proto_decoder_push(&decoder, NULL, 0, &used), MVM_DECODER_PARTIAL);
+    assert_int_equal(used, 0);
+    for (unsigned kind = MVM_MESSAGE_BUILD; kind <= MVM_MESSAGE_ARTIFACT; kind++) {
+        struct mvm_proto_encoder e;
+        const struct mvm_message m = {.kind = (enum mvm_kind)kind};
+        mvm_proto_encoder_start(&e, &m);
+        assert_int_equal(mvm_proto_encoder_pull(&e, NULL, 0), 0);
+        size_t len = mvm_proto_encoder_pull(&e, wire, sizeof wire);
+        assert_int_equal(len, MVM_PROTO_PREFIX + 2);
+        assert_true(mvm_proto_encoder_idle(&e));
+        begin(direction_of(&m));
+        assert_int_equal(push_once(wire, len), MVM_DECODER_MESSAGE);
+        assert_int_equal(decoder.message.kind, kind);
+    }
+}
+
+/* Everything of every kind as long as it may be: what the encoder holds of it fits. */
+static void the_largest_frame_of_each_kind_fits_the_encoder(void **state)
+{
+    static char bytes[MVM_BULK_DATA_MAX];
+    (void)state;
+    memset(bytes, 'x', sizeof bytes);
+    for (unsigned kind = MVM_MESSAGE_BUILD; kind <= MVM_MESSAGE_ARTIFACT; kind++) {
+        const struct mvm_variant *variant = &mvm_variants[kind];
+        struct mvm_message m = {.kind = (enum mvm_kind)kind};
+        struct mvm_proto_encoder e;
+        for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
+            const struct mvm_field *field = &mvm_fields[at];
+            if (mvm_is_text(field)) {
+                size_t len = field->max < sizeof bytes ? field->max : sizeof bytes;
+                *mvm_text_field(&m, field) = (struct mvm_text){bytes, len};
+            } else if (field->type == MVM_TYPE_FLAG) {
+                *mvm_flag_field(&m, field) = MVM_FLAG_TRUE;
+            } else {
+                *mvm_number_field(&m, field) = UINT64_MAX;
+                m.build.has_timeout |= field->type == MVM_TYPE_TIMEOUT;
+                m.build.has_source |= field->type == MVM_TYPE_SIZE;
+            }
+        }
+        mvm_proto_encoder_start(&e, &m);
+        /* each length may need five bytes, and has three at most */
+        assert_in_range(e.skeleton_len + 2u * e.gaps_len, MVM_PROTO_HEAD_CAP, sizeof e.skeleton);
+        assert_in_range(e.gaps_len, 0, MVM_PROTO_TEXTS_MAX);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_bytes_may_be_no_pointer),
+        cmocka_unit_test(the_largest_frame_of_each_kind_fits_the_encoder),
         cmocka_unit_test(every_message_survives_any_cut_and_any_room),
         cmocka_unit_test(text_that_is_no_utf8_goes_out_sound_but_for_log_lines),
         cmocka_unit_test(unknown_fields_are_skipped),

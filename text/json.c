@@ -450,7 +450,7 @@ static enum mvm_json_token take_single(struct mvm_json *j, uint8_t byte)
 enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size_t len,
                                   size_t *used)
 {
-    struct input in = {bytes, bytes + len};
+    struct input in = {bytes, len > 0 ? bytes + len : bytes};
     enum mvm_json_token token = j->state == NO_JSON ? MVM_JSON_ERROR : MVM_JSON_PARTIAL;
     while (token == MVM_JSON_PARTIAL && in.at < in.end) {
         if (j->state == STRING) {
@@ -475,7 +475,7 @@ enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size
 enum mvm_json_token mvm_json_push_run(struct mvm_json *j, const uint8_t *bytes, size_t len,
                                       size_t *used)
 {
-    struct input in = {bytes, bytes + len};
+    struct input in = {bytes, len > 0 ? bytes + len : bytes};
     enum mvm_json_token token = MVM_JSON_PARTIAL;
     if (j->state == STRING && mvm_utf8_whole(&j->utf8)) {
         token = take_run(j, &in);

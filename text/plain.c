@@ -198,7 +198,7 @@ static size_t copy_short(uint8_t *to, const uint8_t *from, size_t len)
 size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
 {
     if (len < BLOCK) {
-        return copy_short(to, from, len);
+        return len > 0 ? copy_short(to, from, len) : 0; /* neither may be NULL + 0 */
     }
     size_t at = copy_ascii(to, from, len);
     return at == len || from[at] < 0x80 ? at : copy_mixed(to, from, len, at);

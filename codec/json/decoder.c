@@ -629,7 +629,7 @@ enum mvm_decoder_status mvm_decoder_push(struct mvm_decoder *d, const uint8_t *b
                                          size_t *used)
 {
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
-    struct input in = {.at = bytes, .end = bytes + len, .line_end = NULL};
+    struct input in = {.at = bytes, .end = len > 0 ? bytes + len : bytes, .line_end = NULL};
     while (status == MVM_DECODER_PARTIAL && in.at < in.end) {
         const uint8_t *before = in.at;
         size_t room = frame_room(d);

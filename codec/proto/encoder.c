@@ -140,9 +140,12 @@ static void add_field(struct mvm_proto_encoder *e, union mvm_proto_parts *parts,
  * list that was decoded is the whole Ok, of which only the items go out. */
 static size_t next_item(const struct mvm_text *artifacts, size_t *at, uint8_t *bytes)
 {
-    struct mvm_text list = {artifacts->bytes + *at, artifacts->len - *at};
     struct mvm_artifact_item item;
-    bool there = list.len > 0 && mvm_proto_next_artifact(&list, &item);
+    if (*at == artifacts->len) {
+        return 0;
+    }
+    struct mvm_text list = {artifacts->bytes + *at, artifacts->len - *at};
+    bool there = mvm_proto_next_artifact(&list, &item);
     *at = artifacts->len - list.len;
     return there ? mvm_proto_add_artifact(bytes, MVM_PROTO_ITEM_CAP, &item) : 0;
 }
@@ -205,11 +208,11 @@ struct room {
 static size_t put(struct room *room, const void *bytes, size_t len)
 {
     size_t n = len < room->left ? len : room->left;
-    if (n > 0) {
+    if (n > 0) { /* neither may be NULL + 0 */
         memcpy(room->at, bytes, n);
+        room->at += n;
+        room->left -= n;
     }
-    room->at += n;
-    room->left -= n;
     return n;
 }
 
