@@ -438,16 +438,21 @@ static const struct mvm_step *next_step(const struct input *in, const uint8_t *a
     return is_end_next(in, at, step) ? step : NULL;
 }
 
-/* The first step of the kind that the input seems to be: the third byte tells kinds apart, too. */
+/* The first step of the kind that the input seems to be, by its third byte, which tells kinds apart,
+ * too. NULL: of none. */
 static const struct mvm_step *first_step(const struct mvm_decoder *d, const struct input *in)
 {
-    unsigned kind = mvm_first_kind((enum mvm_direction)d->direction);
     unsigned last = mvm_last_kind((enum mvm_direction)d->direction);
-    while (kind < last && in->end - in->at > 2 &&
-           mvm_steps[mvm_first_steps[kind]].literal[2] != (char)in->at[2]) {
-        kind++;
+    if (in->end - in->at < 3) {
+        return NULL;
     }
-    return &mvm_steps[mvm_first_steps[kind]];
+    for (unsigned kind = mvm_first_kind((enum mvm_direction)d->direction); kind <= last; kind++) {
+        const struct mvm_step *step = &mvm_steps[mvm_first_steps[kind]];
+        if (step->literal[2] == (char)in->at[2]) {
+            return step;
+        }
+    }
+    return NULL;
 }
 
 /* The first step with which the input may go on; NULL: the decoder is where no step begins. */
@@ -457,7 +462,9 @@ static const struct mvm_step *enter_template(struct mvm_decoder *d, const struct
     *bare = 0;
     if (d->state == START && d->json.offset == 0) {
         const struct mvm_step *step = first_step(d, in);
-        begin_message(d, (enum mvm_kind)step->kind);
+        if (step != NULL) {
+            begin_message(d, (enum mvm_kind)step->kind);
+        }
         return step;
     }
     if (d->state != NAME) {
