@@ -145,10 +145,10 @@ $(BUILD)/examples/port/port: $(BUILD)/examples/port/port.o $(BUILD)/libmvm-guest
 # musl's C library for this machine's architecture; MUSL_GCC names another, such as a cross compiler.
 MUSL_GCC ?= musl-gcc
 
-# For size: one program, optimised as a whole, without the tables that unwinding would need, and without RELRO,
-# which protects what a dynamic linker has relocated: here there is nothing of that kind, and it costs a page.
+# For size: one program, optimised as a whole, without the tables that unwinding would need, without RELRO, which
+# protects what a dynamic linker has relocated, and without padding between code and data.
 STATIC_CFLAGS  = -Oz -flto=auto -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-pie
-STATIC_LDFLAGS = -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none
+STATIC_LDFLAGS = -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,-z,common-page-size=64,--build-id=none
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static EXTRA_CFLAGS= CFLAGS='$(STATIC_CFLAGS)' LDFLAGS='$(STATIC_LDFLAGS)'
 
 .PHONY: static
@@ -407,6 +407,11 @@ FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
 	@scripts/need clang libclang-rt-dev binutils nanopb
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
+
+.PHONY: oss-fuzz
+oss-fuzz: ## build and try the fuzz targets as OSS-Fuzz does, with each of its sanitizers and with AFL++
+	@scripts/need clang llvm libclang-rt-dev binutils nanopb afl++ zip unzip
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/oss-fuzz/try
 
 bench: ## measure against what else people would use; writes docs/benchmarks
 	@scripts/need gcc libc6-dev binutils g++ cargo librust-serde-json-dev librust-serde-derive-dev libcjson-dev \
