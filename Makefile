@@ -442,6 +442,7 @@ BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/mvm-guest
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 
@@ -451,10 +452,16 @@ LIBRARIES  := $(if $(filter yes,$(PROTOBUF)),mvm-guest) mvm-guest-json
 SOVERSION   = $(shell echo $(VERSION) | sed -E 's/^(0\.[0-9]+|[1-9][0-9]*)\..*/\1/')
 OBJCOPY    ?= $(CROSS_COMPILE)objcopy
 
-$(BUILD)/library.so: $(call objects,$(LIBRARY)) $(GENERATED) packaging/libmvm-guest.map
+# All but what is for the library's own use.
+INCLUDES := $(filter-out %/mvm_plain.h %/mvm_escape.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
+
+$(BUILD)/exports.map: packaging/exports $(INCLUDES)
+	$(run)packaging/exports $(INCLUDES) >$@
+
+$(BUILD)/library.so: $(call objects,$(LIBRARY)) $(GENERATED) $(BUILD)/exports.map
 	$(call say,LINK $@)
 	$(run)$(CC) -shared $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -Wl,-soname,$(SONAME) -Wl,-z,defs \
-	    -Wl,--version-script=packaging/libmvm-guest.map -o $@ $(filter %.o,$^)
+	    -Wl,--version-script=$(BUILD)/exports.map -o $@ $(filter %.o,$^)
 
 # The static one keeps nanopb's names to itself: its user may have a nanopb of another making. objcopy can hide
 # names in machine code alone, so this part is not compiled for LTO.
@@ -475,19 +482,28 @@ $(LIBRARIES):
 amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mvm_guest.c, in BUILD/amalgamation
 	scripts/amalgamate $(BUILD)/amalgamation $(<D) $(NANOPB_DIR)
 
-# All but what is for the library's own use.
-INCLUDES := $(filter-out %/mvm_plain.h %/mvm_escape.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
 MANUALS  := $(wildcard man/*.[1-9])
+
+# The simulated machine, for those who test what they make of the library.
+$(BUILD)/libmvm-guest-sim.a: $(call objects,port/sim)
+	$(call say,AR   $@)
+	$(run)rm -f $@ && $(AR) rcs $@ $^
+
+# What is read, not run: pages, clients and examples, at the same places below DOCDIR, so that their links hold.
+PAGES = README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard include/mvm_limits.h codec/proto/mvm.proto docs/*.md docs/*/*.md \
+    docs/clients/*.py examples/*/*)
 
 # Puts a file of packaging/ where it belongs, its @NAMES@ filled in; a place below PREFIX is said to be so.
 below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' \
     -e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' -e 's|@BINDIR@|$(BINDIR)|' -e 's|@VERSION@|$(VERSION)|'
 
-install: all libraries ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
+install: all libraries $(BUILD)/libmvm-guest-sim.a ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mvm-guest $(UNITDIR) $(BASHDIR))
 	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(BINDIR)
-	install -m 644 $(INCLUDES) $(DESTDIR)$(INCLUDEDIR)/mvm-guest
+	install -m 644 $(INCLUDES) port/sim/mvm_sim.h $(DESTDIR)$(INCLUDEDIR)/mvm-guest
+	install -m 644 $(BUILD)/libmvm-guest-sim.a $(DESTDIR)$(LIBDIR)
+	$(fill) packaging/sim.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/mvm-guest-sim.pc
 	set -e; for lib in $(LIBRARIES); do \
 	    install -m 644 $(BUILD)/$$lib/library.a $(DESTDIR)$(LIBDIR)/lib$$lib.a; \
 	    install -m 644 $(BUILD)/$$lib/library.so $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION); \
@@ -497,6 +513,9 @@ install: all libraries ## install programs, libraries, headers, manual and what 
 	done
 	set -e; for page in $(MANUALS); do \
 	    install -m 644 -D -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page; \
+	done
+	set -e; for page in $(PAGES); do \
+	    install -m $$(test -x $$page && echo 755 || echo 644) -D $$page $(DESTDIR)$(DOCDIR)/$$page; \
 	done
 	$(fill) packaging/mvm-builder-agent.service.in >$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
 	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder

@@ -66,15 +66,32 @@ size_t mvm_session_explanation(const struct mvm_session *s, char *buf, size_t ca
 
 /* ---- messages ---- */
 
+static bool has_text(enum mvm_kind kind)
+{
+    return kind == MVM_MESSAGE_OK || kind == MVM_MESSAGE_LOG || kind == MVM_MESSAGE_CANCELLED ||
+           kind == MVM_MESSAGE_SOURCE || kind == MVM_MESSAGE_ARTIFACT;
+}
+
+static bool is_bulk(enum mvm_kind kind)
+{
+    return kind == MVM_MESSAGE_SOURCE || kind == MVM_MESSAGE_GET || kind == MVM_MESSAGE_WANT ||
+           kind == MVM_MESSAGE_ARTIFACT;
+}
+
+static bool is_build(const struct mvm_message *m)
+{
+    return m->kind == MVM_MESSAGE_BUILD || m->kind == MVM_MESSAGE_STREAM_BUILD;
+}
+
 /* The field's place in a message of that kind; NULL: it has none. */
 static struct mvm_text *field_of(struct mvm_message *m, enum mvm_message_field field)
 {
-    bool build = m->kind == MVM_MESSAGE_BUILD, err = m->kind == MVM_MESSAGE_ERR;
+    bool build = is_build(m), err = m->kind == MVM_MESSAGE_ERR;
+    bool has_name = m->kind == MVM_MESSAGE_GET || m->kind == MVM_MESSAGE_ARTIFACT;
     bool hello = m->kind == MVM_MESSAGE_HELLO, welcome = m->kind == MVM_MESSAGE_WELCOME;
     switch (field) {
     case MVM_FIELD_TEXT:
-        return m->kind >= MVM_MESSAGE_OK && !welcome && m->kind != MVM_MESSAGE_PONG ? &m->text
-                                                                                    : NULL;
+        return err || has_text(m->kind) ? &m->text : NULL;
     case MVM_FIELD_ID:
         return m->kind == MVM_MESSAGE_PING || m->kind == MVM_MESSAGE_PONG || hello || welcome
                    ? NULL
@@ -95,8 +112,39 @@ static struct mvm_text *field_of(struct mvm_message *m, enum mvm_message_field f
         return err ? &m->refusal.refused : NULL;
     case MVM_FIELD_CATEGORY:
         return err ? &m->refusal.category : NULL;
+    case MVM_FIELD_NAME:
+        return has_name ? &m->bulk.name : NULL;
     }
     return NULL;
+}
+
+int mvm_kind_by_name(const char *name)
+{
+    static const char *const names[] = {
+        [MVM_MESSAGE_BUILD] = "Build",
+        [MVM_MESSAGE_PING] = "Ping",
+        [MVM_MESSAGE_HELLO] = "Hello",
+        [MVM_MESSAGE_JOIN] = "Join",
+        [MVM_MESSAGE_CANCEL] = "Cancel",
+        [MVM_MESSAGE_STREAM_BUILD] = "StreamBuild",
+        [MVM_MESSAGE_SOURCE] = "Source",
+        [MVM_MESSAGE_GET] = "Get",
+        [MVM_MESSAGE_DROP] = "Drop",
+        [MVM_MESSAGE_OK] = "Ok",
+        [MVM_MESSAGE_ERR] = "Err",
+        [MVM_MESSAGE_LOG] = "Log",
+        [MVM_MESSAGE_PONG] = "Pong",
+        [MVM_MESSAGE_WELCOME] = "Welcome",
+        [MVM_MESSAGE_CANCELLED] = "Cancelled",
+        [MVM_MESSAGE_WANT] = "Want",
+        [MVM_MESSAGE_ARTIFACT] = "Artifact",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
 }
 
 void mvm_message_begin(struct mvm_message *m, enum mvm_kind kind)
@@ -118,7 +166,7 @@ bool mvm_message_put(struct mvm_message *m, enum mvm_message_field field, const 
 
 bool mvm_message_put_timeout(struct mvm_message *m, uint64_t seconds)
 {
-    if (m->kind != MVM_MESSAGE_BUILD) {
+    if (!is_build(m)) {
         return false;
     }
     m->build.has_timeout = true;
@@ -128,10 +176,21 @@ bool mvm_message_put_timeout(struct mvm_message *m, uint64_t seconds)
 
 bool mvm_message_put_keep(struct mvm_message *m, bool keep)
 {
-    if (m->kind != MVM_MESSAGE_BUILD) {
+    if (!is_build(m)) {
         return false;
     }
     m->build.keep = keep ? MVM_FLAG_TRUE : MVM_FLAG_FALSE;
+    return true;
+}
+
+bool mvm_message_put_bulk(struct mvm_message *m, uint64_t offset, uint64_t length, bool last)
+{
+    if (!is_bulk(m->kind)) {
+        return false;
+    }
+    m->bulk.offset = offset;
+    m->bulk.length = length;
+    m->bulk.last = last ? MVM_FLAG_TRUE : MVM_FLAG_ABSENT;
     return true;
 }
 
@@ -150,8 +209,18 @@ const char *mvm_message_get(const struct mvm_message *m, enum mvm_message_field 
 
 bool mvm_message_get_timeout(const struct mvm_message *m, uint64_t *seconds)
 {
-    bool there = m->kind == MVM_MESSAGE_BUILD && m->build.has_timeout;
+    bool there = is_build(m) && m->build.has_timeout;
     *seconds = there ? m->build.timeout_secs : 0;
+    return there;
+}
+
+bool mvm_message_get_bulk(const struct mvm_message *m, uint64_t *offset, uint64_t *length,
+                          bool *last)
+{
+    bool there = is_bulk(m->kind);
+    *offset = there ? m->bulk.offset : 0;
+    *length = there ? m->bulk.length : 0;
+    *last = there && m->bulk.last == MVM_FLAG_TRUE;
     return there;
 }
 

@@ -13,7 +13,7 @@
  *     mvm_session_send(session, m)
  *
  * docs/clients/ctypes_client.py is a whole client. Memory must be aligned for any object, as
- * malloc's is. The enumerators' numbers are part of the interface.
+ * malloc's is.
  */
 #ifndef MVM_BINDING_H
 #define MVM_BINDING_H
@@ -59,7 +59,7 @@ size_t mvm_session_explanation(const struct mvm_session *s, char *buf, size_t ca
 
 /* The texts of a message. Which kind has which is in mvm_message.h. */
 enum mvm_message_field {
-    MVM_FIELD_TEXT = 0, /* out_path, message, line or was */
+    MVM_FIELD_TEXT = 0, /* out_path, message, line, was or data */
     MVM_FIELD_ID = 1,
     MVM_FIELD_FLAKE_REF = 2,
     MVM_FIELD_ATTR = 3,
@@ -69,7 +69,12 @@ enum mvm_message_field {
     MVM_FIELD_FEATURES = 7,
     MVM_FIELD_REFUSED = 8,
     MVM_FIELD_CATEGORY = 9,
+    MVM_FIELD_NAME = 10, /* of an artifact */
 };
+
+/* The number of a kind by its name, "Build" for MVM_MESSAGE_BUILD and so on, "StreamBuild" for
+ * MVM_MESSAGE_STREAM_BUILD: numbers differ between releases. -1: this release has no such kind. */
+int mvm_kind_by_name(const char *name);
 
 /* Makes the message one of that kind without any field. */
 void mvm_message_begin(struct mvm_message *m, enum mvm_kind kind);
@@ -85,6 +90,10 @@ bool mvm_message_put_timeout(struct mvm_message *m, uint64_t seconds);
 /* Has a Build outlive its connection. False: the message is not a Build. */
 bool mvm_message_put_keep(struct mvm_message *m, bool keep);
 
+/* Sets the numbers of Source, Get, Want and Artifact, of which each kind uses its own. False: the
+ * message is none of them. */
+bool mvm_message_put_bulk(struct mvm_message *m, uint64_t offset, uint64_t length, bool last);
+
 enum mvm_kind mvm_message_kind(const struct mvm_message *m);
 
 /* A field's bytes, which are not NUL-terminated, and their number in *len. NULL: it is absent, or a
@@ -93,6 +102,10 @@ const char *mvm_message_get(const struct mvm_message *m, enum mvm_message_field 
 
 /* Whether a Build has a time-out of its own; in *seconds. */
 bool mvm_message_get_timeout(const struct mvm_message *m, uint64_t *seconds);
+
+/* The numbers of Source, Get, Want and Artifact. False: the message is none of them. */
+bool mvm_message_get_bulk(const struct mvm_message *m, uint64_t *offset, uint64_t *length,
+                          bool *last);
 
 /* Whether a Log is a heartbeat and not a line of the build. */
 bool mvm_message_is_beat(const struct mvm_message *m);

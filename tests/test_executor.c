@@ -13,7 +13,7 @@ static void a_build_ends_with_its_artifacts_durable_and_the_disk_released(void *
     assert_holds("/build-out/rootfs.ext4", "new rootfs");
     assert_holds("/build-out/fc-base.json", "{\"note\":\"Base fc config placeholder\"}\n");
     assert_holds("/build-out/build.log", STORE "\nbuilding\n");
-    assert_null(mvm_sim_file(&sim, "/build-out/initrd"));
+    assert_null(mvm_sim_find(&sim, "/build-out/initrd"));
     assert_string_equal(log_text, "building\n" STORE "\n");
     assert_false(sim.out.mounted);
     assert_non_null(strstr(sim.trace, "sync_dir sync_fs unmount "));
@@ -50,7 +50,7 @@ static void every_artifact_has_two_names_and_the_first_counts(void **state)
 static void a_kernel_that_is_no_file_is_passed_over_for_vmlinux(void **state)
 {
     (void)state;
-    mvm_sim_file(&sim, STORE "/kernel")->kind = MVM_SIM_OTHER;
+    mvm_sim_find(&sim, STORE "/kernel")->kind = MVM_SIM_OTHER;
     mvm_sim_put(&sim, STORE "/vmlinux", "other kernel");
     run();
     assert_ok();
@@ -63,7 +63,7 @@ static void an_initrd_of_an_earlier_build_does_not_stay(void **state)
     put_old_set();
     run();
     assert_ok();
-    assert_null(mvm_sim_file(&sim, "/build-out/initrd"));
+    assert_null(mvm_sim_find(&sim, "/build-out/initrd"));
     assert_holds("/build-out/vmlinux", "new kernel");
 }
 
@@ -365,7 +365,7 @@ static void a_policy_that_cannot_be_read_is_no_permission(void **state)
 {
     (void)state;
     mvm_sim_put(&sim, "/policy.json", "{}");
-    mvm_sim_file(&sim, "/policy.json")->kind = MVM_SIM_OTHER;
+    mvm_sim_find(&sim, "/policy.json")->kind = MVM_SIM_OTHER;
     run();
     assert_err("build rejected: cannot read security policy /policy.json: open: not a regular");
 }
@@ -393,7 +393,7 @@ static void a_policy_at_its_limit_is_taken_and_one_byte_more_is_no_permission(vo
     for (size_t over = 0; over <= 1; over++) {
         setup(state);
         mvm_sim_put(&sim, "/policy.json", text);
-        mvm_sim_file(&sim, "/policy.json")->blanks = MVM_POLICY_MAX - strlen(text) + over;
+        mvm_sim_find(&sim, "/policy.json")->blanks = MVM_POLICY_MAX - strlen(text) + over;
         run();
         if (over == 0) {
             assert_ok();
@@ -593,18 +593,18 @@ static void missing_artifacts_are_named_and_the_old_set_stays(void **state)
 {
     (void)state;
     put_old_set();
-    mvm_sim_file(&sim, STORE "/rootfs.ext4")->kind = MVM_SIM_OTHER;
+    mvm_sim_find(&sim, STORE "/rootfs.ext4")->kind = MVM_SIM_OTHER;
     run();
     assert_err("failed to copy artifacts: rootfs: not found; rootfs.ext4: not a regular file in "
                "/nix/store/");
     assert_old_set();
     setup(state);
-    mvm_sim_file(&sim, STORE "/kernel")->there = false;
+    mvm_sim_find(&sim, STORE "/kernel")->there = false;
     run();
     assert_err("failed to copy artifacts: kernel: not found; vmlinux: not found in /nix/store/");
     setup(state);
     mvm_sim_put(&sim, STORE "/initrd", "");
-    mvm_sim_file(&sim, STORE "/initrd")->kind = MVM_SIM_OTHER;
+    mvm_sim_find(&sim, STORE "/initrd")->kind = MVM_SIM_OTHER;
     run();
     assert_err("failed to copy artifacts: initrd: not a regular file in /nix/store/");
 }

@@ -147,7 +147,7 @@ static inline void assert_ok(void)
 
 static inline bool holds(const char *path, const char *text)
 {
-    const struct mvm_sim_file *f = mvm_sim_file(&sim, path);
+    const struct mvm_sim_file *f = mvm_sim_find(&sim, path);
     return f != NULL && f->len == strlen(text) && memcmp(f->bytes, text, f->len) == 0;
 }
 

@@ -252,7 +252,7 @@ static void a_name_that_cannot_be_replaced_is_found_before_any_is(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         setup(state);
         put_old_set();
-        mvm_sim_file(&sim, names[i])->kind = MVM_SIM_OTHER;
+        mvm_sim_find(&sim, names[i])->kind = MVM_SIM_OTHER;
         run();
         assert_err("failed to copy artifacts: ");
         assert_non_null(strstr(answer, ": is a directory"));

@@ -14,7 +14,6 @@ import sys
 from ctypes import POINTER, byref, c_bool, c_char_p, c_int, c_size_t, c_uint64, c_void_p
 
 # Numbers of mvm_message.h, mvm_session.h and mvm_binding.h.
-BUILD, PING, OK, ERR, LOG, PONG = 0, 1, 5, 6, 7, 8
 RESPONSES, WIRE_JSON = 1, 1
 MESSAGE, BAD_FRAME = 1, 2
 TEXT, FLAKE_REF, ATTR = 0, 2, 3
@@ -48,6 +47,9 @@ message_put = declare(c_bool, "mvm_message_put", c_void_p, c_int, c_char_p, c_si
 message_put_timeout = declare(c_bool, "mvm_message_put_timeout", c_void_p, c_uint64)
 message_kind = declare(c_int, "mvm_message_kind", c_void_p)
 message_get = declare(c_void_p, "mvm_message_get", c_void_p, c_int, POINTER(c_size_t))
+
+kind_by_name = declare(c_int, "mvm_kind_by_name", c_char_p)
+BUILD, PING, OK, ERR, LOG, PONG = (kind_by_name(name) for name in (b"Build", b"Ping", b"Ok", b"Err", b"Log", b"Pong"))
 
 
 class Connection:

@@ -26,7 +26,7 @@ static bool on_output(const struct mvm_sim *s, const char *path)
 
 static int find(struct mvm_sim *s, const char *path, struct mvm_sim_file **f)
 {
-    *f = mvm_sim_file(s, path);
+    *f = mvm_sim_find(s, path);
     if (*f == NULL) {
         return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "open: no such file");
     }
@@ -116,7 +116,7 @@ static struct mvm_sim_file *make(struct mvm_sim *s, const char *path)
         mvm_sim_fail(s, MVM_PORT_FAILED, "open: read-only file system");
         return NULL;
     }
-    struct mvm_sim_file *f = mvm_sim_file(s, path);
+    struct mvm_sim_file *f = mvm_sim_find(s, path);
     if (f != NULL) {
         mvm_sim_drop(f);
     }
@@ -205,7 +205,7 @@ int mvm_sim_replaceable(void *ctx, const char *path)
     if (r < 0) {
         return r;
     }
-    const struct mvm_sim_file *f = mvm_sim_file(s, path);
+    const struct mvm_sim_file *f = mvm_sim_find(s, path);
     bool blocked = f != NULL && f->kind == MVM_SIM_OTHER;
     return blocked ? mvm_sim_fail(s, MVM_PORT_FAILED, "is a directory") : 0;
 }
@@ -217,8 +217,8 @@ int mvm_sim_rename(void *ctx, const char *from, const char *to)
     if (r < 0) {
         return r;
     }
-    struct mvm_sim_file *f = mvm_sim_file(s, from);
-    struct mvm_sim_file *old = mvm_sim_file(s, to);
+    struct mvm_sim_file *f = mvm_sim_find(s, from);
+    struct mvm_sim_file *old = mvm_sim_find(s, to);
     if (f == NULL) {
         return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "rename: no such file");
     }
@@ -237,7 +237,7 @@ int mvm_sim_remove(void *ctx, const char *path)
     if (r < 0) {
         return r;
     }
-    struct mvm_sim_file *f = mvm_sim_file(s, path);
+    struct mvm_sim_file *f = mvm_sim_find(s, path);
     if (f == NULL) {
         return mvm_sim_fail(s, MVM_PORT_NOT_FOUND, "remove: no such file");
     }

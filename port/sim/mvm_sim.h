@@ -12,6 +12,10 @@
 #include "mvm_port.h"
 #include "mvm_text.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 extern const struct mvm_port mvm_sim_port; /* its context is a struct mvm_sim * */
 
 enum {
@@ -129,7 +133,7 @@ void mvm_sim_init(struct mvm_sim *s, const char *out_dir, const char *in_dir);
 void mvm_sim_put(struct mvm_sim *s, const char *path, const char *text);
 
 /* The file by that path, or NULL. */
-struct mvm_sim_file *mvm_sim_file(struct mvm_sim *s, const char *path);
+struct mvm_sim_file *mvm_sim_find(struct mvm_sim *s, const char *path);
 
 /* Whether anything is left that a job must not leave: a process, an open handle, a temporary file
  * in out_dir, a mount that was not there before. Returns what, or NULL. */
@@ -145,5 +149,9 @@ void mvm_sim_restart(struct mvm_sim *s);
 /* The power goes: what was not durable is gone, and names that were not, too; what they replaced is
  * back. */
 void mvm_sim_power_cut(struct mvm_sim *s);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,7 +10,7 @@ void mvm_sim_init(struct mvm_sim *s, const char *out_dir, const char *in_dir)
     s->ended_ms = UINT64_MAX;
 }
 
-struct mvm_sim_file *mvm_sim_file(struct mvm_sim *s, const char *path)
+struct mvm_sim_file *mvm_sim_find(struct mvm_sim *s, const char *path)
 {
     for (int i = 0; i < MVM_SIM_FILES; i++) {
         if (s->files[i].there && strcmp(s->files[i].path, path) == 0) {
@@ -36,7 +36,7 @@ struct mvm_sim_file *mvm_sim_new_file(struct mvm_sim *s, const char *path)
 
 void mvm_sim_put(struct mvm_sim *s, const char *path, const char *text)
 {
-    struct mvm_sim_file *f = mvm_sim_file(s, path);
+    struct mvm_sim_file *f = mvm_sim_find(s, path);
     if (f == NULL) {
         f = mvm_sim_new_file(s, path);
     }

@@ -18,7 +18,7 @@ static bool is_whole(const struct mvm_sim_file *f, int i)
 const char *check_whole(struct mvm_sim *sim)
 {
     for (int i = 0; i < ARTIFACTS; i++) {
-        const struct mvm_sim_file *f = mvm_sim_file(sim, artifacts[i].name);
+        const struct mvm_sim_file *f = mvm_sim_find(sim, artifacts[i].name);
         if (f != NULL && !is_whole(f, i)) {
             return "half a file under a final name";
         }
@@ -29,7 +29,7 @@ const char *check_whole(struct mvm_sim *sim)
 /* Every byte of the build's output that was read is in it. */
 static bool log_is_whole(void)
 {
-    const struct mvm_sim_file *f = mvm_sim_file(&world.sim, "/build-out/build.log");
+    const struct mvm_sim_file *f = mvm_sim_find(&world.sim, "/build-out/build.log");
     return f != NULL && f->durable && f->named &&
            f->len == world.sim.given[MVM_STDOUT] + world.sim.given[MVM_STDERR];
 }
@@ -41,7 +41,7 @@ static const char *check_durable(void)
     }
     for (int i = 0; i < ARTIFACTS; i++) {
         char text[64];
-        const struct mvm_sim_file *f = mvm_sim_file(&world.sim, artifacts[i].name);
+        const struct mvm_sim_file *f = mvm_sim_find(&world.sim, artifacts[i].name);
         artifact_text(world.number, i, text);
         if (f == NULL || !holds(f, text) || !f->durable || !f->named) {
             return "Ok, and an artifact is not durable";
@@ -60,7 +60,7 @@ const char *check_dark(void)
     world.sim.dark = NULL;
     mvm_sim_power_cut(&world.dark);
     for (int i = 0; i < ARTIFACTS; i++) {
-        if (world.kept[i] && mvm_sim_file(&world.dark, artifacts[i].name) == NULL) {
+        if (world.kept[i] && mvm_sim_find(&world.dark, artifacts[i].name) == NULL) {
             return "a file is lost when the power goes";
         }
     }

@@ -145,7 +145,7 @@ void make_output(unsigned number)
     char path[64], text[64];
     for (int i = 0; i < ARTIFACTS; i++) {
         source_path(world.number, i, path);
-        struct mvm_sim_file *before = mvm_sim_file(&world.sim, path);
+        struct mvm_sim_file *before = mvm_sim_find(&world.sim, path);
         if (before != NULL) {
             before->there = false;
         }
