@@ -79,12 +79,31 @@ const char *check_left_over(void)
         return "something is left of a build";
     }
     if (!world.sim.failed && !world.sim.out.busy && world.sim.out.mounted != world.out_mounted &&
-        !(world.restarted && world.sim.out.ours)) {
+        !world.sim.out.ours) {
         return "the output disk is left mounted";
     }
     if (!world.sim.failed && !world.sim.in.busy && world.sim.in.mounted != world.in_mounted &&
-        !(world.restarted && world.sim.in.ours)) {
+        !world.sim.in.ours) {
         return "the input disk is left mounted";
+    }
+    return NULL;
+}
+
+/* A device that is there when the build begins, or soon after, is what the artifacts are on; and it
+ * is nobody's any more when Ok is said, or cannot be written to. What stands mounted that is not
+ * the device, stays. */
+static const char *check_released(void)
+{
+    const struct mvm_sim_disk *d = &world.sim.out;
+    bool in_time = !d->absent && d->appears_ms <= world.began_ms + MVM_DEVICE_WAIT_MS / 2;
+    if (d->mounted && d->ours && !d->read_only) {
+        return "Ok, and the disk is mounted";
+    }
+    if (world.sim.now_ms < d->held_ms && world.was_mounted && !d->mounted && !world.sim.failed) {
+        return "Ok, and the disk is held by somebody";
+    }
+    if (in_time && !world.out_mounted && !world.was_mounted && !world.sim.failed) {
+        return "Ok, and the artifacts are not on the disk";
     }
     return NULL;
 }
@@ -107,6 +126,7 @@ const char *check_answer(void)
     const struct mvm_message *answer = &world.scheduler.answer;
     if (answer->kind == MVM_MESSAGE_OK) {
         const char *wrong = check_durable();
+        wrong = wrong != NULL ? wrong : check_released();
         world.ledger.builds[world.number].ok = true;
         return wrong;
     }

@@ -140,6 +140,14 @@ void named_act(struct peer *p, struct peer_world *w)
     }
 }
 
+void named_leave(struct peer *p, struct ledger *l)
+{
+    for (int i = 0; i < PEER_BUILDS; i++) {
+        struct ledger_build *b = &l->builds[p->named_builds[i].number];
+        b->cancelled = b->cancelled || (p->named_builds[i].open && !b->keep);
+    }
+}
+
 /* ---- what it hears ---- */
 
 static void receive_first(struct peer *p, struct peer_build *b, const struct mvm_message *m)

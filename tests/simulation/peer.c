@@ -48,6 +48,7 @@ bool peer_connect(struct peer *p, struct peer_world *w)
 
 static void leave(struct peer *p, struct peer_world *w)
 {
+    named_leave(p, w->ledger);
     mvm_scheduler_detach(w->scheduler, p->client);
     p->client = NULL;
     p->gone = true;
@@ -62,6 +63,7 @@ void peer_change_hosts(struct peer *p, struct peer_world *w)
     unsigned hosts = p->hosts + 1, actions = p->actions;
     uint64_t act_ms = p->act_ms;
     struct mvm_client *client = p->client;
+    named_leave(p, w->ledger);
     if (rng_one_in(w->rng, 4)) {
         mvm_scheduler_hung_up(w->scheduler, client);
     }

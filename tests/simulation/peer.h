@@ -98,6 +98,9 @@ bool peer_ask_ping(struct peer *p);
 
 /* ---- named.c ---- */
 
+/* It is not there any more: what it did not keep ends, whoever joins it meanwhile. */
+void named_leave(struct peer *p, struct ledger *l);
+
 /* Its side of the next connection begins. */
 void named_begin(struct peer *p);
 void named_act(struct peer *p, struct peer_world *w);

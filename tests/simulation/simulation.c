@@ -70,6 +70,7 @@ static void close_some(void)
             trace(p->client->stalled ? "a client is closed that takes nothing"
                                      : "a client is done");
             p->gone = p->client->stalled;
+            named_leave(p, &world.ledger);
             mvm_scheduler_detach(&world.scheduler, p->client);
             p->client = NULL;
         }
@@ -81,6 +82,8 @@ static void begin_build(void)
     struct mvm_job job = mvm_queued_build_job(&world.scheduler.queue[0]);
     make_output(ledger_number_of_attr(job.attr));
     ledger_begin(&world.ledger, world.number);
+    world.began_ms = world.sim.now_ms;
+    world.was_mounted = false;
     trace("a build begins");
 }
 
@@ -108,6 +111,7 @@ static const char *step(bool *more)
     if (!was_building && mvm_scheduler_building(&world.scheduler)) {
         begin_build();
     }
+    world.was_mounted = world.was_mounted || (world.sim.out.mounted && world.sim.out.ours);
     note_staging();
     const char *wrong = check_whole(&world.sim);
     if (wrong == NULL && now == MVM_SCHEDULER_ANSWERING && before != now) {
@@ -193,8 +197,10 @@ static const char *one_more(void)
     world.sim.fail_at = world.sim.hang_at = 0;
     world.sim.failed = world.sim.abandoned = world.sim.no_nix = world.sim.dir_in_the_way = false;
     world.sim.capacity = 0;
-    world.sim.out = (struct mvm_sim_disk){.mounted = world.sim.out.mounted};
-    world.sim.in = (struct mvm_sim_disk){.mounted = world.sim.in.mounted};
+    world.sim.out =
+        (struct mvm_sim_disk){.mounted = world.sim.out.mounted, .ours = world.sim.out.ours};
+    world.sim.in =
+        (struct mvm_sim_disk){.mounted = world.sim.in.mounted, .ours = world.sim.in.ours};
     make_delays();
     make_build();
     memset(world.missing, 0, sizeof world.missing);

@@ -81,6 +81,11 @@ static void make_disk(struct mvm_sim_disk *d)
 {
     d->absent = rng_one_in(&world.rng, 6);
     d->mounted = rng_one_in(&world.rng, 4);
+    d->ours =
+        d->mounted && !d->absent && rng_one_in(&world.rng, 2); /* by an agent that was killed */
+    if (!d->absent && !d->mounted && rng_one_in(&world.rng, 4)) {
+        d->appears_ms = world.sim.now_ms + rng_below(&world.rng, world.kind ? 1500 : 6000);
+    }
     if (!world.kind) {
         d->broken = rng_one_in(&world.rng, 10);
         d->busy = rng_one_in(&world.rng, 10);
@@ -93,6 +98,9 @@ static void make_trouble(void)
     static const unsigned runs[] = {1, 1, 2, 10, UINT_MAX};
     world.sim.no_nix = rng_one_in(&world.rng, 20);
     world.sim.dir_in_the_way = rng_one_in(&world.rng, 20);
+    if (rng_one_in(&world.rng, 8)) {
+        world.sim.out.held_ms = 1000 * (uint64_t)rng_below(&world.rng, 40);
+    }
     if (rng_one_in(&world.rng, 6)) {
         world.sim.capacity = 1 + rng_below(&world.rng, 200);
     }
@@ -100,6 +108,10 @@ static void make_trouble(void)
         world.sim.fail_at = 1 + rng_below(&world.rng, 300);
         world.sim.fail_run = runs[rng_below(&world.rng, sizeof runs / sizeof runs[0])];
         world.sim.fail_with = rng_below(&world.rng, 4);
+    }
+    if (rng_one_in(&world.rng, 8)) {
+        world.sim.hang_at = 1 + rng_below(&world.rng, 200);
+        world.sim.hang_run = 1 + rng_below(&world.rng, 100);
     }
 }
 
@@ -187,8 +199,8 @@ void make_world(void)
     }
     make_delays();
     make_files();
-    world.out_mounted = world.sim.out.mounted;
-    world.in_mounted = world.sim.in.mounted;
+    world.out_mounted = world.sim.out.mounted && !world.sim.out.ours;
+    world.in_mounted = world.sim.in.mounted && !world.sim.in.ours;
     world.sim.dark = &world.dark;
     world.sim.dark_at = 1 + rng_below(&world.rng, 300);
     world.config = (struct mvm_executor_config){

@@ -44,7 +44,9 @@ struct world {
     bool kind;        /* nothing in it goes wrong */
     bool out_mounted; /* before */
     bool in_mounted;
-    bool restless; /* steps come that nothing called for */
+    bool was_mounted;  /* the output disk, by the running build or one that was killed */
+    uint64_t began_ms; /* when the running build began */
+    bool restless;     /* steps come that nothing called for */
     bool keep_building;
     bool no_path;         /* what builds print is no path */
     bool kept[ARTIFACTS]; /* whether there is one on the disk for good */
