@@ -1,6 +1,7 @@
 /* The loop around the server: wait, take signals, step. */
 #define _GNU_SOURCE
 #include "loop.h"
+#include "clock.h"
 #include "log.h"
 #include "system.h"
 #include <errno.h>
@@ -40,6 +41,7 @@ static bool open_signals(struct mvm_agent *a)
     sigemptyset(&set);
     add_unless_ignored(&set, SIGTERM);
     add_unless_ignored(&set, SIGINT);
+    add_unless_ignored(&set, SIGPWR);
     if (a->reaps) {
         sigaddset(&set, SIGCHLD);
     }
@@ -58,20 +60,31 @@ static void collect_children(struct mvm_agent *a)
     }
 }
 
-/* The first signal ends the build and answers clients, the second ends the agent. */
+/* The first signal ends the build and answers clients, the second ends the agent; but of SIGPWR the
+ * first alone counts, for a power button sends one when it is pressed and one when it is released.
+ */
+static void stop(struct mvm_agent *a, uint32_t sig)
+{
+    if (a->stopping && sig == SIGPWR) {
+        return;
+    }
+    if (!a->stopping) {
+        const char *why = sig == SIGTERM ? "SIGTERM" : sig == SIGINT ? "SIGINT" : "power button";
+        mvm_log("stopping: ", why, NULL);
+    }
+    mvm_server_stop(&a->server, a->stopping ? 0 : MVM_STOP_MS);
+    a->stopping = true;
+}
+
 static void take_signals(struct mvm_agent *a)
 {
     struct signalfd_siginfo info;
     while (read(a->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD) {
             collect_children(a);
-            continue;
+        } else {
+            stop(a, info.ssi_signo);
         }
-        if (!a->stopping) {
-            mvm_log("stopping: ", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", NULL);
-        }
-        mvm_server_stop(&a->server, a->stopping ? 0 : MVM_STOP_MS);
-        a->stopping = true;
     }
 }
 
@@ -81,6 +94,15 @@ static void log_line(void *ctx, const char *line)
 {
     (void)ctx;
     mvm_log(line, NULL, NULL);
+}
+
+/* As process 1 the clock is ours: a machine may have been paused for hours before this build. */
+static void see_event(void *ctx, const struct mvm_server_event *event)
+{
+    (void)ctx;
+    if (event->kind == MVM_SERVER_BUILD_STARTED) {
+        mvm_clock_follow_host();
+    }
 }
 
 static bool start_server(struct mvm_agent *a, const struct mvm_options *options)
@@ -96,11 +118,13 @@ static bool start_server(struct mvm_agent *a, const struct mvm_options *options)
         .allowed_cids_len = options->allowed_cids_len,
         .any_cid = options->any_cid,
         .exit_after_build = options->exit_after_build,
+        .exit_idle_ms = options->exit_idle_ms,
         .linger_ms = options->init || options->exit_after_build ? MVM_LINGER_MS : 0,
         .executor = options->executor,
         .scheduler = options->scheduler,
         .posix = options->posix,
         .log = log_line,
+        .event = options->init ? see_event : NULL,
     };
     return mvm_server_init(&a->server, &config, a->memory, sizeof a->memory) == 0;
 }

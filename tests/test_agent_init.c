@@ -1,7 +1,10 @@
 /* What process 1 finds out: modules by name, the host's clock. */
+#define _GNU_SOURCE
 #include "clock.h"
 #include "module_directory.h"
 #include "support.h"
+#include <signal.h>
+#include <sys/wait.h>
 
 static void make_file(const char *name, const char *text)
 {
@@ -120,6 +123,42 @@ static void a_clock_is_off_from_the_limit_on(void **state)
     assert_true(mvm_clock_is_off(now, now - limit));
 }
 
+/* ---- the end ---- */
+
+static void an_agent_without_builds_and_clients_leaves(void **state)
+{
+    (void)state;
+    pid_t agent = E2E_AGENT("a", "--exit-idle", "1");
+    struct e2e_conn *c = e2e_dial("a");
+    e2e_sleep_ms(1500);
+    e2e_say(c, E2E_PING);
+    assert_int_equal(e2e_frame(c, E2E_PATIENCE_MS).kind, MVM_MESSAGE_PONG);
+    uint64_t start = e2e_now_ms();
+    e2e_close(c);
+    int status = e2e_wait(agent, E2E_PATIENCE_MS);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(e2e_now_ms() - start >= 900);
+}
+
+/* A power button sends SIGPWR when it is pressed, and again when it is released. */
+static void a_power_button_does_not_count_twice(void **state)
+{
+    (void)state;
+    e2e_write_nix("trap '' TERM; echo begins >&2; sleep 1; exit 1");
+    pid_t agent = E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a");
+    e2e_say_build(c, "/f", "a", "");
+    e2e_await_line(c, "begins");
+    kill(agent, SIGPWR);
+    e2e_sleep_ms(100);
+    kill(agent, SIGPWR);
+    assert_int_equal(e2e_answer(c, E2E_PATIENCE_MS).kind, MVM_MESSAGE_ERR);
+    int status = e2e_wait(agent, E2E_PATIENCE_MS);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +168,8 @@ int main(void)
         E2E_TEST(a_directory_without_an_index_is_told_from_one),
         E2E_TEST(kvms_clock_is_found_by_its_name),
         E2E_TEST(a_clock_is_off_from_the_limit_on),
+        E2E_TEST(an_agent_without_builds_and_clients_leaves),
+        E2E_TEST(a_power_button_does_not_count_twice),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }
