@@ -30,7 +30,7 @@ static bool set_mask(int fd, uint32_t type, const uint8_t *bits, uint32_t size)
 /* Has the device report KEY_POWER alone: keyboards have many keys, and this one among them. */
 static bool mask_others(int fd)
 {
-    static const uint8_t types[4] = {1 << EV_KEY};
+    static const uint8_t types[8] = {1 << EV_KEY}; /* whole longs, or EINVAL */
     static const uint8_t keys[96] = {[KEY_POWER / 8] = 1 << KEY_POWER % 8};
     return set_mask(fd, EV_KEY, keys, sizeof keys) && set_mask(fd, EV_SYN, types, sizeof types);
 }

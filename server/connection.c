@@ -63,10 +63,26 @@ static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, con
     }
     close(c->fd);
     c->fd = -1;
-    c->readable = c->writable = false;
+    c->readable = c->writable = c->away = false;
     c->look_ms = 0;
     mvm_session_peer_changed(&c->client->session);
     mvm_server_listener_lost(s, c->listener, why);
+}
+
+/* A virtio-serial port without a host. The next client's first bytes may overtake the word that the
+ * last one has gone, so it counts only if it still holds when looked at again; a client that comes
+ * sooner says Hello, which ends what was before. */
+static void host_away(struct mvm_server *s, struct mvm_server_connection *c)
+{
+    if (c->look_ms != 0 && s->now_ms < c->look_ms) {
+        return;
+    }
+    if (c->look_ms != 0 && !c->away) {
+        c->away = true;
+        mvm_scheduler_hung_up(&s->scheduler, c->client);
+        c->newline_due = true;
+    }
+    c->look_ms = s->now_ms + MVM_LISTENER_PAUSE_MS;
 }
 
 static void end_of_file(struct mvm_server *s, struct mvm_server_connection *c)
@@ -84,11 +100,7 @@ static void end_of_file(struct mvm_server *s, struct mvm_server_connection *c)
             lose_line(s, c, "hung up");
             break;
         }
-        if (c->look_ms == 0) { /* a virtio-serial port's host has gone */
-            mvm_scheduler_hung_up(&s->scheduler, c->client);
-            c->newline_due = true;
-        }
-        c->look_ms = s->now_ms + MVM_LISTENER_PAUSE_MS;
+        host_away(s, c);
         break;
     }
 }
@@ -108,6 +120,7 @@ static void after_failed_read(struct mvm_server *s, struct mvm_server_connection
         end_of_file(s, c);
     } else if (errno == EAGAIN) {
         c->look_ms = 0;
+        c->away = false;
     } else {
         lose_line(s, c, mvm_posix_error_text(errno));
     }
@@ -126,6 +139,7 @@ void mvm_server_connection_read(struct mvm_server *s, struct mvm_server_connecti
             mvm_session_received(&c->client->session, (size_t)n);
             s->active_ms = s->now_ms;
             c->look_ms = 0;
+            c->away = false;
             c->readable = !is_emptied(c, (size_t)n, cap);
             return;
         }

@@ -127,6 +127,7 @@ struct mvm_server_connection {
     bool room_asked;  /* epoll is to report when there is room to write */
     bool hung_up;     /* both halves: what is left to read is the last */
     bool gone;        /* to be closed after the next step of the scheduler */
+    bool away;        /* serial: that the host has gone is settled */
     bool newline_due; /* serial: ends whatever was on the line before */
     bool answered;    /* a build of its was answered */
     bool shut;        /* its sending half is closed: the client sees that all has come */
