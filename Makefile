@@ -31,14 +31,20 @@ SEES_agent      := $(SEES_server) server
 SEES_host       := $(SEES_session) session
 SEES_examples/embed := $(SEES_agent)
 SEES_examples/init := $(SEES_agent)
+SEES_examples/sigwait := $(SEES_agent)
+SEES_examples/supervisor := $(SEES_agent)
+SEES_examples/events := $(SEES_agent)
 SEES_examples/port := $(SEES_executor) executor
 SEES_tests/simulation := $(SEES_session) session port/sim
 SEES_fuzz       := $(SEES_tests/simulation) tests/simulation
 SEES_tests      := $(SEES_agent) port/sim tests/simulation
 SEES_bench      := $(SEES_session)
 
+# Inits with a builder in them and without; the one around libsystemd's loop if that is installed.
+INITS := sigwait supervisor $(if $(wildcard /usr/include/systemd/sd-event.h),events)
+
 LIBRARY := text codec codec/json codec/proto executor session port/posix server
-MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port tests/simulation tests/vsock-device fuzz tests bench
+MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port $(INITS:%=examples/%) tests/simulation tests/vsock-device fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -138,6 +144,11 @@ $(BUILD)/examples/init/init: $(BUILD)/examples/init/init.o $(BUILD)/libmvm-guest
 	$(call say,LINK $@)
 	$(link)
 
+INIT_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard $(INITS:%=examples/%/*.c)))
+$(INIT_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link) $(if $(findstring events,$@),-lsystemd)
+
 $(BUILD)/examples/port/port: $(BUILD)/examples/port/port.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
@@ -167,7 +178,7 @@ static-programs:
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(addprefix $(BUILD)/static/,mvm-builder-agent mvm-builder examples/init/init)
 
 .PHONY: examples
-examples: $(foreach e,embed init port,$(BUILD)/examples/$(e)/$(e)) ## build the embedding examples
+examples: $(foreach e,embed init port,$(BUILD)/examples/$(e)/$(e)) $(INIT_PROGRAMS) ## build the embedding examples
 
 # ---- tests ----
 

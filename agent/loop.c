@@ -107,13 +107,7 @@ static void see_event(void *ctx, const struct mvm_server_event *event)
 
 static bool start_server(struct mvm_agent *a, const struct mvm_options *options)
 {
-    const char *listen[MVM_LISTENERS_MAX];
-    for (size_t i = 0; i < options->listen_len; i++) {
-        listen[i] = options->listen[i].text;
-    }
-    const struct mvm_server_config config = {
-        .listen = listen,
-        .listen_len = options->listen_len,
+    struct mvm_server_config config = {
         .allowed_cids = options->allowed_cids,
         .allowed_cids_len = options->allowed_cids_len,
         .any_cid = options->any_cid,
@@ -126,6 +120,9 @@ static bool start_server(struct mvm_agent *a, const struct mvm_options *options)
         .log = log_line,
         .event = options->init ? see_event : NULL,
     };
+    for (size_t i = 0; i < options->listen_len; i++) {
+        config.listen[i] = options->listen[i].text;
+    }
     return mvm_server_init(&a->server, &config, a->memory, sizeof a->memory) == 0;
 }
 

@@ -24,6 +24,7 @@ static size_t aligned(size_t size)
 static struct mvm_server_config complete(const struct mvm_server_config *given)
 {
     struct mvm_server_config c = *given;
+    c.listen[0] = c.listen[0] != NULL ? c.listen[0] : "vsock:21470";
     c.clients = c.clients > 0 ? c.clients : MVM_CLIENTS_MAX;
     c.receive_cap = c.receive_cap > 0 ? c.receive_cap : MVM_RECEIVE_CAP;
     c.send_cap = c.send_cap > 0 ? c.send_cap : MVM_SEND_CAP;
@@ -35,11 +36,19 @@ static size_t buffers_size(const struct mvm_server_config *c)
     return aligned(c->receive_cap + c->send_cap + MVM_REQUEST_FIELDS_CAP);
 }
 
+static size_t count_listeners(const struct mvm_server_config *c)
+{
+    size_t n = 0;
+    while (n < MVM_LISTENERS_MAX && c->listen[n] != NULL) {
+        n++;
+    }
+    return n;
+}
+
 size_t mvm_server_needs(const struct mvm_server_config *config)
 {
     struct mvm_server_config c = complete(config);
-    size_t listeners = c.listen_len > 0 ? c.listen_len : 1;
-    return ALIGNMENT + aligned(listeners * sizeof(struct mvm_server_listener)) +
+    return ALIGNMENT + aligned(count_listeners(&c) * sizeof(struct mvm_server_listener)) +
            aligned(c.clients * sizeof(struct mvm_server_connection)) +
            aligned(c.clients * sizeof(struct mvm_client)) + c.clients * buffers_size(&c);
 }
@@ -50,6 +59,7 @@ bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size)
         return false;
     }
     s->config = complete(&s->config);
+    s->listeners_len = count_listeners(&s->config);
     uint8_t *at = (uint8_t *)memory + (ALIGNMENT - (uintptr_t)memory % ALIGNMENT) % ALIGNMENT;
     s->listeners = (struct mvm_server_listener *)(void *)at;
     at += aligned(s->listeners_len * sizeof s->listeners[0]);

@@ -58,11 +58,11 @@ struct mvm_server_event {
  * set is a sound configuration. The callbacks are called within init, step and fini and must call
  * nothing of the server's. */
 struct mvm_server_config {
-    const char *const *listen; /* addresses, see mvm_address.h; the array is read by init alone */
-    size_t listen_len;         /* up to MVM_LISTENERS_MAX; 0: "vsock:21470" */
-    size_t clients;            /* connections at a time; 0: MVM_CLIENTS_MAX */
-    size_t receive_cap;        /* bytes of each one's receive buffer; 0: MVM_RECEIVE_CAP */
-    size_t send_cap;           /* … and of its send buffer; 0: MVM_SEND_CAP */
+    const char *listen[MVM_LISTENERS_MAX]; /* addresses, up to the first NULL, see mvm_address.h;
+                                            * none: "vsock:21470" */
+    size_t clients;                        /* connections at a time; 0: MVM_CLIENTS_MAX */
+    size_t receive_cap; /* bytes of each one's receive buffer; 0: MVM_RECEIVE_CAP */
+    size_t send_cap;    /* … and of its send buffer; 0: MVM_SEND_CAP */
 
     const uint32_t *allowed_cids; /* vsock peers to serve besides the host, CID 2 */
     size_t allowed_cids_len;
@@ -87,7 +87,7 @@ struct mvm_server_config {
 
 /* One status scheme: 0, or one of these. mvm_server_error says it in words. */
 enum mvm_server_error {
-    MVM_SERVER_BAD_ADDRESS = -1, /* malformed, twice the same, or too many */
+    MVM_SERVER_BAD_ADDRESS = -1, /* malformed, or twice the same */
     MVM_SERVER_NO_MEMORY = -2,   /* less than mvm_server_needs */
     MVM_SERVER_NO_STATUS = -3,   /* SIGCHLD is ignored: no exit status could be had */
     MVM_SERVER_FAILED = -4,      /* a system call */

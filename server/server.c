@@ -20,16 +20,11 @@ static int fail_init(struct mvm_server *s, enum mvm_server_error error, const ch
     return error;
 }
 
-static const char *address_text(const struct mvm_server_config *c, size_t i)
-{
-    return c->listen_len > 0 ? c->listen[i] : "vsock:21470";
-}
-
 static int parse_addresses(struct mvm_server *s)
 {
     for (size_t i = 0; i < s->listeners_len; i++) {
         struct mvm_server_listener *l = &s->listeners[i];
-        const char *text = address_text(&s->config, i);
+        const char *text = s->config.listen[i];
         *l = (struct mvm_server_listener){.fd = -1, .parked = -1, .lock = -1, .name_watch = -1};
         const char *why = mvm_address_parse(&l->address, text);
         for (size_t k = 0; why == NULL && k < i; k++) {
@@ -53,10 +48,6 @@ static bool status_is_lost(void)
 
 static int check(struct mvm_server *s, void *memory, size_t size)
 {
-    if (s->config.listen_len > MVM_LISTENERS_MAX) {
-        return fail_init(s, MVM_SERVER_BAD_ADDRESS, "listen", "too many listeners");
-    }
-    s->listeners_len = s->config.listen_len > 0 ? s->config.listen_len : 1;
     if (!mvm_server_memory_divide(s, memory, size)) {
         return fail_init(s, MVM_SERVER_NO_MEMORY, "memory", "less than mvm_server_needs");
     }

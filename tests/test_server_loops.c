@@ -189,11 +189,9 @@ static const struct loop {
 static pid_t start(const struct loop *l)
 {
     char listen[E2E_PATH_CAP + 8];
-    const char *const addresses[] = {listen};
     snprintf(listen, sizeof listen, "unix:%s", e2e_path("sock"));
     struct mvm_server_config config = {
-        .listen = addresses,
-        .listen_len = 1,
+        .listen = {listen},
         .clients = CLIENTS,
         .executor = {.out_dir = e2e_path("out")},
         .posix = {.nix = e2e_path("nix"), .cgroup = ""},
