@@ -160,10 +160,22 @@ static int await_end(struct mvm_posix *p)
     return w->ending ? MVM_PORT_LATER : 0; /* mvm_posix_child_exited comes */
 }
 
+/* Whether there is no worker: if the caller reaps, its exit may have been reported while it was
+ * ending. */
+static bool is_gone(struct mvm_posix *p)
+{
+    if (p->worker.pid != 0) {
+        return false;
+    }
+    close_sockets(p);
+    p->worker.ending = false;
+    return true;
+}
+
 int mvm_posix_stop(void *ctx)
 {
     struct mvm_posix *p = ctx;
-    if (p->worker.pid == 0) {
+    if (is_gone(p)) {
         return 0;
     }
     if (!p->worker.ending) {
@@ -176,7 +188,7 @@ int mvm_posix_stop(void *ctx)
 int mvm_posix_end_job(void *ctx)
 {
     struct mvm_posix *p = ctx;
-    if (p->worker.pid == 0) {
+    if (is_gone(p)) {
         return 0;
     }
     if (!p->worker.ending) {
