@@ -92,8 +92,8 @@ static bool open_vsock(struct mvm_connection *c, const struct mvm_peer *p, struc
                        uint64_t until_ms, struct mvm_writer *why)
 {
     struct vsock_address name = {.family = AF_VSOCK, .port = p->port, .cid = p->cid};
-    struct timeval limit = {.tv_sec = MVM_CONNECT_MS / 1000,
-                            .tv_usec = MVM_CONNECT_MS % 1000 * 1000L};
+    struct timeval limit = {.tv_sec = MVM_HOST_CONNECT_MS / 1000,
+                            .tv_usec = MVM_HOST_CONNECT_MS % 1000 * 1000L};
     if (!open_socket(c, AF_VSOCK, why)) {
         return false;
     }
@@ -132,7 +132,7 @@ bool mvm_connection_open(struct mvm_connection *c, const struct mvm_peer *p, str
         [MVM_PEER_HYBRID] = open_hybrid,
         [MVM_PEER_SERIAL] = open_serial,
     };
-    uint64_t limit_ms = mvm_clock_after(MVM_CONNECT_MS);
+    uint64_t limit_ms = mvm_clock_after(MVM_HOST_CONNECT_MS);
     mvm_connection_init(c);
     if (openers[p->kind](c, p, w, until_ms < limit_ms ? until_ms : limit_ms, why)) {
         return true;
@@ -185,7 +185,7 @@ void mvm_connection_close(struct mvm_connection *c)
 static void drain(int fd)
 {
     static char dropped[65536];
-    uint64_t until_ms = mvm_clock_after(MVM_LINGER_MS);
+    uint64_t until_ms = mvm_clock_after(MVM_HOST_LINGER_MS);
     for (uint64_t now = mvm_clock_ms(); now < until_ms; now = mvm_clock_ms()) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         if (poll(&p, 1, (int)(until_ms - now)) <= 0) {

@@ -23,10 +23,10 @@ struct mvm_connection {
 void mvm_connection_init(struct mvm_connection *c);
 
 /*
- * Connects; `until_ms` bounds it besides MVM_CONNECT_MS. True: the connection is up. False: `why`
- * names the call that failed and the reason, or w->signal is set.
- * SERIAL: makes a terminal raw until it is closed, and sends a newline, which ends a line that an
- * earlier host left incomplete.
+ * Connects; `until_ms` bounds it besides MVM_HOST_CONNECT_MS. True: the connection is up. False:
+ * `why` names the call that failed and the reason, or w->signal is set. SERIAL: makes a terminal
+ * raw until it is closed, and sends a newline, which ends a line that an earlier host left
+ * incomplete.
  */
 bool mvm_connection_open(struct mvm_connection *c, const struct mvm_peer *p, struct mvm_waiter *w,
                          uint64_t until_ms, struct mvm_writer *why);
@@ -45,7 +45,7 @@ void mvm_connection_close(struct mvm_connection *c);
 
 /*
  * Closes a connection whose answer is no longer wanted. A socket is shut down first and then read
- * until the other side closes it too, for MVM_LINGER_MS at most: some monitors do not report a
+ * until the other side closes it too, for MVM_HOST_LINGER_MS at most: some monitors do not report a
  * close to the guest if bytes were left unread.
  */
 void mvm_connection_abandon(struct mvm_connection *c);

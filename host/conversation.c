@@ -63,19 +63,30 @@ static void explain_broken(struct mvm_conversation *c)
     mvm_writer_finish(&why);
 }
 
+/* Other agents send lines of the log that are of any length. */
+static bool is_too_long(enum mvm_decoder_error error)
+{
+    return error == MVM_DECODER_FRAME_TOO_LONG || error == MVM_DECODER_FIELD_TOO_LONG;
+}
+
 /* True: the frame can be skipped. A variant that this version does not know always is. Besides
  * that, a connection carries nothing but frames, so that any other may have been the answer. */
 static bool may_skip_frame(struct mvm_conversation *c)
 {
-    if (frame_error(c) == MVM_DECODER_UNKNOWN_VARIANT) {
+    enum mvm_decoder_error error = frame_error(c);
+    if (mvm_session_broken(&c->session)) {
+        explain_broken(c);
+        return false;
+    }
+    if (error == MVM_DECODER_UNKNOWN_VARIANT) {
         return true;
     }
-    if (mvm_conversation_on_serial(c)) {
+    if (mvm_conversation_on_serial(c) || is_too_long(error)) {
         note_noise(c);
         return true;
     }
     if (c->greeting && c->wire == MVM_WIRE_JSON) {
-        uint64_t late_ms = mvm_clock_after(MVM_ANSWER_MS);
+        uint64_t late_ms = mvm_clock_after(MVM_HOST_ANSWER_MS);
         c->answer_until_ms = late_ms < c->answer_until_ms ? late_ms : c->answer_until_ms;
         return true;
     }
@@ -277,17 +288,6 @@ enum mvm_arrival mvm_conversation_connect(struct mvm_conversation *c, uint64_t u
     }
     c->heard_ms = mvm_clock_ms();
     return MVM_ARRIVED;
-}
-
-enum mvm_arrival mvm_conversation_open(struct mvm_conversation *c, uint64_t until_ms,
-                                       uint64_t answer_ms)
-{
-    enum mvm_arrival how = mvm_conversation_connect(c, until_ms);
-    if (how != MVM_ARRIVED) {
-        return how;
-    }
-    c->answer_until_ms = mvm_clock_after(answer_ms);
-    return mvm_conversation_greet(c, until_ms);
 }
 
 void mvm_conversation_close(struct mvm_conversation *c, bool done)

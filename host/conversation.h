@@ -2,11 +2,6 @@
  * The conversation with one agent: a connection, what the agent said of itself in its Hello, and
  * frames both ways. It has no knowledge of terminals and files; what a person should read of it
  * is in `why` and `note`.
- *
- * Every connection begins with our Hello. On a line without connections of its own (a serial line,
- * or a Unix socket that is the other end of one) everything before the answer with our nonce is
- * dropped: it was for an earlier client. An agent without Hello answers Err and is served as
- * before; on a serial line everything up to the Pong of our own Ping is dropped then.
  */
 #ifndef MVM_CONVERSATION_H
 #define MVM_CONVERSATION_H
@@ -51,7 +46,7 @@ struct mvm_conversation {
     uint64_t heard_ms;        /* when the last message arrived, or the connection was made */
     uint64_t answer_until_ms; /* MVM_NEVER or when the answer to a question is late */
     char nonce[MVM_ID_FRESH_LEN + 1];
-    char first[MVM_QUOTE_MAX + 1]; /* the beginning of the first line that was not a frame */
+    char first[MVM_HOST_QUOTE_MAX + 1]; /* the beginning of the first line that was not a frame */
     size_t first_len;
     bool first_ended;
 
@@ -71,12 +66,6 @@ void mvm_conversation_init(struct mvm_conversation *c, const struct mvm_peer *pe
 
 bool mvm_conversation_on_serial(const struct mvm_conversation *c);
 
-/* Connects, at the latest by `until_ms`, and exchanges Hello, for which and for each `ask` the
- * agent has `answer_ms` (MVM_NEVER: any time). ARRIVED: c->agent is known; if it has Hello,
- * c->session.message holds it until the next call. */
-enum mvm_arrival mvm_conversation_open(struct mvm_conversation *c, uint64_t until_ms,
-                                       uint64_t answer_ms);
-
 /* Begins to send a message; `next` goes on with it. Waits until the one before is in the send
  * buffer. The texts are borrowed until the next message is sent or the conversation closed.
  * ARRIVED, or as next. */
@@ -93,10 +82,9 @@ enum mvm_arrival mvm_conversation_ask(struct mvm_conversation *c, const struct m
 /* `done`: what was asked for is answered. Otherwise the other side is given time to notice. */
 void mvm_conversation_close(struct mvm_conversation *c, bool done);
 
-/* For greeting.c: sends Hello on a fresh connection and finds out what the agent can. */
-enum mvm_arrival mvm_conversation_greet(struct mvm_conversation *c, uint64_t until_ms);
-/* … connects again, for an agent that hung up on Hello. */
+/* Connects and sends nothing; for greeting.h, where a conversation begins. */
 enum mvm_arrival mvm_conversation_connect(struct mvm_conversation *c, uint64_t until_ms);
+
 void mvm_conversation_set_why(struct mvm_conversation *c, const char *text);
 
 #endif

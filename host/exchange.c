@@ -1,4 +1,5 @@
 #include "exchange.h"
+#include "greeting.h"
 #include "mvm_category.h"
 #include "quote.h"
 #include "store_path.h"
@@ -12,7 +13,7 @@ void mvm_exchange_init(struct mvm_exchange *x, struct mvm_conversation *c,
     x->request = *request;
     x->retry_ms = retry_ms;
     x->silence_ms = silence_ms;
-    x->backoff_ms = MVM_RETRY_FIRST_MS;
+    x->backoff_ms = MVM_HOST_RETRY_FIRST_MS;
     x->give_up_ms = mvm_clock_after(retry_ms);
     x->doubt_ms = MVM_NEVER;
 }
@@ -77,7 +78,7 @@ static enum mvm_exchange_event lose(struct mvm_exchange *x, enum mvm_arrival how
     }
     if (!x->trying) {
         x->give_up_ms = mvm_clock_after(x->retry_ms);
-        x->backoff_ms = MVM_RETRY_FIRST_MS;
+        x->backoff_ms = MVM_HOST_RETRY_FIRST_MS;
     }
     if (!may_retry(x, how)) {
         return fail(x, how);
@@ -85,7 +86,8 @@ static enum mvm_exchange_event lose(struct mvm_exchange *x, enum mvm_arrival how
     mvm_conversation_close(x->conversation, true);
     x->state = MVM_EXCHANGE_CONNECTING;
     x->try_ms = mvm_clock_after(x->backoff_ms);
-    x->backoff_ms = x->backoff_ms * 2 < MVM_RETRY_MAX_MS ? x->backoff_ms * 2 : MVM_RETRY_MAX_MS;
+    x->backoff_ms =
+        x->backoff_ms * 2 < MVM_HOST_RETRY_MAX_MS ? x->backoff_ms * 2 : MVM_HOST_RETRY_MAX_MS;
     x->trying = true;
     x->failure = how;
     return MVM_EXCHANGE_RETRYING;
@@ -144,7 +146,7 @@ static enum mvm_exchange_event open_and_ask(struct mvm_exchange *x)
         return MVM_EXCHANGE_SIGNALLED;
     }
     if (c->wire == MVM_WIRE_PROTO || mvm_conversation_on_serial(c) || x->retry_ms > 0) {
-        answer_ms = answer_ms < MVM_ANSWER_MS ? answer_ms : MVM_ANSWER_MS;
+        answer_ms = answer_ms < MVM_HOST_ANSWER_MS ? answer_ms : MVM_HOST_ANSWER_MS;
     }
     enum mvm_arrival how = mvm_conversation_open(c, until_ms, answer_ms);
     return how == MVM_ARRIVED ? prepare(x) : lose(x, how);
@@ -169,7 +171,7 @@ static void doubt(struct mvm_exchange *x, const struct mvm_message *m)
     mvm_writer_init(&text, x->doubt_text, sizeof x->doubt_text);
     mvm_writer_add_text(&text, m->text);
     x->doubt = (struct mvm_message){.kind = MVM_MESSAGE_ERR, .text = mvm_writer_finish(&text)};
-    x->doubt_ms = mvm_clock_after(MVM_ACCEPT_MS);
+    x->doubt_ms = mvm_clock_after(MVM_HOST_ACCEPT_MS);
 }
 
 static bool on_err(struct mvm_exchange *x, enum mvm_exchange_event *event)
@@ -309,7 +311,7 @@ static enum mvm_interruption cancel(struct mvm_exchange *x)
     const struct mvm_message m = {.kind = MVM_MESSAGE_CANCEL, .id = x->request.id};
     int signal = c->waiter->signal;
     c->waiter->signal = 0;
-    c->answer_until_ms = mvm_clock_after(MVM_CANCEL_MS);
+    c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
     enum mvm_arrival how = mvm_conversation_ask(c, &m, MVM_MESSAGE_CANCELLED);
     c->waiter->signal = signal;
     return how == MVM_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED

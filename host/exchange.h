@@ -67,8 +67,8 @@ void mvm_exchange_init(struct mvm_exchange *x, struct mvm_conversation *c,
 /* Goes on until there is something to report. Not to be called after the end. */
 enum mvm_exchange_event mvm_exchange_next(struct mvm_exchange *x);
 
-/* After SIGNALLED: cancels the build if closing the connection does not. Takes MVM_CANCEL_MS at
- * most, less if another signal comes. */
+/* After SIGNALLED: cancels the build if closing the connection does not. Takes MVM_HOST_CANCEL_MS
+ * at most, less if another signal comes. */
 enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x);
 
 /* Closes the connection. */

@@ -1,5 +1,5 @@
 /* The beginning of a conversation: our Hello, and what an agent makes of it. */
-#include "conversation.h"
+#include "greeting.h"
 #include <string.h>
 
 /* What has arrived so far. */
@@ -107,8 +107,8 @@ static enum mvm_arrival await_answer(struct mvm_conversation *c, struct greeting
     for (;;) {
         uint64_t until_ms = c->answer_until_ms;
         if (g->settling) {
-            g->settled_ms = earlier(g->settled_ms, mvm_clock_after(MVM_SETTLE_MAX_MS));
-            until_ms = earlier(g->settled_ms, mvm_clock_after(MVM_SETTLE_MS));
+            g->settled_ms = earlier(g->settled_ms, mvm_clock_after(MVM_HOST_SETTLE_MAX_MS));
+            until_ms = earlier(g->settled_ms, mvm_clock_after(MVM_HOST_SETTLE_MS));
         }
         enum mvm_arrival how = mvm_conversation_next(c, until_ms);
         if (how == MVM_ARRIVED && is_answered(c)) {
@@ -123,7 +123,7 @@ static enum mvm_arrival await_answer(struct mvm_conversation *c, struct greeting
     }
 }
 
-enum mvm_arrival mvm_conversation_greet(struct mvm_conversation *c, uint64_t until_ms)
+static enum mvm_arrival greet(struct mvm_conversation *c, uint64_t until_ms)
 {
     struct greeting g = {.settled_ms = MVM_NEVER};
     if (!mvm_id_make(c->nonce)) {
@@ -145,4 +145,15 @@ enum mvm_arrival mvm_conversation_greet(struct mvm_conversation *c, uint64_t unt
         return mvm_conversation_connect(c, until_ms); /* it hung up on Hello: go on without */
     }
     return how;
+}
+
+enum mvm_arrival mvm_conversation_open(struct mvm_conversation *c, uint64_t until_ms,
+                                       uint64_t answer_ms)
+{
+    enum mvm_arrival how = mvm_conversation_connect(c, until_ms);
+    if (how != MVM_ARRIVED) {
+        return how;
+    }
+    c->answer_until_ms = mvm_clock_after(answer_ms);
+    return greet(c, until_ms);
 }

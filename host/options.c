@@ -244,8 +244,8 @@ bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
     unsigned given = 0;
     _Static_assert(OPTIONS_END - TO <= 32, "an option for each bit of `given`");
     memset(o, 0, sizeof *o);
-    o->for_secs = MVM_WAIT_FOR_SECS;
-    o->silence_secs = MVM_SILENCE_SECS;
+    o->for_secs = MVM_HOST_WAIT_FOR_SECS;
+    o->silence_secs = MVM_HOST_SILENCE_SECS;
     o->wire = MVM_WIRE_JSON;
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (!set_option(o, option, optarg)) {

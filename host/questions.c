@@ -1,5 +1,7 @@
 /* The commands that ask one question: ping, wait, hello, cancel. */
+#include "greeting.h"
 #include "run.h"
+#include "visible.h"
 #include <string.h>
 
 static const struct mvm_message ping = {.kind = MVM_MESSAGE_PING};
@@ -22,7 +24,7 @@ static int unable(struct mvm_run *r, const char *what)
 
 static enum mvm_arrival open_conversation(struct mvm_run *r)
 {
-    enum mvm_arrival how = mvm_conversation_open(&r->conversation, MVM_NEVER, MVM_ANSWER_MS);
+    enum mvm_arrival how = mvm_conversation_open(&r->conversation, MVM_NEVER, MVM_HOST_ANSWER_MS);
     mvm_run_show_note(r);
     return how;
 }
@@ -96,11 +98,11 @@ static enum mvm_arrival attempt(struct mvm_run *r, uint64_t until_ms)
     uint64_t now = mvm_clock_ms();
     uint64_t left = until_ms > now ? until_ms - now : 0;
     if (r->options->for_secs == 0) {
-        return try_ping(r, MVM_NEVER, MVM_WAIT_ANSWER_MS);
+        return try_ping(r, MVM_NEVER, MVM_HOST_WAIT_ANSWER_MS);
     }
-    bool cut = left < MVM_WAIT_ANSWER_MS;
+    bool cut = left < MVM_HOST_WAIT_ANSWER_MS;
     memcpy(before, r->conversation.why, sizeof before);
-    enum mvm_arrival how = try_ping(r, until_ms, cut ? left : MVM_WAIT_ANSWER_MS);
+    enum mvm_arrival how = try_ping(r, until_ms, cut ? left : MVM_HOST_WAIT_ANSWER_MS);
     if (cut && before[0] != '\0') {
         memcpy(r->conversation.why, before, sizeof before);
     }
@@ -110,7 +112,7 @@ static enum mvm_arrival attempt(struct mvm_run *r, uint64_t until_ms)
 int mvm_run_wait(struct mvm_run *r)
 {
     uint64_t until_ms = mvm_clock_after(r->options->for_secs * 1000);
-    uint64_t retry_ms = MVM_RETRY_FIRST_MS;
+    uint64_t retry_ms = MVM_HOST_RETRY_FIRST_MS;
     mvm_display_start(&r->display, "waiting for the agent");
     for (;;) {
         uint64_t next_ms = mvm_clock_after(retry_ms);
@@ -125,7 +127,7 @@ int mvm_run_wait(struct mvm_run *r)
         if (mvm_clock_ms() >= until_ms) {
             return mvm_run_fail(r, MVM_UNCONNECTED);
         }
-        retry_ms = retry_ms * 2 < MVM_RETRY_MAX_MS ? retry_ms * 2 : MVM_RETRY_MAX_MS;
+        retry_ms = retry_ms * 2 < MVM_HOST_RETRY_MAX_MS ? retry_ms * 2 : MVM_HOST_RETRY_MAX_MS;
     }
 }
 
@@ -137,7 +139,10 @@ static void show_field(struct mvm_run *r, const char *name, struct mvm_text valu
     struct mvm_writer w;
     mvm_writer_init(&w, text, sizeof text);
     mvm_writer_add(&w, name);
-    mvm_writer_add_text(&w, value);
+    while (value.len > 0) { /* one line each, whatever they hold */
+        char shown[MVM_VISIBLE_CAP];
+        mvm_writer_add_text(&w, mvm_visible_next(&value, false, shown));
+    }
     mvm_display_answer(&r->display, mvm_writer_finish(&w));
 }
 
@@ -181,6 +186,6 @@ int mvm_run_cancel(struct mvm_run *r)
         return refused(r);
     }
     mvm_display_frame(&r->display, m);
-    mvm_display_answer(&r->display, m->text);
+    show_field(r, "", m->text);
     return mvm_text_equal(m->text, "unknown") ? MVM_EXIT_ERR : MVM_EXIT_OK;
 }

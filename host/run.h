@@ -39,7 +39,7 @@ int mvm_run_hello(struct mvm_run *r);
 int mvm_run_cancel(struct mvm_run *r);
 int mvm_run_build(struct mvm_run *r); /* and join */
 
-/* Shows what the conversation has noted since. */
+/* report.c: shows what the conversation has noted since. */
 void mvm_run_show_note(struct mvm_run *r);
 
 /* Reports how a command ended without what it waited for. Returns the exit status. */

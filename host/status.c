@@ -69,7 +69,7 @@ void mvm_status_heard(struct mvm_status *s)
 
 static void add_detail(const struct mvm_status *s, uint64_t now_ms, struct mvm_writer *w)
 {
-    if (s->heard_ms != 0 && now_ms - s->heard_ms >= MVM_QUIET_MS) {
+    if (s->heard_ms != 0 && now_ms - s->heard_ms >= MVM_HOST_QUIET_MS) {
         mvm_writer_add(w, " nothing heard for ");
         add_seconds(w, (now_ms - s->heard_ms) / 1000);
     } else if (s->detail[0] != '\0') {

@@ -38,7 +38,7 @@ void mvm_status_start(struct mvm_status *s, const char *what);
 /* From now on `what` and, behind the time, `detail`, which is copied. The time goes on. */
 void mvm_status_change(struct mvm_status *s, const char *what, struct mvm_text detail);
 
-/* The agent has been heard of. From now on its silence is watched: after MVM_QUIET_MS the line
+/* The agent has been heard of. From now on its silence is watched: after MVM_HOST_QUIET_MS the line
  * shows how long it is, in place of the detail. */
 void mvm_status_heard(struct mvm_status *s);
 

@@ -45,6 +45,7 @@ bool mvm_waiter_open(struct mvm_waiter *w)
     add_unless_ignored(&set, SIGTERM);
     add_unless_ignored(&set, SIGHUP);
     *w = (struct mvm_waiter){.signals = -1};
+    sigaction(SIGXFSZ, &ignore, NULL); /* a file at its limit is an error of write(2), no more */
     if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
         return false;
     }

@@ -34,7 +34,7 @@ uint64_t mvm_clock_ms(void); /* the same, in milliseconds */
 uint64_t mvm_clock_after(uint64_t ms);
 
 /* No tick. Handles those of SIGINT, SIGTERM and SIGHUP that are not ignored already (nohup), and
- * ignores SIGPIPE, for the rest of the process's life. False: errno is set. */
+ * ignores SIGPIPE and SIGXFSZ, for the rest of the process's life. False: errno is set. */
 bool mvm_waiter_open(struct mvm_waiter *w);
 
 /* Until `fd` (-1: none) has one of poll(2)'s `events`, an error or a hang-up, until the clock

@@ -217,6 +217,26 @@ static void an_ok_of_100_kb_is_not_a_store_path(void **state)
     assert_true(strlen(host_err()) < 400);
 }
 
+/* Another agent's Log may be of any length. */
+static void a_log_line_that_is_too_long_is_skipped_and_that_is_said(void **state)
+{
+    static char part[1 << 20];
+    (void)state;
+    struct e2e_conn *c = accepted();
+    memset(part, 'x', sizeof part);
+    e2e_say(c, "{\"Log\":{\"line\":\"");
+    for (int i = 0; i < 17; i++) {
+        e2e_say_bytes(c, part, sizeof part);
+    }
+    host_say(c, "\"}}");
+    host_say_log(c, "one");
+    host_say_ok(c);
+    assert_ok();
+    host_assert_err_has("mvm-builder: ignoring lines that are not messages (first: parse error: ");
+    host_assert_err_has("too long");
+    host_assert_err_has("\none\n");
+}
+
 /* ---- agents without Hello ---- */
 
 static void an_agent_without_hello_is_served_as_before(void **state)
@@ -281,6 +301,7 @@ int main(void)
         E2E_TEST(an_answer_on_the_other_wire_ends_with_3),
         E2E_TEST(an_ok_without_a_store_path_ends_with_3_and_is_quoted),
         E2E_TEST(an_ok_of_100_kb_is_not_a_store_path),
+        E2E_TEST(a_log_line_that_is_too_long_is_skipped_and_that_is_said),
         E2E_TEST(an_agent_without_hello_is_served_as_before),
         E2E_TEST(an_agent_that_hangs_up_on_hello_is_asked_again_without),
         E2E_TEST(an_err_of_an_earlier_client_is_not_the_answer_to_hello),

@@ -53,6 +53,17 @@ static void an_agent_without_hello_ends_hello_cancel_and_join_with_1(void **stat
     }
 }
 
+static void each_field_of_hello_is_on_one_line(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("hello");
+    host_welcome(host_accept(), "ids\\nfeatures: all\\u001b[1A");
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_string_equal(host_out(), "agent:    played 1.0\nboot:     b1\n"
+                                    "features: ids^Jfeatures: all^[[1A\n");
+}
+
 /* ---- cancel ---- */
 
 static void cancel_prints_what_the_build_was_doing(void **state)
@@ -297,6 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(hello_shows_what_the_agent_is),
+        E2E_TEST(each_field_of_hello_is_on_one_line),
         E2E_TEST(hello_with_json_is_the_frame),
         E2E_TEST(an_agent_without_hello_ends_hello_cancel_and_join_with_1),
         E2E_TEST(cancel_prints_what_the_build_was_doing),

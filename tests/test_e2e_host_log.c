@@ -168,6 +168,19 @@ static void a_disk_that_fills_is_told_once_and_costs_the_exit_status_alone(void 
     assert_memory_equal(r->out, store, strlen(store));
 }
 
+static void a_file_at_its_limit_is_told_likewise(void **state)
+{
+    char command[3 * E2E_PATH_CAP];
+    (void)state;
+    start("seq 1000; exit 3");
+    snprintf(command, sizeof command, "ulimit -f 1; exec '%s' --to '%s' build f a --log '%s'",
+             e2e_program("mvm-builder"), address, file);
+    const struct e2e_result *r = E2E_RUN("sh", "-c", command);
+    assert_exit(r, STATUS_ERR);
+    assert_non_null(strstr(r->err, ": File too large; the log is not in it from there on\n"));
+    assert_non_null(strstr(r->err, "\n1000\n")); /* it goes on */
+}
+
 static void a_build_that_fails_as_well_has_its_own_exit_status(void **state)
 {
     (void)state;
@@ -201,6 +214,7 @@ int main(void)
         E2E_TEST(lines_are_in_it_as_they_come),
         E2E_TEST(a_file_that_cannot_be_opened_is_told_before_anything_is_asked),
         E2E_TEST(a_disk_that_fills_is_told_once_and_costs_the_exit_status_alone),
+        E2E_TEST(a_file_at_its_limit_is_told_likewise),
         E2E_TEST(a_build_that_fails_as_well_has_its_own_exit_status),
         E2E_TEST(a_stdout_that_cannot_be_written_is_told_likewise),
     };

@@ -188,10 +188,10 @@ static void silence_is_shown_in_place_of_the_detail(void **state)
     mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
     mvm_status_heard(&status);
     assert_drawn(BEGIN "staging 1:01 a: 1 bytes");
-    status.heard_ms = mvm_clock_ms() - MVM_QUIET_MS + 5000; /* not yet */
+    status.heard_ms = mvm_clock_ms() - MVM_HOST_QUIET_MS + 5000; /* not yet */
     mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
     assert_drawn(BEGIN "staging 1:01 a: 1 bytes");
-    status.heard_ms = mvm_clock_ms() - MVM_QUIET_MS;
+    status.heard_ms = mvm_clock_ms() - MVM_HOST_QUIET_MS;
     mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
     assert_drawn(BEGIN "staging 1:01 nothing heard for 0:30");
     mvm_status_heard(&status);

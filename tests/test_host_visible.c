@@ -108,18 +108,18 @@ static void assert_quoted(const char *text, size_t len, const char *expected)
 
 static void a_quotation_is_on_one_line_and_has_its_limit(void **state)
 {
-    char text[MVM_QUOTE_MAX + 2], expected[MVM_QUOTE_MAX + 16];
+    char text[MVM_HOST_QUOTE_MAX + 2], expected[MVM_HOST_QUOTE_MAX + 16];
     (void)state;
     assert_quoted("", 0, "\"\"");
     assert_quoted("a\n\033[31mb", 8, "\"a^J^[[31mb\"");
     memset(text, 'x', sizeof text);
-    snprintf(expected, sizeof expected, "\"%.*s\"", MVM_QUOTE_MAX, text);
-    assert_quoted(text, MVM_QUOTE_MAX, expected);
+    snprintf(expected, sizeof expected, "\"%.*s\"", MVM_HOST_QUOTE_MAX, text);
+    assert_quoted(text, MVM_HOST_QUOTE_MAX, expected);
     strcat(expected, " [cut]");
-    assert_quoted(text, MVM_QUOTE_MAX + 1, expected);
-    memcpy(text + MVM_QUOTE_MAX - 1, "\xc3\xa4", 2); /* a character across the limit */
-    snprintf(expected, sizeof expected, "\"%.*s\" [cut]", MVM_QUOTE_MAX - 1, text);
-    assert_quoted(text, MVM_QUOTE_MAX + 1, expected);
+    assert_quoted(text, MVM_HOST_QUOTE_MAX + 1, expected);
+    memcpy(text + MVM_HOST_QUOTE_MAX - 1, "\xc3\xa4", 2); /* a character across the limit */
+    snprintf(expected, sizeof expected, "\"%.*s\" [cut]", MVM_HOST_QUOTE_MAX - 1, text);
+    assert_quoted(text, MVM_HOST_QUOTE_MAX + 1, expected);
 }
 
 int main(void)
