@@ -48,6 +48,7 @@ static bool make_dir(struct mvm_executor *x, const struct disk *d)
         mvm_writer_finish(&w);
     }
     x->step = ASK;
+    x->phase_ms = x->now_ms + MVM_DEVICE_WAIT_MS;
     return d->device == NULL;
 }
 
@@ -61,7 +62,6 @@ static bool ask(struct mvm_executor *x, const struct disk *d)
         fail_mount(x, d);
     }
     x->step = r == MVM_MOUNTED_DEVICE ? UNMOUNT : MOUNT;
-    x->phase_ms = x->now_ms + MVM_DEVICE_WAIT_MS;
     return r == MVM_MOUNTED_OTHER;
 }
 
@@ -79,11 +79,20 @@ static bool unmount(struct mvm_executor *x, const struct disk *d)
     return false;
 }
 
+/* True: the time for it is over. */
+static bool waited(struct mvm_executor *x)
+{
+    if (x->now_ms >= x->phase_ms || x->cancelled) {
+        return true;
+    }
+    x->step = AWAIT_DEVICE;
+    mvm_executor_wait(x, x->now_ms + MVM_DEVICE_POLL_MS);
+    return false;
+}
+
 static bool is_absent(struct mvm_executor *x, const struct disk *d)
 {
-    if (x->now_ms < x->phase_ms && !x->cancelled) {
-        x->step = AWAIT_DEVICE;
-        mvm_executor_wait(x, x->now_ms + MVM_DEVICE_POLL_MS);
+    if (!waited(x)) {
         return false;
     }
     if (x->config->require_devices) {
@@ -103,6 +112,9 @@ static bool mount(struct mvm_executor *x, const struct disk *d)
     if (r == MVM_PORT_NOT_FOUND) {
         return is_absent(x, d);
     }
+    if (r == MVM_PORT_BUSY && !waited(x)) {
+        return false; /* a mount that was abandoned may just have come to its end */
+    }
     if (r < 0) {
         fail_mount(x, d);
     }
@@ -115,7 +127,7 @@ static bool await_device(struct mvm_executor *x)
     if (x->now_ms < x->wake_ms && !x->cancelled) {
         mvm_executor_wait(x, x->wake_ms);
     } else {
-        x->step = MOUNT;
+        x->step = ASK;
     }
     return false;
 }

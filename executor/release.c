@@ -5,7 +5,7 @@
  */
 #include "internal.h"
 
-enum { UNMOUNT_IN, UNMOUNT_OUT, REMOUNT_OUT, ASK_OUT, AWAIT_OUT };
+enum { UNMOUNT_IN, UNMOUNT_OUT, AWAIT_UNUSED, REMOUNT_OUT, ASK_OUT, AWAIT_OUT };
 
 static void fail_release(struct mvm_executor *x)
 {
@@ -47,6 +47,18 @@ static void unmount_in(struct mvm_executor *x)
         x->in_mounted = false;
     }
     x->step = UNMOUNT_OUT;
+    x->phase_ms = x->now_ms + MVM_RELEASE_WAIT_MS;
+}
+
+/* Asks again in a moment, by `step`. False: the time for it is over. */
+static bool retry(struct mvm_executor *x, uint8_t step)
+{
+    if (x->now_ms >= x->phase_ms) {
+        return false;
+    }
+    x->step = step;
+    mvm_executor_wait(x, x->now_ms + MVM_DEVICE_POLL_MS);
+    return true;
 }
 
 static void unmount_out(struct mvm_executor *x)
@@ -56,7 +68,9 @@ static void unmount_out(struct mvm_executor *x)
         return;
     }
     if (r == MVM_PORT_BUSY) {
-        x->step = REMOUNT_OUT;
+        if (!retry(x, AWAIT_UNUSED)) {
+            x->step = REMOUNT_OUT;
+        }
         return;
     }
     if (r < 0) {
@@ -86,9 +100,7 @@ static void ask_out(struct mvm_executor *x)
     if (mvm_executor_later(x, r)) {
         return;
     }
-    if (r == MVM_PORT_BUSY && x->now_ms < x->phase_ms) {
-        x->step = AWAIT_OUT;
-        mvm_executor_wait(x, x->now_ms + MVM_DEVICE_POLL_MS);
+    if (r == MVM_PORT_BUSY && retry(x, AWAIT_OUT)) {
         return;
     }
     if (r < 0 && r != MVM_PORT_NOT_FOUND) {
@@ -115,7 +127,7 @@ enum mvm_executor_state mvm_executor_unmount(struct mvm_executor *x)
     } else if (x->now_ms < x->wake_ms) {
         mvm_executor_wait(x, x->wake_ms);
     } else {
-        x->step = ASK_OUT;
+        x->step = x->step == AWAIT_UNUSED ? UNMOUNT_OUT : ASK_OUT;
     }
     return x->state;
 }

@@ -174,7 +174,7 @@ int mvm_posix_mount(struct mvm_posix *p, const char *device, const char *dir, bo
         return 0;
     }
     r = fail_to_mount(p, &d, read_only, err);
-    if (d.type != NULL) {
+    if (d.type != NULL && err != EBUSY) {
         mvm_posix_explain_mount(p, device, d.read_only, &log);
     }
     mvm_posix_kmsg_close(&log);

@@ -188,6 +188,7 @@ int mvm_posix_stop(void *ctx)
 int mvm_posix_end_job(void *ctx)
 {
     struct mvm_posix *p = ctx;
+    collect_hung(p);
     if (is_gone(p)) {
         return 0;
     }

@@ -1,0 +1,334 @@
+/*
+ * Disks that hang, for real: an output disk whose own disk is frozen (FIFREEZE), at each state of a
+ * job. Pings are answered meanwhile, idle costs nothing, and the build goes on with the thaw, or
+ * ends with its time. MVM_HANGS_REPORT names a file to which each state's latencies are added.
+ */
+#define _GNU_SOURCE
+#include "support.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { PINGS = 200, KIB_OUTER = 98304, KIB_INNER = 65536, SLOWEST_MS = 500 };
+
+/* The agent's output disk: an ext4 in a file on another ext4, which is the one that is frozen. */
+static const char *outer;
+static char outer_device[E2E_PATH_CAP];
+static char device[E2E_PATH_CAP];
+static char out[E2E_PATH_CAP];
+static pid_t agent;
+static int frozen[2] = {-1, -1};
+
+/* Nothing but the file system on that device: what else is under the name is this machine's. */
+static void freeze(const char *path, const char *on)
+{
+    struct stat fs;
+    struct stat dev;
+    int i = frozen[0] < 0 ? 0 : 1;
+    frozen[i] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(frozen[i] >= 0);
+    assert_int_equal(fstat(frozen[i], &fs), 0);
+    assert_int_equal(stat(on, &dev), 0);
+    assert_true(S_ISBLK(dev.st_mode) && fs.st_dev == dev.st_rdev);
+    assert_int_equal(ioctl(frozen[i], FIFREEZE, 0), 0);
+}
+
+static void thaw(void)
+{
+    for (int i = 0; i < 2; i++) {
+        if (frozen[i] >= 0) {
+            ioctl(frozen[i], FITHAW, 0);
+            close(frozen[i]);
+            frozen[i] = -1;
+        }
+    }
+}
+
+static int set_up(void **state)
+{
+    return e2e_set_up(state);
+}
+
+static int tear_down(void **state)
+{
+    thaw(); /* before anything that would wait for it */
+    return e2e_tear_down(state);
+}
+
+#define HANG_TEST(f) cmocka_unit_test_prestate_setup_teardown(f, set_up, tear_down, #f)
+
+static void start(const char *nix)
+{
+    const char *none = e2e_make_image("outer.img", KIB_OUTER, NULL);
+    snprintf(outer_device, sizeof outer_device, "%s", e2e_loop(none, false));
+    outer = e2e_mount(outer_device, "outer", false);
+    snprintf(out, sizeof out, "%s", e2e_path("a.out"));
+    char image[E2E_PATH_CAP];
+    snprintf(image, sizeof image, "%s", e2e_make_image("inner.img", KIB_INNER, NULL));
+    const struct e2e_result *r = E2E_RUN("cp", "--sparse=never", image, outer);
+    assert_int_equal(r->status, 0);
+    snprintf(image, sizeof image, "%s/inner.img", outer);
+    snprintf(device, sizeof device, "%s", e2e_loop(image, false));
+    assert_int_equal(E2E_RUN("sync", "-f", outer)->status, 0);
+    e2e_write_nix(nix);
+    agent = E2E_AGENT("a", "--out-dev", device, "--out-dir", out, "--heartbeat", "1");
+}
+
+/* The agent's only child that is not nix. */
+static pid_t worker(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)agent, (int)agent);
+    for (int i = 0; i < 1000; i++) {
+        int pid = atoi(e2e_read(path).bytes);
+        if (pid > 0) {
+            return pid;
+        }
+        e2e_sleep_ms(5);
+    }
+    fail_msg("the agent has no worker");
+    return -1;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static unsigned long cpu_ticks(void)
+{
+    char path[64];
+    unsigned long user = 0;
+    unsigned long system = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)agent);
+    const char *at = strrchr(e2e_read(path).bytes, ')');
+    assert_non_null(at);
+    sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+    return user + system;
+}
+
+/* Each Ping on one connection; the 99th percentile, in ms. */
+static void ping_while(const char *what)
+{
+    static double took[PINGS];
+    struct e2e_conn *c = e2e_dial("a");
+    for (int i = 0; i < PINGS; i++) {
+        double begin = now();
+        e2e_ping(c, E2E_PATIENCE_MS);
+        took[i] = now() - begin;
+        e2e_sleep_ms(1);
+    }
+    e2e_close(c);
+    qsort(took, PINGS, sizeof took[0], compare);
+    double p99 = took[PINGS * 99 / 100];
+    const char *report = getenv("MVM_HANGS_REPORT");
+    FILE *f = report != NULL ? fopen(report, "a") : NULL;
+    if (f != NULL) {
+        fprintf(f, "%s\t%.3f\t%.3f\t%.3f\n", what, took[PINGS / 2], p99, took[PINGS - 1]);
+        fclose(f);
+    }
+    assert_true(p99 < SLOWEST_MS);
+}
+
+static void assert_idle(void)
+{
+    unsigned long before = cpu_ticks();
+    e2e_sleep_ms(1000);
+    assert_in_range(cpu_ticks() - before, 0, 3);
+}
+
+static struct e2e_conn *build(unsigned secs)
+{
+    struct e2e_conn *c = e2e_dial("a");
+    e2e_say_build_secs(c, "x", secs);
+    return c;
+}
+
+static ino_t seen; /* what had the name before */
+
+static bool is_new(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_ino != seen;
+}
+
+static bool is_mounted(const char *path)
+{
+    return strstr(e2e_read("/proc/self/mounts").bytes, path) != NULL;
+}
+
+/* Waits for a moment in a build, which passes quickly. */
+static bool catch (bool (*ready)(const char *), const char *about)
+{
+    uint64_t until = e2e_now_ms() + 3000;
+    while (!ready(about)) {
+        if (e2e_now_ms() >= until) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Builds, stops the worker as soon as `ready`, freezes, and lets it run into the frozen disk. */
+static struct e2e_conn *build_and_freeze(bool (*ready)(const char *), const char *about,
+                                         const char *path, const char *on)
+{
+    for (int i = 0; i < 8; i++) {
+        struct e2e_conn *c = build(60);
+        pid_t pid = worker();
+        if (catch (ready, about)) {
+            kill(pid, SIGSTOP);
+            freeze(path, on);
+            kill(pid, SIGCONT);
+            e2e_sleep_ms(50);
+            return c;
+        }
+        e2e_assert_ok(c, E2E_PATIENCE_MS);
+        e2e_close(c);
+    }
+    fail_msg("%s was never seen", about);
+    return NULL;
+}
+
+static const char *nix_script(const char *before)
+{
+    static char text[1024];
+    static char rootfs[8 << 20];
+    memset(rootfs, 'r', sizeof rootfs - 1);
+    snprintf(text, sizeof text, "%secho building >&2; sleep 0.3; echo %s", before,
+             e2e_store_image("kernel", rootfs));
+    return text;
+}
+
+/* ---- the states ---- */
+
+static void a_mount_that_hangs_holds_up_its_build_alone(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    start(nix_script(""));
+    freeze(outer, outer_device);
+    struct e2e_conn *c = build(60);
+    e2e_sleep_ms(300);
+    ping_while("mount");
+    assert_idle();
+    thaw();
+    e2e_assert_ok(c, E2E_PATIENCE_MS);
+}
+
+static void a_build_whose_log_hangs_waits_and_goes_on(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    start(nix_script("yes 'a line of the build, of which there are many' | head -n 40000; "));
+    struct e2e_conn *c = build_and_freeze(is_mounted, out, out, device);
+    ping_while("log");
+    thaw();
+    e2e_assert_ok(c, E2E_PATIENCE_MS);
+}
+
+static void a_copy_that_hangs_holds_up_its_build_alone(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    start(nix_script(""));
+    struct e2e_conn *c =
+        build_and_freeze(is_new, e2e_path("a.out/.rootfs.ext4.mvm-tmp"), out, device);
+    ping_while("copy");
+    assert_idle();
+    thaw();
+    e2e_assert_ok(c, E2E_PATIENCE_MS);
+}
+
+static void a_rename_that_hangs_holds_up_its_build_alone(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    start(nix_script(""));
+    struct e2e_conn *c = build_and_freeze(is_new, e2e_path("a.out/vmlinux"), out, device);
+    ping_while("rename");
+    assert_idle();
+    thaw();
+    e2e_assert_ok(c, E2E_PATIENCE_MS);
+}
+
+static void a_release_that_hangs_holds_up_its_build_alone(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    start(nix_script(""));
+    struct e2e_conn *c = build_and_freeze(is_new, e2e_path("a.out/build.log"), outer, outer_device);
+    ping_while("release");
+    assert_idle();
+    thaw();
+    e2e_assert_ok(c, E2E_PATIENCE_MS);
+}
+
+/* ---- the end of it ---- */
+
+/* The frozen disk is said, its worker is left behind, and the next build works after the thaw. */
+static void a_time_out_is_answered_while_the_disk_hangs(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    start(nix_script(""));
+    freeze(outer, outer_device);
+    double begin = now();
+    struct e2e_conn *c = build(2);
+    const char *text = e2e_assert_err(c, "nix build timed out after 2 s: mounting ", 30000);
+    assert_non_null(strstr(text, ": the disk does not answer"));
+    assert_true(now() - begin < 2000 + MVM_DISK_PATIENCE_MS + 3000);
+    assert_idle();
+    thaw();
+    e2e_assert_ok(build(60), E2E_PATIENCE_MS);
+    for (int i = 0; i < 100 && e2e_count_zombies(agent) > 0; i++) {
+        e2e_assert_ok(build(60), E2E_PATIENCE_MS); /* each job's end collects what has ended */
+    }
+    assert_int_equal(e2e_count_zombies(agent), 0);
+}
+
+static void a_cancel_is_answered_while_the_disk_hangs(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    start(nix_script(""));
+    freeze(outer, outer_device);
+    struct e2e_conn *gone = build(0);
+    e2e_sleep_ms(300);
+    e2e_close(gone);
+    double begin = now();
+    struct e2e_conn *c = build(60); /* waits for the first, whose client has gone */
+    e2e_sleep_ms(500);
+    ping_while("cancel");
+    e2e_await_log("a", "build failed: build cancelled: mounting ");
+    assert_true(now() - begin < MVM_DISK_PATIENCE_MS + 5000);
+    thaw();
+    e2e_assert_ok(c, E2E_PATIENCE_MS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HANG_TEST(a_mount_that_hangs_holds_up_its_build_alone),
+        HANG_TEST(a_build_whose_log_hangs_waits_and_goes_on),
+        HANG_TEST(a_copy_that_hangs_holds_up_its_build_alone),
+        HANG_TEST(a_rename_that_hangs_holds_up_its_build_alone),
+        HANG_TEST(a_release_that_hangs_holds_up_its_build_alone),
+        HANG_TEST(a_time_out_is_answered_while_the_disk_hangs),
+        HANG_TEST(a_cancel_is_answered_while_the_disk_hangs),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
