@@ -157,12 +157,12 @@ static struct e2e_conn *build(unsigned secs)
     return c;
 }
 
-static ino_t seen; /* what had the name before */
+static struct timespec begun; /* files of an earlier build are older */
 
 static bool is_new(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && st.st_ino != seen;
+    return stat(path, &st) == 0 && st.st_mtim.tv_sec >= begun.tv_sec;
 }
 
 static bool is_mounted(const char *path)
@@ -187,6 +187,8 @@ static struct e2e_conn *build_and_freeze(bool (*ready)(const char *), const char
                                          const char *path, const char *on)
 {
     for (int i = 0; i < 8; i++) {
+        e2e_sleep_ms(i > 0 ? 1000 : 0);
+        clock_gettime(CLOCK_REALTIME, &begun);
         struct e2e_conn *c = build(60);
         pid_t pid = worker();
         if (catch (ready, about)) {
