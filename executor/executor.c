@@ -34,8 +34,7 @@ bool mvm_executor_idle(const struct mvm_executor *x)
     return x->state == MVM_EXECUTOR_IDLE || x->state == MVM_EXECUTOR_DONE;
 }
 
-/* The limit in force: the request's, else the configuration's, else the wire's default. */
-static uint64_t timeout_of(const struct mvm_executor *x, const struct mvm_job *job)
+uint64_t mvm_executor_timeout_secs(const struct mvm_executor *x, const struct mvm_job *job)
 {
     if (job->has_timeout) {
         return job->timeout_secs;
@@ -48,7 +47,7 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
     x->now_ms = now_ms;
     x->logged_ms = now_ms;
     x->wake_ms = now_ms;
-    x->timeout_secs = timeout_of(x, job);
+    x->timeout_secs = mvm_executor_timeout_secs(x, job);
     x->pending = MVM_PENDING_NONE;
     x->cause = MVM_CAUSE_NONE;
     x->category = MVM_CATEGORY_NONE;

@@ -252,6 +252,11 @@ void mvm_executor_init(struct mvm_executor *x, const struct mvm_port *port, void
 /* Whether no build is running: start may be called. */
 bool mvm_executor_idle(const struct mvm_executor *x);
 
+/* The time limit that a job has: its own, else the configuration's, else the wire's default; 0:
+ * none.
+ */
+uint64_t mvm_executor_timeout_secs(const struct mvm_executor *x, const struct mvm_job *job);
+
 /* Begins a job; the executor must be idle. Nothing happens before the next step. */
 void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint64_t now_ms);
 

@@ -1,7 +1,7 @@
 /*
  * protocol_page requests|responses: reads messages as JSON lines and writes each as both wires have
- * it, as mvm-builder-protocol(7) shows them. Other lines of the input are ignored, so that the page's
- * own text is the input that must give itself.
+ * it, as mvm-builder-protocol(7) shows them. Other lines of the input are ignored, so that the
+ * page's own text is the input that must give itself.
  */
 #include "mvm_session.h"
 #include <stdio.h>

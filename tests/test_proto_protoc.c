@@ -3,8 +3,8 @@
  * it writes, and of messages put together by hand both understand the same.
  */
 #define _GNU_SOURCE
-#include "rng.h"
 #include "mvm_proto.h"
+#include "rng.h"
 #include "temporary.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -39,6 +39,7 @@ static struct {
     bool cancelled; /* … and then the build ends */
     enum mvm_executor_progress progress;
     uint64_t deadline_ms;
+    uint64_t default_secs; /* the time limit of jobs that name none; 0: none */
     int timeouts;
 } fake;
 
@@ -123,6 +124,12 @@ enum mvm_category mvm_executor_category(const struct mvm_executor *x)
 {
     (void)x;
     return fake.at->category;
+}
+
+uint64_t mvm_executor_timeout_secs(const struct mvm_executor *x, const struct mvm_job *job)
+{
+    (void)x;
+    return job->has_timeout ? job->timeout_secs : fake.default_secs;
 }
 
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x)

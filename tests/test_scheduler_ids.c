@@ -176,6 +176,16 @@ static void a_build_that_waits_hears_well_within_its_own_time_out(void **state)
     assert_string_equal(hear(long_one), BEAT("eeeeeeeeeeeeeeee"));
 }
 
+static void the_agents_own_time_out_counts_where_the_build_has_none(void **state)
+{
+    (void)state;
+    begin_with(false, 10000);
+    fake.default_secs = 8;
+    asks(BUILD(A, ""));
+    asks(BUILD(B, ""));
+    assert_int_equal(mvm_scheduler_deadline(&scheduler), 4000);
+}
+
 /* The builds behind one that ends move up, whatever is being sent about them. */
 static void a_heartbeat_that_is_being_sent_keeps_its_id(void **state)
 {
@@ -872,6 +882,7 @@ int main(void)
         TEST(a_build_without_an_id_hears_nothing_new),
         TEST(an_err_that_has_no_category_is_internal),
         TEST(a_build_that_waits_hears_well_within_its_own_time_out),
+        TEST(the_agents_own_time_out_counts_where_the_build_has_none),
         TEST(a_heartbeat_that_is_being_sent_keeps_its_id),
         TEST(ids_are_16_to_64_of_certain_characters),
         TEST(an_id_that_is_known_is_refused_and_nothing_ends),

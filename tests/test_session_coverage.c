@@ -73,6 +73,12 @@ enum mvm_category mvm_executor_category(const struct mvm_executor *x)
     return MVM_CATEGORY_NONE; /* of an Err: the scheduler makes it `internal` */
 }
 
+uint64_t mvm_executor_timeout_secs(const struct mvm_executor *x, const struct mvm_job *job)
+{
+    (void)x;
+    return job->has_timeout ? job->timeout_secs : 1800;
+}
+
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x)
 {
     (void)x;
