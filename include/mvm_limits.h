@@ -331,6 +331,10 @@
 #error "MVM_ID_MIN: at least 16, since shorter ids can be guessed"
 #endif
 
+/* Answers that wait in a client for room: the end of each of its builds, and as many again for what
+ * it has asked since it last read. Past it: the client is not read from. */
+#define MVM_OWED_MAX (2 * MVM_QUEUE_MAX + 8)
+
 /* Ended builds with an id whose answers are kept for Join: as many as can wait and run.
  * Past it: the oldest is forgotten, and its id is unknown. */
 #ifndef MVM_KEPT_ANSWERS

@@ -44,9 +44,6 @@ extern "C" {
 #endif
 
 enum {
-    /* Answers that may wait in a client: a final one for each of its builds, and as many again for
-     * what it asked since it last read. Past it: the client is not read from. */
-    MVM_OWED_MAX = 2 * MVM_QUEUE_MAX + 8,
     MVM_OWED_TEXT_CAP = MVM_ID_MAX > MVM_NONCE_MAX ? MVM_ID_MAX : MVM_NONCE_MAX,
 };
 

@@ -225,6 +225,11 @@ static void ids_are_16_to_64_of_certain_characters(void **state)
         snprintf(frame, sizeof frame, BUILD("%s", ""), good[i], good[i]);
         assert_memory_equal(hear(asks(frame)), "{\"Log\"", 6);
     }
+    struct mvm_client *longer = asks(BUILD("01234567890123456789012345678901234567890123456789"
+                                           "012345678901234",
+                                           ""));
+    assert_memory_equal(hear(longer), "{\"Err\":{\"message\":\"parse error: id too long", 43);
+    mvm_scheduler_detach(&scheduler, longer);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char expected[256];
         snprintf(frame, sizeof frame, BUILD("%s", ""), bad[i], bad[i]);
