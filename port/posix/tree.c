@@ -13,6 +13,7 @@
 #include "posix_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -22,7 +23,8 @@
 /* How often a call goes through /proc at most; the executor repeats the call. */
 enum {
     STOP_ROUNDS = 20, /* a process in uninterruptible sleep stops later */
-    KILL_ROUNDS = 5,
+    SIGNAL_ROUNDS = 5,
+    STOP_WAIT_MS = 1,
     ADOPT_ROUNDS = 5,
 };
 
@@ -110,6 +112,9 @@ static void stop_all(const struct mvm_posix *p)
                 running = true;
             }
         }
+        if (running) {
+            poll(NULL, 0, STOP_WAIT_MS); /* a process has to run once more to stop */
+        }
     }
 }
 
@@ -128,32 +133,35 @@ static void let_go(struct mvm_posix *p, struct mvm_posix_members *members)
     }
 }
 
+/* Signals what a pass finds, until one finds nothing that is not listed already. */
+static int signal_in_passes(const struct mvm_posix *p, struct mvm_posix_members *members, int sig)
+{
+    struct mvm_posix_scan s;
+    bool found = true;
+    s.err = 0;
+    for (int i = 0; i < SIGNAL_ROUNDS && found; i++) {
+        found = false;
+        mvm_posix_scan_begin(&s, p, members);
+        while (mvm_posix_scan_next(&s)) {
+            if (s.is_new) {
+                send_to(&s, sig);
+                found = true;
+            }
+        }
+    }
+    return s.err;
+}
+
+/* On a busy machine a process may take longer to stop than this waits: what it has forked by then
+ * is found by another pass. */
 static int signal_held(struct mvm_posix *p, struct mvm_posix_members *members, int sig)
 {
     hold(p);
     int listed = list_all(p, members);
     int sent = send_to_listed(p, members, sig);
     let_go(p, members);
-    return listed != 0 ? listed : sent;
-}
-
-/* Kills what a pass finds, until one finds nothing new. */
-static int kill_in_passes(const struct mvm_posix *p, struct mvm_posix_members *members)
-{
-    struct mvm_posix_scan s;
-    bool found = true;
-    s.err = 0;
-    for (int i = 0; i < KILL_ROUNDS && found; i++) {
-        found = false;
-        mvm_posix_scan_begin(&s, p, members);
-        while (mvm_posix_scan_next(&s)) {
-            if (s.is_new) {
-                send_to(&s, SIGKILL);
-                found = true;
-            }
-        }
-    }
-    return s.err;
+    int later = signal_in_passes(p, members, sig);
+    return listed != 0 ? listed : sent != 0 ? sent : later;
 }
 
 /* ---- the port's calls ---- */
@@ -208,7 +216,7 @@ static int kill_all(struct mvm_posix *p, bool outside)
     }
     struct mvm_posix_members members = {.len = 0};
     bool held = !p->config.subreaper || (p->cgroup >= 0 && p->cgroup_kill < 0);
-    int err = held ? signal_held(p, &members, SIGKILL) : kill_in_passes(p, &members);
+    int err = held ? signal_held(p, &members, SIGKILL) : signal_in_passes(p, &members, SIGKILL);
     int direct = signal_group(p, SIGKILL);
     return err != 0 ? err : direct;
 }
