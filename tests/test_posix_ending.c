@@ -89,7 +89,7 @@ static void more_processes_than_one_scan_lists_are_ended(void **state)
     if (getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur < 2 * MVM_POSIX_MEMBERS) {
         SKIP_BECAUSE("this user may not have that many processes");
     }
-    spawn_in(*state, "crowd", "1100");
+    spawn_in(*state, "crowd", "2100");
     await_ready(1);
     assert_int_equal(port->remaining(&posix), MVM_POSIX_MEMBERS);
     kill_and_close();

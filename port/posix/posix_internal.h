@@ -64,7 +64,7 @@ bool mvm_posix_proc_is_usable(void);
 /* ---- members.c: which processes are the build's ---- */
 
 /* Live processes that one scan finds. Those past it are found when these have ended. */
-enum { MVM_POSIX_MEMBERS = 1024 };
+enum { MVM_POSIX_MEMBERS = 2048 };
 
 struct mvm_posix_member {
     pid_t pid;

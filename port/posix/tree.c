@@ -102,8 +102,9 @@ static void stop_all(const struct mvm_posix *p)
 {
     bool running = true;
     for (int i = 0; i < STOP_ROUNDS && running; i++) {
-        struct mvm_posix_members members = {.len = 0};
+        struct mvm_posix_members members;
         struct mvm_posix_scan s;
+        members.len = 0;
         running = false;
         mvm_posix_scan_begin(&s, p, &members);
         while (mvm_posix_scan_next(&s)) {
@@ -172,8 +173,9 @@ static bool adopt(const struct mvm_posix *p)
     bool outside = true;
     bool moved = p->cgroup >= 0;
     for (int i = 0; i < ADOPT_ROUNDS && moved; i++) {
-        struct mvm_posix_members members = {.len = 0};
+        struct mvm_posix_members members;
         struct mvm_posix_scan s;
+        members.len = 0;
         outside = moved = false;
         mvm_posix_scan_begin(&s, p, &members);
         while (mvm_posix_scan_next(&s)) {
@@ -200,7 +202,8 @@ static bool lists_first(const struct mvm_posix *p, const struct mvm_posix_member
 
 static int terminate_all(struct mvm_posix *p)
 {
-    struct mvm_posix_members members = {.len = 0};
+    struct mvm_posix_members members;
+    members.len = 0;
     int err = signal_held(p, &members, SIGTERM);
     if (!lists_first(p, &members)) {
         int direct = signal_group(p, SIGTERM);
@@ -214,7 +217,8 @@ static int kill_all(struct mvm_posix *p, bool outside)
     if (p->cgroup >= 0 && mvm_posix_cgroup_kill(p) && !outside) {
         return signal_group(p, SIGKILL);
     }
-    struct mvm_posix_members members = {.len = 0};
+    struct mvm_posix_members members;
+    members.len = 0;
     bool held = !p->config.subreaper || (p->cgroup >= 0 && p->cgroup_kill < 0);
     int err = held ? signal_held(p, &members, SIGKILL) : signal_in_passes(p, &members, SIGKILL);
     int direct = signal_group(p, SIGKILL);
@@ -255,8 +259,9 @@ static int remaining_unseen(struct mvm_posix *p)
 
 static int count_remaining(struct mvm_posix *p)
 {
-    struct mvm_posix_members members = {.len = 0};
+    struct mvm_posix_members members;
     struct mvm_posix_scan s;
+    members.len = 0;
     mvm_posix_scan_begin(&s, p, &members);
     while (mvm_posix_scan_next(&s)) {
         if (is_ours_to_reap(&s)) {
@@ -272,7 +277,8 @@ static int count_remaining(struct mvm_posix *p)
 bool mvm_posix_has_survivors(const struct mvm_posix *p)
 {
     struct mvm_posix earlier = {.config = p->config, .since = p->survivors_since, .cgroup = -1};
-    struct mvm_posix_members members = {.len = 0};
+    struct mvm_posix_members members;
+    members.len = 0;
     bool seen = p->config.subreaper && mvm_posix_proc_is_usable();
     return p->survivors_since != 0 &&
            (!seen || list_all(&earlier, &members) != 0 || members.len != 0);
