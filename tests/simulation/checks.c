@@ -132,7 +132,7 @@ const char *check_answer(void)
     }
     const struct ledger_build *b = &world.ledger.builds[world.number];
     bool held_up = b->rude && mvm_text_begins(answer->text, "nix build timed out");
-    bool wanted = (asked_politely() || b->keep || world.keep_building) && !held_up;
+    bool wanted = (asked_politely() || b->keep == MVM_FLAG_TRUE || world.keep_building) && !held_up;
     if (world.kind && wanted && !b->cancelled && !mvm_text_begins(answer->text, "invalid ")) {
         return "a build failed that nothing was wrong with";
     }

@@ -5,14 +5,14 @@
 #ifndef MVM_LEDGER_H
 #define MVM_LEDGER_H
 
-#include "mvm_text.h"
+#include "mvm_message.h"
 
 enum { LEDGER_MAX = 64, LEDGER_ID_LEN = 20 };
 
 struct ledger_build {
     bool has_id;
     bool rude;                /* a client that may not read has asked for it or joined it */
-    bool keep;                /* it outlives its connection */
+    uint8_t keep;             /* enum mvm_flag: whether it outlives its connection */
     bool ok;                  /* the job went well */
     bool cancelled;           /* somebody asked for its end */
     unsigned superseded_turn; /* when a later build began to stage; 0: not */

@@ -74,8 +74,7 @@ static bool send_build(struct peer *p, struct peer_world *w, struct mvm_text fla
     m.build.attr = mvm_text_from(p->text[1]);
     m.build.has_timeout = true;
     m.build.timeout_secs = 10;
-    m.build.keep = (uint8_t)rng_below(w->rng, 3); /* absent, false, true */
-    w->ledger->builds[number].keep = m.build.keep == MVM_FLAG_TRUE;
+    m.build.keep = w->ledger->builds[number].keep;
     mvm_session_send(&p->session, &m);
     return true;
 }
@@ -87,7 +86,11 @@ bool named_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake
         return false;
     }
     unsigned number = ledger_add(w->ledger, true);
-    return number < LEDGER_MAX && send_build(p, w, flake_ref, number);
+    if (number == LEDGER_MAX) {
+        return false;
+    }
+    w->ledger->builds[number].keep = (uint8_t)rng_below(w->rng, 3); /* absent, false, true */
+    return send_build(p, w, flake_ref, number);
 }
 
 /* ---- Join, Cancel, an id that is taken ---- */
@@ -144,7 +147,7 @@ void named_leave(struct peer *p, struct ledger *l)
 {
     for (int i = 0; i < PEER_BUILDS; i++) {
         struct ledger_build *b = &l->builds[p->named_builds[i].number];
-        b->cancelled = b->cancelled || (p->named_builds[i].open && !b->keep);
+        b->cancelled = b->cancelled || (p->named_builds[i].open && b->keep != MVM_FLAG_TRUE);
     }
 }
 

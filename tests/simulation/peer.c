@@ -23,6 +23,20 @@ static void begin_session(struct peer *p, struct rng *c)
     mvm_session_speak(&p->session, some_wire(p, c));
 }
 
+/* To an agent that does not know Hello it is a bad frame, and the client goes on without ids: as if
+ * this agent were such a one. */
+static void greet_in_vain(struct peer *p)
+{
+    static const char greeting[] = "{\"Hullo\":{\"nonce\":\"1\"}}\n";
+    size_t room, len = sizeof greeting - 1;
+    uint8_t *place = mvm_session_room(&p->client->session, &room);
+    if (p->session.wire == MVM_WIRE_JSON && room >= len) {
+        memcpy(place, greeting, len);
+        mvm_session_received(&p->client->session, len);
+        p->bad_frames++;
+    }
+}
+
 bool peer_connect(struct peer *p, struct peer_world *w)
 {
     struct rng *c = w->rng;
@@ -43,6 +57,9 @@ bool peer_connect(struct peer *p, struct peer_world *w)
     p->actions = rng_below(c, 7);
     p->act_ms = w->now_ms + rng_below(c, 2000);
     named_begin(p);
+    if (!p->named && rng_one_in(c, 3)) {
+        greet_in_vain(p);
+    }
     return true;
 }
 
