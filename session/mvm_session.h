@@ -93,8 +93,8 @@ void mvm_session_received(struct mvm_session *s, size_t len);
 /* No more bytes will come (end of file). What came is still decoded, answers still go out. */
 void mvm_session_peer_ended(struct mvm_session *s);
 
-/* The transport knows no connections (a serial line) and somebody else may speak from now on: a
- * frame that has begun is forgotten, unless bytes still wait to be taken by next. A broken stream
+/* The transport has no connections (a serial line), and another peer may send from now on: a frame
+ * that has begun is dropped, unless bytes still wait to be taken by next. A broken stream
  * is read again. What is to be sent stays. */
 void mvm_session_peer_changed(struct mvm_session *s);
 

@@ -43,7 +43,7 @@ static void accept_build(struct mvm_scheduler *v, struct mvm_client *c, const st
 
 /* ---- Join ---- */
 
-/* Once the answer is being sent, it goes where it goes; whoever joins gets the kept one. */
+/* An answer that is being sent stays with its client; a client that joins gets the kept one. */
 static bool can_move(const struct mvm_scheduler *v, size_t index)
 {
     return index < v->queued && (index > 0 || v->state != MVM_SCHEDULER_ANSWER_LENT);

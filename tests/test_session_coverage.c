@@ -113,7 +113,7 @@ static int begin(void **state)
     return 0;
 }
 
-/* The next free client; nobody leaves here. */
+/* The next free client; none leaves here. */
 static struct mvm_client *join(size_t send_cap, uint64_t now_ms)
 {
     size_t slot = scheduler.clients_used;

@@ -72,7 +72,7 @@ const char *check_left_over(void)
 {
     const char *left = mvm_sim_left_over(&world.sim);
     bool is_file = left != NULL && left[0] == '/';
-    /* Nobody can end a process that takes no signal, or to which none can be sent any more. */
+    /* A process that ignores signals, or can be sent none any more, cannot be ended. */
     bool is_undead = world.sim.abandoned && (world.sim.build.survives_kill ||
                                              (world.sim.failed && world.sim.fail_run > 2));
     if (left != NULL && !is_undead && !(is_file && (world.sim.failed || world.restarted))) {
@@ -89,9 +89,8 @@ const char *check_left_over(void)
     return NULL;
 }
 
-/* A device that is there when the build begins, or soon after, is what the artifacts are on; and it
- * is nobody's any more when Ok is said, or cannot be written to. What stands mounted that is not
- * the device, stays. */
+/* A device that is present when the build begins, or soon after, has the artifacts; at Ok it is
+ * neither mounted nor held, or it is read-only. Another mount in its place stays. */
 static const char *check_released(void)
 {
     const struct mvm_sim_disk *d = &world.sim.out;
@@ -100,7 +99,7 @@ static const char *check_released(void)
         return "Ok, and the disk is mounted";
     }
     if (world.sim.now_ms < d->held_ms && world.was_mounted && !d->mounted && !world.sim.failed) {
-        return "Ok, and the disk is held by somebody";
+        return "Ok, and the disk is held";
     }
     if (in_time && !world.out_mounted && !world.was_mounted && !world.sim.failed) {
         return "Ok, and the artifacts are not on the disk";

@@ -14,7 +14,7 @@ struct ledger_build {
     bool rude;                /* a client that may not read has asked for it or joined it */
     uint8_t keep;             /* enum mvm_flag: whether it outlives its connection */
     bool ok;                  /* the job went well */
-    bool cancelled;           /* somebody asked for its end */
+    bool cancelled;           /* a client asked for its end, or left it */
     unsigned superseded_turn; /* when a later build began to stage; 0: not */
 };
 

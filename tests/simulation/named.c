@@ -290,7 +290,7 @@ void named_receive(struct peer *p, struct peer_world *w)
         p->violation = "a request comes from the agent";
     }
     if (p->pongs > p->pings || p->parse_errors > p->bad_frames) {
-        p->violation = "an answer that nobody asked for";
+        p->violation = "an answer without a request";
     }
 }
 

@@ -364,7 +364,7 @@ static void receive_as_ever(struct peer *p, uint32_t lines)
         break;
     }
     if (p->pongs > p->pings || p->oks + p->errs > p->builds || p->parse_errors > p->bad_frames) {
-        p->violation = "an answer that nobody asked for";
+        p->violation = "an answer without a request";
     }
 }
 

@@ -98,7 +98,7 @@ bool peer_ask_ping(struct peer *p);
 
 /* ---- named.c ---- */
 
-/* It is not there any more: what it did not keep ends, whoever joins it meanwhile. */
+/* The client leaves: its builds without `keep` end, even if another client joins them meanwhile. */
 void named_leave(struct peer *p, struct ledger *l);
 
 /* Its side of the next connection begins. */

@@ -33,8 +33,8 @@ static void turn_clock(uint64_t at)
 
 /* ---- a turn ---- */
 
-/* How many lines a finished build's client has a right to. The pipe may have been what failed; and
- * of one that cannot be ended nobody waits for the rest of a line. */
+/* How many lines a finished build's client must have received. The pipe may have been what failed,
+ * and the rest of a line is not waited for if a process cannot be ended. */
 static uint32_t lines_due(void)
 {
     bool survives = world.sim.build.survives_kill && world.sim.late_ms > 0;
@@ -180,7 +180,7 @@ static const char *check_peers(void)
     return wrong;
 }
 
-/* The world mends itself, everybody goes, and somebody asks for a build. */
+/* The world is mended, all clients leave, and a new one asks for a build. */
 static const char *one_more(void)
 {
     struct peer *p = &world.peers[0];
