@@ -16,7 +16,7 @@
 
 static const char prefix[] = "mvm-build-";
 
-enum { FREEZE_ROUNDS = 20, FREEZE_ROUND_MS = 1, MAKE_TRIES = 3 };
+enum { FREEZE_ROUNDS = 100, FREEZE_ROUND_MS = 1, MAKE_TRIES = 3 };
 
 /* ---- where ---- */
 

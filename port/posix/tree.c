@@ -22,7 +22,7 @@
 
 /* How often a call goes through /proc at most; the executor repeats the call. */
 enum {
-    STOP_ROUNDS = 20, /* a process in uninterruptible sleep stops later */
+    STOP_ROUNDS = 50, /* a process in uninterruptible sleep stops later */
     SIGNAL_ROUNDS = 5,
     STOP_WAIT_MS = 1,
     ADOPT_ROUNDS = 5,
