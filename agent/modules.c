@@ -46,12 +46,19 @@ static const char *reason(int err, bool compressed)
                                 : mvm_posix_error_text(err);
 }
 
-static void load(const char *path)
+/* A driver may find that this machine has nothing for it. */
+static bool is_not_for_this_machine(int err)
+{
+    return err == ENODEV || err == ENXIO || err == EOPNOTSUPP;
+}
+
+static void load(const char *path, bool optional)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool compressed = !ends_with(path, ".ko");
     long r = fd >= 0 ? syscall(SYS_finit_module, fd, "", compressed ? COMPRESSED : 0) : -1;
-    if (r < 0 && errno != EEXIST) {
+    bool ignored = optional && !compressed && is_not_for_this_machine(errno);
+    if (r < 0 && errno != EEXIST && !ignored) {
         log_failure("cannot load ", path, reason(errno, fd >= 0 && compressed));
     }
     if (fd >= 0) {
@@ -78,7 +85,7 @@ static void load_line(struct mvm_text line)
         mvm_log("cannot load a module: ", "path too long", NULL);
         return;
     }
-    load(path);
+    load(path, false);
 }
 
 static void load_list(const char *path)
@@ -105,7 +112,7 @@ static void load_named(const struct mvm_module_directory *d, const char *name, b
     switch (mvm_module_directory_find(d, name, &files)) {
     case MVM_MODULE_FOUND:
         while (mvm_module_files_next(&files, d, path, sizeof path)) {
-            load(path);
+            load(path, optional);
         }
         mvm_module_files_close(&files);
         break;
@@ -161,7 +168,7 @@ void mvm_modules_load(const struct mvm_module *modules, size_t len)
         } else if (modules[i].list) {
             load_list(path);
         } else if (memchr(path, '/', strlen(path)) != NULL) {
-            load(path);
+            load(path, false);
         } else {
             load_named(&d, path, false);
         }
