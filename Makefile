@@ -363,6 +363,11 @@ check-remote: ## two machines: what the agent is asked for on one is built on th
 	@$(MAKE) --no-print-directory all static
 	@BUILD=$(BUILD) tests/remote/run
 
+.PHONY: check-release
+check-release: ## demo, check and the other targets on fresh roots of RELEASE, bookworm or trixie: some hours, as root
+	@scripts/need mmdebstrap mount
+	@tests/release/run $(RELEASE) $(RUNS)
+
 power-cuts: ## kill the machine after Ok, 50 times, and in staging, 100 times: some fifteen minutes
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all static-programs
@@ -445,7 +450,7 @@ lint: ## look for what compilers do not: clang-format, cppcheck, clang-tidy, gcc
 
 format: ## format every C file
 	@scripts/need clang-format
-	clang-format -i $$(git ls-files '*.c' '*.h')
+	clang-format -i $$(scripts/files '*.c' '*.h')
 
 # ---- installing ----
 
@@ -531,6 +536,10 @@ install: all libraries $(BUILD)/libmvm-guest-sim.a ## install programs, librarie
 	$(fill) packaging/mvm-builder-agent.service.in >$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
 	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder
 	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder-agent
+
+.PHONY: dist
+dist: ## make a source archive of HEAD in BUILD, the same bytes each time
+	@packaging/dist $(BUILD)
 
 .PHONY: deb
 deb: | $(NANOPB_DIR)/pb.h ## build Debian packages into BUILD/deb, and have lintian look at them
