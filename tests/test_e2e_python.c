@@ -1,6 +1,6 @@
 /* Clients in Python, those of docs/clients: one by the standard library, one by protoc's code. */
 #define _GNU_SOURCE
-#include "support.h"
+#include "support_host.h"
 #include <sys/wait.h>
 
 static const struct e2e_result *ask(const char *client, const char *const more[])
@@ -177,6 +177,27 @@ static void a_protobuf_client_joins_a_build(void **state)
     assert_joins(PROTO);
 }
 
+/* An agent that does not know Hello gets a Build without an id. */
+static void a_json_client_builds_with_an_old_agent(void **state)
+{
+    (void)state;
+    need_python();
+    host_listen("a.sock");
+    if (e2e_fork() == 0) {
+        struct e2e_conn *c = host_refuse_hello(host_accept());
+        const char *request = host_await_request(c, "{\"Build\":");
+        bool old = strstr(request, "\"id\"") == NULL && strstr(request, "\"keep\"") == NULL;
+        host_say(c, "{\"Log\":{\"line\":\"\"}}");
+        host_say(c, "{\"Log\":{\"line\":\"one\"}}");
+        host_say(c, old ? "{\"Ok\":{\"out_path\":\"" HOST_STORE_PATH "\"}}" : "");
+        _exit(0);
+    }
+    const struct e2e_result *r = ASK(JSON, "build", ".", "a");
+    assert_int_equal(r->status, 0);
+    assert_string_equal(r->out, HOST_STORE_PATH "\n");
+    assert_string_equal(r->err, "one\n");
+}
+
 static void a_json_client_pings(void **state)
 {
     (void)state;
@@ -228,6 +249,7 @@ int main(void)
         E2E_TEST(the_lines_at_the_head_of_the_protobuf_client_work),
         E2E_TEST(a_json_client_joins_a_build),
         E2E_TEST(a_protobuf_client_joins_a_build),
+        E2E_TEST(a_json_client_builds_with_an_old_agent),
         E2E_TEST(a_json_client_pings),
         E2E_TEST(a_json_client_builds),
         E2E_TEST(a_json_client_hears_why_a_build_failed),
