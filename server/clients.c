@@ -165,7 +165,7 @@ bool mvm_server_clients_flushed(const struct mvm_server *s)
 {
     for (size_t i = 0; i < s->served; i++) {
         const struct mvm_server_connection *c = &s->connections[i];
-        if (c->client != NULL && !mvm_session_flushed(&c->client->session)) {
+        if (c->client != NULL && !mvm_client_flushed(c->client)) {
             return false;
         }
     }

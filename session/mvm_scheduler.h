@@ -30,7 +30,7 @@
  * Cancel is seen: their answers wait in the client's own queue, and a client is not read from only
  * if that is full.
  *
- * One struct of the caller's (some 60 KiB) and one for each client; nothing to close.
+ * One struct of the caller's (some 50 KiB) and one of 4 KiB for each client; nothing to close.
  */
 #ifndef MVM_SCHEDULER_H
 #define MVM_SCHEDULER_H
@@ -187,7 +187,8 @@ enum { MVM_SCHEDULER_LINES = 1024 };
 uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v);
 
 /* Cancels the running build, and answers those that wait and all that still come with Err. When
- * mvm_scheduler_idle returns true, every Build has its answer in a send buffer. */
+ * mvm_scheduler_idle returns true, every Build has its answer in a send buffer, or in the client's
+ * queue for one: go on until mvm_client_flushed. */
 void mvm_scheduler_stop(struct mvm_scheduler *v);
 
 /* Whether no build runs or waits. */
@@ -195,6 +196,9 @@ bool mvm_scheduler_idle(const struct mvm_scheduler *v);
 
 /* Whether queue[0] is with the executor. */
 bool mvm_scheduler_building(const struct mvm_scheduler *v);
+
+/* Whether everything that the client is to be sent has been handed to the transport. */
+bool mvm_client_flushed(const struct mvm_client *c);
 
 /* Whether the client may be closed: its half has ended, and every answer has been handed to the
  * transport. */

@@ -204,6 +204,28 @@ static void cancel_is_read_though_the_log_is_not(void **state)
     await(c, "\"message\":\"build cancelled");
 }
 
+/* More than every buffer on the way holds, and no build that would keep the agent awake. */
+static void each_request_of_a_flood_is_answered_once_its_client_reads(void **state)
+{
+    (void)state;
+    enum { MANY = 20000 };
+    E2E_AGENT("a");
+    struct e2e_conn *c = e2e_dial("a");
+    if (e2e_fork() == 0) {
+        for (int i = 0; i < MANY; i++) {
+            e2e_say(c, i % 7 == 0 ? "nonsense\n" : CANCEL(A));
+        }
+        _exit(0);
+    }
+    e2e_sleep_ms(1000);
+    for (int i = 0; i < MANY; i++) {
+        struct mvm_text line;
+        assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
+        const char *begin = i % 7 == 0 ? "{\"Err\"" : "{\"Cancelled\"";
+        assert_memory_equal(line.bytes, begin, strlen(begin));
+    }
+}
+
 static void a_kept_build_is_joined_after_its_connection(void **state)
 {
     (void)state;
@@ -317,6 +339,7 @@ int main(void)
         E2E_TEST(an_id_is_shown_to_no_process_and_no_file),
         E2E_TEST(cancel_ends_a_build_from_another_connection),
         E2E_TEST(cancel_is_read_though_the_log_is_not),
+        E2E_TEST(each_request_of_a_flood_is_answered_once_its_client_reads),
         E2E_TEST(a_kept_build_is_joined_after_its_connection),
         E2E_TEST(without_keep_a_build_ends_with_its_connection),
         E2E_TEST(a_client_on_a_line_takes_no_other_ones_answer),
