@@ -11,6 +11,7 @@
 #ifndef MVM_INVARIANT_H
 #define MVM_INVARIANT_H
 
+#include "json_template.h"
 #include "mvm_decoder.h"
 #include "mvm_encoder.h"
 
@@ -38,12 +39,12 @@ static inline bool mvm_writer_invariant(const struct mvm_writer *w)
 
 enum mvm_json_state {
     JSON_BLANK,
+    JSON_FIRST_KEY,
+    JSON_NEXT,
     JSON_NEXT_VALUE,
     JSON_FIRST_VALUE,
-    JSON_FIRST_KEY,
     JSON_NEXT_KEY,
     JSON_COLON,
-    JSON_NEXT,
     JSON_DONE,
     JSON_STRING,
     JSON_ESCAPE,
@@ -182,25 +183,20 @@ enum mvm_decoder_state {
     DECODER_SKIPPED,
 };
 
-enum { TIMEOUT_FIELD = 2 };
-
 /* The variant's fields are numbers first_field … end_field - 1. */
 static inline unsigned mvm_decoder_first_field(const struct mvm_decoder *d)
 {
-    return d->message.kind == MVM_MESSAGE_OK    ? 3
-           : d->message.kind == MVM_MESSAGE_ERR ? 4
-           : d->message.kind == MVM_MESSAGE_LOG ? 5
-                                                : 0;
-}
-
-static inline bool mvm_decoder_has_fields(const struct mvm_decoder *d)
-{
-    return d->message.kind != MVM_MESSAGE_PING && d->message.kind != MVM_MESSAGE_PONG;
+    return mvm_variants[d->message.kind].first;
 }
 
 static inline unsigned mvm_decoder_end_field(const struct mvm_decoder *d)
 {
-    return mvm_decoder_first_field(d) + (d->message.kind == MVM_MESSAGE_BUILD ? 3u : 1u);
+    return mvm_decoder_first_field(d) + (unsigned)mvm_variants[d->message.kind].count;
+}
+
+static inline bool mvm_decoder_has_fields(const struct mvm_decoder *d)
+{
+    return mvm_variants[d->message.kind].count > 0;
 }
 
 /* The next string or key goes where names go. */
@@ -212,7 +208,7 @@ static inline bool mvm_decoder_keeps_name(const struct mvm_decoder *d)
 /* The next string goes into what is left of the field buffer, or nowhere if it is no field's. */
 static inline bool mvm_decoder_keeps_field(const struct mvm_decoder *d)
 {
-    if (d->at == TIMEOUT_FIELD || d->at == mvm_decoder_end_field(d)) {
+    if (d->at >= mvm_decoder_end_field(d) || !mvm_is_text(&mvm_fields[d->at])) {
         return d->json.place == NULL;
     }
     return d->json.place == d->fields + d->fields_len &&
@@ -230,19 +226,35 @@ static inline bool mvm_decoder_owns(const struct mvm_decoder *d, const struct mv
            (size_t)(text->bytes - d->fields) <= d->fields_len - text->len;
 }
 
+static inline bool mvm_is_flag(const uint8_t *flag)
+{
+    return *flag <= MVM_FLAG_TRUE;
+}
+
+static inline bool mvm_decoder_field_invariant(const struct mvm_decoder *d, unsigned at)
+{
+    struct mvm_message *m = (struct mvm_message *)&d->message; /* to read */
+    const struct mvm_field *field = &mvm_fields[at];
+    if (mvm_is_text(field)) {
+        return mvm_decoder_owns(d, mvm_text_field(m, field));
+    }
+    return field->type == MVM_TYPE_FLAG ? mvm_is_flag(mvm_flag_field(m, field))
+                                        : mvm_is_bool(&m->build.has_timeout);
+}
+
 static inline bool mvm_decoder_message_invariant(const struct mvm_decoder *d)
 {
-    const struct mvm_message *m = &d->message;
-    if (d->direction == MVM_DIRECTION_REQUESTS
-            ? m->kind > MVM_MESSAGE_PING
-            : m->kind < MVM_MESSAGE_OK || m->kind > MVM_MESSAGE_PONG) {
+    const enum mvm_direction direction = (enum mvm_direction)d->direction;
+    const unsigned kind = (unsigned)d->message.kind;
+    if (kind < (unsigned)mvm_first_kind(direction) || kind > (unsigned)mvm_last_kind(direction)) {
         return false;
     }
-    if (m->kind == MVM_MESSAGE_BUILD) {
-        return mvm_decoder_owns(d, &m->build.flake_ref) && mvm_decoder_owns(d, &m->build.attr) &&
-               mvm_is_bool(&m->build.has_timeout);
+    for (unsigned at = mvm_decoder_first_field(d); at < mvm_decoder_end_field(d); at++) {
+        if (!mvm_decoder_field_invariant(d, at)) {
+            return false;
+        }
     }
-    return !mvm_decoder_has_fields(d) || mvm_decoder_owns(d, &m->text);
+    return true;
 }
 
 /* Levels 0 … depth - 1 are open, all of them objects but for the last, which may be an array. */
@@ -316,8 +328,7 @@ static inline bool mvm_decoder_invariant(const struct mvm_decoder *d)
 {
     if (d->direction > MVM_DIRECTION_RESPONSES || d->state > DECODER_SKIPPED || d->fields == NULL ||
         !CAN_WRITE(d->fields, d->fields_cap) || d->fields_len > d->fields_cap ||
-        (unsigned)d->message.kind > MVM_MESSAGE_PONG ||
-        (unsigned)d->error > MVM_DECODER_CUT_SHORT) {
+        (unsigned)d->message.kind >= MVM_KINDS || (unsigned)d->error > MVM_DECODER_CUT_SHORT) {
         return false;
     }
     if (d->state == DECODER_SKIPPED) {
@@ -329,6 +340,9 @@ static inline bool mvm_decoder_invariant(const struct mvm_decoder *d)
     if (d->state >= DECODER_NOTHING && !mvm_decoder_message_invariant(d)) {
         return false;
     }
+    if (d->state <= DECODER_FIELDS && (d->fields_len != 0 || d->seen != 0)) {
+        return false;
+    }
     /* Before a frame begins the place is void: the decoder may have moved since it was set. */
     return d->json.state == JSON_BLANK ? mvm_json_rest_invariant(&d->json)
                                        : mvm_json_invariant(&d->json);
@@ -336,89 +350,75 @@ static inline bool mvm_decoder_invariant(const struct mvm_decoder *d)
 
 /* ---- the encoder ---------------------------------------------------------------------------- */
 
-enum {
-    ENCODER_IDLE,
-    ENCODER_BUILD,
-    ENCODER_ATTR,
-    ENCODER_TIMEOUT,
-    ENCODER_BUILD_END,
-    ENCODER_PING,
-    ENCODER_OK,
-    ENCODER_OK_END,
-    ENCODER_ERR,
-    ENCODER_ERR_END,
-    ENCODER_LOG,
-    ENCODER_LOG_END,
-    ENCODER_PONG,
-    ENCODER_STEPS,
-};
-
 static inline bool mvm_text_invariant(const struct mvm_text *text)
 {
     return text->bytes == NULL ? text->len == 0 : CAN_READ(text->bytes, text->len);
 }
 
-static inline bool mvm_message_invariant(const struct mvm_message *m)
+static inline bool mvm_message_field_invariant(struct mvm_message *m, unsigned at)
 {
-    switch (m->kind) {
-    case MVM_MESSAGE_BUILD:
-        return mvm_text_invariant(&m->build.flake_ref) && mvm_text_invariant(&m->build.attr) &&
-               mvm_is_bool(&m->build.has_timeout);
-    case MVM_MESSAGE_OK:
-    case MVM_MESSAGE_ERR:
-    case MVM_MESSAGE_LOG:
-        return mvm_text_invariant(&m->text);
-    default:
-        return m->kind == MVM_MESSAGE_PING || m->kind == MVM_MESSAGE_PONG;
+    const struct mvm_field *field = &mvm_fields[at];
+    if (mvm_is_text(field)) {
+        return mvm_text_invariant(mvm_text_field(m, field));
     }
+    return field->type == MVM_TYPE_FLAG ? mvm_is_flag(mvm_flag_field(m, field))
+                                        : mvm_is_bool(&m->build.has_timeout);
 }
 
-/* The message that a step belongs to. */
-static inline enum mvm_kind mvm_encoder_kind(const struct mvm_encoder *e)
+/* Whether this wire has such messages, and the fields are there. */
+static inline bool mvm_message_invariant(const struct mvm_message *message)
 {
-    return e->step < ENCODER_PING    ? MVM_MESSAGE_BUILD
-           : e->step == ENCODER_PING ? MVM_MESSAGE_PING
-           : e->step < ENCODER_ERR   ? MVM_MESSAGE_OK
-           : e->step < ENCODER_LOG   ? MVM_MESSAGE_ERR
-           : e->step < ENCODER_PONG  ? MVM_MESSAGE_LOG
-                                     : MVM_MESSAGE_PONG;
-}
-
-/* Bytes of the text that the step ends with; 0 where it has none. */
-static inline size_t mvm_encoder_text_len(const struct mvm_encoder *e)
-{
-    switch (e->step) {
-    case ENCODER_BUILD:
-        return e->message.build.flake_ref.len;
-    case ENCODER_ATTR:
-        return e->message.build.attr.len;
-    case ENCODER_OK:
-    case ENCODER_ERR:
-    case ENCODER_LOG:
-        return e->message.text.len;
-    default:
-        return 0;
+    struct mvm_message *m = (struct mvm_message *)message; /* to read */
+    if ((unsigned)m->kind >= MVM_KINDS || mvm_first_steps[m->kind] == 0) {
+        return false;
     }
+    const struct mvm_variant *variant = &mvm_variants[m->kind];
+    for (unsigned at = variant->first; at < variant->first + (unsigned)variant->count; at++) {
+        if (!mvm_message_field_invariant(m, at)) {
+            return false;
+        }
+    }
+    return true;
 }
 
-/* Defined where the steps' literals can be seen. */
-size_t mvm_encoder_literal_len(const struct mvm_encoder *e);
+/* The text that the step ends with; NULL if it has none. */
+static inline const struct mvm_text *mvm_encoder_text(const struct mvm_encoder *e)
+{
+    const struct mvm_step *step = &mvm_steps[e->step];
+    if (step->field >= MVM_FIELDS || !mvm_is_text(&mvm_fields[step->field])) {
+        return NULL;
+    }
+    return mvm_text_field((struct mvm_message *)&e->message, &mvm_fields[step->field]);
+}
+
+/* Bytes of the step that are beyond its literal: its text and the quote. */
+static inline size_t mvm_encoder_text_end(const struct mvm_encoder *e)
+{
+    const struct mvm_text *text = mvm_encoder_text(e);
+    return text != NULL ? text->len + 1 : 0;
+}
+
+static inline bool mvm_encoder_step_invariant(const struct mvm_encoder *e)
+{
+    const struct mvm_step *step = &mvm_steps[e->step];
+    if ((unsigned)e->message.kind != step->kind || !mvm_message_invariant(&e->message) ||
+        e->literal_at > step->len || e->text_at > mvm_encoder_text_end(e)) {
+        return false;
+    }
+    if (e->literal_at < step->len && (e->piece_at != e->piece_len || e->text_at != 0)) {
+        return false; /* what follows the literal has not begun */
+    }
+    return mvm_encoder_text(e) == NULL || e->text_at < mvm_encoder_text_end(e) ||
+           e->piece_at == e->piece_len;
+}
 
 static inline bool mvm_encoder_invariant(const struct mvm_encoder *e)
 {
     if (e->piece_at > e->piece_len || e->piece_len > MVM_ENCODER_PIECE_CAP ||
-        e->step >= ENCODER_STEPS) {
+        e->step >= MVM_STEPS) {
         return false;
     }
-    if (e->step == ENCODER_IDLE) {
-        return e->piece_at == e->piece_len;
-    }
-    if (e->literal_at < mvm_encoder_literal_len(e) &&
-        (e->piece_at != e->piece_len || e->text_at != 0)) {
-        return false; /* what follows the literal has not begun */
-    }
-    return e->message.kind == mvm_encoder_kind(e) && mvm_message_invariant(&e->message) &&
-           e->literal_at <= mvm_encoder_literal_len(e) && e->text_at <= mvm_encoder_text_len(e);
+    return e->step == 0 ? e->piece_at == e->piece_len : mvm_encoder_step_invariant(e);
 }
 
 #endif

@@ -5,3 +5,4 @@
 #include "../text/plain_portable.c"
 #include "../text/escape.c"
 #include "../text/plain.c"
+#include "../text/unescape.c"

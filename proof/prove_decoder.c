@@ -4,7 +4,6 @@
  */
 #include "../codec/json/decoder.c"
 #include "any.h"
-#include "frames.h"
 
 #define SAME(number)                                                                               \
     _Static_assert((int)DECODER_##number == (int)number, "decoder.c numbers its states so")
@@ -19,7 +18,6 @@ SAME(ELEMENT);
 SAME(CLOSE);
 SAME(END);
 SAME(SKIPPED);
-_Static_assert((int)TIMEOUT_FIELD == (int)TIMEOUT_SECS, "decoder.c numbers its fields so");
 
 static struct mvm_decoder decoder;
 
@@ -49,11 +47,11 @@ static void any_decoder(struct mvm_decoder *d)
     if (mvm_json_in_string(&d->json) && d->json.place != NULL) {
         d->json.text.bytes = d->json.place;
     }
-    if (d->message.kind == MVM_MESSAGE_BUILD) {
-        own(d, &d->message.build.flake_ref);
-        own(d, &d->message.build.attr);
-    } else {
-        own(d, &d->message.text);
+    assume((unsigned)d->message.kind < MVM_KINDS);
+    for (unsigned at = mvm_decoder_first_field(d); at < mvm_decoder_end_field(d); at++) {
+        if (mvm_is_text(&mvm_fields[at])) {
+            own(d, mvm_text_field(&d->message, &mvm_fields[at]));
+        }
     }
     assume(mvm_decoder_invariant(d));
 }
@@ -67,11 +65,7 @@ static bool is_status(enum mvm_decoder_status status)
 /* What a caller may read after a MESSAGE. */
 static bool readable(const struct mvm_decoder *d)
 {
-    const struct mvm_message *m = &d->message;
-    if (m->kind == MVM_MESSAGE_BUILD) {
-        return mvm_text_invariant(&m->build.flake_ref) && mvm_text_invariant(&m->build.attr);
-    }
-    return !mvm_decoder_has_fields(d) || mvm_text_invariant(&m->text);
+    return mvm_message_invariant(&d->message);
 }
 
 /* A run of a string's plain bytes: json_run proves what is made of one of any length. */
@@ -81,6 +75,29 @@ size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
     prove(to == NULL || CAN_WRITE(to, len), "the run fits its place");
     size_t run = any_size();
     assume(run <= len);
+    return run;
+}
+
+/* The same of escapes: how many are taken, and how many bytes they make, is anything that fits. */
+size_t escapes_of(uint8_t *to, size_t cap, const uint8_t *from, size_t len, size_t *used)
+{
+    prove(CAN_READ(from, len), "the escapes lie within the input");
+    prove(CAN_WRITE(to, cap), "the escapes fit their place");
+    size_t made = any_size();
+    *used = any_size();
+    assume(*used <= len && made <= cap && made <= *used);
+    return made;
+}
+
+/* And of digits. */
+size_t digits_of(const uint8_t *bytes, size_t len, uint64_t *value, bool *fits)
+{
+    uint64_t any;
+    prove(CAN_READ(bytes, len), "the digits lie within the input");
+    size_t run = any_size();
+    assume(run <= len);
+    *value = any;
+    *fits = any_bool();
     return run;
 }
 
@@ -126,19 +143,30 @@ void decoder_finish(void)
     possible(status == MVM_DECODER_BAD_FRAME, "a refusal");
 }
 
-/* The short way, from between two frames, for input of any length. */
-void decoder_whole(void)
+/* Along the template, from any state, for input of any length. */
+void decoder_follow(void)
 {
     any_decoder(&decoder);
-    assume(decoder.state == START && decoder.fields_len == 0);
-    size_t len = any_len();
-    size_t whole = mvm_decoder_take_whole(&decoder, any_memory(len), len);
-    prove(mvm_decoder_invariant(&decoder), "the short way keeps the invariant");
-    prove(whole <= len, "a frame lies within the input");
-    if (whole > 0) {
+    assume(decoder.state != VALUE && decoder.json.offset <= mvm_decoder_frame_max(&decoder));
+    size_t len = any_len(), room = frame_room(&decoder);
+    assume(len > 0);
+    const uint8_t *bytes = any_memory(len);
+    struct input in = {.at = bytes, .end = bytes + len, .line_end = NULL};
+    in.limit = len < room ? in.end : bytes + room;
+    enum mvm_decoder_status status = follow(&decoder, &in);
+    prove(mvm_decoder_invariant(&decoder), "the template keeps the invariant");
+    prove(is_status(status), "the template returns a status");
+    prove(in.at >= bytes && in.at <= in.end, "a frame lies within the input");
+    if (status == MVM_DECODER_MESSAGE) {
         prove(readable(&decoder), "a message's texts lie in the field buffer");
         possible(decoder.message.kind == MVM_MESSAGE_BUILD, "a Build");
         possible(decoder.message.kind == MVM_MESSAGE_LOG, "a Log");
+        possible(decoder.message.kind == MVM_MESSAGE_WELCOME, "a Hello");
     }
-    possible(whole == 0, "the long way");
+    possible(in.at == bytes, "not along it");
+    possible(status == MVM_DECODER_PARTIAL && decoder.state == VALUE,
+             "a value that is not complete");
+    possible(status == MVM_DECODER_PARTIAL && decoder.state == NAME && in.at > bytes,
+             "left between two tokens");
+    possible(status == MVM_DECODER_BAD_FRAME, "a refusal");
 }

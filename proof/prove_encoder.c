@@ -4,25 +4,10 @@
  * once, from any state for which the invariant holds, and has it hold again.
  */
 #include "../codec/json/encoder.c"
-#include "../codec/json/frames.c"
 #include "any.h"
 
-#define SAME(number)                                                                               \
-    _Static_assert((int)ENCODER_##number == (int)number, "frames.c numbers its steps so")
-SAME(IDLE);
-SAME(BUILD);
-SAME(PING);
-SAME(OK);
-SAME(ERR);
-SAME(LOG);
-SAME(PONG);
-
-size_t mvm_encoder_literal_len(const struct mvm_encoder *e)
-{
-    return mvm_steps[e->step].len;
-}
-
 static struct mvm_encoder encoder;
+static bool escapes_taken;
 
 /* Into the piece, or into the room, which is an object of its own. */
 bool copy_stays_in_place(const void *to, size_t len)
@@ -32,11 +17,12 @@ bool copy_stays_in_place(const void *to, size_t len)
 
 static void any_message(struct mvm_message *m)
 {
-    if (m->kind == MVM_MESSAGE_BUILD) {
-        m->build.flake_ref = any_text();
-        m->build.attr = any_text();
-    } else {
-        m->text = any_text();
+    assume((unsigned)m->kind < MVM_KINDS);
+    const struct mvm_variant *variant = &mvm_variants[m->kind];
+    for (unsigned at = variant->first; at < variant->first + (unsigned)variant->count; at++) {
+        if (mvm_is_text(&mvm_fields[at])) {
+            *mvm_text_field(m, &mvm_fields[at]) = any_text();
+        }
     }
     assume(mvm_message_invariant(m));
 }
@@ -91,6 +77,18 @@ size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
     return run;
 }
 
+/* Escapes by blocks, likewise. */
+size_t escapes_of(uint8_t *to, size_t cap, const uint8_t *from, size_t len, size_t *used)
+{
+    prove(len > 0 && CAN_READ(from, len), "the escapes' bytes lie within the text");
+    prove(CAN_WRITE(to, cap), "the escapes fit the room");
+    size_t made = any_size();
+    *used = any_size();
+    assume(*used <= len && made <= cap && (made > 0) == (*used > 0));
+    escapes_taken = *used > 0;
+    return made;
+}
+
 /* The piece drips into the room; its loop ends within the piece. */
 void encoder_piece(void)
 {
@@ -112,8 +110,8 @@ void encoder_part(void)
     any_encoder();
     struct room room = any_room();
     const struct room was = room;
-    struct mvm_text text = encoder.message.text;
-    assume(encoder.step == OK || encoder.step == ERR || encoder.step == LOG);
+    assume(encoder.step != IDLE && mvm_encoder_text(&encoder) != NULL);
+    struct mvm_text text = *mvm_encoder_text(&encoder);
     assume(encoder.literal_at == mvm_steps[encoder.step].len);
     assume(encoder.piece_at == encoder.piece_len && encoder.text_at < text.len && room.left > 0);
     const size_t text_at = encoder.text_at;
@@ -122,6 +120,7 @@ void encoder_part(void)
     prove(stays_within(&room, &was), "a part stays within the room");
     prove(encoder.text_at > text_at, "a part makes progress");
     possible(room.left < was.left, "a run");
+    possible(escapes_taken, "escapes by blocks");
     possible(encoder.piece_len == 4 && encoder.piece_at == 0, "a character of four bytes");
     possible(was.left - room.left == MVM_ESCAPE_CAP, "an escape that goes straight into the room");
 }
@@ -132,20 +131,21 @@ bool text_of(struct mvm_encoder *e, struct mvm_text text, struct room *room)
 {
     prove(mvm_text_invariant(&text), "the text is there");
     prove(e->literal_at == mvm_steps[e->step].len, "the literal is written");
-    prove(e->text_at <= text.len && mvm_encoder_text_len(e) == text.len, "it is the step's own");
+    prove(e->text_at <= text.len + 1 && mvm_encoder_text_end(e) == text.len + 1,
+          "it is the step's own");
     size_t written = any_size();
     uint8_t piece_at;
     uint8_t piece_len;
     size_t text_at = any_size();
     assume(written <= room->left && piece_at <= piece_len && piece_len <= MVM_ENCODER_PIECE_CAP);
-    assume(text_at <= text.len);
+    assume(text_at <= text.len + 1 && (text_at <= text.len || piece_at == piece_len));
     room->at += written;
     room->left -= written;
     e->piece_at = piece_at;
     e->piece_len = piece_len;
     e->text_at = text_at;
     bool done = any_bool();
-    assume(!done || (piece_at == piece_len && text_at == text.len));
+    assume(done == (piece_at == piece_len && text_at == text.len + 1));
     assume(done || room->left == 0);
     return done;
 }
@@ -192,8 +192,9 @@ void encoder_next(void)
     any_encoder();
     assume(!mvm_encoder_idle(&encoder) && encoder.literal_at == mvm_steps[encoder.step].len &&
            encoder.piece_at == encoder.piece_len);
-    begin_step(&encoder, mvm_steps[encoder.step].then == MVM_THEN_END ? IDLE : encoder.step + 1u);
+    next_step(&encoder);
     prove(mvm_encoder_invariant(&encoder), "the next step keeps the invariant");
     possible(mvm_encoder_idle(&encoder), "idle");
     possible(!mvm_encoder_idle(&encoder), "more");
+    possible(encoder.literal_at == 1, "without its comma");
 }

@@ -71,6 +71,9 @@ void json_push(void)
     possible(true, "the end");
 }
 
+/* Whether escapes have been taken; take_run's loop is looked at for one turn with them. */
+static bool escapes_taken, escapes_again;
+
 /* A run of a string's bytes, of any length: the one step that takes several bytes at a time. */
 size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
 {
@@ -79,6 +82,19 @@ size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
     size_t run = any_size();
     assume(run <= len);
     return run;
+}
+
+size_t escapes_of(uint8_t *to, size_t cap, const uint8_t *from, size_t len, size_t *used)
+{
+    prove(CAN_READ(from, len), "the escapes lie within the input");
+    prove(CAN_WRITE(to, cap), "the escapes fit their place");
+    size_t made = any_size();
+    *used = any_bool() ? 0 : any_size();
+    assume(*used <= len && made <= cap && made <= *used);
+    escapes_taken = escapes_taken || *used > 0;
+    assume(!escapes_taken || *used == 0 || !escapes_again);
+    escapes_again = *used > 0;
+    return made;
 }
 
 void json_run(void)
@@ -91,6 +107,7 @@ void json_run(void)
     const uint8_t *bytes = any_memory(len);
     struct input in = {bytes, bytes + len};
     take_string(&j, &in);
+    possible(escapes_taken, "escapes by blocks");
     prove(mvm_json_invariant(&j), "a run keeps the invariant");
     prove(in.at >= bytes && in.at <= in.end, "a run stays within the input");
     possible(true, "the end");
@@ -120,4 +137,21 @@ void json_keep(void)
     }
     prove(mvm_json_invariant(&j), "keep and drop keep the invariant");
     possible(true, "the end");
+}
+
+/* A jump over bytes that are correct: to between two tokens, or into a string. */
+void json_jump(void)
+{
+    struct mvm_json j;
+    any_json(&j);
+    assume(!mvm_json_in_string(&j) && j.state != JSON_NO_JSON && j.state < JSON_STRING);
+    size_t len = any_len();
+    uint8_t depth;
+    enum mvm_json_point point;
+    assume(len > 0 && depth >= 1 && depth <= 8);
+    assume((unsigned)point <= MVM_JSON_IN_STRING);
+    mvm_json_jump(&j, len, depth, point);
+    prove(mvm_json_invariant(&j), "a jump keeps the invariant");
+    possible(j.state == STRING, "into a string");
+    possible(j.state == NEXT, "behind a value");
 }

@@ -438,8 +438,8 @@ static const struct mvm_step *next_step(const struct input *in, const uint8_t *a
     return is_end_next(in, at, step) ? step : NULL;
 }
 
-/* The first step of the kind that the input seems to be, by its third byte, which tells kinds apart,
- * too. NULL: of none. */
+/* The first step of the kind that the input seems to be, by its third byte, which tells kinds
+ * apart, too. NULL: of none. */
 static const struct mvm_step *first_step(const struct mvm_decoder *d, const struct input *in)
 {
     unsigned last = mvm_last_kind((enum mvm_direction)d->direction);

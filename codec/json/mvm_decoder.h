@@ -18,8 +18,9 @@
  *
  * (x?: T is #[serde(default, skip_serializing_if = "Option::is_none")] x: Option<T>) read line by
  * line, but for the limits of mvm_limits.h. It keeps the fields, not the line. The caller owns all
- * memory, there is nothing to close, and a decoder may be copied between frames along with its
- * field buffer.
+ * memory, and there is nothing to close. Between frames a decoder may be moved: it goes on with the
+ * field buffer that init was given, which must stay where it is. It carries nothing from one frame
+ * to the next, so that for another buffer it is just initialised again.
  *
  *     struct mvm_decoder d;
  *     char fields[MVM_REQUEST_FIELDS_CAP];
