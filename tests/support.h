@@ -40,11 +40,11 @@
  * that are used for the first time, which differs between compilers. */
 #if defined __has_feature
 #if __has_feature(address_sanitizer)
-#define MVM_SANITIZER_KIB 4096
+#define MVM_SANITIZER_KIB 1024
 #endif
 #endif
 #if defined __SANITIZE_ADDRESS__
-#define MVM_SANITIZER_KIB 4096
+#define MVM_SANITIZER_KIB 1024
 #endif
 #ifndef MVM_SANITIZER_KIB
 #define MVM_SANITIZER_KIB 0
