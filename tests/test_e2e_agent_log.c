@@ -1,0 +1,217 @@
+/*
+ * The agent's stderr when it is not read: a pipe that is full, a terminal that is stopped, a socket
+ * that is full. The agent serves all the same, says later how much was lost, and leaves the flags
+ * that it shares with others alone.
+ */
+#define _GNU_SOURCE
+#include "support.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+enum { ENDS_MS = 8000, NOISY_BUILDS = 40 };
+
+static const char *socket_path(void)
+{
+    return e2e_path("a.sock");
+}
+
+static bool accepts(const char *path)
+{
+    int fd = e2e_try_connect(path);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
+/* An agent with that stderr; `ignored`: a signal that is ignored from the beginning, or 0. */
+static pid_t start(int err, int ignored)
+{
+    char address[E2E_PATH_CAP + 8];
+    snprintf(address, sizeof address, "unix:%s", socket_path());
+    const char *const argv[] = {e2e_program("mvm-builder-agent"),
+                                "--listen",
+                                address,
+                                "--out-dir",
+                                e2e_path("out"),
+                                "--out-dev",
+                                "none",
+                                "--in-dev",
+                                "none",
+                                "--nix",
+                                e2e_path("nix"),
+                                "--policy",
+                                e2e_path("no-policy"),
+                                NULL};
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        dup2(err, STDERR_FILENO);
+        for (int fd = STDERR_FILENO + 1; fd < 1024; fd++) {
+            close(fd);
+        }
+        if (ignored != 0) {
+            signal(ignored, SIG_IGN);
+        }
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    assert_true(e2e_until(accepts, socket_path(), E2E_PATIENCE_MS));
+    return pid;
+}
+
+/* Writes until nothing more is taken, then restores the flags. */
+static void fill(int fd)
+{
+    static char bytes[4096];
+    int flags = fcntl(fd, F_GETFL);
+    memset(bytes, '.', sizeof bytes);
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    while (write(fd, bytes, sizeof bytes) > 0) {
+    }
+    while (write(fd, bytes, 1) > 0) {
+    }
+    assert_int_equal(errno, EAGAIN);
+    fcntl(fd, F_SETFL, flags);
+}
+
+/* Each is logged by two lines. */
+static void make_noise(void)
+{
+    struct e2e_conn *c = e2e_dial_path(socket_path());
+    for (int i = 0; i < NOISY_BUILDS; i++) {
+        e2e_say_build(c, "-noise-noise-noise-noise", "a", "");
+        e2e_assert_err(c, "invalid flake_ref", E2E_PATIENCE_MS);
+        e2e_ping(c, 1000);
+    }
+    e2e_close(c);
+}
+
+static void assert_ends(pid_t pid)
+{
+    uint64_t begun = e2e_now_ms();
+    kill(pid, SIGTERM);
+    int status = e2e_wait(pid, ENDS_MS);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_in_range(e2e_now_ms() - begun, 0, ENDS_MS - 1000);
+}
+
+/* Reads on until `text` has come. */
+static void read_until(int fd, const char *text)
+{
+    static char all[1 << 20];
+    size_t len = 0;
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        all[len] = '\0';
+        if (strstr(all, text) != NULL) {
+            return;
+        }
+        if (poll(&p, 1, E2E_PATIENCE_MS) <= 0 || len == sizeof all - 1) {
+            fail_msg("%s did not come: %s", text, len > 2000 ? all + len - 2000 : all);
+        }
+        ssize_t n = read(fd, all + len, sizeof all - 1 - len);
+        for (ssize_t i = 0; i < n; i++) {
+            all[len + (size_t)i] = all[len + (size_t)i] == '\0' ? '?' : all[len + (size_t)i];
+        }
+        len += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static void with_full(int read_end, int write_end)
+{
+    int flags = fcntl(write_end, F_GETFL);
+    fill(write_end);
+    pid_t pid = start(write_end, 0);
+    make_noise();
+    assert_int_equal(fcntl(write_end, F_GETFL), flags);
+    read_until(read_end, "lines of this log were lost: stderr was not read\n");
+    make_noise();
+    assert_ends(pid);
+    assert_int_equal(fcntl(write_end, F_GETFL), flags);
+    close(read_end);
+    close(write_end);
+}
+
+static void a_full_pipe_holds_up_nothing_and_what_is_lost_is_counted(void **state)
+{
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    with_full(ends[0], ends[1]);
+}
+
+static void a_full_socket_holds_up_nothing_and_what_is_lost_is_counted(void **state)
+{
+    int ends[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    with_full(ends[0], ends[1]);
+}
+
+/* Nobody has opened the other side for reading any more. */
+static void a_pipe_whose_reader_is_gone_ends_nothing(void **state)
+{
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = start(ends[1], 0);
+    close(ends[0]);
+    make_noise();
+    assert_ends(pid);
+    close(ends[1]);
+}
+
+static void a_stopped_terminal_holds_up_nothing(void **state)
+{
+    (void)state;
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_int_equal(grantpt(master), 0);
+    assert_int_equal(unlockpt(master), 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_int_equal(tcflow(slave, TCOOFF), 0); /* as Ctrl-S does */
+    pid_t pid = start(slave, 0);
+    make_noise();
+    assert_int_equal(tcflow(slave, TCOON), 0);
+    read_until(master, "lines of this log were lost: stderr was not read\r\n");
+    make_noise(); /* the master is not read any more: the terminal fills up */
+    make_noise();
+    assert_ends(pid);
+    close(slave);
+    close(master);
+}
+
+static void a_signal_that_was_ignored_at_the_start_stays_ignored(void **state)
+{
+    (void)state;
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        pid_t pid = start(null, signals[i]);
+        kill(pid, signals[i]);
+        e2e_sleep_ms(200);
+        struct e2e_conn *c = e2e_dial_path(socket_path());
+        e2e_ping(c, E2E_PATIENCE_MS);
+        e2e_close(c);
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        int status = e2e_end(pid, signals[i] == SIGTERM ? SIGINT : SIGTERM);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    close(null);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        E2E_TEST(a_full_pipe_holds_up_nothing_and_what_is_lost_is_counted),
+        E2E_TEST(a_full_socket_holds_up_nothing_and_what_is_lost_is_counted),
+        E2E_TEST(a_pipe_whose_reader_is_gone_ends_nothing),
+        E2E_TEST(a_stopped_terminal_holds_up_nothing),
+        E2E_TEST(a_signal_that_was_ignored_at_the_start_stays_ignored),
+    };
+    return cmocka_run_group_tests(tests, e2e_begin, NULL);
+}
