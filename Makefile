@@ -177,6 +177,12 @@ static-aarch64: ## … and for aarch64, in BUILD/cross/aarch64/static
 static-programs:
 	@$(MAKE) --no-print-directory $(STATIC_MAKE) $(addprefix $(BUILD)/static/,mvm-builder-agent mvm-builder examples/init/init)
 
+# An init without a builder and with one, as small as they can be.
+.PHONY: small-inits
+small-inits:
+	@$(MAKE) --no-print-directory $(subst BUILD=$(BUILD)/static,BUILD=$(BUILD)/small PROTOBUF=no,$(STATIC_MAKE)) \
+	    $(addprefix $(BUILD)/small/examples/sigwait/,plain init)
+
 .PHONY: examples
 examples: $(foreach e,embed init port,$(BUILD)/examples/$(e)/$(e)) $(INIT_PROGRAMS) ## build the embedding examples
 
