@@ -403,10 +403,11 @@ simulate: ## run SEEDS random worlds with clients, faults and delays
 	@$(MAKE) --no-print-directory $(BUILD)/simulate
 	@BUILD=$(BUILD) tests/simulation/run $(SEEDS)
 
-faults: ## each system call of the agent fails once, by strace
+faults: ## each system call of the agent fails once, and each that may wait for a disk is delayed, by strace
 	@scripts/need gcc libc6-dev binutils nanopb strace procps
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) tests/faults
+	@BUILD=$(BUILD) tests/delays
 
 soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: some ten minutes
 	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev e2fsprogs mount

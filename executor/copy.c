@@ -139,7 +139,10 @@ static bool stopped(struct mvm_executor *x)
 enum mvm_executor_state mvm_executor_copy(struct mvm_executor *x)
 {
     const struct mvm_artifact *a = &mvm_artifacts[x->artifact];
-    x->progress = MVM_EXECUTOR_STAGING;
+    if (x->progress != MVM_EXECUTOR_STAGING) {
+        x->progress = MVM_EXECUTOR_STAGING;
+        x->progress_logged_ms = x->now_ms;
+    }
     if (!stopped(x)) {
         if (x->step < 2) {
             copy_source(x, a);

@@ -281,6 +281,17 @@ static void a_copy_that_takes_long_says_how_far_it_is(void **state)
     assert_null(strstr(strstr(log_text, told) + sizeof told - 1, "mvm: staging"));
 }
 
+/* However long the build before it took. */
+static void a_copy_that_does_not_take_long_says_nothing(void **state)
+{
+    (void)state;
+    sim.piece = 5;
+    sim.build.run_ms = 10 * MVM_PROGRESS_MS;
+    run();
+    assert_ok();
+    assert_null(strstr(log_text, "mvm: staging"));
+}
+
 static void a_cancel_wants_a_step_at_once(void **state)
 {
     (void)state;
@@ -442,6 +453,7 @@ int main(void)
         T(a_port_that_works_alone_does_as_well),
         T(a_cancel_in_a_copy_waits_for_the_copy_s_end),
         T(a_copy_that_takes_long_says_how_far_it_is),
+        T(a_copy_that_does_not_take_long_says_nothing),
         T(a_cancel_wants_a_step_at_once),
         T(a_stranger_that_floods_the_pipe_is_read_only_so_long),
         T(while_a_line_waits_those_who_were_killed_lose_no_time),

@@ -95,6 +95,8 @@ struct mvm_posix_worker {
     int log;       /* a socket: the bytes of build.log */
     uint8_t asked; /* the call in progress; 0: none is */
     bool ending;
+    int pidfd;       /* -1: none */
+    int status;      /* as waitpid(2) has it */
     uint64_t logged; /* bytes that went into `log` since it was opened */
     unsigned hung_len;
     pid_t hung[MVM_POSIX_HUNG_MAX]; /* those left behind whose disk hangs */

@@ -199,6 +199,9 @@ void mvm_posix_watch(struct mvm_posix *p, enum mvm_posix_source of, int fd, bool
 void mvm_posix_watch_off(struct mvm_posix *p, enum mvm_posix_source of);
 void mvm_posix_pause(void *ctx);
 
+/* A descriptor that can be read in MVM_KILL_POLL_MS. */
+int mvm_posix_timer(struct mvm_posix *p);
+
 /* The calls of pipes.c and spawn.c, with a watch on what they wait for. */
 int mvm_posix_read_watched(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
 int mvm_posix_poll_exit_watched(void *ctx, struct mvm_exit *e);

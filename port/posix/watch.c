@@ -80,7 +80,7 @@ int mvm_posix_read_watched(void *ctx, enum mvm_stream stream, uint8_t *buf, size
 }
 
 /* A clock's descriptor in place of a pidfd: before Linux 5.3 the exit must be looked for. */
-static int timer(struct mvm_posix *p)
+int mvm_posix_timer(struct mvm_posix *p)
 {
     const struct itimerspec soon = {.it_value.tv_nsec = MVM_KILL_POLL_MS * 1000000L};
     if (p->watch.timer < 0) {
@@ -97,7 +97,7 @@ int mvm_posix_poll_exit_watched(void *ctx, struct mvm_exit *e)
     if (r != 0) {
         mvm_posix_watch_off(p, MVM_POSIX_OF_EXIT);
     } else if (!p->config.status_is_handed) {
-        mvm_posix_watch(p, MVM_POSIX_OF_EXIT, p->pidfd >= 0 ? p->pidfd : timer(p), false);
+        mvm_posix_watch(p, MVM_POSIX_OF_EXIT, p->pidfd >= 0 ? p->pidfd : mvm_posix_timer(p), false);
     }
     return r;
 }

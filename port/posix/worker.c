@@ -28,7 +28,7 @@ enum { FINI_ROUNDS = 200, FINI_ROUND_MS = 10 };
 void mvm_posix_worker_init(struct mvm_posix *p)
 {
     memset(&p->worker, 0, sizeof p->worker);
-    p->worker.fd = p->worker.log = -1;
+    p->worker.fd = p->worker.log = p->worker.pidfd = -1;
 }
 
 /* ---- its beginning ---- */
@@ -87,6 +87,9 @@ static int fork_worker(struct mvm_posix *p, const int requests[2], const int log
     p->worker.fd = requests[0];
     p->worker.log = log[0];
     p->worker.logged = 0;
+    p->worker.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    p->worker.status = 0;
+    p->worker.ending = false;
     return 0;
 }
 
@@ -124,79 +127,61 @@ static int start(struct mvm_posix *p)
 
 /* ---- its end ---- */
 
-static void close_sockets(struct mvm_posix *p)
+static void close_all(struct mvm_posix *p)
 {
+    const int all[] = {p->worker.fd, p->worker.log, p->worker.pidfd};
     mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
     mvm_posix_watch_off(p, MVM_POSIX_OF_LOG);
-    if (p->worker.fd >= 0) {
-        close(p->worker.fd);
-        close(p->worker.log);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i] >= 0) {
+            close(all[i]);
+        }
     }
-    p->worker.fd = p->worker.log = -1;
+    p->worker.fd = p->worker.log = p->worker.pidfd = -1;
     p->worker.asked = 0;
+    p->worker.ending = false;
 }
 
-/* Waits, without blocking, for a worker that is ending: its end of the socket closes. */
-static int await_end(struct mvm_posix *p)
+/* Whether there is no worker any more; collects it. Never waits: what ends may have files to close
+ * on a disk that hangs. If the caller reaps, mvm_posix_child_exited comes. */
+static bool has_ended(struct mvm_posix *p)
 {
     struct mvm_posix_worker *w = &p->worker;
-    char rest[64];
-    ssize_t n;
-    if (w->fd >= 0) {
-        while ((n = recv(w->fd, rest, sizeof rest, MSG_DONTWAIT)) > 0 ||
-               (n < 0 && errno == EINTR)) {
-        }
-        if (n < 0 && errno == EAGAIN) {
-            mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
-            return MVM_PORT_LATER;
-        }
-        close_sockets(p);
-    }
-    if (w->pid != 0 && !p->config.status_is_handed) {
-        mvm_posix_collect(w->pid);
+    bool reaps = !p->config.status_is_handed;
+    if (w->pid != 0 && reaps && waitpid(w->pid, &w->status, WNOHANG) != 0) {
         w->pid = 0;
     }
-    w->ending = w->pid != 0;
-    return w->ending ? MVM_PORT_LATER : 0; /* mvm_posix_child_exited comes */
-}
-
-/* Whether there is no worker: if the caller reaps, its exit may have been reported while it was
- * ending. */
-static bool is_gone(struct mvm_posix *p)
-{
-    if (p->worker.pid != 0) {
-        return false;
+    if (w->pid == 0) {
+        close_all(p);
+        return true;
     }
-    close_sockets(p);
-    p->worker.ending = false;
-    return true;
+    mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
+    if (reaps) {
+        mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->pidfd >= 0 ? w->pidfd : mvm_posix_timer(p),
+                        false);
+    }
+    return false;
 }
 
 int mvm_posix_stop(void *ctx)
 {
     struct mvm_posix *p = ctx;
-    if (is_gone(p)) {
-        return 0;
-    }
-    if (!p->worker.ending) {
+    if (p->worker.pid != 0 && !p->worker.ending) {
         kill(p->worker.pid, SIGKILL);
         p->worker.ending = true;
     }
-    return await_end(p);
+    return has_ended(p) ? 0 : MVM_PORT_LATER;
 }
 
 int mvm_posix_end_job(void *ctx)
 {
     struct mvm_posix *p = ctx;
     collect_hung(p);
-    if (is_gone(p)) {
-        return 0;
-    }
-    if (!p->worker.ending) {
+    if (p->worker.pid != 0 && !p->worker.ending) {
         shutdown(p->worker.fd, SHUT_WR);
         p->worker.ending = true;
     }
-    return await_end(p);
+    return has_ended(p) ? 0 : MVM_PORT_LATER;
 }
 
 int mvm_posix_abandon(void *ctx)
@@ -211,8 +196,7 @@ int mvm_posix_abandon(void *ctx)
         }
         w->pid = 0;
     }
-    close_sockets(p);
-    w->ending = false;
+    close_all(p);
     return (int)w->hung_len;
 }
 
@@ -256,24 +240,19 @@ void mvm_posix_worker_fini(struct mvm_posix *p)
 
 /* ---- requests and answers ---- */
 
-/* The worker has ended without an answer. */
+/* The worker has ended without an answer, or is ending; one that lives and cannot be asked is of no
+ * use. FAILED, or LATER until it is known how it ended. */
 static int fail_ended(struct mvm_posix *p)
 {
     struct mvm_writer w;
-    int status = 0;
-    pid_t pid = p->worker.pid;
-    close_sockets(p);
-    if (p->config.status_is_handed) {
-        mvm_posix_abandon(p);
+    if (mvm_posix_stop(p) == MVM_PORT_LATER) {
+        return MVM_PORT_LATER;
     }
-    while (p->worker.pid != 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    p->worker.pid = 0;
     mvm_writer_init(&w, p->reason, sizeof p->reason);
     mvm_writer_add(&w, "the process that works on the disks has ended");
-    if (WIFSIGNALED(status)) {
+    if (WIFSIGNALED(p->worker.status)) {
         mvm_writer_add(&w, " by signal ");
-        mvm_writer_add_u64(&w, (uint64_t)WTERMSIG(status));
+        mvm_writer_add_u64(&w, (uint64_t)WTERMSIG(p->worker.status));
     }
     mvm_writer_finish(&w);
     return MVM_PORT_FAILED;
@@ -336,6 +315,9 @@ int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask)
     struct mvm_posix_worker *w = &p->worker;
     struct mvm_posix_answer a;
     ssize_t n;
+    if (w->ending) {
+        return fail_ended(p);
+    }
     if (w->asked != 0 && w->asked != (uint8_t)ask->call) {
         return mvm_posix_fail_text(p, "worker", "another call is in progress");
     }
@@ -366,6 +348,9 @@ int mvm_posix_write_log(void *ctx, const uint8_t *bytes, size_t len)
 {
     struct mvm_posix *p = ctx;
     ssize_t n;
+    if (p->worker.ending) {
+        return fail_ended(p);
+    }
     do {
         n = send(p->worker.log, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
