@@ -358,7 +358,7 @@ check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look
 	@$(MAKE) --no-print-directory static-programs
 	@BUILD=$(BUILD) tests/vm/check
 
-check-nix: ## a machine with a real nix builds a flake, and what it built boots
+check-nix: ## docs/builder-vm.md as printed: a machine with a real nix builds a flake, what it built boots; a store that lasts
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs debootstrap nanopb
 	@$(MAKE) --no-print-directory all static-programs
 	@BUILD=$(BUILD) tests/vm/run-nix

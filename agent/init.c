@@ -4,6 +4,7 @@
 #include "cmdline.h"
 #include "init_mounts.h"
 #include "init_root.h"
+#include "init_store.h"
 #include "log.h"
 #include "modules.h"
 #include "power_button.h"
@@ -117,6 +118,9 @@ void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
     mvm_modules_load(o->modules, o->modules_len);
     if (o->root != NULL && mvm_init_root(o->root)) {
         mvm_init_mounts_say();
+    }
+    if (o->store != NULL) {
+        mvm_init_store(o);
     }
     name_host();
     raise_loopback();

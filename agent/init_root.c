@@ -1,39 +1,19 @@
 #define _GNU_SOURCE
 #include "init_root.h"
+#include "init_device.h"
 #include "init_mounts.h"
 #include "log.h"
-#include "mvm_limits.h"
 #include "system.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { ROUND_MS = 10 };
 
 static const char new_root[] = "/mvm-root";
 
 static bool fail(const char *device, const char *why)
 {
-    struct mvm_log_line line;
-    mvm_log_begin(&line, "cannot use ");
-    mvm_writer_add3(&line.w, device, " as root: ", why);
-    mvm_log_end(&line);
-    return false;
-}
-
-/* The open device; -1 with errno. Drivers find their devices while process 1 runs already. */
-static int wait_for(const char *device)
-{
-    for (int ms = 0;; ms += ROUND_MS) {
-        int fd = open(device, O_RDONLY | O_CLOEXEC);
-        if (fd >= 0 || (errno != ENOENT && errno != ENXIO) || ms >= MVM_ROOT_WAIT_MS) {
-            return fd;
-        }
-        poll(NULL, 0, ROUND_MS);
-    }
+    return mvm_init_device_fail("cannot use the root file system on ", device, why);
 }
 
 static bool mount_new_root(const char *device, const char *type)
@@ -57,7 +37,7 @@ static bool enter(void)
 
 bool mvm_init_root(const char *device)
 {
-    int fd = wait_for(device);
+    int fd = mvm_init_device_open(device);
     if (fd < 0) {
         return fail(device, mvm_posix_error_text(errno));
     }

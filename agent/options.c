@@ -284,6 +284,7 @@ static const struct option options[] = {
      "init: a list of those, one on each line, in order; or\n"
      "where names are found [/lib/modules], and load the common"},
     {"--root", "DEV", 1, 0, MEMBER(root), set_path, "init: go on in the root file system there"},
+    {"--store", "DEV", 1, 0, MEMBER(store), set_path, "init: a disk of its own for /nix, kept"},
     {"--hostepoch", "SECONDS", 1, 0, 0, set_host_epoch,
      "init: set a clock that is behind to so long after 1970"},
     {"--end", "HOW", 1, 0, 0, set_end,

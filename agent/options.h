@@ -46,6 +46,7 @@ struct mvm_options {
     struct mvm_module modules[MVM_MODULES_MAX]; /* in the order given */
     size_t modules_len;
     const char *root;         /* a block device to switch to; NULL: stay */
+    const char *store;        /* a block device for /nix; NULL: the root's own */
     uint64_t host_epoch_secs; /* the host's time when it started the machine; 0: not given */
     enum mvm_power end;
 };

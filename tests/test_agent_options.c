@@ -205,6 +205,7 @@ static void an_option_that_is_refused_changes_nothing(void **state)
         {"--modules="},
         {"--end=never"},
         {"--root="},
+        {"--store="},
         {"--hostepoch=x"},
         {"--exit-idle=x"},
         {"--init=1"},
@@ -248,10 +249,12 @@ static void a_policy_that_is_not_understood_rejects_builds(void **state)
 static void what_process_1_is_told_of_time_and_root(void **state)
 {
     (void)state;
-    assert_int_equal(PARSE("--hostepoch=1764358000", "--root", "/dev/vda", "--exit-idle", "90"),
+    assert_int_equal(PARSE("--hostepoch=1764358000", "--root", "/dev/vda", "--exit-idle", "90",
+                           "--store=/dev/vdd"),
                      MVM_OPTIONS_RUN);
     assert_int_equal(options.host_epoch_secs, 1764358000);
     assert_string_equal(options.root, "/dev/vda");
+    assert_string_equal(options.store, "/dev/vdd");
     assert_int_equal(options.exit_idle_ms, 90000);
     assert_int_equal(PARSE("--hostepoch=253402300799"), MVM_OPTIONS_RUN);
     assert_mistake(PARSE("--hostepoch=253402300800"),
@@ -468,6 +471,7 @@ static void the_help_names_every_option_and_fits_its_buffer(void **state)
         "--module FILE|NAME",
         "--modules FILE|DIR",
         "--root DEV",
+        "--store DEV",
         "--hostepoch SECONDS",
         "--end HOW",
         "--version",

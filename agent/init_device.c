@@ -1,0 +1,29 @@
+#define _GNU_SOURCE
+#include "init_device.h"
+#include "log.h"
+#include "mvm_limits.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+
+enum { ROUND_MS = 10 };
+
+int mvm_init_device_open(const char *device)
+{
+    for (int ms = 0;; ms += ROUND_MS) {
+        int fd = open(device, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 || (errno != ENOENT && errno != ENXIO) || ms >= MVM_ROOT_WAIT_MS) {
+            return fd;
+        }
+        poll(NULL, 0, ROUND_MS);
+    }
+}
+
+bool mvm_init_device_fail(const char *what, const char *device, const char *why)
+{
+    struct mvm_log_line line;
+    mvm_log_begin(&line, what);
+    mvm_writer_add3(&line.w, device, ": ", why);
+    mvm_log_end(&line);
+    return false;
+}
