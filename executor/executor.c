@@ -53,7 +53,7 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
     x->category = MVM_CATEGORY_NONE;
     x->progress = MVM_EXECUTOR_BUILDING;
     x->cancelled = x->failed = x->asking = x->overdue = x->wants_in = false;
-    x->out_ready = x->out_mounted = x->in_mounted = false;
+    x->out_ready = x->out_mounted = x->in_mounted = x->unreleased = false;
     x->exited = x->out_of_memory = x->elsewhere = x->log_open = x->log_failed = x->log_staged =
         false;
     x->artifact = x->staged = x->hangs = 0;
@@ -240,6 +240,11 @@ uint64_t mvm_executor_deadline(const struct mvm_executor *x)
 enum mvm_category mvm_executor_category(const struct mvm_executor *x)
 {
     return x->failed ? x->category : MVM_CATEGORY_NONE;
+}
+
+bool mvm_executor_released(const struct mvm_executor *x)
+{
+    return !x->unreleased;
 }
 
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x)

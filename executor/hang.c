@@ -117,6 +117,7 @@ enum mvm_executor_state mvm_executor_hang(struct mvm_executor *x)
     int calls = x->port->abandon(x->ctx);
     x->asking = x->overdue = x->log_open = false;
     x->hangs++;
+    x->unreleased = x->unreleased || x->state != MVM_EXECUTOR_CHECK;
     if (x->state == MVM_EXECUTOR_END) {
         return MVM_EXECUTOR_DONE;
     }

@@ -195,6 +195,7 @@ struct mvm_executor {
     bool out_ready;   /* out_dir is there */
     bool out_mounted; /* the device is mounted there, and is this job's to release */
     bool in_mounted;
+    bool unreleased;    /* what is on the output disk is not, or not known to be, released */
     bool exited;        /* `exit` is known */
     bool out_of_memory; /* the kernel killed a process of the build for want of memory */
     bool elsewhere;     /* the store path is not on this machine */
@@ -283,6 +284,9 @@ bool mvm_executor_wants_child(const struct mvm_executor *x);
 
 /* After ERR: why, for programs. NONE after OK. */
 enum mvm_category mvm_executor_category(const struct mvm_executor *x);
+
+/* After OK and ERR: whether the output disk is released, whatever the job failed of. */
+bool mvm_executor_released(const struct mvm_executor *x);
 
 /* After LOG: whether the line is a heartbeat and not a line of the build. */
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x);

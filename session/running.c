@@ -43,9 +43,10 @@ static void note_progress(struct mvm_scheduler *v)
 static void end_failed(struct mvm_scheduler *v)
 {
     enum mvm_category category = mvm_executor_category(v->executor);
-    if (category == MVM_CATEGORY_RELEASE) {
+    if (!mvm_executor_released(v->executor)) {
         mvm_kept_supersede(v);
-    } else if (category == MVM_CATEGORY_CANCELLED && v->stopped) {
+    }
+    if (category == MVM_CATEGORY_CANCELLED && v->stopped) {
         category = MVM_CATEGORY_STOPPING;
     } else if (category == MVM_CATEGORY_NONE) {
         category = MVM_CATEGORY_INTERNAL;

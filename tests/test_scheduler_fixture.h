@@ -35,6 +35,7 @@ static struct {
     int cancels;
     bool idle;
     bool ending;
+    bool unreleased;
     bool pending;   /* a line waits to be taken, … */
     bool cancelled; /* … and then the build ends */
     enum mvm_executor_progress progress;
@@ -130,6 +131,12 @@ uint64_t mvm_executor_timeout_secs(const struct mvm_executor *x, const struct mv
 {
     (void)x;
     return job->has_timeout ? job->timeout_secs : fake.default_secs;
+}
+
+bool mvm_executor_released(const struct mvm_executor *x)
+{
+    (void)x;
+    return !fake.unreleased;
 }
 
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x)

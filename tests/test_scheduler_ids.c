@@ -520,10 +520,13 @@ static void an_ok_is_superseded_when_a_later_build_leaves_the_disk_mounted(void 
 {
     (void)state;
     static const struct act script[] = {
-        {.event = MVM_EXECUTOR_ERR, .text = "no", .category = MVM_CATEGORY_RELEASE}};
+        {.event = MVM_EXECUTOR_ERR, .text = "no", .category = MVM_CATEGORY_BUILD_FAILED}};
     fake.scripts[0] = succeeds;
-    fake.scripts[1] = script;
+    fake.scripts[1] = fake.scripts[2] = script;
     asks(BUILD(A, "") BUILD(B, ""));
+    assert_string_equal(hear(asks(JOIN(A))), OK_OF(A, "/nix/store/a"));
+    fake.unreleased = true; /* though that is not what the build failed of */
+    asks(BUILD(C, ""));
     assert_string_equal(hear(asks(JOIN(A))), SUPERSEDED(A));
 }
 

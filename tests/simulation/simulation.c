@@ -94,8 +94,10 @@ static void note_staging(void)
     const struct mvm_scheduler *v = &world.scheduler;
     bool stages =
         mvm_scheduler_building(v) && mvm_executor_progress(&world.executor) >= MVM_EXECUTOR_STAGING;
-    bool unreleased = v->state == MVM_SCHEDULER_ANSWERING && v->answer.kind == MVM_MESSAGE_ERR &&
-                      mvm_text_begins(v->answer.text, "failed to release");
+    const struct mvm_sim_disk *d = &world.sim.out;
+    bool left = (d->mounted && d->ours && !d->read_only) || !mvm_executor_released(&world.executor);
+    bool unreleased =
+        left && v->state == MVM_SCHEDULER_ANSWERING && v->answer.kind == MVM_MESSAGE_ERR;
     if (stages || unreleased) {
         ledger_supersede(&world.ledger, stages ? world.number : LEDGER_MAX);
     }
