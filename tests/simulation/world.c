@@ -89,6 +89,7 @@ static void make_disk(struct mvm_sim_disk *d)
     if (!world.kind) {
         d->broken = rng_one_in(&world.rng, 10);
         d->busy = rng_one_in(&world.rng, 10);
+        d->stuck = d->busy && rng_one_in(&world.rng, 2);
         d->read_only = rng_one_in(&world.rng, 10);
     }
 }
