@@ -83,6 +83,9 @@ static void begin_build(void)
     make_output(ledger_number_of_attr(job.attr));
     ledger_begin(&world.ledger, world.number);
     world.began_ms = world.sim.now_ms;
+    if (!world.kind && rng_one_in(&world.rng, 8)) {
+        world.sim.out.busy = world.sim.out.stuck = !world.sim.out.busy;
+    }
     world.was_mounted = false;
     trace("a build begins");
 }
