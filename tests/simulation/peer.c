@@ -54,7 +54,7 @@ bool peer_connect(struct peer *p, struct peer_world *w)
     p->named = line || rng_one_in(c, 2);
     begin_session(p, c);
     p->polite = rng_one_in(c, 3);
-    p->actions = rng_below(c, 7);
+    p->actions = rng_below(c, p->named ? 12 : 7);
     p->act_ms = w->now_ms + rng_below(c, 2000);
     named_begin(p);
     if (!p->named && rng_one_in(c, 3)) {
@@ -204,14 +204,14 @@ static void act_rudely(struct peer *p, struct peer_world *w)
 
 static void act(struct peer *p, struct peer_world *w)
 {
-    uint32_t what = rng_below(w->rng, 5);
+    uint32_t what = rng_below(w->rng, 6);
     p->actions--;
     p->act_ms = w->now_ms + (rng_one_in(w->rng, 2) ? 0 : rng_below(w->rng, 8000));
     if (what == 0) {
         peer_ask_ping(p);
     } else if (what < 3) {
         peer_ask_build(p, w, peer_some_flake(w->rng));
-    } else if (what == 3 && p->named) {
+    } else if (what < 5 && p->named) {
         named_act(p, w);
     } else if (!p->polite) {
         act_rudely(p, w);
