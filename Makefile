@@ -397,6 +397,12 @@ prove: $(CBMC_DIR)/cbmc ## prove decoder and encoder free of undefined behaviour
 	@scripts/need gcc libc6-dev
 	@BUILD=$(BUILD) proof/run $(CBMC_DIR)
 
+MUTANTS ?= 200
+.PHONY: mutants
+mutants: ## change one token of text/, codec/, session/ at a time, MUTANTS of them: each must fail a unit test
+	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler python3
+	@BUILD=$(BUILD) tests/mutants -n $(MUTANTS)
+
 SEEDS ?= 100000
 simulate: ## run SEEDS random worlds with clients, faults and delays
 	@scripts/need gcc libc6-dev binutils nanopb

@@ -291,6 +291,44 @@ static void only_a_kind_s_own_first_literal_begins_a_frame(void **state)
     }
 }
 
+/* What it is for: a frame as the encoder writes it, whole or as far as it has come, reaches the
+ * parser at the end of a literal or not at all, so that no name is kept. */
+static void a_frame_as_it_is_written_goes_along_the_template(void **state)
+{
+    (void)state;
+    static struct side side;
+    for (unsigned kind = 0; kind < MVM_KINDS; kind++) {
+        enum mvm_direction direction =
+            kind < MVM_MESSAGE_OK ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
+        struct bytes b = {.len = 0};
+        unsigned bare = 0;
+        if (mvm_first_steps[kind] == 0) {
+            continue; /* not on this wire */
+        }
+        for (unsigned at = mvm_first_steps[kind]; mvm_steps[at].kind == kind && at < MVM_STEPS;
+             at++) {
+            const struct mvm_step *step = &mvm_steps[at];
+            bool comma = bare == 1 && step->field != MVM_STEP_END;
+            add(&b, step->literal + comma, step->len - (comma ? 1u : 0u));
+            bare = step->field == MVM_STEP_HEAD;
+            begin(&side, direction, FIELDS_CAP);
+            memset(side.decoder.name, 0xff, sizeof side.decoder.name);
+            enum mvm_decoder_status status = push(&side, guard_copy(0, b.at, b.len), b.len, b.len);
+            assert_int_equal(status, step->field == MVM_STEP_END ? MVM_DECODER_MESSAGE
+                                                                 : MVM_DECODER_PARTIAL);
+            assert_int_equal((uint8_t)side.decoder.name[0], 0xff);
+            if (step->field < MVM_FIELDS) {
+                const struct mvm_field *field = &mvm_fields[step->field];
+                const char *value = mvm_is_text(field) ? "text\"" : "18";
+                if (field->type == MVM_TYPE_FLAG) {
+                    break; /* true and false are the parser's */
+                }
+                add(&b, value, strlen(value));
+            }
+        }
+    }
+}
+
 /* The schema and the template say the same: names, order, which fields may be absent. */
 static void the_template_has_the_schema_s_names(void **state)
 {
@@ -322,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_state_behind_the_template_is_that_of_byte_after_byte),
         cmocka_unit_test(only_a_kind_s_own_first_literal_begins_a_frame),
+        cmocka_unit_test(a_frame_as_it_is_written_goes_along_the_template),
         cmocka_unit_test(the_template_has_the_schema_s_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* What is escaped, and how; a block at a time as a byte at a time. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_escape.h"
+#include "mvm_json.h"
 #include "mvm_utf8.h"
 #include "test_guard.h"
 #include <setjmp.h>
@@ -246,6 +247,32 @@ static void each_byte_at_each_place_goes_back_or_ends_the_copy(void **state)
     }
 }
 
+/* Where there are vectors, a string's escapes are not left to the parser's states. */
+static void a_run_of_a_string_goes_on_over_its_escapes(void **state)
+{
+    (void)state;
+    char place[256];
+    static const uint8_t text[] =
+        "\"one\\ntwo and three\\tfour, five; and six\\\"seven \\u00e9 eight nine ten"
+        " eleven twelve thirteen fourteen fifteen sixteen seventeen\"";
+    struct mvm_json j;
+    size_t used;
+    mvm_json_init(&j);
+    mvm_json_keep(&j, place, sizeof place);
+    assert_int_equal(mvm_json_push(&j, text, 1, &used), MVM_JSON_PARTIAL);
+    enum mvm_json_token token = mvm_json_push_run(&j, text + 1, sizeof text - 2, &used);
+#if defined(__AVX512BW__)
+    (void)token;
+    assert_true(used > 4);
+#elif defined(__SSE2__) || defined(__ARM_NEON)
+    assert_int_equal(token, MVM_JSON_STRING);
+    assert_int_equal(used, sizeof text - 2);
+#else
+    assert_int_equal(token, MVM_JSON_PARTIAL);
+    assert_int_equal(used, 3);
+#endif
+}
+
 static void letters_and_digits_mean_what_json_says(void **state)
 {
     (void)state;
@@ -275,6 +302,7 @@ int main(void)
         cmocka_unit_test(escapes_go_back_as_one_after_the_other),
         cmocka_unit_test(no_room_is_overrun_on_the_way_back),
         cmocka_unit_test(each_byte_at_each_place_goes_back_or_ends_the_copy),
+        cmocka_unit_test(a_run_of_a_string_goes_on_over_its_escapes),
         cmocka_unit_test(letters_and_digits_mean_what_json_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
