@@ -137,14 +137,24 @@ static void log_failed_start(const struct mvm_server *server)
 
 /* ---- the loop ---- */
 
-static void wait_for_events(const struct mvm_agent *a, uint64_t deadline)
+/* Waits until the log has room, or the server something to do; the signals are in its set. */
+static void wait_with_log(struct mvm_agent *a, int log)
+{
+    struct pollfd fds[] = {{mvm_server_fd(&a->server), POLLIN, 0}, {log, POLLOUT, 0}};
+    poll(fds, 2, mvm_server_timeout(a->server.deadline_ms, mvm_server_now_ms()));
+    if (fds[1].revents != 0) {
+        mvm_log_flush();
+    }
+}
+
+static void wait_and_step(struct mvm_agent *a)
 {
     int log = mvm_log_fd();
-    struct pollfd fds[] = {
-        {mvm_server_fd(&a->server), POLLIN, 0}, {a->signals, POLLIN, 0}, {log, POLLOUT, 0}};
-    poll(fds, sizeof fds / sizeof fds[0], mvm_server_timeout(deadline, mvm_server_now_ms()));
-    if (log >= 0 && fds[2].revents != 0) {
-        mvm_log_flush();
+    if (log >= 0) {
+        wait_with_log(a, log);
+    }
+    if (mvm_server_wait(&a->server, a->signals)) {
+        take_signals(a);
     }
 }
 
@@ -163,13 +173,8 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
     if (a->reaps) {
         collect_children(a); /* of those that ended before the signal was watched */
     }
-    for (;;) {
-        uint64_t deadline = mvm_server_step(&a->server, mvm_server_now_ms());
-        if (mvm_server_stopped(&a->server)) {
-            break;
-        }
-        wait_for_events(a, deadline);
-        take_signals(a);
+    while (!mvm_server_stopped(&a->server)) {
+        wait_and_step(a);
     }
     bool orderly = mvm_server_orderly(&a->server);
     mvm_server_fini(&a->server);

@@ -107,6 +107,9 @@ struct mvm_server_refused {
 /* The server's own, given here so that the caller can own the memory. Do not move it. */
 struct mvm_server {
     uint64_t now_ms;
+    uint64_t deadline_ms; /* what the last step returned */
+    int caller_fd;        /* of mvm_server_wait; -1: none */
+    bool caller_ready;
     bool stopping;
     bool stopped;
     bool incomplete;      /* it stopped with something undone, see mvm_server_orderly */
@@ -169,6 +172,11 @@ int mvm_server_fd(const struct mvm_server *s);
  * again though the descriptor is silent; UINT64_MAX: never.
  */
 uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms);
+
+/* For a program with no other loop, one system call less than to poll and to step: waits until
+ * there is something to do, the deadline has come, or `fd` is readable, such as a signalfd(2); -1:
+ * none, and always the same. Then steps. Returns whether `fd` is readable. */
+bool mvm_server_wait(struct mvm_server *s, int fd);
 
 /* For a program that reaps children itself (posix.status_is_handed): child `pid` ended with this
  * status of waitpid(2). True: it was the server's. Any other pid is ignored. */

@@ -85,7 +85,7 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
 {
     memset(s, 0, offsetof(struct mvm_server, posix)); /* what follows has its own init */
     s->config = *config;
-    s->epoll = s->wake = s->reserve = s->names = -1;
+    s->epoll = s->wake = s->reserve = s->names = s->caller_fd = -1;
     s->stop_ms = s->flush_ms = s->linger_ms = s->drain_ms = s->refused_ms = UINT64_MAX;
     s->now_ms = s->active_ms = mvm_server_now_ms();
     int r = check(s, memory, size);
@@ -223,10 +223,9 @@ static void leave_if_idle(struct mvm_server *s)
 /* One look at everything there is. Returns whether there is more to do at once. */
 static bool look_at_all(struct mvm_server *s)
 {
-    bool more = mvm_server_watch_events(s);
     mvm_server_clients_read(s);
     bool busy = !mvm_scheduler_idle(&s->scheduler); /* any client may have been sent something */
-    more = mvm_server_build_step(s) || more;
+    bool more = mvm_server_build_step(s);
     more = mvm_server_clients_write(s, busy) || more;
     tend_listeners(s);
     more = more || s->again;
@@ -252,21 +251,40 @@ static uint64_t next_deadline(const struct mvm_server *s)
     return at;
 }
 
-uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms)
+/* `more`: not all that has happened was taken. Returns the deadline. */
+static uint64_t work(struct mvm_server *s, bool more)
 {
-    bool more = true;
-    s->now_ms = now_ms;
-    for (int i = 0; i < ROUNDS && more && !s->stopped; i++) {
-        more = look_at_all(s);
+    for (int i = 0; i < ROUNDS && (i == 0 || more) && !s->stopped; i++) {
+        bool events = i == 0 ? more : mvm_server_watch_events(s, 0);
+        more = look_at_all(s) || events;
         mvm_server_peer_say_counts(s, false);
         leave_if_idle(s);
         s->stopped = is_finished(s);
     }
     if (more || s->stopped) {
         mvm_server_watch_arm(s);
-        return now_ms;
+        return s->now_ms;
     }
     return next_deadline(s);
+}
+
+uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms)
+{
+    s->now_ms = now_ms;
+    s->deadline_ms = work(s, mvm_server_watch_events(s, 0));
+    return s->deadline_ms;
+}
+
+bool mvm_server_wait(struct mvm_server *s, int fd)
+{
+    if (fd != s->caller_fd && mvm_server_watch_caller(s, fd)) {
+        s->caller_fd = fd;
+    }
+    s->caller_ready = false;
+    bool more = mvm_server_watch_events(s, mvm_server_timeout(s->deadline_ms, s->now_ms));
+    s->now_ms = mvm_server_now_ms();
+    s->deadline_ms = work(s, more);
+    return s->caller_ready;
 }
 
 bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status)

@@ -202,6 +202,7 @@ enum mvm_server_source {
     MVM_SOURCE_NAMES = 2 << 16,
     MVM_SOURCE_LISTENER = 3 << 16,
     MVM_SOURCE_CONNECTION = 4 << 16,
+    MVM_SOURCE_CALLER = 5 << 16,
 };
 
 /* Makes the set. False: errno. */
@@ -210,8 +211,12 @@ bool mvm_server_watch_init(struct mvm_server *s);
 /* Makes the set readable until the next look at it. */
 void mvm_server_watch_arm(struct mvm_server *s);
 
-/* Takes what has happened, without waiting. Returns whether there may be more. */
-bool mvm_server_watch_events(struct mvm_server *s);
+/* Waits up to so many milliseconds, -1: without end, and takes what has happened. Returns whether
+ * there may be more. */
+bool mvm_server_watch_events(struct mvm_server *s, int timeout_ms);
+
+/* Watches the caller's own descriptor, as long as it is readable. False: errno. */
+bool mvm_server_watch_caller(struct mvm_server *s, int fd);
 
 /* Watches a descriptor for reading; `tag` is its source, with an index. False: errno. */
 bool mvm_server_watch_add(struct mvm_server *s, int fd, size_t tag);

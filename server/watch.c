@@ -91,16 +91,24 @@ static void take_event(struct mvm_server *s, const struct epoll_event *e)
     case MVM_SOURCE_NAMES:
         mvm_server_unix_read_names(s);
         break;
+    case MVM_SOURCE_CALLER:
+        s->caller_ready = true;
+        break;
     case MVM_SOURCE_WAKE:
     case MVM_SOURCE_BUILD: /* the step that follows looks for itself */
         break;
     }
 }
 
-bool mvm_server_watch_events(struct mvm_server *s)
+bool mvm_server_watch_caller(struct mvm_server *s, int fd)
+{
+    return control_set(s, EPOLL_CTL_ADD, fd, EPOLLIN, MVM_SOURCE_CALLER);
+}
+
+bool mvm_server_watch_events(struct mvm_server *s, int timeout_ms)
 {
     struct epoll_event events[EVENTS];
-    int n = epoll_wait(s->epoll, events, EVENTS, 0);
+    int n = epoll_wait(s->epoll, events, EVENTS, timeout_ms);
     for (int i = 0; i < n; i++) {
         take_event(s, &events[i]);
     }
