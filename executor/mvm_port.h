@@ -103,6 +103,17 @@ struct mvm_port {
      * its loop. The next call that finds nothing lifts this. */
     void (*pause)(void *ctx);
 
+    /* ---- a process that is fed (builds without disks; each of the three may be NULL) ---- */
+
+    /* As spawn, but its stdin is what `feed` gives it. */
+    int (*spawn_fed)(void *ctx, const char *const argv[]);
+
+    /* > 0: so many bytes were accepted; LATER: there is no room now. FAILED: it reads no more. */
+    int (*feed)(void *ctx, const uint8_t *bytes, size_t len);
+
+    /* Its stdin ends here. Harmless if it has. */
+    void (*end_feed)(void *ctx);
+
     /* ---- disks: each may be LATER ---- */
 
     int (*make_dir)(void *ctx, const char *dir); /* 0: is a directory now. NOT_DIRECTORY */
@@ -161,6 +172,21 @@ struct mvm_port {
 
     int (*remove)(void *ctx, const char *path);  /* NOT_FOUND, NOT_DIRECTORY, BUSY */
     int (*sync_dir)(void *ctx, const char *dir); /* NOT_FOUND, NOT_DIRECTORY */
+
+    /* ---- files of builds without disks: each may be LATER, and may be NULL ---- */
+
+    /* Removes a directory with all that is in it. 0, also if there is none by that name. */
+    int (*remove_tree)(void *ctx, const char *path);
+
+    /* 0: a regular file, as `copy` would accept it, of `*size` bytes. NOT_FOUND, NOT_REGULAR,
+     * SOURCE_FAILED */
+    int (*file_size)(void *ctx, const char *within, const char *path, uint64_t *size);
+
+    /* > 0: so many bytes of such a file, from `*offset` on, which is moved to the next byte that is
+     * no part of a hole; 0: a hole or the end is all that is left. A file that is read to its end
+     * must not change meanwhile. Errors as file_size. */
+    int64_t (*read_data)(void *ctx, const char *within, const char *path, uint64_t *offset,
+                         uint8_t *buf, size_t cap);
 
     /* ---- build.log ---- */
 

@@ -79,6 +79,7 @@ enum mvm_posix_source {
     MVM_POSIX_OF_EXIT,
     MVM_POSIX_OF_WORKER,
     MVM_POSIX_OF_LOG,
+    MVM_POSIX_OF_FEED,
     MVM_POSIX_SOURCES,
 };
 
@@ -133,6 +134,8 @@ struct mvm_posix {
     uint64_t since;           /* no process of the build was started before: ticks since boot */
     uint64_t survivors_since; /* of an earlier build that was closed with processes left; 0: none */
     const char *root;         /* goes before the fixed paths that are looked at; "" but in tests */
+
+    int feed; /* a socket: the stdin of a process that is fed; -1: none */
 
     struct mvm_posix_watch watch;
     struct mvm_posix_worker worker;

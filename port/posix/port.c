@@ -24,6 +24,9 @@ const struct mvm_port mvm_posix_port = {
     .close_build = mvm_posix_close_watched,
     .limits = mvm_posix_limits,
     .pause = mvm_posix_pause,
+    .spawn_fed = mvm_posix_spawn_fed,
+    .feed = mvm_posix_feed,
+    .end_feed = mvm_posix_end_feed,
     .make_dir = mvm_posix_ask_make_dir,
     .mounted = mvm_posix_ask_mounted,
     .mount = mvm_posix_ask_mount,
@@ -40,6 +43,9 @@ const struct mvm_port mvm_posix_port = {
     .rename = mvm_posix_ask_rename,
     .remove = mvm_posix_ask_remove,
     .sync_dir = mvm_posix_ask_sync_dir,
+    .remove_tree = mvm_posix_ask_remove_tree,
+    .file_size = mvm_posix_ask_file_size,
+    .read_data = mvm_posix_ask_read_data,
     .open_log = mvm_posix_ask_open_log,
     .write_log = mvm_posix_write_log,
     .close_log = mvm_posix_ask_close_log,
@@ -53,6 +59,7 @@ void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
 {
     memset(p, 0, sizeof *p);
     p->config = *config;
+    p->feed = -1;
     p->pidfd = p->cgroup = p->cgroup_parent = p->cgroup_kill = -1;
     mvm_posix_output_none(&p->output[MVM_STDOUT]);
     mvm_posix_output_none(&p->output[MVM_STDERR]);

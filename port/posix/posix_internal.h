@@ -34,8 +34,16 @@ int mvm_posix_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_
 
 /* ---- spawn.c ---- */
 int mvm_posix_spawn(void *ctx, const char *const argv[]);
+
+/* The same with another stdin than an empty one: `input`, which stays the caller's. */
+int mvm_posix_spawn_with(struct mvm_posix *p, const char *const argv[], int input);
 int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e);
 void mvm_posix_close_build(void *ctx);
+
+/* ---- feed.c: a process whose stdin comes from the executor ---- */
+int mvm_posix_spawn_fed(void *ctx, const char *const argv[]);
+int mvm_posix_feed(void *ctx, const uint8_t *bytes, size_t len);
+void mvm_posix_end_feed(void *ctx);
 
 /* ---- proc.c: processes as /proc shows them ---- */
 struct mvm_posix_process {
@@ -252,6 +260,19 @@ int mvm_posix_rename(struct mvm_posix *p, const char *from, const char *to);
 int mvm_posix_remove(struct mvm_posix *p, const char *path);
 int mvm_posix_sync_dir(struct mvm_posix *p, const char *dir);
 
+/* ---- bulk.c: likewise, for builds without disks ---- */
+int mvm_posix_remove_tree(struct mvm_posix *p, const char *path);
+int mvm_posix_file_size(struct mvm_posix *p, const char *within, const char *path, uint64_t *size);
+
+/* What read_data keeps open between two calls. */
+struct mvm_posix_reading {
+    int fd; /* -1: none */
+    char path[MVM_PATH_MAX];
+};
+
+int64_t mvm_posix_read_data(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
+                            const char *path, uint64_t *offset, char *buf, size_t cap);
+
 /* ---- copy.c ---- */
 
 /* Work on a file, a piece at a time. */
@@ -303,6 +324,9 @@ enum mvm_posix_call {
     MVM_POSIX_SYNC_DIR,
     MVM_POSIX_OPEN_LOG,
     MVM_POSIX_CLOSE_LOG,
+    MVM_POSIX_REMOVE_TREE,
+    MVM_POSIX_FILE_SIZE,
+    MVM_POSIX_READ_DATA,
 };
 
 enum { MVM_POSIX_TEXTS = 3 };
@@ -371,5 +395,9 @@ int mvm_posix_ask_remove(void *ctx, const char *path);
 int mvm_posix_ask_sync_dir(void *ctx, const char *dir);
 int mvm_posix_ask_open_log(void *ctx, const char *path);
 int mvm_posix_ask_close_log(void *ctx);
+int mvm_posix_ask_remove_tree(void *ctx, const char *path);
+int mvm_posix_ask_file_size(void *ctx, const char *within, const char *path, uint64_t *size);
+int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path, uint64_t *offset,
+                                uint8_t *buf, size_t cap);
 
 #endif

@@ -20,14 +20,19 @@ struct server {
     struct mvm_posix_request request;
     const char *text[MVM_POSIX_TEXTS];
     struct mvm_posix_answer answer;
-    size_t answer_len; /* of its text */
+    char *answer_text; /* what goes with it: its own text, or `data` */
+    size_t answer_len;
+    struct mvm_posix_reading reading;
+    char data[MVM_BULK_DATA_MAX];
 };
 
 /* This process is gone if it cannot be told. */
 static void send_answer(struct server *s)
 {
-    size_t len = offsetof(struct mvm_posix_answer, text) + s->answer_len;
-    if (send(s->requests, &s->answer, len, MSG_NOSIGNAL) < 0 && errno != EINTR) {
+    struct iovec parts[2] = {{&s->answer, offsetof(struct mvm_posix_answer, text)},
+                             {s->answer_text, s->answer_len}};
+    const struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+    if (sendmsg(s->requests, &m, MSG_NOSIGNAL) < 0 && errno != EINTR) {
         _exit(0);
     }
 }
@@ -130,6 +135,34 @@ static int64_t read_file(struct server *s)
     return r;
 }
 
+static int64_t read_data(struct server *s)
+{
+    size_t cap = s->request.cap < sizeof s->data ? s->request.cap : sizeof s->data;
+    s->answer.number = s->request.number;
+    int64_t r = mvm_posix_read_data(s->p, &s->reading, s->text[0], s->text[1], &s->answer.number,
+                                    s->data, cap);
+    if (r > 0) {
+        s->answer_text = s->data;
+        s->answer_len = (size_t)r;
+    }
+    return r;
+}
+
+static int64_t serve_bulk(struct server *s)
+{
+    const char *const *t = s->text;
+    switch (s->request.call) {
+    case MVM_POSIX_REMOVE_TREE:
+        return mvm_posix_remove_tree(s->p, t[0]);
+    case MVM_POSIX_FILE_SIZE:
+        return mvm_posix_file_size(s->p, t[0], t[1], &s->answer.number);
+    case MVM_POSIX_READ_DATA:
+        return read_data(s);
+    default:
+        return close_log(s);
+    }
+}
+
 static int64_t serve_file(struct server *s)
 {
     const char *const *t = s->text;
@@ -155,7 +188,7 @@ static int64_t serve_file(struct server *s)
     case MVM_POSIX_OPEN_LOG:
         return open_log(s, t[0]);
     default:
-        return close_log(s);
+        return serve_bulk(s);
     }
 }
 
@@ -200,6 +233,7 @@ static bool receive(struct server *s)
 
 static void serve_request(struct server *s)
 {
+    s->answer_text = s->answer.text;
     s->answer_len = 0;
     s->answer.number = 0;
     int64_t r = serve_call(s);
@@ -214,6 +248,7 @@ static void serve_request(struct server *s)
 void mvm_posix_serve(struct mvm_posix *p, int requests, int log)
 {
     struct server s = {.p = p, .requests = requests, .log = log};
+    s.reading.fd = -1;
     p->worker.log_file = p->worker.reading = -1;
     for (;;) {
         struct pollfd fds[2] = {{requests, POLLIN, 0},

@@ -34,12 +34,13 @@ static int lift(int *fd)
     return err;
 }
 
-/* What the child gets as 0, 1 and 2. */
-static int open_standard(struct mvm_posix *p, int standard[3])
+/* What the child gets as 0, 1 and 2; as 0 a copy of `input`, or nothing if that is -1. */
+static int open_standard(struct mvm_posix *p, int standard[3], int input)
 {
-    standard[STDIN_FILENO] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    standard[STDIN_FILENO] = input < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC)
+                                       : fcntl(input, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (standard[STDIN_FILENO] < 0) {
-        mvm_posix_fail(p, "/dev/null", errno);
+        mvm_posix_fail(p, input < 0 ? "/dev/null" : "fcntl", errno);
         return MVM_PORT_FAILED;
     }
     for (int i = 0; i < MVM_STREAMS; i++) {
@@ -84,6 +85,7 @@ static void reset_build(struct mvm_posix *p)
     mvm_posix_output_close(&p->output[MVM_STDOUT]);
     mvm_posix_output_close(&p->output[MVM_STDERR]);
     close_fd(&p->pidfd);
+    mvm_posix_end_feed(p);
     mvm_posix_cgroup_remove(p);
     p->pid = 0;
     p->exited = false;
@@ -109,7 +111,7 @@ static int without_cgroup(struct mvm_posix *p, int err)
 
 /* The thread cannot be cancelled meanwhile: a child that shares its memory would see the request,
  * and run the thread's clean-up in its stead. */
-static int launch(struct mvm_posix *p, const char *const argv[], int standard[3])
+static int launch(struct mvm_posix *p, const char *const argv[], int standard[3], int input)
 {
     int cgroup_err;
     const struct mvm_posix_program program = {argv, standard};
@@ -118,7 +120,7 @@ static int launch(struct mvm_posix *p, const char *const argv[], int standard[3]
                                    "SIGCHLD is ignored, which discards exit statuses: set it to "
                                    "SIG_DFL");
     }
-    int r = open_standard(p, standard);
+    int r = open_standard(p, standard, input);
     if (r < 0 || (r = mvm_posix_environment(p)) < 0 || (r = mvm_posix_cgroup_make(p)) < 0) {
         return r;
     }
@@ -134,16 +136,15 @@ static int launch(struct mvm_posix *p, const char *const argv[], int standard[3]
     return r;
 }
 
-int mvm_posix_spawn(void *ctx, const char *const argv[])
+int mvm_posix_spawn_with(struct mvm_posix *p, const char *const argv[], int input)
 {
-    struct mvm_posix *p = ctx;
     if (p->pid != 0) {
         return mvm_posix_fail_text(p, "spawn", "a build is running");
     }
     int standard[3] = {-1, -1, -1};
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    int r = launch(p, argv, standard);
+    int r = launch(p, argv, standard, input);
     for (int i = 0; i < 3; i++) {
         close_fd(&standard[i]);
     }
@@ -152,6 +153,11 @@ int mvm_posix_spawn(void *ctx, const char *const argv[])
     }
     pthread_setcancelstate(cancel, &cancel);
     return r;
+}
+
+int mvm_posix_spawn(void *ctx, const char *const argv[])
+{
+    return mvm_posix_spawn_with(ctx, argv, -1);
 }
 
 /* Looks at the first process's end and leaves it uncollected: its number stays its own. */

@@ -289,9 +289,8 @@ static int send_request(struct mvm_posix *p, const struct mvm_posix_ask *ask)
 }
 
 static int64_t accept_answer(struct mvm_posix *p, const struct mvm_posix_ask *ask,
-                             const struct mvm_posix_answer *a, size_t len)
+                             const struct mvm_posix_answer *a, const char *bytes, size_t text)
 {
-    size_t text = len - offsetof(struct mvm_posix_answer, text);
     mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
     if (a->result <= 0 || ask->call != MVM_POSIX_COPY) {
         p->worker.asked = 0;
@@ -299,10 +298,10 @@ static int64_t accept_answer(struct mvm_posix *p, const struct mvm_posix_ask *as
     if (a->result < 0) {
         struct mvm_writer w;
         mvm_writer_init(&w, p->reason, sizeof p->reason);
-        mvm_writer_add_text(&w, (struct mvm_text){a->text, text});
+        mvm_writer_add_text(&w, (struct mvm_text){bytes, text});
         mvm_writer_finish(&w);
-    } else if (text > 0 && text <= ask->cap) {
-        memcpy(ask->room, a->text, text);
+    } else if (text > 0 && text <= ask->cap && bytes != ask->room) {
+        memcpy(ask->room, bytes, text);
     }
     if (ask->size != NULL) {
         *ask->size = a->number;
@@ -310,11 +309,22 @@ static int64_t accept_answer(struct mvm_posix *p, const struct mvm_posix_ask *as
     return a->result;
 }
 
+static ssize_t receive(int fd, struct mvm_posix_answer *a, char *bytes, size_t cap)
+{
+    struct iovec parts[2] = {{a, offsetof(struct mvm_posix_answer, text)}, {bytes, cap}};
+    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t n;
+    do {
+        n = recvmsg(fd, &m, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
 int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask)
 {
     struct mvm_posix_worker *w = &p->worker;
     struct mvm_posix_answer a;
-    ssize_t n;
+    const size_t head = offsetof(struct mvm_posix_answer, text);
     if (w->ending) {
         return fail_ended(p);
     }
@@ -329,17 +339,18 @@ int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask)
         mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
         return MVM_PORT_LATER;
     }
-    do {
-        n = recv(w->fd, &a, sizeof a, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
+    /* What is long goes to its room without a detour. */
+    bool direct = ask->cap > sizeof a.text;
+    char *bytes = direct ? ask->room : a.text;
+    ssize_t n = receive(w->fd, &a, bytes, direct ? ask->cap : sizeof a.text);
     if (n < 0 && errno == EAGAIN) {
         mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
         return MVM_PORT_LATER;
     }
-    if (n < (ssize_t)offsetof(struct mvm_posix_answer, text)) {
+    if (n < (ssize_t)head) {
         return fail_ended(p);
     }
-    return accept_answer(p, ask, &a, (size_t)n);
+    return accept_answer(p, ask, &a, bytes, (size_t)n - head);
 }
 
 /* ---- build.log ---- */

@@ -1,0 +1,97 @@
+/* Files of builds without disks: sources to remove, artifacts to read. The worker's side. */
+#define _GNU_SOURCE
+#include "posix_internal.h"
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DIRECTORIES_OPEN = 16 };
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)at;
+    if (type == FTW_DNR || type == FTW_NS) {
+        return -1;
+    }
+    return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+int mvm_posix_remove_tree(struct mvm_posix *p, const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0) {
+        return errno == ENOENT ? 0 : mvm_posix_fail(p, "stat", errno);
+    }
+    if (nftw(path, remove_entry, DIRECTORIES_OPEN, FTW_DEPTH | FTW_PHYS) != 0) {
+        mvm_posix_fail(p, "remove", errno);
+        return MVM_PORT_FAILED;
+    }
+    return 0;
+}
+
+int mvm_posix_file_size(struct mvm_posix *p, const char *within, const char *path, uint64_t *size)
+{
+    struct stat st;
+    int fd = mvm_posix_open_source(p, within, path);
+    if (fd < 0) {
+        return fd;
+    }
+    int r = fstat(fd, &st) < 0 ? mvm_posix_fail(p, "stat", errno) : 0;
+    *size = r == 0 ? (uint64_t)st.st_size : 0;
+    close(fd);
+    return r;
+}
+
+/* The file stays open from one call to the next. */
+static int open_reading(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
+                        const char *path)
+{
+    if (r->fd >= 0 && strcmp(r->path, path) == 0) {
+        return r->fd;
+    }
+    if (r->fd >= 0) {
+        close(r->fd);
+    }
+    r->fd = mvm_posix_open_source(p, within, path);
+    if (r->fd < 0) {
+        int error = r->fd;
+        r->fd = -1;
+        return error;
+    }
+    memcpy(r->path, path, strlen(path) + 1);
+    return r->fd;
+}
+
+static int64_t fail_read(struct mvm_posix *p, const char *call)
+{
+    mvm_posix_fail(p, call, errno);
+    return MVM_PORT_SOURCE_FAILED;
+}
+
+/* A file system without holes reports one at the file's end. */
+int64_t mvm_posix_read_data(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
+                            const char *path, uint64_t *offset, char *buf, size_t cap)
+{
+    ssize_t n;
+    int fd = open_reading(p, r, within, path);
+    if (fd < 0) {
+        return fd;
+    }
+    off_t data = lseek(fd, (off_t)*offset, SEEK_DATA);
+    if (data < 0 && errno != EINVAL) {
+        return errno == ENXIO ? 0 : fail_read(p, "lseek");
+    }
+    if (data >= 0) {
+        off_t hole = lseek(fd, data, SEEK_HOLE);
+        *offset = (uint64_t)data;
+        cap = hole > data && (uint64_t)(hole - data) < cap ? (size_t)(hole - data) : cap;
+    }
+    do {
+        n = pread(fd, buf, cap, (off_t)*offset);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? fail_read(p, "read") : n;
+}
