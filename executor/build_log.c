@@ -29,7 +29,7 @@ void mvm_executor_log_give_up(struct mvm_executor *x, const char *reason)
 bool mvm_executor_log_flush(struct mvm_executor *x)
 {
     const struct mvm_output *o = &x->output[x->unlogged_of];
-    while (x->unlogged > 0 && !x->log_failed) {
+    while (x->unlogged > 0 && x->log_open && !x->log_failed) {
         int n = x->port->write_log(x->ctx, o->bytes + o->end - x->unlogged, x->unlogged);
         if (n == MVM_PORT_LATER) {
             return false;

@@ -24,9 +24,17 @@ static const char *unsound(struct mvm_text text, size_t max)
     return text.len > max ? "it is too long" : NULL;
 }
 
-static const char *unsound_flake(struct mvm_text flake)
+static const char *unsound_flake(const struct mvm_job *job)
 {
-    const char *why = unsound(flake, MVM_FLAKE_REF_MAX);
+    struct mvm_text flake = job->flake_ref;
+    bool is_root = job->has_source && flake.len == 0;
+    const char *why = is_root ? NULL : unsound(flake, MVM_FLAKE_REF_MAX);
+    if (why == NULL && job->has_source) {
+        why = mvm_source_folder_unsound(flake);
+    }
+    if (is_root) {
+        return why;
+    }
     if (why == NULL && memchr(flake.bytes, '#', flake.len) != NULL) {
         return "it holds a '#'; the attribute has a field of its own";
     }
@@ -43,10 +51,26 @@ static void refuse(struct mvm_executor *x, const char *what, const char *why)
     }
 }
 
+/* Of a build without disks. */
+static const char *unsound_stream(const struct mvm_executor *x, const struct mvm_job *job)
+{
+    if (job->stream && (x->config->stream_dir == NULL || x->port->spawn_fed == NULL)) {
+        return "builds without disks are not done here";
+    }
+    if (job->has_source && job->source_size > MVM_SOURCE_MAX) {
+        return "it is larger than MVM_SOURCE_MAX";
+    }
+    return NULL;
+}
+
 static const char *unsound_job(const struct mvm_executor *x, const struct mvm_job *job,
                                const char **why)
 {
-    *why = unsound_flake(job->flake_ref);
+    *why = unsound_stream(x, job);
+    if (*why != NULL) {
+        return "source";
+    }
+    *why = unsound_flake(job);
     if (*why != NULL) {
         return "flake_ref";
     }
@@ -67,12 +91,19 @@ void mvm_executor_accept(struct mvm_executor *x, const struct mvm_job *job)
         return;
     }
     const char *in_dir = x->config->in_dir;
-    x->wants_in = in_dir != NULL && mvm_flake_is_in(job->flake_ref, in_dir);
+    x->wants_in = in_dir != NULL && !job->has_source && mvm_flake_is_in(job->flake_ref, in_dir);
     struct mvm_writer w;
     mvm_writer_init(&w, x->installable, sizeof x->installable);
+    if (job->has_source) {
+        bool in_root = job->flake_ref.len == 0 || job->flake_ref.bytes[0] == '?';
+        mvm_writer_add3(&w, "path:", x->config->stream_dir, in_root ? "/source" : "/source/");
+    }
     mvm_writer_add_text(&w, job->flake_ref);
     mvm_writer_add(&w, "#");
     mvm_writer_add_text(&w, job->attr);
+    if (w.cut) {
+        refuse(x, "flake_ref", "it is too long");
+    }
 }
 
 /* The policy is checked first, so that a rejected client learns nothing about its request. */
@@ -84,5 +115,8 @@ enum mvm_executor_state mvm_executor_check(struct mvm_executor *x)
     if (x->cancelled) {
         mvm_executor_fail_cancelled(x);
     }
-    return x->failed ? MVM_EXECUTOR_END : MVM_EXECUTOR_MOUNT_OUT;
+    if (x->failed) {
+        return MVM_EXECUTOR_END;
+    }
+    return x->stream ? MVM_EXECUTOR_SOURCE : MVM_EXECUTOR_MOUNT_OUT;
 }

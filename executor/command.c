@@ -32,7 +32,12 @@ void mvm_executor_make_command(struct mvm_executor *x)
     n = add_features(x, n);
     x->argv[n++] = "build";
     x->argv[n++] = "-L";
-    x->argv[n++] = "--no-link";
+    if (x->stream) {
+        x->argv[n++] = "--out-link";
+        x->argv[n++] = mvm_executor_root_path(x, 1, "/result");
+    } else {
+        x->argv[n++] = "--no-link";
+    }
     x->argv[n++] = "--json";
     x->argv[n++] = "--no-write-lock-file";
     for (size_t i = 0; i < c->nix_options_len; i++) {
@@ -46,6 +51,22 @@ void mvm_executor_make_command(struct mvm_executor *x)
     x->argv[n++] = "--";
     x->argv[n++] = x->installable;
     x->argv[n] = NULL;
+}
+
+/* nix-store is beside nix. */
+void mvm_executor_make_unpack_command(struct mvm_executor *x)
+{
+    const char *slash = strrchr(x->nix, '/');
+    struct mvm_writer w;
+    mvm_writer_init(&w, x->path[0], sizeof x->path[0]);
+    if (slash != NULL) {
+        mvm_writer_add_text(&w, (struct mvm_text){x->nix, (size_t)(slash - x->nix) + 1});
+    }
+    mvm_writer_add(&w, "nix-store");
+    x->argv[0] = x->path[0];
+    x->argv[1] = "--restore";
+    x->argv[2] = mvm_executor_source_path(x, 1);
+    x->argv[3] = NULL;
 }
 
 /* A word as a shell would want it: for people who paste the command. */

@@ -52,6 +52,12 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
     x->cause = MVM_CAUSE_NONE;
     x->category = MVM_CATEGORY_NONE;
     x->progress = MVM_EXECUTOR_BUILDING;
+    x->stream = job->stream;
+    x->has_source = job->stream && job->has_source;
+    x->slot = (uint8_t)job->slot;
+    x->unpacking = false;
+    x->found_len = 0;
+    x->source = (struct mvm_source){.size = job->source_size};
     x->cancelled = x->failed = x->asking = x->overdue = x->wants_in = false;
     x->out_ready = x->out_mounted = x->in_mounted = x->unreleased = false;
     x->exited = x->out_of_memory = x->elsewhere = x->log_open = x->log_failed = x->log_staged =
@@ -87,6 +93,8 @@ static enum mvm_executor_state run_phase(struct mvm_executor *x)
     switch (x->state) { /* COVERAGE: each state has its case; a branch for none is never taken */
     case MVM_EXECUTOR_CHECK:
         return mvm_executor_check(x);
+    case MVM_EXECUTOR_SOURCE:
+        return mvm_executor_prepare(x);
     case MVM_EXECUTOR_MOUNT_OUT:
         return mvm_executor_mount_out(x);
     case MVM_EXECUTOR_MOUNT_IN:
@@ -104,12 +112,16 @@ static enum mvm_executor_state run_phase(struct mvm_executor *x)
         return mvm_executor_result(x);
     case MVM_EXECUTOR_COPY:
         return mvm_executor_copy(x);
+    case MVM_EXECUTOR_LIST:
+        return mvm_executor_list(x);
     case MVM_EXECUTOR_RENAME:
         return mvm_executor_rename(x);
     case MVM_EXECUTOR_SYNC:
         return mvm_executor_sync(x);
     case MVM_EXECUTOR_UNMOUNT:
         return mvm_executor_unmount(x);
+    case MVM_EXECUTOR_TIDY:
+        return mvm_executor_tidy(x);
     case MVM_EXECUTOR_END:
         return end(x);
     case MVM_EXECUTOR_IDLE:

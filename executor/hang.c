@@ -18,6 +18,13 @@ static const char *add_activity(const struct mvm_executor *x, struct mvm_writer 
     case MVM_EXECUTOR_MOUNT_IN:
         mvm_writer_add(w, "mounting ");
         return c->in_dir;
+    case MVM_EXECUTOR_SOURCE:
+    case MVM_EXECUTOR_TIDY:
+        mvm_writer_add(w, "using ");
+        return c->stream_dir;
+    case MVM_EXECUTOR_LIST:
+        mvm_writer_add(w, "reading ");
+        return x->store_path;
     case MVM_EXECUTOR_COPY:
         mvm_writer_add(w, "copying to ");
         return c->out_dir;
@@ -82,6 +89,7 @@ static enum mvm_executor_state go_on_without(struct mvm_executor *x)
 {
     switch (x->state) {
     case MVM_EXECUTOR_CHECK:
+    case MVM_EXECUTOR_TIDY:
         return MVM_EXECUTOR_END;
     case MVM_EXECUTOR_DRAIN:
         mvm_executor_log_give_up(x, "the disk does not answer");
@@ -89,6 +97,8 @@ static enum mvm_executor_state go_on_without(struct mvm_executor *x)
     case MVM_EXECUTOR_MOUNT_IN:
     case MVM_EXECUTOR_NIX:
     case MVM_EXECUTOR_RESULT:
+    case MVM_EXECUTOR_SOURCE:
+    case MVM_EXECUTOR_LIST:
     case MVM_EXECUTOR_COPY:
         return MVM_EXECUTOR_SYNC; /* it may be another disk */
     case MVM_EXECUTOR_UNMOUNT:

@@ -18,6 +18,7 @@ enum {
 /* ---- phases: executor.c calls them, and they call nothing of each other's ---- */
 
 enum mvm_executor_state mvm_executor_check(struct mvm_executor *x);     /* check.c */
+enum mvm_executor_state mvm_executor_prepare(struct mvm_executor *x);   /* source.c */
 enum mvm_executor_state mvm_executor_mount_out(struct mvm_executor *x); /* mount.c */
 enum mvm_executor_state mvm_executor_mount_in(struct mvm_executor *x);
 enum mvm_executor_state mvm_executor_nix(struct mvm_executor *x);     /* nix.c */
@@ -25,9 +26,11 @@ enum mvm_executor_state mvm_executor_process(struct mvm_executor *x); /* process
 enum mvm_executor_state mvm_executor_logfile(struct mvm_executor *x); /* build_log.c */
 enum mvm_executor_state mvm_executor_result(struct mvm_executor *x);  /* result.c */
 enum mvm_executor_state mvm_executor_copy(struct mvm_executor *x);    /* copy.c */
+enum mvm_executor_state mvm_executor_list(struct mvm_executor *x);    /* list.c */
 enum mvm_executor_state mvm_executor_rename(struct mvm_executor *x);  /* rename.c */
 enum mvm_executor_state mvm_executor_sync(struct mvm_executor *x);    /* release.c */
 enum mvm_executor_state mvm_executor_unmount(struct mvm_executor *x);
+enum mvm_executor_state mvm_executor_tidy(struct mvm_executor *x); /* source.c */
 
 /* Checks the texts of a job and makes `installable` of them, FLAKE#ATTR, or fails the job. */
 void mvm_executor_accept(struct mvm_executor *x, const struct mvm_job *job); /* check.c */
@@ -47,8 +50,24 @@ bool mvm_executor_check_policy(struct mvm_executor *x);
 /* ---- input.c: whether a flake reference names the directory `dir` or something in it ---- */
 bool mvm_flake_is_in(struct mvm_text flake_ref, const char *dir);
 
+/* ---- source.c: the source of a build without disks ---- */
+
+/* Gives nix-store what has come of the source. */
+void mvm_executor_feed(struct mvm_executor *x);
+
+/* nix-store has ended well: whether it has had all of the source. Else the job has failed. */
+void mvm_executor_check_source(struct mvm_executor *x);
+
+/* A folder in the source, or "": what is wrong with it, or NULL. */
+const char *mvm_source_folder_unsound(struct mvm_text folder);
+
+/* STREAM_DIR/source, STREAM_DIR/SLOT and STREAM_DIR/SLOT/result into a path slot. */
+const char *mvm_executor_source_path(struct mvm_executor *x, int slot);
+const char *mvm_executor_root_path(struct mvm_executor *x, int slot, const char *name);
+
 /* ---- command.c: nix's arguments ---- */
 void mvm_executor_make_command(struct mvm_executor *x);
+void mvm_executor_make_unpack_command(struct mvm_executor *x);
 void mvm_executor_add_command(const struct mvm_executor *x, struct mvm_writer *w);
 
 /* ---- output.c: pipes → lines and build.log ---- */

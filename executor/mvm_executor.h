@@ -37,6 +37,7 @@
 #ifndef MVM_EXECUTOR_H
 #define MVM_EXECUTOR_H
 
+#include "mvm_artifact.h"
 #include "mvm_category.h"
 #include "mvm_json.h"
 #include "mvm_limits.h"
@@ -70,6 +71,13 @@ struct mvm_executor_config {
     /* A device that is still absent after MVM_DEVICE_WAIT_MS fails the job; false: its directory is
      * used as it is, and a Log line says so. */
     bool require_devices;
+
+    /* Builds without disks; NULL: none are done. A folder of the agent's own, made if it is
+     * missing, on a file system with room: sources are unpacked there, and what was built is held
+     * there by roots of nix's collector. */
+    const char *stream_dir;
+    uint8_t *source_buffer; /* bytes of a source on their way to nix; the caller's memory, … */
+    size_t source_cap;      /* … at least MVM_BULK_DATA_MAX bytes */
 };
 
 /* A build to do; borrowed for the length of start alone. */
@@ -78,6 +86,13 @@ struct mvm_job {
     struct mvm_text attr;
     bool has_timeout;
     uint64_t timeout_secs; /* if has_timeout; 0: no limit */
+
+    /* Without disks: nothing is staged, the artifacts are listed. */
+    bool stream;
+    unsigned
+        slot; /* which root holds what was built, below MVM_STREAM_BUILDS; replaces an earlier */
+    bool has_source;      /* flake_ref is a folder in an archive of … */
+    uint64_t source_size; /* … so many bytes, which mvm_executor_source hands over */
 };
 
 enum mvm_executor_event {
@@ -90,20 +105,24 @@ enum mvm_executor_event {
 
 enum mvm_executor_state {
     MVM_EXECUTOR_IDLE,
-    MVM_EXECUTOR_CHECK,     /* is the build allowed? */
+    MVM_EXECUTOR_CHECK,  /* is the build allowed? */
+    MVM_EXECUTOR_SOURCE, /* without disks: makes room, starts to unpack the source if there is one
+                          */
     MVM_EXECUTOR_MOUNT_OUT, /* the output disk */
     MVM_EXECUTOR_MOUNT_IN,  /* the input disk, if the flake is on it */
     MVM_EXECUTOR_NIX,       /* opens build.log, finds nix, starts it */
-    MVM_EXECUTOR_RUN,       /* nix build runs */
+    MVM_EXECUTOR_RUN,       /* nix build runs; before it nix-store, if a source is unpacked */
     MVM_EXECUTOR_TERM,      /* … its processes have got SIGTERM */
     MVM_EXECUTOR_KILL,      /* … SIGKILL */
     MVM_EXECUTOR_DRAIN,     /* no process is left; what it printed is read */
     MVM_EXECUTOR_LOGFILE,   /* build.log is made durable, under a temporary name */
     MVM_EXECUTOR_RESULT,    /* what has been built? */
     MVM_EXECUTOR_COPY,      /* artifacts are copied, under temporary names */
+    MVM_EXECUTOR_LIST,      /* without disks: which artifacts there are */
     MVM_EXECUTOR_RENAME,    /* … and get their names */
     MVM_EXECUTOR_SYNC,      /* the output disk's file system */
     MVM_EXECUTOR_UNMOUNT,   /* what was mounted is unmounted, and whether it is released is asked */
+    MVM_EXECUTOR_TIDY,      /* without disks: removes the source */
     MVM_EXECUTOR_END,       /* the port drops what it holds for the job */
     MVM_EXECUTOR_DONE,
 };
@@ -174,6 +193,19 @@ struct mvm_nix_result {
     char other[MVM_REASON_CAP];    /* the last that begins with another path; "": none */
 };
 
+/* The source of a build without disks: [out, in) is in the buffer, which is a ring. */
+struct mvm_source {
+    uint64_t size;
+    uint64_t in;  /* bytes that have come */
+    uint64_t out; /* bytes that nix-store has accepted */
+    bool ended;   /* its input has ended */
+};
+
+struct mvm_artifact_found {
+    uint64_t size;
+    uint8_t name; /* index, see mvm_artifact_name */
+};
+
 /* Read `text` and `state`; the rest is the executor's own. Small members come first: machines
  * address the first 128 bytes of a struct by shorter instructions. */
 struct mvm_executor {
@@ -190,8 +222,13 @@ struct mvm_executor {
     bool asking;         /* a call for a disk is in progress */
     bool overdue;        /* … and `deadline_ms` is when it is abandoned */
     bool cancelled;
-    bool failed;      /* `message` says why: the first reason stays */
-    bool wants_in;    /* the flake is on the input disk */
+    bool failed;   /* `message` says why: the first reason stays */
+    bool wants_in; /* the flake is on the input disk */
+    bool stream;   /* without disks */
+    bool has_source;
+    bool unpacking; /* the process is nix-store */
+    uint8_t slot;
+    uint8_t found_len;
     bool out_ready;   /* out_dir is there */
     bool out_mounted; /* the device is mounted there, and is this job's to release */
     bool in_mounted;
@@ -228,6 +265,10 @@ struct mvm_executor {
     uint32_t drained;    /* bytes read in DRAIN */
     uint32_t kills_left; /* SIGKILLs until KILL gives up */
     struct mvm_exit exit;
+
+    /* without disks */
+    struct mvm_source source;
+    struct mvm_artifact_found found[MVM_ARTIFACTS_MAX];
 
     /* output */
     struct mvm_output output[MVM_STREAMS];
@@ -292,6 +333,19 @@ bool mvm_executor_released(const struct mvm_executor *x);
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x);
 
 enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x);
+
+/* How many bytes of the source may have come so far: hand over no more. It grows as nix accepts
+ * them; 0: no source is wanted (any more). */
+uint64_t mvm_executor_source_limit(const struct mvm_executor *x);
+
+/* Hands over the next bytes of the source, which are copied; step afterwards. Bytes that are out of
+ * order, over the limit, or more or fewer than the job said fail the job; those of a job that does
+ * not want any are dropped. `last`: no more will come. */
+void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_text data, bool last);
+
+/* After OK without disks: how many artifacts there are, and the name and size of one. */
+unsigned mvm_executor_artifacts(const struct mvm_executor *x);
+const char *mvm_executor_artifact(const struct mvm_executor *x, unsigned index, uint64_t *size);
 
 /* Whether the build's own time is over (from TERM or DRAIN on): a client that stops reading now
  * only holds up others. */

@@ -34,7 +34,10 @@ static enum mvm_executor_state start(struct mvm_executor *x)
     mvm_executor_make_command(x);
     mvm_executor_output_reset(x);
     mvm_nix_result_reset(&x->result);
-    mvm_executor_set_deadline(x);
+    if (!x->has_source) { /* else it began with the source */
+        mvm_executor_set_deadline(x);
+    }
+    x->exited = false;
     x->peeked_ms = x->now_ms;
     x->exit = (struct mvm_exit){false, 255};
     int r = x->port->spawn(x->ctx, x->argv);
@@ -49,7 +52,9 @@ static enum mvm_executor_state start(struct mvm_executor *x)
 enum mvm_executor_state mvm_executor_nix(struct mvm_executor *x)
 {
     int r;
-    if (x->step == OPEN_LOG) {
+    if (x->step == OPEN_LOG && x->stream) {
+        r = 0; /* there is no disk to keep it on */
+    } else if (x->step == OPEN_LOG) {
         r = mvm_executor_log_open(x);
     } else if (x->step == FIND) {
         r = x->port->find_nix(x->ctx, x->nix, sizeof x->nix);

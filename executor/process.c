@@ -37,6 +37,9 @@ enum mvm_executor_state mvm_executor_watch_process(struct mvm_executor *x)
     if (x->state == MVM_EXECUTOR_RUN && x->now_ms >= x->deadline_ms) {
         return terminate(x, MVM_CAUSE_TIMEOUT);
     }
+    if (x->state == MVM_EXECUTOR_RUN && x->unpacking && x->failed) {
+        return terminate(x, MVM_CAUSE_NONE); /* the source is not as it must be */
+    }
     if (x->state == MVM_EXECUTOR_TERM && x->now_ms >= x->phase_ms) {
         return kill_all(x);
     }
@@ -144,8 +147,8 @@ static void fail_status(struct mvm_executor *x)
             x, x->out_of_memory ? MVM_CATEGORY_OUT_OF_MEMORY : MVM_CATEGORY_BUILD_FAILED, &w)) {
         return;
     }
-    mvm_writer_add(&w, x->exit.signaled ? "nix build failed (signal: "
-                                        : "nix build failed (exit status: ");
+    mvm_writer_add(&w, x->unpacking ? "unpacking the source failed (" : "nix build failed (");
+    mvm_writer_add(&w, x->exit.signaled ? "signal: " : "exit status: ");
     mvm_writer_add_u64(&w, (uint64_t)x->exit.code);
     mvm_writer_add(&w, x->out_of_memory ? ", out of memory): " : "): ");
     mvm_executor_add_command(x, &w);
@@ -160,8 +163,12 @@ static enum mvm_executor_state end_build(struct mvm_executor *x)
         fail_stopped(x);
     } else if (x->exit.signaled || x->exit.code != 0) {
         fail_status(x);
+    } else if (x->unpacking) {
+        mvm_executor_check_source(x);
     }
-    return MVM_EXECUTOR_LOGFILE;
+    bool unpacked = x->unpacking && !x->failed;
+    x->unpacking = false;
+    return unpacked ? MVM_EXECUTOR_NIX : MVM_EXECUTOR_LOGFILE;
 }
 
 static enum mvm_executor_state look_after(struct mvm_executor *x)
@@ -209,6 +216,9 @@ enum mvm_executor_state mvm_executor_process(struct mvm_executor *x)
 {
     if (!flush(x)) {
         return await_log(x);
+    }
+    if (x->unpacking && x->state == MVM_EXECUTOR_RUN) {
+        mvm_executor_feed(x);
     }
     bool due =
         x->state != MVM_EXECUTOR_DRAIN && x->now_ms - x->peeked_ms >= (uint64_t)MVM_KILL_POLL_MS;

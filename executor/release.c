@@ -117,7 +117,7 @@ enum mvm_executor_state mvm_executor_unmount(struct mvm_executor *x)
         return x->state;
     }
     if (!x->out_mounted) {
-        return MVM_EXECUTOR_END;
+        return x->stream ? MVM_EXECUTOR_TIDY : MVM_EXECUTOR_END;
     }
     if (x->step == UNMOUNT_OUT) {
         unmount_out(x);

@@ -54,7 +54,7 @@ static enum mvm_executor_state check_store(struct mvm_executor *x)
         return x->state;
     }
     x->elsewhere = r == MVM_PORT_NOT_FOUND;
-    return MVM_EXECUTOR_COPY;
+    return x->stream ? MVM_EXECUTOR_LIST : MVM_EXECUTOR_COPY;
 }
 
 /* Goes through outputs × required artifacts × sources, one question at a time. */

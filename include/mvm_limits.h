@@ -122,6 +122,24 @@
 #error "MVM_PROTO_GROUPS_MAX: at least 1, since 0 would refuse every group"
 #endif
 
+/* Bytes of the archive with a flake's source. A checkout of nixpkgs has a third of it.
+ * Past it: "invalid source", before anything is begun. */
+#ifndef MVM_SOURCE_MAX
+#define MVM_SOURCE_MAX 1073741824
+#endif
+#if MVM_SOURCE_MAX < 65536
+#error "MVM_SOURCE_MAX: at least 65536, since a small flake must fit"
+#endif
+
+/* Builds without disks whose artifacts are held for their clients.
+ * Past it: those of the oldest are dropped, and a Get of them is refused. */
+#ifndef MVM_STREAM_BUILDS
+#define MVM_STREAM_BUILDS 8
+#endif
+#if MVM_STREAM_BUILDS < 1
+#error "MVM_STREAM_BUILDS: at least 1, the one that runs"
+#endif
+
 /* Levels of nesting inside the value of an unknown field. Takes one bit of decoder state each.
  * Past it: the frame is refused, "nested too deep". */
 #ifndef MVM_NESTING_MAX

@@ -36,6 +36,8 @@
     X(LOG_LINE_MAX, MVM_LOG_LINE_MAX)
 
 #define MVM_LIMITS_OF_BUILD(X)                                                                     \
+    X(SOURCE_MAX, MVM_SOURCE_MAX)                                                                  \
+    X(STREAM_BUILDS, MVM_STREAM_BUILDS)                                                            \
     X(MESSAGE_MAX, MVM_MESSAGE_MAX)                                                                \
     X(PATH_MAX, MVM_PATH_MAX)                                                                      \
     X(STORE_PATH_MAX, MVM_STORE_PATH_MAX)                                                          \

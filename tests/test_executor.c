@@ -241,7 +241,7 @@ static void unsound_requests_start_nothing(void **state)
 
 static void a_nul_byte_is_refused(void **state)
 {
-    struct mvm_job job = {{"a\0b", 3}, {"x", 1}, false, 0};
+    struct mvm_job job = {.flake_ref = {"a\0b", 3}, .attr = {"x", 1}};
     (void)state;
     mvm_executor_start(&x, &job, 0);
     finish();

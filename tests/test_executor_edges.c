@@ -4,9 +4,12 @@
  */
 static void walk(int from, int to);
 #define MVM_EXECUTOR_EDGE(from, to) walk((int)(from), (int)(to))
+#define answer executor_answer /* the fixture has one, too */
 #include "../executor/executor.c"
+#undef answer
 
 #include "simulation.h"
+#include "stream_job.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,8 +19,9 @@ static void walk(int from, int to);
 enum { STATES = MVM_EXECUTOR_DONE + 1, WORLDS = 3000, FAULTS = 200 };
 
 static const char *const names[STATES] = {
-    "IDLE",    "CHECK",  "MOUNT_OUT", "MOUNT_IN", "NIX",  "RUN",     "TERM", "KILL", "DRAIN",
-    "LOGFILE", "RESULT", "COPY",      "RENAME",   "SYNC", "UNMOUNT", "END",  "DONE",
+    "IDLE",   "CHECK", "SOURCE",  "MOUNT_OUT", "MOUNT_IN", "NIX",  "RUN",
+    "TERM",   "KILL",  "DRAIN",   "LOGFILE",   "RESULT",   "COPY", "LIST",
+    "RENAME", "SYNC",  "UNMOUNT", "TIDY",      "END",      "DONE",
 };
 
 static bool drawn[STATES][STATES];
@@ -74,11 +78,31 @@ static void live(void)
     }
 }
 
+static void live_without_disks(void)
+{
+    static const struct stream_case cases[] = {
+        {.flake_ref = "", .has_source = true, .source_size = 1000, .sends = 1000},
+        {.flake_ref = "", .has_source = true, .source_size = 1000, .sends = 999},
+        {.flake_ref = "path:/f"},
+    };
+    for (size_t i = 0; i < 3 * sizeof cases / sizeof cases[0]; i++) {
+        for (unsigned n = 1; n <= FAULTS / 2; n++) {
+            stream_world();
+            sim.fail_at = i / 3 == 0 ? n : 0;
+            sim.hang_at = i / 3 == 1 ? n : 0;
+            struct stream_case c = cases[i % 3];
+            c.cancel_at_ms = i / 3 == 2 ? n * 5 : 0;
+            stream_run(&c);
+        }
+    }
+}
+
 static void every_edge_that_is_drawn_is_walked_and_no_other(void **state)
 {
     unsigned wrong = 0;
     (void)state;
     live();
+    live_without_disks();
     for (unsigned from = 0; from < STATES; from++) {
         for (unsigned to = 0; to < STATES; to++) {
             if (drawn[from][to] != walked[from][to]) {

@@ -51,7 +51,10 @@ static inline int setup(void **state)
 static inline void start_with(const char *flake_ref, const char *attr, bool has_timeout,
                               uint64_t secs)
 {
-    struct mvm_job job = {mvm_text_from(flake_ref), mvm_text_from(attr), has_timeout, secs};
+    struct mvm_job job = {.flake_ref = mvm_text_from(flake_ref),
+                          .attr = mvm_text_from(attr),
+                          .has_timeout = has_timeout,
+                          .timeout_secs = secs};
     log_len = log_lines = 0;
     log_longest = 0;
     log_text[0] = '\0';

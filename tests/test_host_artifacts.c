@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "artifacts.h"
 #include "sha256.h"
+#include "temporary.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +19,8 @@
 
 #include <cmocka.h>
 
-static char base[64];
-static char out[80];
+static char base[TEMPORARY_CAP];
+static char out[TEMPORARY_CAP + 8];
 static struct mvm_artifacts set;
 static char why_text[512];
 static struct mvm_writer why;
@@ -27,8 +28,7 @@ static struct mvm_writer why;
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(base, "/tmp/mvm-artifacts.XXXXXX");
-    assert_non_null(mkdtemp(base));
+    assert_true(make_temporary(base, "artifacts"));
     snprintf(out, sizeof out, "%s/out", base);
     mvm_writer_init(&why, why_text, sizeof why_text);
     return 0;

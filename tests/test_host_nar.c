@@ -1,6 +1,7 @@
 /* A folder as a NAR: byte for byte what nix-store --dump writes, at any size of room. */
 #define _GNU_SOURCE
 #include "nar.h"
+#include "temporary.h"
 #include "tree.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 
 static struct mvm_tree tree;
 static struct mvm_nar nar;
-static char folder[64];
+static char folder[TEMPORARY_CAP];
 static char why_text[512];
 static struct mvm_writer why;
 static uint8_t ours[1 << 20];
@@ -25,8 +26,7 @@ static uint8_t theirs[1 << 20];
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/mvm-nar.XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    assert_true(make_temporary(folder, "nar"));
     mvm_writer_init(&why, why_text, sizeof why_text);
     return 0;
 }
@@ -230,8 +230,8 @@ static void nix_restores_what_was_sent(void **state)
     assert_non_null(f);
     assert_int_equal(fwrite(ours, 1, len, f), len);
     fclose(f);
-    run("HOME=%s nix-store --restore %s/out <%s && diff -r --no-dereference %s/in %s/out", folder, folder, path,
-        folder, folder);
+    run("HOME=%s nix-store --restore %s/out <%s && diff -r --no-dereference %s/in %s/out", folder,
+        folder, path, folder, folder);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

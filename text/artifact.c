@@ -4,34 +4,29 @@
 #include <string.h>
 
 static const char *const names[] = {
-    /* kernels */
-    "vmlinux",
-    "kernel",
-    "Image",
-    "bzImage",
-    /* root file systems */
-    "rootfs.ext4",
-    "rootfs",
-    "rootfs.squashfs",
-    "rootfs.img",
-    /* an output that is one file */
-    "image",
-    /* the rest */
-    "initrd",
-    "fc-base.json",
-    "build.log",
+    "vmlinux",     "kernel",       "Image",           "bzImage",    /* kernels */
+    "rootfs.ext4", "rootfs",       "rootfs.squashfs", "rootfs.img", /* root file systems */
+    "initrd",      "fc-base.json",                                  /* … */
+    "image",                                                        /* an output that is one file */
 };
 
-_Static_assert(sizeof names / sizeof names[0] <= MVM_ARTIFACTS_MAX, "MVM_ARTIFACTS_MAX");
+#define NAMES (sizeof names / sizeof names[0])
+
+_Static_assert(NAMES <= MVM_ARTIFACTS_MAX, "MVM_ARTIFACTS_MAX");
 
 const char *mvm_artifact_name(unsigned index)
 {
-    return index < sizeof names / sizeof names[0] ? names[index] : NULL;
+    return index < NAMES ? names[index] : NULL;
+}
+
+bool mvm_artifact_is_whole_output(unsigned index)
+{
+    return index + 1 == NAMES;
 }
 
 bool mvm_artifact_known(const char *name)
 {
-    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (unsigned i = 0; i < NAMES; i++) {
         if (strcmp(names[i], name) == 0) {
             return true;
         }

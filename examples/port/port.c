@@ -189,7 +189,7 @@ int main(void)
     static struct mvm_executor x;
     struct world world = {.written = 0};
     struct mvm_executor_config config = {.out_dir = "/out"};
-    struct mvm_job job = {mvm_text_from("."), mvm_text_from("image"), false, 0};
+    struct mvm_job job = {.flake_ref = mvm_text_from("."), .attr = mvm_text_from("image")};
     uint64_t now_ms = 0; /* nothing here takes time */
 
     mvm_executor_init(&x, &port, &world, &config);

@@ -37,6 +37,12 @@ static const struct call {
     [MVM_SIM_SYNC_DIR] = {"sync_dir", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
     [MVM_SIM_OPEN_LOG] = {"open_log", {0}},
     [MVM_SIM_CLOSE_LOG] = {"close_log", {0}},
+    [MVM_SIM_FEED] = {"feed", {0}},
+    [MVM_SIM_REMOVE_TREE] = {"remove_tree", {0}},
+    [MVM_SIM_FILE_SIZE] = {"file_size",
+                           {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR, MVM_PORT_SOURCE_FAILED}},
+    [MVM_SIM_READ_DATA] = {"read_data",
+                           {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR, MVM_PORT_SOURCE_FAILED}},
 };
 
 static unsigned count_errors(const struct call *c)

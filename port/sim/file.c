@@ -37,7 +37,7 @@ static int find(struct mvm_sim *s, const char *path, struct mvm_sim_file **f)
 }
 
 /* A directory that has something in it is there. */
-static bool is_directory(const struct mvm_sim *s, const char *path)
+bool mvm_sim_find_directory(const struct mvm_sim *s, const char *path)
 {
     size_t len = strlen(path);
     for (int i = 0; i < MVM_SIM_FILES; i++) {
@@ -57,8 +57,8 @@ int mvm_sim_find_file(void *ctx, const char *path)
     if (r < 0) {
         return r;
     }
-    return is_directory(s, path) ? mvm_sim_fail(s, MVM_PORT_NOT_REGULAR, "a directory")
-                                 : find(s, path, &f);
+    return mvm_sim_find_directory(s, path) ? mvm_sim_fail(s, MVM_PORT_NOT_REGULAR, "a directory")
+                                           : find(s, path, &f);
 }
 
 int mvm_sim_read_file(void *ctx, const char *path, uint64_t offset, uint8_t *buf, size_t cap)

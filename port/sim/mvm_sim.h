@@ -70,6 +70,7 @@ struct mvm_sim {
     /* ---- set by the test ---- */
     uint64_t now_ms;
     struct mvm_sim_script build;
+    struct mvm_sim_script unpack; /* of a process that is fed: from the end of its input on */
     struct mvm_sim_disk out;
     struct mvm_sim_disk in;
     const char *out_dir;
@@ -95,6 +96,8 @@ struct mvm_sim {
     unsigned calls; /* so far, but for `reason`, and those that end a build, a call, a job */
     unsigned hung;  /* calls that were abandoned */
     unsigned spawned;
+    uint64_t fed;                /* bytes that it was fed */
+    bool feeding;                /* its input has not ended */
     bool confused;               /* a call was made while another was in progress */
     bool failed;                 /* fail_at was reached; */
     unsigned fail_kinds;         /* … so many errors that call can give, … */

@@ -18,9 +18,8 @@ int mvm_sim_find_nix(void *ctx, char *path, size_t cap)
     return 0;
 }
 
-int mvm_sim_spawn(void *ctx, const char *const argv[])
+int mvm_sim_start(struct mvm_sim *s, const struct mvm_sim_script *script, const char *const argv[])
 {
-    struct mvm_sim *s = ctx;
     size_t n = 0;
     if (!mvm_sim_call(s, MVM_SIM_SPAWN)) {
         return s->fail_as;
@@ -30,7 +29,7 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
         n++;
     }
     s->argv[n] = NULL;
-    s->running = &s->build;
+    s->running = script;
     s->spawned++;
     s->started_ms = s->now_ms;
     s->ended_ms = UINT64_MAX;
@@ -41,10 +40,20 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
     return 0;
 }
 
+int mvm_sim_spawn(void *ctx, const char *const argv[])
+{
+    struct mvm_sim *s = ctx;
+    s->feeding = false;
+    return mvm_sim_start(s, &s->build, argv);
+}
+
 /* By itself or by a signal; UINT64_MAX: not yet known. */
 static uint64_t ends_ms(const struct mvm_sim *s)
 {
     uint64_t run = s->running->run_ms;
+    if (s->feeding) {
+        return s->ended_ms; /* it waits for its input */
+    }
     return run < s->ended_ms - s->started_ms ? s->started_ms + run : s->ended_ms;
 }
 
@@ -159,5 +168,6 @@ void mvm_sim_close_build(void *ctx)
 {
     struct mvm_sim *s = ctx;
     s->abandoned = s->abandoned || (s->running != NULL && (!exited(s) || s->child_alive));
+    s->feeding = false;
     s->running = NULL;
 }

@@ -23,6 +23,7 @@ enum mvm_sim_call {
     MVM_SIM_KILL,
     MVM_SIM_REMAINING,
     MVM_SIM_WRITE_LOG,
+    MVM_SIM_FEED,
     /* for disks: answered LATER */
     MVM_SIM_FIND_NIX,
     MVM_SIM_MAKE_DIR,
@@ -43,6 +44,9 @@ enum mvm_sim_call {
     MVM_SIM_SYNC_DIR,
     MVM_SIM_OPEN_LOG,
     MVM_SIM_CLOSE_LOG,
+    MVM_SIM_REMOVE_TREE,
+    MVM_SIM_FILE_SIZE,
+    MVM_SIM_READ_DATA,
 };
 
 /* Counts a call, and lets pass the time it takes; false: it fails, with s->fail_as. */
@@ -64,9 +68,22 @@ uint64_t mvm_sim_delay(struct mvm_sim *s);
 /* Whether what is there now shows only later: from `*until_ms` on, which this keeps. */
 bool mvm_sim_comes_late(struct mvm_sim *s, uint64_t *until_ms);
 
+/* file.c: whether a directory of that name has something in it */
+bool mvm_sim_find_directory(const struct mvm_sim *s, const char *path);
+
+/* bulk.c */
+int mvm_sim_spawn_fed(void *ctx, const char *const argv[]);
+int mvm_sim_feed(void *ctx, const uint8_t *bytes, size_t len);
+void mvm_sim_end_feed(void *ctx);
+int mvm_sim_remove_tree(void *ctx, const char *path);
+int mvm_sim_file_size(void *ctx, const char *within, const char *path, uint64_t *size);
+int64_t mvm_sim_read_data(void *ctx, const char *within, const char *path, uint64_t *offset,
+                          uint8_t *buf, size_t cap);
+
 /* process.c */
 int mvm_sim_find_nix(void *ctx, char *path, size_t cap);
 int mvm_sim_spawn(void *ctx, const char *const argv[]);
+int mvm_sim_start(struct mvm_sim *s, const struct mvm_sim_script *script, const char *const argv[]);
 int mvm_sim_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
 int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e);
 int mvm_sim_signal_build(void *ctx, enum mvm_signal signal);

@@ -1,0 +1,223 @@
+/*
+ * SOURCE, TIDY: a build without disks whose flake comes over the connection. The archive is not
+ * parsed here: nix-store --restore gets it on its stdin, and its word counts. It unpacks into a
+ * folder of the agent's own, which is emptied before and after.
+ *
+ * What was built is held by a root of nix's collector, one folder a slot.
+ */
+#include "internal.h"
+#include <string.h>
+
+enum { MAKE_DIR, CLEAR_SOURCE, CLEAR_ROOT, MAKE_ROOT, FIND, START };
+
+const char *mvm_executor_source_path(struct mvm_executor *x, int slot)
+{
+    return mvm_executor_path(x, slot, x->config->stream_dir, "source");
+}
+
+const char *mvm_executor_root_path(struct mvm_executor *x, int slot, const char *name)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, x->path[slot], sizeof x->path[slot]);
+    mvm_writer_add(&w, x->config->stream_dir);
+    mvm_writer_add(&w, "/");
+    mvm_writer_add_u64(&w, x->slot);
+    mvm_writer_add(&w, name);
+    return x->path[slot];
+}
+
+/* ---- SOURCE ---- */
+
+static void fail_prepare(struct mvm_executor *x)
+{
+    mvm_executor_fail_reason(x, MVM_CATEGORY_INTERNAL, "cannot use ", x->config->stream_dir);
+}
+
+static int prepare(struct mvm_executor *x)
+{
+    switch (x->step) {
+    case MAKE_DIR:
+        return x->port->make_dir(x->ctx, x->config->stream_dir);
+    case CLEAR_SOURCE:
+        return x->port->remove_tree(x->ctx, mvm_executor_source_path(x, 0));
+    case CLEAR_ROOT:
+        return x->port->remove_tree(x->ctx, mvm_executor_root_path(x, 0, ""));
+    case MAKE_ROOT:
+        return x->port->make_dir(x->ctx, mvm_executor_root_path(x, 0, ""));
+    default:
+        return x->port->find_nix(x->ctx, x->nix, sizeof x->nix);
+    }
+}
+
+static enum mvm_executor_state start(struct mvm_executor *x)
+{
+    struct mvm_writer w;
+    mvm_executor_make_unpack_command(x);
+    mvm_executor_output_reset(x);
+    mvm_executor_set_deadline(x);
+    x->peeked_ms = x->now_ms;
+    x->exit = (struct mvm_exit){false, 255};
+    if (x->port->spawn_fed(x->ctx, x->argv) < 0) {
+        if (mvm_executor_fail(x, MVM_CATEGORY_NIX_NOT_FOUND, &w)) {
+            mvm_writer_add3(&w, "nix not found: ", x->port->reason(x->ctx), ": ");
+            mvm_executor_add_command(x, &w);
+            mvm_writer_finish(&w);
+        }
+        x->port->close_build(x->ctx);
+        return MVM_EXECUTOR_SYNC;
+    }
+    x->unpacking = true;
+    return MVM_EXECUTOR_RUN;
+}
+
+enum mvm_executor_state mvm_executor_prepare(struct mvm_executor *x)
+{
+    if (x->cancelled && !x->asking) {
+        mvm_executor_fail_cancelled(x);
+        return MVM_EXECUTOR_SYNC;
+    }
+    if (x->step == START) {
+        return start(x);
+    }
+    int r = prepare(x);
+    if (mvm_executor_later(x, r)) {
+        return x->state;
+    }
+    if (r < 0 && x->step == FIND) {
+        mvm_executor_fail_reason(x, MVM_CATEGORY_NIX_NOT_FOUND, "nix not found", "");
+    } else if (r < 0) {
+        fail_prepare(x);
+    }
+    x->step++;
+    if (!x->failed && x->step == FIND && !x->has_source) {
+        return MVM_EXECUTOR_MOUNT_IN;
+    }
+    return x->failed ? MVM_EXECUTOR_SYNC : x->state;
+}
+
+/* ---- bytes ---- */
+
+static bool wants(const struct mvm_executor *x)
+{
+    return x->unpacking && x->state == MVM_EXECUTOR_RUN && !x->failed && !x->cancelled;
+}
+
+uint64_t mvm_executor_source_limit(const struct mvm_executor *x)
+{
+    const struct mvm_source *s = &x->source;
+    if (!wants(x)) {
+        return 0;
+    }
+    return s->size - s->out < x->config->source_cap ? s->size : s->out + x->config->source_cap;
+}
+
+static void refuse(struct mvm_executor *x, const char *why)
+{
+    struct mvm_writer w;
+    if (mvm_executor_fail(x, MVM_CATEGORY_INVALID_REQUEST, &w)) {
+        mvm_writer_add3(&w, "invalid source: ", why, ", at byte ");
+        mvm_writer_add_u64(&w, x->source.in);
+        mvm_writer_add(&w, " of ");
+        mvm_writer_add_u64(&w, x->source.size);
+        mvm_writer_finish(&w);
+    }
+}
+
+static void store(struct mvm_executor *x, struct mvm_text data)
+{
+    const size_t cap = x->config->source_cap;
+    size_t at = (size_t)(x->source.in % cap);
+    size_t first = data.len < cap - at ? data.len : cap - at;
+    if (data.len > 0) {
+        memcpy(x->config->source_buffer + at, data.bytes, first);
+        memcpy(x->config->source_buffer, data.bytes + first, data.len - first);
+    }
+    x->source.in += data.len;
+}
+
+void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_text data, bool last)
+{
+    struct mvm_source *s = &x->source;
+    if (!wants(x)) {
+        return;
+    }
+    x->wake_ms = x->now_ms;
+    if (offset != s->in) {
+        refuse(x, "its bytes are not in order");
+    } else if (data.len > s->size - s->in) {
+        refuse(x, "it is longer than was said");
+    } else if (data.len > mvm_executor_source_limit(x) - s->in) {
+        refuse(x, "more bytes came than were asked for");
+    } else {
+        store(x, data);
+        if (last && s->in < s->size) {
+            refuse(x, "it is shorter than was said");
+        }
+    }
+}
+
+/* A process that reads no more has ended, or will say why. */
+void mvm_executor_feed(struct mvm_executor *x)
+{
+    struct mvm_source *s = &x->source;
+    const size_t cap = x->config->source_cap;
+    while (s->out < s->in) {
+        size_t at = (size_t)(s->out % cap);
+        size_t len = (size_t)(s->in - s->out);
+        len = len < cap - at ? len : cap - at;
+        int n = x->port->feed(x->ctx, x->config->source_buffer + at, len);
+        if (n <= 0) {
+            return;
+        }
+        s->out += (uint64_t)n;
+    }
+    if (s->out == s->size && !s->ended) {
+        x->port->end_feed(x->ctx);
+        s->ended = true;
+    }
+}
+
+void mvm_executor_check_source(struct mvm_executor *x)
+{
+    if (x->source.out < x->source.size) {
+        refuse(x, "its archive ends before it does");
+    }
+}
+
+/* A relative path without "..", perhaps with a query: nothing that leads out of the source. */
+const char *mvm_source_folder_unsound(struct mvm_text folder)
+{
+    const char *query = folder.len > 0 ? memchr(folder.bytes, '?', folder.len) : NULL;
+    size_t len = query != NULL ? (size_t)(query - folder.bytes) : folder.len;
+    if (len > 0 && folder.bytes[0] == '/') {
+        return "it is not a folder in the source";
+    }
+    for (size_t i = 0; i + 1 < len; i++) {
+        bool begins = i == 0 || folder.bytes[i - 1] == '/';
+        bool ends = i + 2 == len || folder.bytes[i + 2] == '/';
+        if (begins && ends && folder.bytes[i] == '.' && folder.bytes[i + 1] == '.') {
+            return "it leads out of the source";
+        }
+    }
+    return NULL;
+}
+
+/* ---- TIDY ---- */
+
+/* A root without a result holds nothing, and goes too. */
+enum mvm_executor_state mvm_executor_tidy(struct mvm_executor *x)
+{
+    enum { SOURCE, ROOT };
+    int r = x->step == SOURCE ? x->port->remove_tree(x->ctx, mvm_executor_source_path(x, 0))
+                              : x->port->remove_tree(x->ctx, mvm_executor_root_path(x, 0, ""));
+    if (mvm_executor_later(x, r)) {
+        return x->state;
+    }
+    if (r < 0) {
+        struct mvm_writer w = mvm_executor_note(x);
+        mvm_writer_add3(&w, x->path[0], ": ", x->port->reason(x->ctx));
+        mvm_executor_noted(x, &w);
+    }
+    x->step++;
+    return x->step > ROOT || !x->failed ? MVM_EXECUTOR_END : x->state;
+}

@@ -1,0 +1,274 @@
+/* Builds without disks: the source comes in, the artifacts are listed, nothing is left. */
+#include "stream_job.h"
+
+static const struct stream_case plain = {.flake_ref = "path:/f"};
+static const struct stream_case sent = {
+    .flake_ref = "", .has_source = true, .source_size = 300000, .sends = 300000};
+
+static int begin(void **state)
+{
+    (void)state;
+    stream_world();
+    return 0;
+}
+
+static bool lists(const char *name, uint64_t size)
+{
+    for (unsigned i = 0; i < mvm_executor_artifacts(&x); i++) {
+        uint64_t is;
+        if (strcmp(mvm_executor_artifact(&x, i, &is), name) == 0) {
+            return is == size;
+        }
+    }
+    return false;
+}
+
+static bool called(const char *name)
+{
+    return strstr(sim.trace, name) != NULL;
+}
+
+static const char *argument_after(const char *name)
+{
+    for (int i = 0; sim.argv[i] != NULL; i++) {
+        if (strcmp(sim.argv[i], name) == 0) {
+            return sim.argv[i + 1];
+        }
+    }
+    return "";
+}
+
+static void artifacts_are_listed_and_no_disk_is_touched(void **state)
+{
+    (void)state;
+    mvm_sim_put(&sim, STORE "/initrd", "i");
+    stream_run(&plain);
+    assert_ok();
+    assert_int_equal(mvm_executor_artifacts(&x), 3);
+    assert_true(lists("kernel", 10) && lists("rootfs.ext4", 10) && lists("initrd", 1));
+    assert_false(called("mount ") || called("copy ") || called("open_log "));
+    assert_string_equal(argument_after("--out-link"), "/agent/3/result");
+    assert_string_equal(argument_after("--"), "path:/f#a");
+}
+
+static void an_output_that_is_one_file_is_an_image(void **state)
+{
+    (void)state;
+    sim.build.out = "/nix/store/00000000000000000000000000000000-file\n";
+    mvm_sim_put(&sim, "/nix/store/00000000000000000000000000000000-file", "12345");
+    stream_run(&plain);
+    assert_true(answered_ok);
+    assert_int_equal(mvm_executor_artifacts(&x), 1);
+    assert_true(lists("image", 5));
+}
+
+static void an_output_without_artifacts_is_an_error(void **state)
+{
+    (void)state;
+    sim.build.out = "/nix/store/00000000000000000000000000000000-none\n";
+    mvm_sim_put(&sim, "/nix/store/00000000000000000000000000000000-none/bin/x", "");
+    stream_run(&plain);
+    assert_err("nix build produced no artifact: ");
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_NO_OUTPUT);
+}
+
+static void a_source_is_unpacked_built_and_removed(void **state)
+{
+    (void)state;
+    static const uint32_t pieces[] = {0, 1000, 4096, 65536};
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        struct stream_case c = sent;
+        c.piece = pieces[i];
+        stream_world();
+        sim.piece = i == 1 ? 333 : 0;
+        mvm_sim_put(&sim, "/agent/source/left", "of a killed agent");
+        stream_run(&c);
+        assert_ok();
+        assert_true(sim.fed == 300000);
+        assert_string_equal(argument_after("--"), "path:/agent/source#a");
+        assert_null(mvm_sim_find(&sim, "/agent/source/left"));
+    }
+}
+
+static void a_folder_in_the_source_is_built(void **state)
+{
+    (void)state;
+    struct stream_case c = sent;
+    c.flake_ref = "sub/dir?dir=x";
+    stream_run(&c);
+    assert_ok();
+    assert_string_equal(argument_after("--"), "path:/agent/source/sub/dir?dir=x#a");
+    c.flake_ref = "?dir=x";
+    stream_run(&c);
+    assert_string_equal(argument_after("--"), "path:/agent/source?dir=x#a");
+}
+
+static void a_folder_outside_the_source_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"/etc",      "..", "a/..", "../x",
+                                      "a/../../b", "-x", "a#b",  "a\nb"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct stream_case c = sent;
+        c.flake_ref = bad[i];
+        stream_run(&c);
+        assert_err("invalid flake_ref: ");
+    }
+    struct stream_case c = sent;
+    c.flake_ref = "a..b/..c";
+    stream_run(&c);
+    assert_ok();
+}
+
+static void a_source_that_is_too_large_is_refused_before_anything_is_begun(void **state)
+{
+    (void)state;
+    struct stream_case c = sent;
+    c.source_size = (uint64_t)MVM_SOURCE_MAX + 1;
+    stream_run(&c);
+    assert_err("invalid source: ");
+    assert_false(called("make_dir"));
+    c.source_size = MVM_SOURCE_MAX;
+    stream_start(&c);
+    stream_send(&c);
+    while (x.state != MVM_EXECUTOR_RUN) {
+        assert_true(turn());
+    }
+    mvm_executor_cancel(&x);
+    finish();
+}
+
+static void a_source_that_is_cut_is_an_error(void **state)
+{
+    (void)state;
+    struct stream_case c = sent;
+    c.sends = 299999;
+    stream_run(&c);
+    assert_err("invalid source: it is shorter than was said, at byte 299999 of 300000");
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_INVALID_REQUEST);
+}
+
+static void wait_for_credit(void)
+{
+    while (mvm_executor_source_limit(&x) == 0) {
+        assert_true(turn());
+    }
+}
+
+static void bytes_out_of_order_over_the_limit_or_too_many_are_errors(void **state)
+{
+    (void)state;
+    static const char bytes[SOURCE_CAP + 1];
+    const struct {
+        uint64_t offset;
+        size_t len;
+        uint64_t size;
+        const char *err;
+    } cases[] = {
+        {1, 1, 300000, "invalid source: its bytes are not in order"},
+        {0, SOURCE_CAP + 1, 300000, "invalid source: more bytes came than were asked for"},
+        {0, 11, 10, "invalid source: it is longer than was said"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stream_case c = sent;
+        c.source_size = cases[i].size;
+        stream_start(&c);
+        wait_for_credit();
+        mvm_executor_source(&x, cases[i].offset, (struct mvm_text){bytes, cases[i].len}, false);
+        finish();
+        assert_err(cases[i].err);
+    }
+}
+
+static void the_limit_is_the_buffer_and_grows_as_bytes_are_accepted(void **state)
+{
+    (void)state;
+    static const char bytes[SOURCE_CAP];
+    stream_start(&sent);
+    assert_int_equal(mvm_executor_source_limit(&x), 0);
+    wait_for_credit();
+    assert_int_equal(mvm_executor_source_limit(&x), SOURCE_CAP);
+    mvm_executor_source(&x, 0, (struct mvm_text){bytes, SOURCE_CAP}, false);
+    assert_int_equal(mvm_executor_source_limit(&x), SOURCE_CAP);
+    assert_true(turn());
+    assert_int_equal(mvm_executor_source_limit(&x), 2 * SOURCE_CAP);
+    mvm_executor_cancel(&x);
+    finish();
+}
+
+static void what_nix_store_refuses_is_an_error_with_its_status(void **state)
+{
+    (void)state;
+    sim.unpack.exit = (struct mvm_exit){false, 1};
+    sim.unpack.err = "error: bad archive: input doesn't look like a Nix archive\n";
+    stream_run(&sent);
+    assert_err("unpacking the source failed (exit status: 1): /bin/nix-store --restore");
+    assert_non_null(strstr(log_text, "bad archive"));
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_BUILD_FAILED);
+}
+
+static void a_cancel_or_a_time_out_while_the_source_comes_leaves_nothing(void **state)
+{
+    (void)state;
+    struct stream_case c = sent;
+    c.sends = 0; /* a client that sends nothing */
+    stream_run(&c);
+    assert_err("nix build timed out after 60 s: ");
+    c.cancel_at_ms = sim.now_ms + 1000;
+    stream_run(&c);
+    assert_err("build cancelled");
+    assert_false(sim.feeding);
+}
+
+static void without_a_folder_no_such_build_is_done(void **state)
+{
+    (void)state;
+    config.stream_dir = NULL;
+    stream_run(&plain);
+    assert_err("invalid source: builds without disks are not done here");
+}
+
+/* Whatever fails, is late or hangs: an end, and nothing left. */
+static void every_call_may_fail_or_hang(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        bool reached = true;
+        for (unsigned n = 1; reached; n++) {
+            stream_world();
+            sim.fail_at = kind < 2 ? n : 0;
+            sim.fail_with = kind == 1 ? 1 : 0;
+            sim.hang_at = kind == 2 ? n : 0;
+            sim.late_ms = 3;
+            stream_run(&sent);
+            reached = sim.failed;
+            assert_null(mvm_sim_left_over(&sim));
+            assert_false(answered_ok && kind == 2 && reached && sim.hung == 0);
+            assert_in_range(n, 1, 2000);
+        }
+        assert_true(answered_ok);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, begin)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(artifacts_are_listed_and_no_disk_is_touched),
+        TEST(an_output_that_is_one_file_is_an_image),
+        TEST(an_output_without_artifacts_is_an_error),
+        TEST(a_source_is_unpacked_built_and_removed),
+        TEST(a_folder_in_the_source_is_built),
+        TEST(a_folder_outside_the_source_is_refused),
+        TEST(a_source_that_is_too_large_is_refused_before_anything_is_begun),
+        TEST(a_source_that_is_cut_is_an_error),
+        TEST(bytes_out_of_order_over_the_limit_or_too_many_are_errors),
+        TEST(the_limit_is_the_buffer_and_grows_as_bytes_are_accepted),
+        TEST(what_nix_store_refuses_is_an_error_with_its_status),
+        TEST(a_cancel_or_a_time_out_while_the_source_comes_leaves_nothing),
+        TEST(without_a_folder_no_such_build_is_done),
+        TEST(every_call_may_fail_or_hang),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

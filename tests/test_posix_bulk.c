@@ -1,0 +1,207 @@
+/* The port's calls for builds without disks: a process that is fed, trees, data and holes. */
+#define _GNU_SOURCE
+#include "mvm_posix.h"
+#include "temporary.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct mvm_posix posix;
+static char dir[TEMPORARY_CAP];
+static const struct mvm_port *const port = &mvm_posix_port;
+
+static int set_up(void **state)
+{
+    (void)state;
+    assert_true(make_temporary(dir, "bulk"));
+    mvm_posix_init(&posix, &(struct mvm_posix_config){.cgroup = ""});
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[96];
+    (void)state;
+    mvm_posix_fini(&posix);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+static const char *at(const char *name)
+{
+    static char paths[4][128];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, 128, "%s/%s", dir, name);
+    return path;
+}
+
+static void wait_for_port(void)
+{
+    struct pollfd fd = {mvm_posix_fd(&posix), POLLIN, 0};
+    assert_in_range(poll(&fd, 1, 10000), 1, 1);
+}
+
+static void put(const char *name, const char *text)
+{
+    FILE *f = fopen(at(name), "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+#define ASK(r, call)                                                                               \
+    while ((r = (call)) == MVM_PORT_LATER) {                                                       \
+        wait_for_port();                                                                           \
+    }
+
+static void end_build(void)
+{
+    struct mvm_exit e;
+    int r;
+    while ((r = port->poll_exit(&posix, &e)) == 0) {
+        wait_for_port();
+    }
+    assert_int_equal(r, 1);
+    assert_false(e.signaled);
+    assert_int_equal(e.code, 0);
+    port->close_build(&posix);
+}
+
+static void what_is_fed_arrives_whole(void **state)
+{
+    (void)state;
+    enum { TOTAL = 3 << 20 };
+    static uint8_t bytes[TOTAL];
+    char command[160];
+    struct stat st;
+    snprintf(command, sizeof command, "sleep 0.1; cat >%s", at("out"));
+    const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+    memset(bytes, 'x', sizeof bytes);
+    assert_int_equal(port->spawn_fed(&posix, argv), 0);
+    bool waited = false;
+    for (size_t done = 0; done < TOTAL;) {
+        int n = port->feed(&posix, bytes + done, TOTAL - done);
+        if (n == MVM_PORT_LATER) {
+            waited = true;
+            wait_for_port();
+            continue;
+        }
+        assert_true(n > 0);
+        done += (size_t)n;
+    }
+    assert_true(waited);
+    port->end_feed(&posix);
+    end_build();
+    assert_int_equal(stat(at("out"), &st), 0);
+    assert_int_equal(st.st_size, TOTAL);
+}
+
+static void a_process_that_reads_no_more_fails_the_feed_without_a_signal(void **state)
+{
+    (void)state;
+    const char *const argv[] = {"/bin/true", NULL};
+    uint8_t byte = 0;
+    int n;
+    assert_int_equal(port->spawn_fed(&posix, argv), 0);
+    while ((n = port->feed(&posix, &byte, 1)) > 0 || n == MVM_PORT_LATER) {
+    }
+    assert_int_equal(n, MVM_PORT_FAILED);
+    end_build();
+    assert_int_equal(port->feed(&posix, &byte, 1), MVM_PORT_FAILED);
+}
+
+static void a_tree_is_removed_and_links_are_not_followed(void **state)
+{
+    (void)state;
+    int r;
+    assert_int_equal(mkdir(at("tree"), 0755), 0);
+    assert_int_equal(mkdir(at("tree/a"), 0755), 0);
+    assert_int_equal(mkdir(at("kept"), 0755), 0);
+    put("kept/f", "kept");
+    put("tree/a/f", "x");
+    assert_int_equal(symlink(at("kept"), at("tree/a/link")), 0);
+    ASK(r, port->remove_tree(&posix, at("tree")));
+    assert_int_equal(r, 0);
+    assert_int_equal(access(at("tree"), F_OK), -1);
+    assert_int_equal(access(at("kept/f"), F_OK), 0);
+    ASK(r, port->remove_tree(&posix, at("tree")));
+    assert_int_equal(r, 0);
+    ASK(r, port->end_job(&posix));
+}
+
+static void sizes_are_of_regular_files_within_the_directory(void **state)
+{
+    (void)state;
+    uint64_t size = 0;
+    int r;
+    put("f", "12345");
+    assert_int_equal(symlink("/etc/passwd", at("out")), 0);
+    assert_int_equal(mkfifo(at("fifo"), 0600), 0);
+    ASK(r, port->file_size(&posix, dir, at("f"), &size));
+    assert_int_equal(r, 0);
+    assert_int_equal(size, 5);
+    ASK(r, port->file_size(&posix, dir, at("none"), &size));
+    assert_int_equal(r, MVM_PORT_NOT_FOUND);
+    ASK(r, port->file_size(&posix, dir, at("fifo"), &size));
+    assert_int_equal(r, MVM_PORT_NOT_REGULAR);
+    ASK(r, port->file_size(&posix, dir, at("out"), &size));
+    assert_int_equal(r, MVM_PORT_SOURCE_FAILED);
+    ASK(r, port->end_job(&posix));
+}
+
+static void data_is_read_and_holes_are_skipped(void **state)
+{
+    (void)state;
+    enum { DATA = 1 << 20, SIZE = 4 << 20 };
+    static uint8_t buf[MVM_BULK_DATA_MAX];
+    int64_t r;
+    int fd = open(at("sparse"), O_RDWR | O_CREAT, 0644);
+    assert_int_equal(ftruncate(fd, SIZE), 0);
+    memset(buf, 'd', sizeof buf);
+    assert_int_equal(pwrite(fd, buf, 65536, DATA), 65536);
+    assert_int_equal(pwrite(fd, buf, 65536, DATA + 65536), 65536);
+    close(fd);
+    uint64_t offset = 0;
+    size_t total = 0;
+    do {
+        memset(buf, 0, sizeof buf);
+        ASK(r, port->read_data(&posix, dir, at("sparse"), &offset, buf, sizeof buf));
+        for (int64_t i = 0; i < r; i++) {
+            assert_true(buf[i] == (offset >= DATA && offset < DATA + 131072 ? 'd' : 0));
+        }
+        total += r > 0 ? (size_t)r : 0;
+        offset += r > 0 ? (uint64_t)r : 0;
+    } while (r > 0);
+    assert_int_equal(r, 0);
+    assert_in_range(total, 131072, SIZE);
+    offset = SIZE;
+    ASK(r, port->read_data(&posix, dir, at("sparse"), &offset, buf, sizeof buf));
+    assert_int_equal(r, 0);
+    offset = 0;
+    ASK(r, port->read_data(&posix, dir, at("none"), &offset, buf, sizeof buf));
+    assert_int_equal(r, MVM_PORT_NOT_FOUND);
+    ASK(r, port->end_job(&posix));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_fed_arrives_whole),
+        TEST(a_process_that_reads_no_more_fails_the_feed_without_a_signal),
+        TEST(a_tree_is_removed_and_links_are_not_followed),
+        TEST(sizes_are_of_regular_files_within_the_directory),
+        TEST(data_is_read_and_holes_are_skipped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
