@@ -36,7 +36,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    char command[128];
+    char command[TEMPORARY_CAP + 16];
     (void)state;
     snprintf(command, sizeof command, "rm -rf %s", base);
     return system(command);

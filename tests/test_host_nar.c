@@ -75,7 +75,7 @@ static size_t pull_all(size_t room)
 static size_t dump(const char *of)
 {
     run("HOME=%s nix-store --dump %s >%s.nar", folder, of, folder);
-    char path[80];
+    char path[TEMPORARY_CAP + 8];
     snprintf(path, sizeof path, "%s.nar", folder);
     FILE *f = fopen(path, "r");
     assert_non_null(f);
@@ -136,7 +136,7 @@ static void every_length_is_padded_as_nix_pads_it(void **state)
 static void a_checkout_is_sent_as_git_tracks_it(void **state)
 {
     (void)state;
-    char copy[80];
+    char copy[TEMPORARY_CAP + 16];
     run("cd %s && git init -q . && mkdir -p src/deep out", folder);
     put("flake.nix", "{ }");
     put("src/deep/main.c", "int main;");
@@ -186,7 +186,7 @@ static void a_folder_that_is_not_there_is_named(void **state)
 /* The name of a file whose size is another one in the middle of its contents. */
 static void assert_change_is_seen(off_t size)
 {
-    char path[80];
+    char path[TEMPORARY_CAP + 8];
     put("f", "0123456789012345678901234567890123456789");
     assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
     assert_true(mvm_nar_open(&nar, folder, &tree, &why));
@@ -219,7 +219,7 @@ static void nix_restores_what_was_sent(void **state)
     (void)state;
     run("mkdir -p %s/in/deep && ln -s x %s/in/link", folder, folder);
     put("in/deep/f", "contents");
-    char in[80], path[80];
+    char in[TEMPORARY_CAP + 8], path[TEMPORARY_CAP + 8];
     snprintf(in, sizeof in, "%s/in", folder);
     assert_true(mvm_tree_list(&tree, in, MVM_TREE_ALL, &why));
     assert_true(mvm_nar_open(&nar, in, &tree, &why));

@@ -28,7 +28,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    char command[96];
+    char command[TEMPORARY_CAP + 16];
     (void)state;
     mvm_posix_fini(&posix);
     snprintf(command, sizeof command, "rm -rf %s", dir);
@@ -37,10 +37,10 @@ static int tear_down(void **state)
 
 static const char *at(const char *name)
 {
-    static char paths[4][128];
+    static char paths[4][TEMPORARY_CAP + 32];
     static int next;
     char *path = paths[next++ % 4];
-    snprintf(path, 128, "%s/%s", dir, name);
+    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
     return path;
 }
 
@@ -81,7 +81,7 @@ static void what_is_fed_arrives_whole(void **state)
     (void)state;
     enum { TOTAL = 3 << 20 };
     static uint8_t bytes[TOTAL];
-    char command[160];
+    char command[TEMPORARY_CAP + 80];
     struct stat st;
     snprintf(command, sizeof command, "sleep 0.1; cat >%s", at("out"));
     const char *const argv[] = {"/bin/sh", "-c", command, NULL};
