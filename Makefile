@@ -282,7 +282,7 @@ $(addprefix $(BUILD)/bench/,agent stage growth nix): $(BUILD)/bench/%: $(BUILD)/
 	$(call say,LINK $@)
 	$(link)
 
-$(BUILD)/bench/echo: bench/echo.c
+$(BUILD)/bench/echo $(BUILD)/bench/boot_echo: $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	$(call say,LINK $@)
 	$(run)musl-gcc -std=c11 $(WARN) -O2 -static -s -o $@ $<
@@ -447,6 +447,12 @@ bench: ## measure against what else people would use; writes docs/benchmarks
 	    libjansson-dev rapidjson-dev libsimdjson-dev nanopb musl-tools strace qemu-guest-agent btrfs-progs mount
 	@$(MAKE) --no-print-directory bench-programs
 	@BUILD=$(BUILD) NANOPB_DIR=$(NANOPB_DIR) CC=$(CC) CXX=$(CXX) bench/run
+
+.PHONY: bench-boot
+bench-boot: ## from a machine's kernel to the first Pong, beside an init that only echoes; writes docs/benchmarks/boot.md
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static socat nanopb
+	@$(MAKE) --no-print-directory all static-programs $(VSOCK_DEVICE) $(BUILD)/bench/boot_echo
+	@BUILD=$(BUILD) bench/run-boot
 
 bench-count: ## count the codec's instructions; fails where they grew by more than 5 %
 	@scripts/need gcc libc6-dev binutils valgrind nanopb
