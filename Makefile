@@ -488,7 +488,7 @@ SOVERSION   = $(shell echo $(VERSION) | sed -E 's/^(0\.[0-9]+|[1-9][0-9]*)\..*/\
 OBJCOPY    ?= $(CROSS_COMPILE)objcopy
 
 # All but what is for the library's own use.
-INCLUDES := $(filter-out %/mvm_plain.h %/mvm_escape.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
+INCLUDES := $(filter-out %/mvm_run.h %/mvm_escape.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
 
 $(BUILD)/exports.map: packaging/exports $(INCLUDES)
 	$(run)packaging/exports $(INCLUDES) >$@

@@ -1,6 +1,6 @@
 /* What parser and encoder stand on: UTF-8, and runs of plain bytes without vectors. */
 #include "any.h"
-#include "mvm_plain.h"
+#include "mvm_run.h"
 #include "mvm_utf8.h"
 
 enum { RUN_MAX = 6 }; /* bytes: a character of the longest kind, and what may stand around it */
@@ -41,7 +41,7 @@ void plain_copy(void)
 {
     size_t len = any_size();
     assume(len > 0 && len <= RUN_MAX);
-    size_t run = mvm_plain_copy(any_bool() ? NULL : any_memory(len), any_memory(len), len);
+    size_t run = mvm_run_copy(any_bool() ? NULL : any_memory(len), any_memory(len), len);
     prove(run <= len, "a run lies within the bytes");
     possible(run == RUN_MAX, "a run of everything");
     possible(run == 0, "no run");

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_decoder.h"
 #include "mvm_encoder.h"
-#include "mvm_plain.h"
+#include "mvm_run.h"
 #include "test_guard.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -846,8 +846,8 @@ static void no_bytes_may_be_no_pointer(void **state)
     begin(&t, MVM_DIRECTION_REQUESTS);
     assert_int_equal(mvm_decoder_push(&t.decoder, NULL, 0, &used), MVM_DECODER_PARTIAL);
     assert_int_equal(used, 0);
-    assert_int_equal(mvm_plain_copy(NULL, NULL, 0), 0);
-    assert_int_equal(mvm_plain_copy_portable(NULL, NULL, 0), 0);
+    assert_int_equal(mvm_run_copy(NULL, NULL, 0), 0);
+    assert_int_equal(mvm_run_copy_portable(NULL, NULL, 0), 0);
     assert_int_equal(mvm_utf8_boundary(NULL, 0), 0);
     struct mvm_json j;
     mvm_json_init(&j);

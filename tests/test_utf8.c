@@ -1,6 +1,6 @@
 /* What is UTF-8 and what is not, and runs of plain bytes. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
-#include "mvm_plain.h"
+#include "mvm_run.h"
 #include "mvm_utf8.h"
 #include "test_guard.h"
 #include <setjmp.h>
@@ -189,9 +189,9 @@ enum { RUN_MAX = 5 * 64 + 40 }; /* more than the widest vectors take at a time *
 /* The run at the front of what is copied, by both versions; they agree, and copy the same. */
 static size_t run_of(const uint8_t *bytes, size_t len)
 {
-    size_t run = mvm_plain_copy_portable(NULL, bytes, len);
-    size_t (*const versions[])(uint8_t *, const uint8_t *, size_t) = {mvm_plain_copy,
-                                                                      mvm_plain_copy_portable};
+    size_t run = mvm_run_copy_portable(NULL, bytes, len);
+    size_t (*const versions[])(uint8_t *, const uint8_t *, size_t) = {mvm_run_copy,
+                                                                      mvm_run_copy_portable};
     for (size_t n = 0; n < 2; n++) {
         uint8_t *to = guard_end(1, len);
         assert_int_equal(versions[n](NULL, bytes, len), run);

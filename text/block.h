@@ -170,34 +170,34 @@ static inline block each(uint8_t byte)
 }
 
 /*
- * How odd bytes are. ODD and above are control characters, quote and backslash, and what lies
- * beyond ASCII unless that is to be plain. By the first exclusive or ASCII's columns of 32 change
- * places, and places in them: control characters come last, from 0x60 on, the quote before them, at
- * 0x5f; the backslash is left behind, at 0x21. With 0x1f off it is 2, and plain ones are below
- * 0x40. The second exclusive or swaps 2 for the highest of these, and leaves alone on which side of
- * 0x40 a byte is. The top bit has what lies beyond ASCII stand above all that, or below.
+ * The escape class of bytes: above PLAIN_MAX are control characters, quote and backslash, and what
+ * is beyond ASCII unless that is to be plain. By the first exclusive or ASCII's columns of 32
+ * change places, and places in them: control characters come last, from 0x60 on, the quote before
+ * them, at 0x5f; the backslash is left behind, at 0x21. With 0x1f off it is 2, and plain ones are
+ * below 0x40. The second exclusive or swaps 2 for the highest of these, and leaves alone on which
+ * side of 0x40 a byte is. The top bit puts what is beyond ASCII above all that, or below.
  *
  * Three operations, and one to join blocks by: with one less, no sequence of SSE2's operations on
  * bytes with one constant each does it.
  */
-enum beyond { BEYOND_IS_ODD = 0, BEYOND_IS_PLAIN = 0x80 };
-enum { ODD = 0x3f };
+enum beyond { BEYOND_IS_ESCAPED = 0, BEYOND_IS_PLAIN = 0x80 };
+enum { PLAIN_MAX = 0x3f };
 
-static inline block rank(block v, enum beyond beyond)
+static inline block escape_class(block v, enum beyond beyond)
 {
     block turned = v ^ each((uint8_t)(0x7d | beyond));
     return sub_saturating(turned, each((uint8_t)(0x1f | beyond))) ^ 0x3d;
 }
 
-static inline block is_odd(block ranks)
+static inline block is_escaped(block classes)
 {
-    return add_saturating(ranks, each(0x80 - ODD));
+    return add_saturating(classes, each(0x80 - PLAIN_MAX));
 }
 
-/* Whether one of four blocks has an odd byte. */
+/* Whether one of four blocks has a byte that is not plain. */
 #if defined(__AVX512BW__)
 /* Where a comparison can leave a backslash to a mask, the first exclusive or alone will do. */
-static inline bool any_odd(block a, block b, block c, block d)
+static inline bool any_escaped(block a, block b, block c, block d)
 {
     const __m512i backslash = (__m512i)each('\\');
     __mmask64 plain = _mm512_cmpneq_epi8_mask((__m512i)a, backslash);
@@ -209,11 +209,11 @@ static inline bool any_odd(block a, block b, block c, block d)
     return plain != ONE_BIT_EACH;
 }
 #else
-static inline bool any_odd(block a, block b, block c, block d)
+static inline bool any_escaped(block a, block b, block c, block d)
 {
-    block ab = larger(rank(a, BEYOND_IS_ODD), rank(b, BEYOND_IS_ODD));
-    block cd = larger(rank(c, BEYOND_IS_ODD), rank(d, BEYOND_IS_ODD));
-    return word_of(is_odd(larger(ab, cd))) != 0;
+    block ab = larger(escape_class(a, BEYOND_IS_ESCAPED), escape_class(b, BEYOND_IS_ESCAPED));
+    block cd = larger(escape_class(c, BEYOND_IS_ESCAPED), escape_class(d, BEYOND_IS_ESCAPED));
+    return word_of(is_escaped(larger(ab, cd))) != 0;
 }
 #endif
 #endif

@@ -40,7 +40,7 @@ size_t mvm_escape_copy(uint8_t *to, size_t cap, const uint8_t *from, size_t len,
     *used = 0;
     while (len - *used >= FROM_CAP && (size_t)(end - to) >= TO_CAP) {
         block v = block_load(from + *used);
-        uint64_t stops = word_of(is_odd(rank(v, BEYOND_IS_PLAIN))) & ONE_BIT_EACH;
+        uint64_t stops = word_of(is_escaped(escape_class(v, BEYOND_IS_PLAIN))) & ONE_BIT_EACH;
         if (stops == 0 || word_of(v) != 0) {
             break;
         }

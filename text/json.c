@@ -4,7 +4,7 @@
  */
 #include "mvm_escape.h"
 #include "mvm_json.h"
-#include "mvm_plain.h"
+#include "mvm_run.h"
 #include <string.h>
 
 enum json_state {
@@ -199,14 +199,14 @@ static void store(struct mvm_json *j, const uint8_t *bytes, size_t len)
 static size_t store_run(struct mvm_json *j, const uint8_t *bytes, size_t len)
 {
     if (j->place == NULL) {
-        return mvm_plain_copy(NULL, bytes, len);
+        return mvm_run_copy(NULL, bytes, len);
     }
     size_t room = j->place_cap - j->text.len;
     size_t cap = len < room ? len : room;
-    size_t run = mvm_plain_copy((uint8_t *)j->place + j->text.len, bytes, cap);
+    size_t run = mvm_run_copy((uint8_t *)j->place + j->text.len, bytes, cap);
     j->text.len += run;
     if (len > room) { /* what does not fit may be plain, too */
-        size_t rest = mvm_plain_copy(NULL, bytes + run, len - run);
+        size_t rest = mvm_run_copy(NULL, bytes + run, len - run);
         store(j, bytes + run, rest);
         run += rest;
     }

@@ -85,7 +85,8 @@ size_t mvm_unescape_copy(uint8_t *to, size_t cap, const uint8_t *from, size_t le
     size_t done = BLOCK;
     *used = 0;
     while (done >= BLOCK && len - *used >= FROM_CAP && (size_t)(end - to) >= TO_CAP) {
-        uint64_t stops = word_of(is_odd(rank(block_load(from + *used), BEYOND_IS_ODD)));
+        uint64_t stops =
+            word_of(is_escaped(escape_class(block_load(from + *used), BEYOND_IS_ESCAPED)));
         if (stops == 0) {
             break;
         }

@@ -4,7 +4,7 @@
  */
 #include "json_template.h"
 #include "mvm_decoder.h"
-#include "mvm_plain.h"
+#include "mvm_run.h"
 #include <string.h>
 
 enum state {
@@ -500,7 +500,7 @@ static size_t follow_text(struct mvm_decoder *d, const uint8_t *at, const uint8_
     char *place = d->fields + d->fields_len;
     size_t cap = text_cap(d, field);
     size_t len = (size_t)(limit - at);
-    size_t run = mvm_plain_copy((uint8_t *)place, at, len < cap ? len : cap);
+    size_t run = mvm_run_copy((uint8_t *)place, at, len < cap ? len : cap);
     if (run == len || at[run] != '"') {
         return 0;
     }

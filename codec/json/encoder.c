@@ -6,7 +6,7 @@
 #include "json_template.h"
 #include "mvm_encoder.h"
 #include "mvm_escape.h"
-#include "mvm_plain.h"
+#include "mvm_run.h"
 #include "mvm_utf8.h"
 #include <string.h>
 
@@ -135,7 +135,7 @@ static void put_part(struct mvm_encoder *e, struct mvm_text text, struct room *r
 {
     const uint8_t *bytes = (const uint8_t *)text.bytes + e->text_at;
     size_t left = text.len - e->text_at;
-    size_t run = mvm_plain_copy(room->at, bytes, left < room->left ? left : room->left);
+    size_t run = mvm_run_copy(room->at, bytes, left < room->left ? left : room->left);
     use_room(room, run);
     e->text_at += run;
     if (run < left && room->left > 0) {
@@ -236,7 +236,7 @@ static void copy_literal(uint8_t *to, const char *literal)
  */
 static bool put_plain_text(struct mvm_encoder *e, const struct mvm_text *text, struct room *room)
 {
-    size_t run = mvm_plain_copy(room->at, (const uint8_t *)text->bytes, text->len);
+    size_t run = mvm_run_copy(room->at, (const uint8_t *)text->bytes, text->len);
     use_room(room, run);
     if (run < text->len) {
         e->literal_at = mvm_steps[e->step].len;

@@ -2,8 +2,8 @@
  * Length-prefixed protobuf → messages. The prefix is read byte by byte; the message is gathered
  * and, when whole, taken apart by nanopb, whose callbacks leave the texts where they are.
  */
-#include "mvm_plain.h"
 #include "mvm_proto.h"
+#include "mvm_run.h"
 #include "mvm_utf8.h"
 #include "tables.h"
 #include <pb_decode.h>
@@ -43,7 +43,7 @@ static bool is_utf8(struct mvm_text text)
     const uint8_t *at = (const uint8_t *)text.bytes;
     size_t left = text.len;
     while (left > 0) {
-        size_t run = mvm_plain_copy(NULL, at, left);
+        size_t run = mvm_run_copy(NULL, at, left);
         int n = run < left ? mvm_utf8_next(at + run, left - run) : 0;
         if (run < left && n <= 0) {
             return false;

@@ -3,8 +3,8 @@
  * encoder's, but leaves out the bytes of texts and notes where they go. What is written is that
  * buffer with the texts in between, from the caller's memory: into any room, and each byte once.
  */
-#include "mvm_plain.h"
 #include "mvm_proto.h"
+#include "mvm_run.h"
 #include "mvm_utf8.h"
 #include "tables.h"
 #include <pb_encode.h>
@@ -19,7 +19,7 @@ static size_t sound_len(const uint8_t *bytes, size_t len)
 {
     size_t sound = 0;
     while (sound < len) {
-        sound += mvm_plain_copy(NULL, bytes + sound, len - sound);
+        sound += mvm_run_copy(NULL, bytes + sound, len - sound);
         int n = sound < len ? mvm_utf8_next(bytes + sound, len - sound) : 0;
         if (n <= 0) {
             break;

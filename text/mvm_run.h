@@ -1,10 +1,9 @@
 /*
- * Runs of bytes that need no thought: what stands in a JSON string as it is. The decoder copies
- * such a run into its field, the encoder into its room; all other bytes go one at a time.
- * Freestanding.
+ * Runs of bytes that are valid unescaped in a JSON string. The decoder copies such a run into its
+ * field, the encoder into its room; all other bytes go one at a time. Freestanding.
  */
-#ifndef MVM_PLAIN_H
-#define MVM_PLAIN_H
+#ifndef MVM_RUN_H
+#define MVM_RUN_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,11 +21,11 @@ extern "C" {
  * NULL: nothing is copied. The two may not overlap. Sixteen bytes at a time with SSE2 or NEON,
  * thirty-two with AVX2, sixty-four with AVX-512, where the compiler may use them (-march=native).
  */
-size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len);
+size_t mvm_run_copy(uint8_t *to, const uint8_t *from, size_t len);
 
 /* The same a character at a time: the only version on other machines, the ends of runs on these,
  * and what the tests compare with. */
-size_t mvm_plain_copy_portable(uint8_t *to, const uint8_t *from, size_t len);
+size_t mvm_run_copy_portable(uint8_t *to, const uint8_t *from, size_t len);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
 #include "block.h"
-#include "mvm_plain.h"
+#include "mvm_run.h"
 #include "mvm_utf8.h"
 #include <stdbool.h>
 
@@ -23,7 +23,7 @@ static inline size_t copy_block(uint8_t *to, const uint8_t *from)
 {
     block v = block_load(from);
     put_block(to, 0, v);
-    uint64_t stops = word_of(is_odd(rank(v, BEYOND_IS_ODD)));
+    uint64_t stops = word_of(is_escaped(escape_class(v, BEYOND_IS_ESCAPED)));
     return stops == 0 ? BLOCK : first_of(stops);
 }
 
@@ -37,7 +37,7 @@ static inline bool copy_four(uint8_t *to, const uint8_t *from)
     block_store(to + BLOCK, b);
     block_store(to + 2 * BLOCK, c);
     block_store(to + 3 * BLOCK, d);
-    return !any_odd(a, b, c, d);
+    return !any_escaped(a, b, c, d);
 }
 
 /* Plain ASCII, four blocks at a time: where that ends, the end or a stop is less than four blocks
@@ -91,7 +91,7 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
 struct look {
     block ill;       /* top bit: a byte that is ill formed where it stands */
     block surrogate; /* 0x20: one too high behind an ED */
-    block ranks;     /* the oddest */
+    block classes;   /* the highest escape class */
     block high;      /* the highest byte: F4 and above are in doubt */
     block overlong;  /* the highest of the bytes ^ 0x3f: C0 and C1 alone are 0xfe and above */
 };
@@ -111,14 +111,14 @@ static inline void take_in(struct look *l, block v, const uint8_t *from)
     block is_low = ~(one + v) & (block)((one & 0xef) == 0xe0);
     l->ill |= (is_led ^ is_continuation) | is_low;
     l->surrogate |= v & (block)(one == 0xed);
-    l->ranks = larger(l->ranks, rank(v, BEYOND_IS_PLAIN));
+    l->classes = larger(l->classes, escape_class(v, BEYOND_IS_PLAIN));
     l->high = larger(l->high, v);
     l->overlong = larger(l->overlong, v ^ 0x3f);
 }
 
 static inline bool is_doubtful(const struct look *l)
 {
-    block doubts = l->ill | (l->surrogate << 2) | is_odd(l->ranks) | at_least(l->high, 0xf4) |
+    block doubts = l->ill | (l->surrogate << 2) | is_escaped(l->classes) | at_least(l->high, 0xf4) |
                    at_least(l->overlong, 0xfe);
     return word_of(doubts) != 0;
 }
@@ -161,7 +161,7 @@ __attribute__((noinline)) static size_t copy_mixed(uint8_t *to, const uint8_t *f
         size_t n = at < 3 ? 0 : copy_characters(ahead(to, at), from + at, len - at);
         if (n == 0) { /* too near the beginning to look back, or in doubt */
             size_t some = at < 3 ? 4 : BLOCK;
-            n = mvm_plain_copy_portable(ahead(to, at), from + at, some);
+            n = mvm_run_copy_portable(ahead(to, at), from + at, some);
             if (n + 3 < some) { /* a character that `some` cuts has three bytes at most in it */
                 return at + n;
             }
@@ -171,13 +171,13 @@ __attribute__((noinline)) static size_t copy_mixed(uint8_t *to, const uint8_t *f
             at += copy_ascii(ahead(to, at), from + at, len - at);
         }
     }
-    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+    return at + mvm_run_copy_portable(ahead(to, at), from + at, len - at);
 }
 #else
 /* Character by character. */
 static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len, size_t at)
 {
-    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+    return at + mvm_run_copy_portable(ahead(to, at), from + at, len - at);
 }
 #endif
 
@@ -190,12 +190,13 @@ static size_t copy_short(uint8_t *to, const uint8_t *from, size_t len)
     if (to != NULL) {
         part_store(to, len, v);
     }
-    at = first_of(word_of(is_odd(rank(v, BEYOND_IS_ODD)))); /* the end at the latest: zeros are */
+    at = first_of(word_of(
+        is_escaped(escape_class(v, BEYOND_IS_ESCAPED)))); /* the end at the latest: zeros are */
 #endif
-    return at + mvm_plain_copy_portable(ahead(to, at), from + at, len - at);
+    return at + mvm_run_copy_portable(ahead(to, at), from + at, len - at);
 }
 
-size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
+size_t mvm_run_copy(uint8_t *to, const uint8_t *from, size_t len)
 {
     if (len < BLOCK) {
         return len > 0 ? copy_short(to, from, len) : 0; /* neither may be NULL + 0 */
@@ -204,8 +205,8 @@ size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
     return at == len || from[at] < 0x80 ? at : copy_mixed(to, from, len, at);
 }
 #else
-size_t mvm_plain_copy(uint8_t *to, const uint8_t *from, size_t len)
+size_t mvm_run_copy(uint8_t *to, const uint8_t *from, size_t len)
 {
-    return mvm_plain_copy_portable(to, from, len);
+    return mvm_run_copy_portable(to, from, len);
 }
 #endif

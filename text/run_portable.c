@@ -1,4 +1,4 @@
-#include "mvm_plain.h"
+#include "mvm_run.h"
 #include "mvm_utf8.h"
 #include <stdbool.h>
 #include <string.h>
@@ -8,7 +8,7 @@ static bool is_plain_ascii(uint8_t byte)
     return byte >= ' ' && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
-size_t mvm_plain_copy_portable(uint8_t *to, const uint8_t *from, size_t len)
+size_t mvm_run_copy_portable(uint8_t *to, const uint8_t *from, size_t len)
 {
     size_t run = 0;
     int character = 1;
