@@ -369,6 +369,11 @@ check-remote: ## two machines: what the agent is asked for on one is built on th
 	@$(MAKE) --no-print-directory all static
 	@BUILD=$(BUILD) tests/remote/run
 
+.PHONY: compilers
+compilers: ## build and test with every gcc and clang that this Debian has
+	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev protobuf-compiler libev-dev libsystemd-dev
+	@tests/compilers
+
 .PHONY: check-release
 check-release: ## demo, check and the other targets on fresh roots of RELEASE, bookworm or trixie: some hours, as root
 	@scripts/need mmdebstrap mount
