@@ -1,0 +1,5 @@
+# The machine that is built: put your own services here.
+{
+  networking.hostName = "tenant";
+  services.getty.autologinUser = "root";
+}
