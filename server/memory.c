@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGNMENT = 16, PAGE_SIZE = 4096, STACK_TAKEN = 4 * PAGE_SIZE };
+enum { BUFFER_ALIGNMENT = 16, MEMORY_PAGE = 4096, STACK_TAKEN = 4 * MEMORY_PAGE };
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -17,7 +17,7 @@ _Static_assert(sizeof(struct mvm_server_listener) <= MVM_SERVER_LISTENER_SIZE,
 
 static size_t aligned(size_t size)
 {
-    return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return (size + BUFFER_ALIGNMENT - 1) / BUFFER_ALIGNMENT * BUFFER_ALIGNMENT;
 }
 
 /* Fills in what is left to the server. */
@@ -48,7 +48,7 @@ static size_t count_listeners(const struct mvm_server_config *c)
 size_t mvm_server_needs(const struct mvm_server_config *config)
 {
     struct mvm_server_config c = complete(config);
-    return ALIGNMENT + aligned(count_listeners(&c) * sizeof(struct mvm_server_listener)) +
+    return BUFFER_ALIGNMENT + aligned(count_listeners(&c) * sizeof(struct mvm_server_listener)) +
            aligned(c.clients * sizeof(struct mvm_server_connection)) +
            aligned(c.clients * sizeof(struct mvm_client)) + c.clients * buffers_size(&c);
 }
@@ -60,7 +60,8 @@ bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size)
     }
     s->config = complete(&s->config);
     s->listeners_len = count_listeners(&s->config);
-    uint8_t *at = (uint8_t *)memory + (ALIGNMENT - (uintptr_t)memory % ALIGNMENT) % ALIGNMENT;
+    uint8_t *at = (uint8_t *)memory +
+                  (BUFFER_ALIGNMENT - (uintptr_t)memory % BUFFER_ALIGNMENT) % BUFFER_ALIGNMENT;
     s->listeners = (struct mvm_server_listener *)(void *)at;
     at += aligned(s->listeners_len * sizeof s->listeners[0]);
     s->connections = (struct mvm_server_connection *)(void *)at;
@@ -89,10 +90,10 @@ struct mvm_session_memory mvm_server_memory_buffers(const struct mvm_server *s, 
  * do not have it. */
 static void take(void *memory, size_t size)
 {
-    uint8_t *page = (uint8_t *)((uintptr_t)memory & ~(uintptr_t)(PAGE_SIZE - 1));
+    uint8_t *page = (uint8_t *)((uintptr_t)memory & ~(uintptr_t)(MEMORY_PAGE - 1));
     size_t len = size + (size_t)((uint8_t *)memory - page);
     if (madvise(page, len, MADV_POPULATE_WRITE) < 0) {
-        for (size_t i = 0; i < size; i += PAGE_SIZE) {
+        for (size_t i = 0; i < size; i += MEMORY_PAGE) {
             volatile uint8_t *byte = (uint8_t *)memory + i;
             *byte = *byte;
         }
@@ -104,7 +105,7 @@ static void take(void *memory, size_t size)
 void mvm_server_memory_take(struct mvm_server *s)
 {
     volatile char stack[STACK_TAKEN];
-    for (size_t i = 0; i < sizeof stack; i += PAGE_SIZE) {
+    for (size_t i = 0; i < sizeof stack; i += MEMORY_PAGE) {
         stack[i] = 0;
     }
     take(s, sizeof *s);

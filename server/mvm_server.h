@@ -121,7 +121,7 @@ struct mvm_server {
     bool again;           /* a line has been opened: what it is owed goes out at once */
     int epoll;            /* the descriptor of mvm_server_fd */
     int wake;             /* always readable; in the set from `arm` to the next wait */
-    int reserve;          /* given up to accept one more when no descriptor is left; -1: is so */
+    int reserve;          /* closed to accept one more when no descriptor is left; -1: closed */
     int names;            /* inotify, for the names of Unix sockets; -1: none */
     size_t served;        /* connections from here on are free */
     size_t listeners_len; /* of `listeners` */

@@ -82,7 +82,7 @@ void mvm_server_unix_read_names(struct mvm_server *s);
 /* Accepts what waits, up to a bound, while there is room. */
 void mvm_server_accept(struct mvm_server *s, struct mvm_server_listener *l);
 
-/* Opens the descriptor held in reserve again, if it was given up. False: it cannot be. */
+/* Opens the descriptor held in reserve again, if it was closed. False: it cannot be. */
 bool mvm_server_reserve(struct mvm_server *s);
 
 /* ---- peer.c: the CID rule ---- */
@@ -171,11 +171,12 @@ bool mvm_server_clients_evict(struct mvm_server *s);
 /* Gives a SERVING listener's descriptor to its connection: the one it had, or a new one. */
 bool mvm_server_clients_hand_over(struct mvm_server *s, struct mvm_server_listener *l);
 
-/* Reads where there is something to read. */
+/* Reads from each connection that has something to read. */
 void mvm_server_clients_read(struct mvm_server *s);
 
-/* Writes what there is and closes connections that have ended. `all`: also where nothing has come,
- * since a build may have something to send. Returns whether there is more to do at once. */
+/* Writes what there is and closes connections that have ended. `all`: not only of those that
+ * something came from, since a build may have something to send. Returns whether there is more to
+ * do at once. */
 bool mvm_server_clients_write(struct mvm_server *s, bool all);
 
 /* The client of the build that has just ended was answered. */
@@ -226,7 +227,7 @@ bool mvm_server_watch_connection(struct mvm_server *s, const struct mvm_server_c
                                  int fd);
 
 /* To be called after writes: has epoll report room, from a write that found none until all is
- * written. Where that cannot be asked for the connection is `gone`. */
+ * written. If that cannot be asked for, the connection is `gone`. */
 void mvm_server_watch_room(struct mvm_server *s, struct mvm_server_connection *c);
 
 void mvm_server_watch_close(struct mvm_server *s);

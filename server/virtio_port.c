@@ -5,13 +5,13 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { NAME_CAP = 256 };
+enum { PORT_NAME_CAP = 256 };
 
 /* Whether the port in directory `dir` of `class` is called `name`. Its file ends with a newline. */
 static bool is_called(int class, const char *dir, const char *name)
 {
     char path[MVM_VIRTIO_PORT_CAP];
-    char text[NAME_CAP];
+    char text[PORT_NAME_CAP];
     if (!mvm_text_join(path, sizeof path, dir, "/name", "") ||
         !mvm_posix_read_small(class, path, text, sizeof text)) {
         return false;

@@ -153,7 +153,7 @@ static void a_full_socket_holds_up_nothing_and_what_is_lost_is_counted(void **st
     with_full(ends[0], ends[1]);
 }
 
-/* Nobody has opened the other side for reading any more. */
+/* A write to it would raise SIGPIPE. */
 static void a_pipe_whose_reader_is_gone_ends_nothing(void **state)
 {
     int ends[2];

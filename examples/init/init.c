@@ -6,8 +6,6 @@
  * serves builds on LINE, a virtio-serial port or another serial line, and keeps PROGRAM running
  * beside. SIGTERM ends the machine. It wants /proc and /dev; what it leaves out (modules, /sys,
  * cgroups, a console) the agent's own init mode does, see agent/init.c.
- *
- * It is C11 and C++17 at once.
  */
 #define _GNU_SOURCE
 #include "mvm_server.h"
