@@ -46,15 +46,17 @@ in
       documentation = [ "man:mvm-builder-agent(8)" ];
       after = [ "basic.target" ];
       wantedBy = [ "multi-user.target" ];
-      path = [ config.nix.package ];
+      path = [ config.nix.package pkgs.gitMinimal pkgs.openssh ]; # git flakes, remote builders
       startLimitIntervalSec = 0;
       serviceConfig = {
         ExecStart = utils.escapeSystemdExecArgs ([ "${cfg.package}/bin/mvm-builder-agent" ] ++ arguments);
         Restart = "always";
         RestartSec = 1;
+        RestartPreventExitStatus = 2;
+        TasksMax = "infinity";
         Delegate = true;
         KillMode = "mixed";
-        TimeoutStopSec = 60;
+        TimeoutStopSec = 75;
       };
     };
   };
