@@ -3,6 +3,7 @@
 #include "posix_internal.h"
 #include "test_posix_alone.h"
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 enum { MIB = 1 << 20, PATIENCE_MS = 20000 };
 
@@ -276,6 +277,26 @@ static void a_log_whose_worker_was_killed_is_an_error(void **state)
     assert_string_equal(reason_of(&posix), "close: the process that wrote it has ended");
 }
 
+static void a_log_that_nothing_writes_to_any_more_costs_no_time(void **state)
+{
+    (void)state;
+    int r;
+    struct rusage before, after;
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+    assert_int_equal(r, 0);
+    shutdown(posix.worker.log, SHUT_WR); /* as if the agent had ended in the middle */
+    const struct timespec nap = {0, 300000000};
+    getrusage(RUSAGE_CHILDREN, &before);
+    nanosleep(&nap, NULL);
+    AWAIT(r, port->end_job(&posix));
+    getrusage(RUSAGE_CHILDREN, &after);
+    long used_us = (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000 +
+                   after.ru_utime.tv_usec - before.ru_utime.tv_usec +
+                   (after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1000000 +
+                   after.ru_stime.tv_usec - before.ru_stime.tv_usec;
+    assert_in_range(used_us, 0, 20000);
+}
+
 static void signals_for_the_agent_do_not_end_it(void **state)
 {
     (void)state;
@@ -413,6 +434,7 @@ int main(void)
         ALONE(the_end_of_the_port_ends_the_work),
         ALONE(a_worker_that_was_killed_is_an_error_and_the_next_call_works),
         ALONE(a_log_whose_worker_was_killed_is_an_error),
+        ALONE(a_log_that_nothing_writes_to_any_more_costs_no_time),
         ALONE(signals_for_the_agent_do_not_end_it),
         ALONE(it_has_its_two_sockets_and_nothing_else),
         ALONE(without_a_worker_a_call_fails),

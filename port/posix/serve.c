@@ -256,9 +256,11 @@ void mvm_posix_serve(struct mvm_posix *p, int requests, int log)
         if (poll(fds, 2, -1) < 0 && errno != EINTR) {
             return;
         }
-        if ((fds[1].revents & POLLIN) != 0) {
-            move_log(&s);
-        } else if (fds[0].revents != 0) {
+        bool logs = fds[1].revents != 0;
+        if (logs && !move_log(&s)) {
+            log = -1; /* its other end is closed: what is left to do is asked for, or the end */
+        }
+        if (!logs && fds[0].revents != 0) {
             if (!receive(&s)) {
                 return;
             }
