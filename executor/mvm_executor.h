@@ -317,7 +317,8 @@ void mvm_executor_cancel(struct mvm_executor *x);
 /* When to step again though the port is silent: a time on now_ms's clock, UINT64_MAX for never. */
 uint64_t mvm_executor_deadline(const struct mvm_executor *x);
 
-/* Whether a stream's bytes would be read by the next step; false while a line is pending. */
+/* For a loop around a port of its own, which has to know what to wait for: whether a stream's bytes
+ * would be read by the next step; false while a line is pending. */
 bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream);
 
 /* Likewise for the exit of the build's first process, and for the result of a call for a disk. */

@@ -44,7 +44,7 @@ static size_t read_some(struct expected *e, size_t cap)
     static uint8_t bytes[PIECE];
     int n;
     while ((n = port->read_output(&posix, MVM_STDOUT, bytes, cap)) == 0) {
-        struct pollfd fd = {mvm_posix_output_fd(&posix, MVM_STDOUT), POLLIN, 0};
+        struct pollfd fd = {posix.output[MVM_STDOUT].fd, POLLIN, 0};
         assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
     }
     assert_true(n > 0 || n == MVM_PORT_END);
@@ -77,7 +77,7 @@ static int await_full(void)
     for (int same = 0; same<10; same = held> 0 && held == before ? same + 1 : 0) {
         before = held;
         sleep_ms(20);
-        assert_int_equal(ioctl(mvm_posix_output_fd(&posix, MVM_STDOUT), FIONREAD, &held), 0);
+        assert_int_equal(ioctl(posix.output[MVM_STDOUT].fd, FIONREAD, &held), 0);
     }
     return held;
 }

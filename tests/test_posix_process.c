@@ -58,7 +58,7 @@ static void an_end_by_a_signal_is_told_as_such_at_every_call(void **state)
         assert_true(e.signaled);
         assert_int_equal(e.code, SIGKILL);
     }
-    assert_int_equal(mvm_posix_child_fd(&posix), -1);
+    assert_int_equal(posix.watch.armed[MVM_POSIX_OF_EXIT], -1);
     kill_and_close();
     mvm_posix_fini(&posix);
 }
@@ -171,8 +171,8 @@ static void without_a_build_there_is_nothing_to_signal_or_to_close(void **state)
     assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
     assert_int_equal(port->remaining(&posix), 0);
     port->close_build(&posix);
-    assert_int_equal(mvm_posix_output_fd(&posix, MVM_STDOUT), -1);
-    assert_int_equal(mvm_posix_child_fd(&posix), -1);
+    assert_int_equal(posix.output[MVM_STDOUT].fd, -1);
+    assert_int_equal(posix.watch.armed[MVM_POSIX_OF_EXIT], -1);
     mvm_posix_fini(&posix);
 }
 
@@ -331,7 +331,7 @@ static void a_handed_status_is_taken_for_the_first_process_alone(void **state)
     use(&handed);
     spawn_role("print", NULL);
     pid_t pid = posix.pid;
-    assert_int_equal(mvm_posix_child_fd(&posix), -1);
+    assert_int_equal(posix.watch.armed[MVM_POSIX_OF_EXIT], -1);
     assert_int_equal(waitpid(-1, &status, 0), pid);
     assert_int_equal(port->poll_exit(&posix, &e), 0);
     assert_false(mvm_posix_child_exited(&posix, pid + 1, 0));

@@ -422,7 +422,7 @@ static inline size_t read_stream(enum mvm_stream stream, char *text, size_t cap,
         assert_true(n >= 0);
         len += (size_t)n;
         if (n == 0) {
-            struct pollfd fd = {mvm_posix_output_fd(&posix, stream), POLLIN, 0};
+            struct pollfd fd = {mvm_posix_fd(&posix), POLLIN, 0};
             poll(&fd, 1, 100);
         }
     }
@@ -449,7 +449,7 @@ static inline struct mvm_exit await_exit(void)
     struct mvm_exit e = {false, -1};
     uint64_t until = clock_ms() + PATIENCE_MS;
     while (port->poll_exit(&posix, &e) == 0 && clock_ms() < until) {
-        struct pollfd fd = {mvm_posix_child_fd(&posix), POLLIN, 0};
+        struct pollfd fd = {mvm_posix_fd(&posix), POLLIN, 0};
         poll(&fd, 1, 20);
     }
     assert_int_equal(port->poll_exit(&posix, &e), 1);

@@ -1,7 +1,9 @@
 /*
- * The port for Linux: posix_spawn(3), clone3(2) or vfork(2), pidfds, mount(2), copies in the kernel
- * by a process of their own. It implements executor/mvm_port.h and never allocates; libc does for
- * the length of a posix_spawn.
+ * The port for Linux: posix_spawn(3), clone3(2) or vfork(2), pidfds, and a worker: a process of its
+ * own that makes every call for a disk, from mount(2) to the last sync, so that no call of this
+ * port's waits for one. What it does call in this process reads /proc, /sys, /etc and the
+ * environment, and execve(2) reads nix from the root that this program is on itself. It implements
+ * executor/mvm_port.h and never allocates; libc does for the length of a posix_spawn.
  *
  * Life: init → (the executor uses it) → fini, which ends a build that still runs. One struct of
  * the caller's holds everything; one build at a time, from one thread.
@@ -155,8 +157,8 @@ struct mvm_posix {
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 #define mvm_posix_init(...) (mvm_limits_match(), mvm_posix_init(__VA_ARGS__))
 
-/* Ends a build that still runs, by SIGKILL, and waits up to two seconds for it, or a copy, and
- * waits for the disk; closes everything. The struct may be used again after another init. */
+/* Ends a build that still runs, and a worker, by SIGKILL, and waits up to two seconds for each;
+ * closes everything. The struct may be used again after another init. */
 void mvm_posix_fini(struct mvm_posix *p);
 
 /* The one descriptor to poll for reading, by level or by edge, from init to fini: it is readable
@@ -164,17 +166,8 @@ void mvm_posix_fini(struct mvm_posix *p);
  * executor every MVM_KILL_POLL_MS then. */
 int mvm_posix_fd(const struct mvm_posix *p);
 
-/* Descriptors to poll for reading while a build runs, -1 where there is none: the build's stdout
- * and stderr (where the executor wants them, mvm_executor_wants), and what its child tells
- * (mvm_executor_wants_child): a pidfd until poll_exit has seen the exit, none with
- * status_is_handed; then, while artifacts are copied, the reports of the process that does it. They
- * change with every call of the port: ask anew before each wait. No pidfd (kernel before 5.3): step
- * the executor every MVM_KILL_POLL_MS. */
-int mvm_posix_output_fd(const struct mvm_posix *p, enum mvm_stream stream);
-int mvm_posix_child_fd(const struct mvm_posix *p);
-
 /* With status_is_handed: child `pid` was reaped with this waitpid(2) status. True: it was this
- * port's, the build's first process or one that copies: step the executor. Any other pid is
+ * port's, the build's first process or a worker: step the executor. Any other pid is
  * ignored. */
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status);
 

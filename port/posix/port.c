@@ -95,16 +95,3 @@ void mvm_posix_fini(struct mvm_posix *p)
         prctl(PR_SET_CHILD_SUBREAPER, 0L, 0L, 0L, 0L);
     }
 }
-
-int mvm_posix_output_fd(const struct mvm_posix *p, enum mvm_stream stream)
-{
-    return p->output[stream].fd;
-}
-
-int mvm_posix_child_fd(const struct mvm_posix *p)
-{
-    if (p->worker.asked != 0 || p->worker.ending) {
-        return p->worker.fd;
-    }
-    return p->exited || p->config.status_is_handed ? -1 : p->pidfd;
-}

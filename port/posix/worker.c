@@ -178,7 +178,9 @@ int mvm_posix_end_job(void *ctx)
     struct mvm_posix *p = ctx;
     collect_hung(p);
     if (p->worker.pid != 0 && !p->worker.ending) {
-        shutdown(p->worker.fd, SHUT_WR);
+        if (shutdown(p->worker.fd, SHUT_WR) < 0) {
+            kill(p->worker.pid, SIGKILL);
+        }
         p->worker.ending = true;
     }
     return has_ended(p) ? 0 : MVM_PORT_LATER;
