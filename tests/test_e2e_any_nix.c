@@ -32,22 +32,19 @@ static void start_agents(void)
 
 static const struct e2e_result *build(size_t i, const char *attr)
 {
-    char socket_name[16];
-    snprintf(socket_name, sizeof socket_name, "n%zu.sock", i);
-    snprintf(address, sizeof address, "unix:%s", e2e_path(socket_name));
+    snprintf(address, sizeof address, "unix:%s", e2e_path("n%zu.sock", i));
     return E2E_TOOL(address, "build", "path:/flake", attr);
 }
 
 static void assert_image(size_t i, const struct e2e_result *r)
 {
-    char expected[E2E_PATH_CAP + 1], staged[32];
+    char expected[E2E_PATH_CAP + 1];
     if (r->status != 0) {
         fail_msg("%s: status %d, stderr: %s", names[i], r->status, r->err);
     }
     snprintf(expected, sizeof expected, "%s\n", image);
     assert_string_equal(r->out, expected);
-    snprintf(staged, sizeof staged, "n%zu.out/vmlinux", i);
-    e2e_assert_file(e2e_path(staged), "a kernel");
+    e2e_assert_file(e2e_path("n%zu.out/vmlinux", i), "a kernel");
     assert_non_null(strstr(r->err, "image> building\n"));
 }
 

@@ -138,18 +138,24 @@ static void both_can_be_run(void **state)
     assert_int_equal(access(PROTO, X_OK), 0);
 }
 
+/* Runs a client until its build has printed "one". */
+static const char kill_at_one[] = "err=$1; shift\n"
+                                  "/usr/bin/python3 -B \"$@\" 2>$err & client=$!\n"
+                                  "until grep -q '^one$' $err; do sleep 0.1; done\n"
+                                  "kill -9 $client\n"
+                                  "cat $err >&2\n";
+
 /* A build goes on when its client is killed, and another one gets its answer. */
 static void assert_joins(const char *client)
 {
     char script[2 * E2E_PATH_CAP], id[80] = "";
     const char *store_path = e2e_store_image("a kernel", "a rootfs");
-    snprintf(script, sizeof script, "echo one >&2; sleep 3; echo two >&2; echo %s", store_path);
+    snprintf(script, sizeof script, "echo one >&2; sleep 5; echo two >&2; echo %s", store_path);
     e2e_write_nix(script);
     E2E_AGENT("a");
-    const char *argv[] = {"/bin/sh", "-c",   "timeout -s KILL 2 /usr/bin/python3 -B \"$@\"",
-                          "sh",      client, e2e_path("a.sock"),
-                          "build",   ".",    "a",
-                          NULL};
+    const char *argv[] = {
+        "/bin/sh", "-c", kill_at_one, "sh", e2e_path("client.err"), client, e2e_path("a.sock"),
+        "build",   ".",  "a",         NULL};
     const struct e2e_result *r = e2e_run(argv, NULL, E2E_PATIENCE_MS);
     assert_int_equal(sscanf(r->err, "build %79s", id), 1);
     assert_non_null(strstr(r->err, "one\n"));
