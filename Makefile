@@ -560,6 +560,7 @@ install: all libraries $(BUILD)/libmvm-guest-sim.a ## install programs, librarie
 	$(fill) packaging/mvm-builder-agent.service.in >$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
 	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder
 	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder-agent
+	@[ -n '$(DESTDIR)' ] || echo 'The shared library is found after `ldconfig`, as root, or by LD_LIBRARY_PATH=$(LIBDIR).'
 
 .PHONY: dist
 dist: ## make a source archive of HEAD in BUILD, the same bytes each time
@@ -570,11 +571,17 @@ deb: | $(NANOPB_DIR)/pb.h ## build Debian packages into BUILD/deb, and have lint
 	@scripts/need build-essential nanopb dpkg-dev debhelper lintian
 	packaging/deb $(BUILD)/deb $(NANOPB_DIR)
 
-clean: ## remove everything that was built
+clean: ## remove everything that was built; what was downloaded stays in BUILD/cache
+	[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name cache ! -name release -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: ## … and what was downloaded
 	rm -rf $(BUILD)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9/-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 27
-	@echo 'CC, CFLAGS, LDFLAGS, CROSS_COMPILE, PROTOBUF, NANOPB_DIR, BUILD, PREFIX, LIBDIR, DESTDIR are honoured; V=1 shows commands.'
+	@echo 'Variables: CC AR CFLAGS EXTRA_CFLAGS LDFLAGS CROSS_COMPILE MUSL_GCC PROTOBUF=no NANOPB_DIR BUILD V=1 (shows commands);'
+	@echo '  install: DESTDIR PREFIX BINDIR LIBDIR INCLUDEDIR MANDIR DOCDIR UNITDIR BASHDIR; deps: FOR="demo check";'
+	@echo '  simulate: SEEDS; fuzz: FUZZ_SECONDS; check-release: RELEASE RUNS; compilers: COMPILERS; tests: TMPDIR.'
 
 -include $(wildcard $(patsubst %.o,%.d,$(call objects,$(MODULES))))
