@@ -210,6 +210,8 @@ $(BUILD)/tests/test_host_%: $(BUILD)/tests/test_host_%.o $(call but_main,host) $
 $(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
 $(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
 
+$(BUILD)/tests/test_server_peers: LINK_ALSO := -Wl,--wrap=getsockopt,--wrap=getpeername
+
 # Other people's loops, as far as they are installed.
 $(BUILD)/tests/test_server_loops: LOOPS := $(if $(wildcard /usr/include/ev.h),-lev) \
     $(if $(wildcard /usr/include/systemd/sd-event.h),-lsystemd)
