@@ -69,4 +69,21 @@ static inline struct mvm_text any_text(void)
     return text;
 }
 
+/* Calls `any` for each text that a message of its kind may have, by name: a solver follows a fixed
+ * place much better than one that is looked up. */
+static inline void each_text(struct mvm_message *m, void (*any)(struct mvm_text *text))
+{
+    any(&m->text);
+    any(&m->id);
+    if (m->kind == MVM_MESSAGE_BUILD) {
+        any(&m->build.flake_ref);
+        any(&m->build.attr);
+    } else if (m->kind != MVM_MESSAGE_LOG) {
+        any(&m->hello.nonce);
+        any(&m->hello.agent);
+        any(&m->hello.boot);
+        any(&m->hello.features);
+    }
+}
+
 #endif

@@ -2,7 +2,7 @@
 #undef __SSE2__
 #undef __AVX2__
 #undef __ARM_NEON
-#include "../text/run_portable.c"
 #include "../text/escape.c"
 #include "../text/run.c"
+#include "../text/run_portable.c"
 #include "../text/unescape.c"

@@ -27,11 +27,11 @@ bool copy_stays_in_place(const void *to, size_t len)
 }
 
 /* A text that has come lies in the field buffer, one that has not is nowhere. */
-static void own(const struct mvm_decoder *d, struct mvm_text *text)
+static void own(struct mvm_text *text)
 {
     size_t at = any_size();
-    assume(at <= d->fields_len);
-    text->bytes = any_bool() ? NULL : d->fields + at;
+    assume(at <= decoder.fields_len);
+    text->bytes = any_bool() ? NULL : decoder.fields + at;
 }
 
 /* Any state that the invariant allows, with a field buffer of any size. */
@@ -48,11 +48,7 @@ static void any_decoder(struct mvm_decoder *d)
         d->json.text.bytes = d->json.place;
     }
     assume((unsigned)d->message.kind < MVM_KINDS);
-    for (unsigned at = mvm_decoder_first_field(d); at < mvm_decoder_end_field(d); at++) {
-        if (mvm_is_text(&mvm_fields[at])) {
-            own(d, mvm_text_field(&d->message, &mvm_fields[at]));
-        }
-    }
+    each_text(&d->message, own);
     assume(mvm_decoder_invariant(d));
 }
 

@@ -15,15 +15,15 @@ bool copy_stays_in_place(const void *to, size_t len)
     return lies_in(to, len, encoder.piece, sizeof encoder.piece);
 }
 
+static void set_any_text(struct mvm_text *text)
+{
+    *text = any_text();
+}
+
 static void any_message(struct mvm_message *m)
 {
     assume((unsigned)m->kind < MVM_KINDS);
-    const struct mvm_variant *variant = &mvm_variants[m->kind];
-    for (unsigned at = variant->first; at < variant->first + (unsigned)variant->count; at++) {
-        if (mvm_is_text(&mvm_fields[at])) {
-            *mvm_text_field(m, &mvm_fields[at]) = any_text();
-        }
-    }
+    each_text(m, set_any_text);
     assume(mvm_message_invariant(m));
 }
 
