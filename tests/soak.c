@@ -8,7 +8,9 @@
 #include "support.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 static struct rng rng = {.state = 1};
@@ -312,6 +314,69 @@ static void gigabytes_of_log_reach_a_slow_reader_and_memory_stays(void **state)
     assert_pings_within(10);
 }
 
+/* ---- a disk that freezes ---- */
+
+/* Freezes what is mounted of the device, ten times a minute for a second, until `stop` exists. */
+static void freeze_now_and_then(const char *dir, const char *device, const char *stop)
+{
+    struct stat fs;
+    struct stat dev;
+    for (unsigned i = 0; !e2e_exists(stop); i++) {
+        e2e_sleep_ms(100);
+        if (i % 50 != 0) {
+            continue;
+        }
+        int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && fstat(fd, &fs) == 0 && stat(device, &dev) == 0 && fs.st_dev == dev.st_rdev &&
+            ioctl(fd, FIFREEZE, 0) == 0) {
+            e2e_sleep_ms(1000);
+            ioctl(fd, FITHAW, 0);
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+}
+
+static void a_disk_that_freezes_now_and_then_loses_nothing(void **state)
+{
+    (void)state;
+    char nix[512];
+    char device[E2E_PATH_CAP];
+    e2e_need_disks();
+    snprintf(device, sizeof device, "%s", e2e_loop(e2e_make_image("disk.img", 65536, NULL), false));
+    const char *store = e2e_store_image("the kernel", "the rootfs");
+    snprintf(nix, sizeof nix, "seq 50000 >&2; sleep 0.3; echo %s", store);
+    e2e_write_nix(nix);
+    pid_t agent = E2E_AGENT("a", "--out-dev", device);
+    pid_t freezer = e2e_fork();
+    if (freezer == 0) {
+        freeze_now_and_then(e2e_path("a.out"), device, e2e_path("stop"));
+        _exit(0);
+    }
+    uint64_t until = e2e_now_ms() + 1000 * (uint64_t)times(600);
+    struct e2e_conn *c = e2e_dial("a");
+    unsigned builds = 0;
+    int before = 0;
+    do {
+        e2e_say_build_secs(c, "x", 120);
+        assert_string_equal(e2e_assert_ok(c, 60000), store);
+        before = builds++ == 0 ? count_open(agent) : before;
+    } while (e2e_now_ms() < until);
+    e2e_write_text(e2e_path("stop"), "");
+    assert_int_equal(e2e_wait(freezer, E2E_PATIENCE_MS), 0);
+    assert_int_equal(count_open(agent), before);
+    assert_int_equal(e2e_count_zombies(agent), 0);
+    const char *seen = e2e_mount(device, "seen", true);
+    char path[2 * E2E_PATH_CAP];
+    snprintf(path, sizeof path, "%s/rootfs.ext4", seen);
+    e2e_assert_file(path, "the rootfs");
+    snprintf(path, sizeof path, "%s/.build.log.mvm-tmp", seen);
+    assert_false(e2e_exists(path));
+    e2e_unmount(seen);
+    print_message("%u builds\n", builds);
+}
+
 /* soak [PATTERN]: the hauls whose names fit, all without one */
 int main(int argc, char **argv)
 {
@@ -321,6 +386,7 @@ int main(int argc, char **argv)
         E2E_TEST(pings_are_answered_between_the_slices_of_a_copy),
         E2E_TEST(connections_in_a_row_leave_nothing),
         E2E_TEST(a_thousand_at_once_are_all_served),
+        E2E_TEST(a_disk_that_freezes_now_and_then_loses_nothing),
         E2E_TEST(gigabytes_of_log_reach_a_slow_reader_and_memory_stays),
     };
     setenv("MVM_TEST_SECS", "7200", 0);
