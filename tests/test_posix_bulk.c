@@ -37,7 +37,7 @@ static int tear_down(void **state)
 
 static const char *at(const char *name)
 {
-    static char paths[4][TEMPORARY_CAP + 32];
+    static char paths[4][TEMPORARY_CAP + 80];
     static int next;
     char *path = paths[next++ % 4];
     snprintf(path, sizeof paths[0], "%s/%s", dir, name);
@@ -129,6 +129,13 @@ static void a_tree_is_removed_and_links_are_not_followed(void **state)
     put("kept/f", "kept");
     put("tree/a/f", "x");
     assert_int_equal(symlink(at("kept"), at("tree/a/link")), 0);
+    for (int i = 0; i < 300; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "tree/a/%d", i);
+        assert_int_equal(mkdir(at(name), 0755), 0);
+        snprintf(name, sizeof name, "tree/a/%d/f", i);
+        put(name, "x");
+    }
     ASK(r, port->remove_tree(&posix, at("tree")));
     assert_int_equal(r, 0);
     assert_int_equal(access(at("tree"), F_OK), -1);

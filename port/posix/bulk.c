@@ -2,36 +2,77 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
-#include <ftw.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DIRECTORIES_OPEN = 16 };
+/* ---- trees ---- */
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+/* Removes what is in the directory `path`. 1: it has a directory, whose name is now behind `path`;
+ * 0: it is empty; -1: errno. */
+static int empty_directory(char *path, size_t cap)
 {
-    (void)st;
-    (void)at;
-    if (type == FTW_DNR || type == FTW_NS) {
+    struct mvm_posix_directory d;
+    const char *name;
+    int r = 0;
+    if (!mvm_posix_directory_open(&d, AT_FDCWD, path)) {
         return -1;
     }
-    return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+    while (r == 0 && (name = mvm_posix_directory_next(&d)) != NULL) {
+        if (unlinkat(d.fd, name, 0) == 0 || errno == ENOENT) {
+            continue;
+        }
+        struct mvm_writer w = {path, cap, strlen(path), false};
+        r = errno == EISDIR || errno == EPERM ? 1 : -1;
+        if (r > 0) {
+            mvm_writer_add3(&w, "/", name, "");
+            errno = ENAMETOOLONG;
+            r = w.cut ? -1 : 1;
+        }
+    }
+    int err = errno;
+    mvm_posix_directory_close(&d);
+    errno = err;
+    return r;
+}
+
+/* Down to a directory without directories, which is removed, and up again: the path is the stack.
+ */
+static int remove_below(char *path, size_t cap)
+{
+    size_t top = strlen(path);
+    for (;;) {
+        int r = empty_directory(path, cap);
+        if (r < 0 || (r == 0 && rmdir(path) < 0)) {
+            return -1;
+        }
+        if (r == 0 && strlen(path) == top) {
+            return 0;
+        }
+        if (r == 0) {
+            *strrchr(path, '/') = '\0';
+        }
+    }
 }
 
 int mvm_posix_remove_tree(struct mvm_posix *p, const char *path)
 {
-    struct stat st;
-    if (lstat(path, &st) < 0) {
-        return errno == ENOENT ? 0 : mvm_posix_fail(p, "stat", errno);
+    char below[MVM_PATH_MAX];
+    int r = -1;
+    errno = ENAMETOOLONG;
+    if (mvm_text_join(below, sizeof below, path, "", "")) {
+        r = unlink(below);
+        r = r < 0 && (errno == EISDIR || errno == EPERM) ? remove_below(below, sizeof below) : r;
     }
-    if (nftw(path, remove_entry, DIRECTORIES_OPEN, FTW_DEPTH | FTW_PHYS) != 0) {
+    if (r < 0 && errno != ENOENT) {
         mvm_posix_fail(p, "remove", errno);
         return MVM_PORT_FAILED;
     }
     return 0;
 }
+
+/* ---- artifacts ---- */
 
 int mvm_posix_file_size(struct mvm_posix *p, const char *within, const char *path, uint64_t *size)
 {
