@@ -4,49 +4,25 @@
  */
 #include "internal.h"
 
-/* What the job was doing, and where. */
+/* What the job was doing; of every other state, "using". */
+static const char *const activities[MVM_EXECUTOR_DONE + 1] = {
+    [MVM_EXECUTOR_CHECK] = "reading ",     [MVM_EXECUTOR_MOUNT_OUT] = "mounting ",
+    [MVM_EXECUTOR_MOUNT_IN] = "mounting ", [MVM_EXECUTOR_COPY] = "copying to ",
+    [MVM_EXECUTOR_UNMOUNT] = "releasing ",
+};
+
+/* Adds that; where it was doing it. */
 static const char *add_activity(const struct mvm_executor *x, struct mvm_writer *w)
 {
     const struct mvm_executor_config *c = x->config;
-    switch (x->state) {
-    case MVM_EXECUTOR_CHECK:
-        mvm_writer_add(w, "reading ");
+    const char *activity = activities[x->state];
+    mvm_writer_add(w, activity != NULL ? activity : "using ");
+    if (x->state == MVM_EXECUTOR_CHECK) {
         return c->policy_file;
-    case MVM_EXECUTOR_MOUNT_OUT:
-        mvm_writer_add(w, "mounting ");
-        return c->out_dir;
-    case MVM_EXECUTOR_MOUNT_IN:
-        mvm_writer_add(w, "mounting ");
-        return c->in_dir;
-    case MVM_EXECUTOR_SOURCE:
-    case MVM_EXECUTOR_TIDY:
-        mvm_writer_add(w, "using ");
-        return c->stream_dir;
-    case MVM_EXECUTOR_LIST:
-        mvm_writer_add(w, "reading ");
-        return x->store_path;
-    case MVM_EXECUTOR_COPY:
-        mvm_writer_add(w, "copying to ");
-        return c->out_dir;
-    case MVM_EXECUTOR_UNMOUNT:
-        mvm_writer_add(w, "releasing ");
-        return x->in_mounted ? c->in_dir : c->out_dir;
-    case MVM_EXECUTOR_IDLE:
-    case MVM_EXECUTOR_NIX:
-    case MVM_EXECUTOR_RUN:
-    case MVM_EXECUTOR_TERM:
-    case MVM_EXECUTOR_KILL:
-    case MVM_EXECUTOR_DRAIN:
-    case MVM_EXECUTOR_LOGFILE:
-    case MVM_EXECUTOR_RESULT:
-    case MVM_EXECUTOR_RENAME:
-    case MVM_EXECUTOR_SYNC:
-    case MVM_EXECUTOR_END:
-    case MVM_EXECUTOR_DONE:
-        break;
     }
-    mvm_writer_add(w, "using ");
-    return c->out_dir;
+    bool in =
+        x->state == MVM_EXECUTOR_MOUNT_IN || (x->state == MVM_EXECUTOR_UNMOUNT && x->in_mounted);
+    return in ? c->in_dir : c->out_dir;
 }
 
 static void fail_hang(struct mvm_executor *x)
