@@ -305,7 +305,7 @@ static void a_frame_as_it_is_written_goes_along_the_template(void **state)
         if (mvm_first_steps[kind] == 0) {
             continue; /* not on this wire */
         }
-        for (unsigned at = mvm_first_steps[kind]; mvm_steps[at].kind == kind && at < MVM_STEPS;
+        for (unsigned at = mvm_first_steps[kind]; at < MVM_STEPS && mvm_steps[at].kind == kind;
              at++) {
             const struct mvm_step *step = &mvm_steps[at];
             bool comma = bare == 1 && step->field != MVM_STEP_END;
