@@ -259,6 +259,8 @@ static const struct option options[] = {
      "the flake reference that stands for the input disk\n[/build-in]"},
     {"--in-dev", "DEV|none", 1, 0, MEMBER(executor.in_device), set_device,
      "mounted there read-only, if nothing is [/dev/vdc]"},
+    {"--require-disks", NULL, 0, 0, MEMBER(executor.require_devices), set_flag,
+     "fail a build if such a disk is absent; without it the\ndirectory is used as it is"},
     {"--nix", "PATH", 1, 0, MEMBER(posix.nix), set_path,
      "the nix program [PATH, then the usual places]"},
     {"--nix-option", "NAME VALUE", 2, 0, 0, set_nix_option, "an --option for nix (repeatable)"},

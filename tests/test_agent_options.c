@@ -113,12 +113,15 @@ static void each_option_is_taken_with_a_space_or_an_equals_sign(void **state)
 {
     (void)state;
     static const char *const forms[][32] = {
-        {"--out-dir",       "/o",     "--out-dev", "/dev/a", "--in-dir",    "/i",
-         "--in-dev",        "/dev/b", "--nix",     "/n",     "--timeout",   "60",
-         "--heartbeat",     "5",      "--policy",  "/p",     "--allow-cid", "1",
-         "--keep-building", NULL},
+        {"--out-dir",   "/o", "--out-dev",       "/dev/a",
+         "--in-dir",    "/i", "--in-dev",        "/dev/b",
+         "--nix",       "/n", "--timeout",       "60",
+         "--heartbeat", "5",  "--policy",        "/p",
+         "--allow-cid", "1",  "--keep-building", "--require-disks",
+         NULL},
         {"--out-dir=/o", "--out-dev=/dev/a", "--in-dir=/i", "--in-dev=/dev/b", "--nix=/n",
-         "--timeout=60", "--heartbeat=5", "--policy=/p", "--allow-cid=1", "--keep-building", NULL},
+         "--timeout=60", "--heartbeat=5", "--policy=/p", "--allow-cid=1", "--keep-building",
+         "--require-disks", NULL},
     };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         assert_int_equal(parse(forms[i]), MVM_OPTIONS_RUN);
@@ -126,6 +129,7 @@ static void each_option_is_taken_with_a_space_or_an_equals_sign(void **state)
         assert_string_equal(options.executor.out_device, "/dev/a");
         assert_string_equal(options.executor.in_dir, "/i");
         assert_string_equal(options.executor.in_device, "/dev/b");
+        assert_true(options.executor.require_devices);
         assert_string_equal(options.posix.nix, "/n");
         assert_int_equal(options.executor.timeout_secs, 60);
         assert_int_equal(options.executor.heartbeat_ms, 5000);
@@ -211,6 +215,7 @@ static void an_option_that_is_refused_changes_nothing(void **state)
         {"--init=1"},
         {"--exit-after-build=1"},
         {"--keep-building=0"},
+        {"--require-disks=0"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         static struct mvm_options before;
@@ -465,6 +470,7 @@ static void the_help_names_every_option_and_fits_its_buffer(void **state)
         "--policy FILE",
         "--allow-cid CID|any",
         "--keep-building",
+        "--require-disks",
         "--exit-after-build",
         "--exit-idle SECONDS",
         "--init",
