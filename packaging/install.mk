@@ -1,0 +1,94 @@
+# Installing and packaging. Included by the Makefile.
+
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/mvm-guest
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+
+# The library as others link it, with the protobuf wire and without: the same headers and the same
+# names. Before 1.0 a minor release may change a struct, so it is part of the shared one's name.
+LIBRARIES  := $(if $(filter yes,$(PROTOBUF)),mvm-guest) mvm-guest-json
+SOVERSION   = $(shell echo $(VERSION) | sed -E 's/^(0\.[0-9]+|[1-9][0-9]*)\..*/\1/')
+OBJCOPY    ?= $(CROSS_COMPILE)objcopy
+
+# All but what is for the library's own use.
+INCLUDES := $(filter-out %/mvm_run.h %/mvm_escape.h,$(wildcard $(addsuffix /mvm_*.h,include $(LIBRARY))))
+
+$(BUILD)/exports.map: packaging/exports $(INCLUDES)
+	$(run)packaging/exports $(INCLUDES) >$@
+
+$(BUILD)/library.so: $(call objects,$(LIBRARY)) $(GENERATED) $(BUILD)/exports.map
+	$(call say,LINK $@)
+	$(run)$(CC) -shared $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -Wl,-soname,$(SONAME) -Wl,-z,defs \
+	    -Wl,--version-script=$(BUILD)/exports.map -o $@ $(filter %.o,$^)
+
+# The static one keeps nanopb's names to itself: its user may have a nanopb of another making. objcopy can hide
+# names in machine code alone, so this part is not compiled for LTO.
+$(BUILD)/library.a: $(BUILD)/proto.o $(call objects,$(filter-out codec/proto,$(LIBRARY)))
+	$(call say,AR   $@)
+	$(run)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/proto.o: $(call objects,codec/proto) $(GENERATED)
+	$(run)$(CC) -r -nostdlib -o $@ $^
+	$(run)$(OBJCOPY) --wildcard --localize-symbol='pb_*' --localize-symbol='mvm_guest_v1_*' $@
+
+.PHONY: libraries $(LIBRARIES)
+libraries: $(LIBRARIES)
+$(LIBRARIES):
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SONAME=lib$@.so.$(SOVERSION) EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' \
+	    PROTO_FLAGS=-fno-lto PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/$@/library.a $(BUILD)/$@/library.so
+
+.PHONY: amalgamation
+amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mvm_guest.c, in BUILD/amalgamation
+	scripts/amalgamate $(BUILD)/amalgamation $(<D) $(NANOPB_DIR)
+
+MANUALS  := $(wildcard man/*.[1-9])
+
+# The simulated machine, for those who test what they make of the library.
+$(BUILD)/libmvm-guest-sim.a: $(call objects,port/sim)
+	$(call say,AR   $@)
+	$(run)rm -f $@ && $(AR) rcs $@ $^
+
+# What is read, not run: pages, clients and examples, at the same places below DOCDIR, so that their links hold.
+PAGES = README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard include/mvm_limits.h codec/proto/mvm.proto docs/*.md docs/*/*.md \
+    docs/clients/*.py examples/*/*)
+
+# Puts a file of packaging/ where it belongs, its @NAMES@ filled in; a place below PREFIX is said to be so.
+below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' \
+    -e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' -e 's|@BINDIR@|$(BINDIR)|' -e 's|@VERSION@|$(VERSION)|'
+
+install: all libraries $(BUILD)/libmvm-guest-sim.a ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mvm-guest $(UNITDIR) $(BASHDIR))
+	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(BINDIR)
+	install -m 644 $(INCLUDES) port/sim/mvm_sim.h $(DESTDIR)$(INCLUDEDIR)/mvm-guest
+	install -m 644 $(BUILD)/libmvm-guest-sim.a $(DESTDIR)$(LIBDIR)
+	$(fill) packaging/sim.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/mvm-guest-sim.pc
+	set -e; for lib in $(LIBRARIES); do \
+	    install -m 644 $(BUILD)/$$lib/library.a $(DESTDIR)$(LIBDIR)/lib$$lib.a; \
+	    install -m 644 $(BUILD)/$$lib/library.so $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION); \
+	    ln -sf lib$$lib.so.$(VERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(SOVERSION); \
+	    ln -sf lib$$lib.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so; \
+	    $(fill) -e "s|@NAME@|$$lib|" packaging/library.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/$$lib.pc; \
+	done
+	set -e; for page in $(MANUALS); do \
+	    install -m 644 -D -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page; \
+	done
+	set -e; for page in $(PAGES); do \
+	    install -m $$(test -x $$page && echo 755 || echo 644) -D $$page $(DESTDIR)$(DOCDIR)/$$page; \
+	done
+	$(fill) packaging/mvm-builder-agent.service.in >$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
+	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder
+	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder-agent
+	@[ -n '$(DESTDIR)' ] || echo 'The shared library is found after `ldconfig`, as root, or by LD_LIBRARY_PATH=$(LIBDIR).'
+
+.PHONY: dist
+dist: ## make a source archive of HEAD in BUILD, the same bytes each time
+	@packaging/dist $(BUILD)
+
+.PHONY: deb
+deb: | $(NANOPB_DIR)/pb.h ## build Debian packages into BUILD/deb, and have lintian look at them
+	@scripts/need build-essential nanopb dpkg-dev debhelper lintian
+	packaging/deb $(BUILD)/deb $(NANOPB_DIR)

@@ -1,0 +1,10 @@
+# Proofs. Included by the Makefile.
+
+# CBMC 6: Debian has it from trixie on; CBMC_DIR names a folder with another.
+CBMC_DIR ?= build/cache/cbmc
+build/cache/cbmc/cbmc:
+	@proof/cbmc $(@D)
+
+prove: $(CBMC_DIR)/cbmc ## prove decoder and encoder free of undefined behaviour, see proof/README.md
+	@scripts/need gcc libc6-dev
+	@BUILD=$(BUILD) proof/run $(CBMC_DIR)

@@ -1,0 +1,136 @@
+# The test programs, the simulation, and what runs them. Included by the Makefile.
+
+but_main = $(filter-out %/main.o,$(call objects,$(1)))
+
+# Each tests/test_*.c is a program. Those of agent and host also see and link that program's inner
+# parts; support*.c and the simulated port go with all.
+TESTS   := $(patsubst %.c,$(BUILD)/%,$(filter-out $(LEFT_OUT),$(wildcard tests/test_*.c)))
+SUPPORT := $(call objects,port/sim) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support*.c)) $(BUILD)/simulation.a \
+    $(BUILD)/libmvm-guest.a
+
+$(BUILD)/tests/test_agent_%.o: SEES_ALSO := agent
+$(BUILD)/tests/test_host_%.o: SEES_ALSO := host
+
+$(BUILD)/tests/test_agent_%: $(BUILD)/tests/test_agent_%.o $(call but_main,agent) $(SUPPORT)
+	$(call say,LINK $@)
+	$(link) -lcmocka
+
+$(BUILD)/tests/test_host_%: $(BUILD)/tests/test_host_%.o $(call but_main,host) $(SUPPORT)
+	$(call say,LINK $@)
+	$(link) -lcmocka
+
+$(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
+$(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
+
+$(BUILD)/tests/test_server_peers: LINK_ALSO := -Wl,--wrap=getsockopt,--wrap=getpeername
+
+# Other people's loops, as far as they are installed.
+$(BUILD)/tests/test_server_loops: LOOPS := $(if $(wildcard /usr/include/ev.h),-lev) \
+    $(if $(wildcard /usr/include/systemd/sd-event.h),-lsystemd)
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT)
+	$(call say,LINK $@)
+	$(link) -lcmocka $(LOOPS)
+
+VSOCK_DEVICE := $(BUILD)/tests/vsock-device/vsock-device
+$(VSOCK_DEVICE): $(call objects,tests/vsock-device)
+	$(call say,LINK $@)
+	$(link)
+
+$(BUILD)/tests/soak: $(BUILD)/tests/soak.o $(SUPPORT)
+	$(call say,LINK $@)
+	$(link) -lcmocka
+
+$(BUILD)/tests/vectors: tests/vectors/vectors.c $(BUILD)/libmvm-guest.a $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(run)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(SEES_tests)) $(LDFLAGS) -o $@ $< $(filter %.a,$^)
+
+.PHONY: tests tests/vectors
+tests: all examples $(TESTS) $(BUILD)/tests/vectors ## build the test programs
+tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded frames
+
+$(BUILD)/simulation.a: $(call but_main,tests/simulation)
+	$(call say,AR   $@)
+	$(run)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/simulate: $(BUILD)/tests/simulation/main.o $(call objects,port/sim) $(BUILD)/simulation.a $(BUILD)/libmvm-guest.a
+	$(call say,LINK $@)
+	$(link)
+
+check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look at its disks
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs squashfs-tools socat \
+	    nanopb
+	@$(MAKE) --no-print-directory all $(VSOCK_DEVICE)
+	@$(MAKE) --no-print-directory static-programs
+	@BUILD=$(BUILD) tests/vm/check
+
+check-nix: ## docs/builder-vm.md as printed: a machine with a real nix builds a flake, what it built boots; a store that lasts
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs debootstrap nanopb
+	@$(MAKE) --no-print-directory all static-programs
+	@BUILD=$(BUILD) tests/vm/run-nix
+
+.PHONY: check-remote
+check-remote: ## two machines: what the agent is asked for on one is built on the other, or comes from its cache
+	@scripts/need gcc libc6-dev binutils musl-tools busybox-static e2fsprogs debootstrap mount procps iproute2 nanopb
+	@$(MAKE) --no-print-directory all static
+	@BUILD=$(BUILD) tests/remote/run
+
+.PHONY: compilers
+compilers: ## build and test with every gcc and clang that this Debian has
+	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev protobuf-compiler libev-dev libsystemd-dev
+	@tests/compilers
+
+.PHONY: check-release
+check-release: ## demo, check and the other targets on fresh roots of RELEASE, bookworm or trixie: some hours, as root
+	@scripts/need mmdebstrap mount
+	@tests/release/run $(RELEASE) $(RUNS)
+
+power-cuts: ## kill the machine after Ok, 50 times, and in staging, 100 times: some fifteen minutes
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
+	@$(MAKE) --no-print-directory all static-programs
+	@BUILD=$(BUILD) tests/vm/power-cuts
+
+cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, the agent's on aarch64, emulated; sizes
+	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
+	    libc6-dev-s390x-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static libcmocka-dev nanopb
+	@BUILD=$(BUILD) tests/cross/run
+
+coverage: ## lines and branches that the unit tests reach, by file
+	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler
+	@BUILD=$(BUILD) tests/coverage
+
+MUTANTS ?= 200
+.PHONY: mutants
+mutants: ## change one token of text/, codec/, session/ at a time, MUTANTS of them: each must fail a unit test
+	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler python3
+	@BUILD=$(BUILD) tests/mutants -n $(MUTANTS)
+
+SEEDS ?= 100000
+simulate: ## run SEEDS random worlds with clients, faults and delays
+	@scripts/need gcc libc6-dev binutils nanopb
+	@$(MAKE) --no-print-directory $(BUILD)/simulate
+	@BUILD=$(BUILD) tests/simulation/run $(SEEDS)
+
+faults: ## each system call of the agent fails once, and each that may wait for a disk is delayed, by strace
+	@scripts/need gcc libc6-dev binutils nanopb strace procps
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) tests/faults
+	@BUILD=$(BUILD) tests/delays
+
+soak: ## a thousand cancels and kills, ten thousand connections, 8 GiB of log: some ten minutes
+	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev e2fsprogs mount
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/soak $(BUILD)/tests/test_posix_process
+	MVM_CANCELS=500 $(BUILD)/tests/test_posix_process 'cancels*'
+	MVM_BUILD=$(BUILD) $(BUILD)/tests/soak
+
+.PHONY: matrix starts
+matrix: ## end builds in every environment, not only the usual ones: some two minutes, as root
+	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev
+	@$(MAKE) --no-print-directory $(BUILD)/tests/test_posix_matrix
+	MVM_MATRIX=all $(BUILD)/tests/test_posix_matrix
+
+starts: ## start ten thousand programs that fork twice at once, in each way: some ten minutes
+	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev
+	@$(MAKE) --no-print-directory $(BUILD)/tests/test_posix_start
+	MVM_STARTS=10000 $(BUILD)/tests/test_posix_start 'no_grandchild*'
