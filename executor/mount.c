@@ -103,7 +103,7 @@ static bool is_absent(struct mvm_executor *x, const struct disk *d)
     return true;
 }
 
-static bool mount(struct mvm_executor *x, const struct disk *d)
+static bool mount_disk(struct mvm_executor *x, const struct disk *d)
 {
     int r = x->port->mount(x->ctx, d->device, d->dir, d->read_only);
     if (mvm_executor_later(x, r)) {
@@ -147,7 +147,7 @@ static bool attach(struct mvm_executor *x, const struct disk *d)
         done = unmount(x, d);
         break;
     case MOUNT:
-        done = mount(x, d);
+        done = mount_disk(x, d);
         break;
     default:
         done = await_device(x);

@@ -98,9 +98,9 @@
 #error "MVM_PROTO_SLACK: a Build without unknown fields needs 29 bytes"
 #endif
 
-/* Bytes of data in one Source or Artifact: large enough that a frame's other bytes do not count, small
- * enough that a Ping between two of them waits for less than a millisecond.
- * Past it: the frame is refused, "data too long". */
+/* Bytes of data in one Source or Artifact: large enough that a frame's other bytes do not count,
+ * small enough that a Ping between two of them waits for less than a millisecond. Past it: the
+ * frame is refused, "data too long". */
 #ifndef MVM_BULK_DATA_MAX
 #define MVM_BULK_DATA_MAX 65536
 #endif
@@ -110,7 +110,7 @@
 
 /* Bytes of one request frame on the protobuf wire: a Source with its other fields.
  * Past it: the stream is broken. */
-#define MVM_PROTO_REQUEST_MAX \
+#define MVM_PROTO_REQUEST_MAX                                                                      \
     ((MVM_BULK_DATA_MAX > MVM_REQUEST_FRAME_MAX ? MVM_BULK_DATA_MAX : MVM_REQUEST_FRAME_MAX) + 512)
 
 /* Levels of protobuf's old groups inside an unknown field: as libprotobuf has it by default. Takes
@@ -454,6 +454,9 @@
  * on in the root it has. */
 #ifndef MVM_ROOT_WAIT_MS
 #define MVM_ROOT_WAIT_MS 10000
+#endif
+#if MVM_ROOT_WAIT_MS < 1
+#error "MVM_ROOT_WAIT_MS: at least 1, since a disk takes a moment to appear"
 #endif
 
 /* The latest time that an option may name: the end of the year 9999, in seconds. Past it: not a

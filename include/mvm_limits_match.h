@@ -31,6 +31,7 @@
     X(REQUEST_FRAME_MAX, MVM_REQUEST_FRAME_MAX)                                                    \
     X(RESPONSE_FRAME_MAX, MVM_RESPONSE_FRAME_MAX)                                                  \
     X(PROTO_SLACK, MVM_PROTO_SLACK)                                                                \
+    X(PROTO_GROUPS_MAX, MVM_PROTO_GROUPS_MAX)                                                      \
     X(BULK_DATA_MAX, MVM_BULK_DATA_MAX)                                                            \
     X(NESTING_MAX, MVM_NESTING_MAX)                                                                \
     X(LOG_LINE_MAX, MVM_LOG_LINE_MAX)

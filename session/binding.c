@@ -120,7 +120,7 @@ static struct mvm_text *field_of(struct mvm_message *m, enum mvm_message_field f
 
 int mvm_kind_by_name(const char *name)
 {
-    static const char *const names[] = {
+    static const char *const kind_names[] = {
         [MVM_MESSAGE_BUILD] = "Build",
         [MVM_MESSAGE_PING] = "Ping",
         [MVM_MESSAGE_HELLO] = "Hello",
@@ -139,8 +139,8 @@ int mvm_kind_by_name(const char *name)
         [MVM_MESSAGE_WANT] = "Want",
         [MVM_MESSAGE_ARTIFACT] = "Artifact",
     };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0) {
+    for (size_t i = 0; i < sizeof kind_names / sizeof kind_names[0]; i++) {
+        if (strcmp(name, kind_names[i]) == 0) {
             return (int)i;
         }
     }
