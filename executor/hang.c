@@ -28,20 +28,11 @@ static const char *add_activity(const struct mvm_executor *x, struct mvm_writer 
 static void fail_hang(struct mvm_executor *x)
 {
     struct mvm_writer w;
-    bool cancelled = x->cancelled;
-    if (!mvm_executor_fail(x, cancelled ? MVM_CATEGORY_CANCELLED : MVM_CATEGORY_TIMEOUT, &w)) {
-        return;
+    if (mvm_executor_fail_stopped(x, x->cancelled, &w)) {
+        mvm_writer_add(&w, add_activity(x, &w));
+        mvm_writer_add(&w, ": the disk does not answer; it is not released");
+        mvm_writer_finish(&w);
     }
-    if (cancelled) {
-        mvm_writer_add(&w, "build cancelled: ");
-    } else {
-        mvm_writer_add(&w, "nix build timed out after ");
-        mvm_writer_add_u64(&w, x->timeout_secs);
-        mvm_writer_add(&w, " s: ");
-    }
-    mvm_writer_add(&w, add_activity(x, &w));
-    mvm_writer_add(&w, ": the disk does not answer; it is not released");
-    mvm_writer_finish(&w);
 }
 
 static void note_hang(struct mvm_executor *x, int calls)

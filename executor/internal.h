@@ -129,6 +129,10 @@ void mvm_executor_fail_copy(struct mvm_executor *x, const char *name, const char
 
 /* Begins such a text. False: for mvm_executor_noted, in the note's room. */
 bool mvm_executor_begin_fail_copy(struct mvm_executor *x, struct mvm_writer *w);
+
+/* Begins the message of a build that was cancelled, or whose time is over: "build cancelled: ",
+ * "nix build timed out after N s: ". False: the job has failed already. */
+bool mvm_executor_fail_stopped(struct mvm_executor *x, bool cancelled, struct mvm_writer *w);
 void mvm_executor_fail_cancelled(struct mvm_executor *x);
 
 /* A Log line of the executor's own, "mvm: " in front; at most one each time a phase is called. */

@@ -125,19 +125,10 @@ static enum mvm_executor_state watch_draining(struct mvm_executor *x)
 static void fail_stopped(struct mvm_executor *x)
 {
     struct mvm_writer w;
-    bool cancelled = x->cause == MVM_CAUSE_CANCEL;
-    if (!mvm_executor_fail(x, cancelled ? MVM_CATEGORY_CANCELLED : MVM_CATEGORY_TIMEOUT, &w)) {
-        return;
+    if (mvm_executor_fail_stopped(x, x->cause == MVM_CAUSE_CANCEL, &w)) {
+        mvm_executor_add_command(x, &w);
+        mvm_writer_finish(&w);
     }
-    if (cancelled) {
-        mvm_writer_add(&w, "build cancelled: ");
-    } else {
-        mvm_writer_add(&w, "nix build timed out after ");
-        mvm_writer_add_u64(&w, x->timeout_secs);
-        mvm_writer_add(&w, " s: ");
-    }
-    mvm_executor_add_command(x, &w);
-    mvm_writer_finish(&w);
 }
 
 static void fail_status(struct mvm_executor *x)

@@ -45,6 +45,21 @@ void mvm_executor_fail_copy(struct mvm_executor *x, const char *name, const char
     }
 }
 
+bool mvm_executor_fail_stopped(struct mvm_executor *x, bool cancelled, struct mvm_writer *w)
+{
+    if (!mvm_executor_fail(x, cancelled ? MVM_CATEGORY_CANCELLED : MVM_CATEGORY_TIMEOUT, w)) {
+        return false;
+    }
+    if (cancelled) {
+        mvm_writer_add(w, "build cancelled: ");
+    } else {
+        mvm_writer_add(w, "nix build timed out after ");
+        mvm_writer_add_u64(w, x->timeout_secs);
+        mvm_writer_add(w, " s: ");
+    }
+    return true;
+}
+
 void mvm_executor_fail_cancelled(struct mvm_executor *x)
 {
     struct mvm_writer w;
