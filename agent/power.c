@@ -24,7 +24,7 @@ static void nap(int ms)
     poll(NULL, 0, ms);
 }
 
-/* Signals everybody and collects those that end, until nobody is left or the time is over. */
+/* Signals every process and reaps those that end, until none is left or the time is over. */
 static void signal_all(int sig)
 {
     kill(-1, sig);

@@ -1,7 +1,7 @@
 /*
- * Any message through both wires, in any room and any cut: it comes out as it went in. Texts that
- * are no UTF-8 come out mended, and both wires mend them alike; a Log crosses the protobuf wire
- * unharmed.
+ * Any message through both wires, with buffers and pieces of any size: it comes out as it went in.
+ * Texts that are not UTF-8 are repaired in the same way by both wires; a Log crosses the protobuf
+ * wire unchanged.
  */
 #include "fuzz.h"
 #include "mvm_proto.h"

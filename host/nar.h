@@ -38,8 +38,8 @@ void mvm_nar_close(struct mvm_nar *n);
  * the archive at its beginning. */
 int64_t mvm_nar_measure(struct mvm_nar *n, struct mvm_writer *why);
 
-/* Writes up to `cap` bytes to `out`. Returns how many; 0: the archive is whole; -1: `why` names the
- * file that cannot be read, changed while it was read, or is no regular file, directory or link. */
+/* Writes up to `cap` bytes to `out`. Returns how many; 0: the archive is complete; -1: `why` names
+ * the file that cannot be read, changed while it was read, or has a type that archives lack. */
 ssize_t mvm_nar_pull(struct mvm_nar *n, uint8_t *out, size_t cap, struct mvm_writer *why);
 
 #endif

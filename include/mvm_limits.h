@@ -2,8 +2,9 @@
  * Every limit of the library, in one place: what it bounds, its unit, its default, why, and what
  * happens past it. Each may be set on the compiler's command line, as one decimal number
  * (-DMVM_QUEUE_MAX=4), down to the floor that is checked below it, and then for the library and for
- * what includes its headers alike: mvm_limits_match.h makes the linker refuse anything else.
- * Nothing is cut without a mark: past a limit there is an error or, for log lines, a further frame.
+ * the programs that include its headers alike: mvm_limits_match.h makes the linker refuse anything
+ * else. Nothing is truncated silently: past a limit there is an error or, for log lines, a further
+ * frame.
  */
 #ifndef MVM_LIMITS_H
 #define MVM_LIMITS_H
@@ -69,9 +70,9 @@
 #error "MVM_WORD_MAX: peers may send 32 bytes"
 #endif
 
-/* Bytes of one request frame, newline excluded. A Build whose texts are as long as they may be,
- * with every byte written as \u00XX (six for one), has 31 KiB; the rest is for white space and
- * unknown fields. Past it: the frame is refused, the rest of it skipped as it streams by. */
+/* Bytes of one request frame, newline excluded. A Build with the longest texts, every byte written
+ * as \u00XX (six for one), has 31 KiB; the rest is for white space and unknown fields.
+ * Past it: the frame is refused, and its remaining bytes are discarded as they arrive. */
 #ifndef MVM_REQUEST_FRAME_MAX
 #define MVM_REQUEST_FRAME_MAX 65536
 #endif
@@ -88,9 +89,9 @@
 #error "MVM_RESPONSE_FRAME_MAX: at least 4096, since an answer with a long store path must fit"
 #endif
 
-/* Bytes that a protobuf request may have besides its texts: at most 29 of tags, lengths, time-out
- * and flag; the rest is for fields of later versions, at least as many as one version has brought.
- * Past it: the frame is refused, skipped as it streams by. */
+/* Bytes that a protobuf request may have besides its texts: at most 29 for tags, lengths, time-out
+ * and flag; the rest is for fields of later versions, at least as many as one version has added.
+ * Past it: the frame is refused, and its remaining bytes are discarded as they arrive. */
 #ifndef MVM_PROTO_SLACK
 #define MVM_PROTO_SLACK 512
 #endif
@@ -98,9 +99,9 @@
 #error "MVM_PROTO_SLACK: a Build without unknown fields needs 29 bytes"
 #endif
 
-/* Bytes of data in one Source or Artifact: large enough that a frame's other bytes do not count,
- * small enough that a Ping between two of them waits for less than a millisecond. Past it: the
- * frame is refused, "data too long". */
+/* Bytes of data in one Source or Artifact: large enough for the frame's overhead to be negligible,
+ * small enough that a Ping between two of them waits for less than a millisecond.
+ * Past it: the frame is refused, "data too long". */
 #ifndef MVM_BULK_DATA_MAX
 #define MVM_BULK_DATA_MAX 65536
 #endif
@@ -113,8 +114,8 @@
 #define MVM_PROTO_REQUEST_MAX                                                                      \
     ((MVM_BULK_DATA_MAX > MVM_REQUEST_FRAME_MAX ? MVM_BULK_DATA_MAX : MVM_REQUEST_FRAME_MAX) + 512)
 
-/* Levels of protobuf's old groups inside an unknown field: as libprotobuf has it by default. Takes
- * four bytes of stack each. Past it: the frame is refused, "malformed protobuf message". */
+/* Nesting of protobuf's deprecated groups inside an unknown field: libprotobuf's default. Each
+ * level takes four bytes of stack. Past it: the frame is refused, "malformed protobuf message". */
 #ifndef MVM_PROTO_GROUPS_MAX
 #define MVM_PROTO_GROUPS_MAX 100
 #endif
@@ -122,8 +123,8 @@
 #error "MVM_PROTO_GROUPS_MAX: at least 1, since 0 would refuse every group"
 #endif
 
-/* Bytes of the archive with a flake's source. A checkout of nixpkgs has a third of it.
- * Past it: "invalid source", before anything is begun. */
+/* Bytes of the archive with a flake's source; nixpkgs takes a third of this.
+ * Past it: "invalid source", before the build begins. */
 #ifndef MVM_SOURCE_MAX
 #define MVM_SOURCE_MAX 1073741824
 #endif
@@ -140,7 +141,7 @@
 #error "MVM_STREAM_BUILDS: at least 1, the one that runs"
 #endif
 
-/* Levels of nesting inside the value of an unknown field. Takes one bit of decoder state each.
+/* Levels of nesting inside the value of an unknown field. Each takes one bit of decoder state.
  * Past it: the frame is refused, "nested too deep". */
 #ifndef MVM_NESTING_MAX
 #define MVM_NESTING_MAX 128
@@ -169,7 +170,7 @@
 #error "MVM_MESSAGE_MAX: at least 256, since an error with the name of a store path must fit"
 #endif
 
-/* Bytes of a path that the executor makes: PATH_MAX of Linux, with its terminator.
+/* Bytes of a path that the executor builds: PATH_MAX of Linux, terminator included.
  * Past it: the step fails with "path too long". */
 #ifndef MVM_PATH_MAX
 #define MVM_PATH_MAX 4096
@@ -203,8 +204,8 @@
 #error "MVM_NIX_OPTIONS_MAX: at least 1, since it is the length of an array"
 #endif
 
-/* Outputs of one build that are looked at if none is called "out". Past it: "nix build produced no
- * store path", with the reason. */
+/* Outputs of one build that are searched if none is called "out".
+ * Past it: "nix build produced no store path", with the reason. */
 #ifndef MVM_NIX_OUTPUTS_MAX
 #define MVM_NIX_OUTPUTS_MAX 8
 #endif
@@ -212,8 +213,8 @@
 #error "MVM_NIX_OUTPUTS_MAX: at least 1, since it is the length of an array"
 #endif
 
-/* Bytes of an artifact that are copied between two reports of how far the copy is: what a disk must
- * move within MVM_DISK_PATIENCE_MS not to count as hanging. */
+/* Bytes of an artifact that are copied between two reports of progress. A disk that does not move
+ * this much within MVM_DISK_PATIENCE_MS counts as hung. */
 #ifndef MVM_STAGE_SLICE
 #define MVM_STAGE_SLICE 8388608
 #endif
@@ -221,9 +222,9 @@
 #error "MVM_STAGE_SLICE: at least 4096, since a copy makes progress by whole blocks"
 #endif
 
-/* ---- time, in milliseconds unless said ---------------------------------------------------- */
+/* ---- time, in milliseconds unless the name says otherwise -------------------------------- */
 
-/* Seconds a build may take when the request names no limit: the wire's default. */
+/* Seconds that a build may take if the request sets no limit: the protocol's default. */
 #ifndef MVM_TIMEOUT_DEFAULT_SECS
 #define MVM_TIMEOUT_DEFAULT_SECS 1800
 #endif
@@ -239,8 +240,8 @@
 #error "MVM_HEARTBEAT_MS: at least 1, since a heartbeat is not sent without a pause"
 #endif
 
-/* Between two Log lines that say how far a copy is; one that takes no longer than this says
- * nothing. */
+/* Interval of the Log lines that report a copy's progress; a copy that takes less time than this
+ * reports none. */
 #ifndef MVM_PROGRESS_MS
 #define MVM_PROGRESS_MS 2000
 #endif
@@ -248,7 +249,7 @@
 #error "MVM_PROGRESS_MS: at least 1, since progress is not reported without a pause"
 #endif
 
-/* From SIGTERM to SIGKILL: nix wants a moment to end its builders and unlock its store. */
+/* From SIGTERM to SIGKILL: nix needs a moment to end its builders and unlock its store. */
 #ifndef MVM_TERM_GRACE_MS
 #define MVM_TERM_GRACE_MS 5000
 #endif
@@ -256,8 +257,8 @@
 #error "MVM_TERM_GRACE_MS: at least 1, since SIGTERM comes before SIGKILL"
 #endif
 
-/* Between two looks at what is left of a build that is being ended, and at the first process of one
- * that prints without a pause. */
+/* Poll interval for the remaining processes of a build that is being ended, and for the main
+ * process of a build that prints without a pause. */
 #ifndef MVM_KILL_POLL_MS
 #define MVM_KILL_POLL_MS 20
 #endif
@@ -265,8 +266,8 @@
 #error "MVM_KILL_POLL_MS: at least 1, since polling without a pause would spin"
 #endif
 
-/* How long processes that survive SIGKILL (in uninterruptible sleep) are waited for before the
- * job goes on without them, with a Log line that says so. */
+/* How long to wait for processes that survive SIGKILL (in uninterruptible sleep). Past it: the job
+ * continues without them and reports that in a Log line. */
 #ifndef MVM_KILL_PATIENCE_MS
 #define MVM_KILL_PATIENCE_MS 10000
 #endif
@@ -274,7 +275,8 @@
 #error "MVM_KILL_PATIENCE_MS: at least 1, since a killed process takes a moment to end"
 #endif
 
-/* How long a pipe that nobody known holds any more is read on: its end should come at once. */
+/* How long to keep reading a pipe after the build's last process has ended: its end of file should
+ * follow immediately. */
 #ifndef MVM_DRAIN_MS
 #define MVM_DRAIN_MS 1000
 #endif
@@ -282,8 +284,8 @@
 #error "MVM_DRAIN_MS: at least 1, since the end of a pipe takes a moment to come"
 #endif
 
-/* Bytes such a pipe may still hold (F_SETPIPE_SZ allows 1 MiB without privilege); past both limits
- * somebody outside the build is writing, and it is read no further. */
+/* Bytes to read from such a pipe (F_SETPIPE_SZ allows 1 MiB without privilege). Past both limits: a
+ * process outside the build is writing, and the pipe is not read any further. */
 #ifndef MVM_DRAIN_MAX
 #define MVM_DRAIN_MAX 2097152
 #endif
@@ -291,9 +293,10 @@
 #error "MVM_DRAIN_MAX: at least MVM_LOG_LINE_MAX, since one line must fit"
 #endif
 
-/* How long a configured device that is absent is waited for: hot-plug and slow buses bring one in
- * late. Past it: there is no such disk. Asked for every MVM_DEVICE_POLL_MS, as is whether a device
- * that was unmounted is released, up to MVM_RELEASE_WAIT_MS. Past it: "failed to release". */
+/* How long to wait for a configured device that is absent: with hot-plug and slow buses it appears
+ * late. Past it: there is no such disk. MVM_DEVICE_POLL_MS is the poll interval, also for the
+ * release of an unmounted device, which may take MVM_RELEASE_WAIT_MS. Past it: "failed to
+ * release". */
 #ifndef MVM_DEVICE_WAIT_MS
 #define MVM_DEVICE_WAIT_MS 2000
 #endif
@@ -313,7 +316,7 @@
 #error "MVM_RELEASE_WAIT_MS: at least 1, since a file system takes a moment to go"
 #endif
 
-/* How long a call for a disk may make no progress once the build is cancelled or its time is over.
+/* How long disk I/O may make no progress after the build was cancelled or has timed out.
  * Past it: the call is abandoned, and the job ends with Err. */
 #ifndef MVM_DISK_PATIENCE_MS
 #define MVM_DISK_PATIENCE_MS 10000
@@ -322,8 +325,8 @@
 #error "MVM_DISK_PATIENCE_MS: at least 10, since its tenth is the patience with a second call"
 #endif
 
-/* How long a client whose build has ended may take no byte of what is left to send, before its
- * connection is closed: it holds up everybody else's builds. */
+/* How long a client whose build has ended may read none of what is left to send before its
+ * connection is closed: it holds up all other clients' builds. */
 #ifndef MVM_STALL_MS
 #define MVM_STALL_MS 60000
 #endif

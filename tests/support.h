@@ -2,7 +2,7 @@
  * What the end-to-end tests share: the real agent and the real host tool as processes, a stand-in
  * for nix as a small shell script, sockets in a fresh temporary directory, frames with a time
  * limit, and disks on loop devices. The names begin with e2e_; any of these functions fails the
- * running test where it cannot do what it says.
+ * running test if it cannot do its job.
  *
  *     static void a_ping_is_answered(void **state)
  *     {
@@ -196,7 +196,7 @@ void e2e_say_build_secs(struct e2e_conn *c, const char *attr, unsigned secs);
 bool e2e_line(struct e2e_conn *c, struct mvm_text *line, int ms);
 /* The next frame; a line that is none fails the test, as does the end of the connection. */
 struct e2e_frame e2e_frame(struct e2e_conn *c, int ms);
-/* The next Ok or Err; Log lines are passed over. */
+/* The next Ok or Err; Log lines are skipped. */
 struct e2e_frame e2e_answer(struct e2e_conn *c, int ms);
 /* The answer is Err and begins with `start`; its message. */
 const char *e2e_assert_err(struct e2e_conn *c, const char *start, int ms);

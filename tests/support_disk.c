@@ -80,7 +80,8 @@ static int open_loop(const char *image, bool read_only, char *device, size_t cap
         }
         snprintf(device, cap, "/dev/loop%d", number);
         loop = open(device, flags);
-        if (loop >= 0 && ioctl(loop, LOOP_CONFIGURE, &config) < 0) { /* somebody was faster */
+        if (loop >= 0 &&
+            ioctl(loop, LOOP_CONFIGURE, &config) < 0) { /* another process was faster */
             close(loop);
             loop = -1;
             e2e_sleep_ms(10);

@@ -293,7 +293,7 @@ static void the_socket_is_private_and_goes_with_the_agent(void **state)
     assert_int_equal(stat(socket_path, &st), -1);
 }
 
-/* A client that reads its answer makes room where nobody waits for room: the agent sleeps on. */
+/* A client that reads its answer frees room that no build waits for: the agent sleeps on. */
 static void it_wakes_once_for_a_ping(void **state)
 {
     (void)state;

@@ -64,7 +64,7 @@ static void without_arguments_it_takes_the_known_agents_place(void **state)
     assert_false(options.posix.status_is_handed);
 }
 
-/* As an init does, which must not stumble over a word that was meant for somebody else. */
+/* As an init does, which must ignore words that are meant for another program. */
 static void taken_one_by_one_options_go_on_after_a_mistake(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Clients of every manner, several at a time: who is served, who waits, who hurts nobody. */
+/* Several clients at a time, well-behaved and not: which are served, which wait, and that none
+ * harms another. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <errno.h>
@@ -369,7 +370,7 @@ static void its_socket_is_for_its_user_alone(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
-/* A socket at a.sock with nobody behind it, or with this test listening. */
+/* A socket at a.sock without a listener, or with this test listening. */
 static int bind_socket(bool listening)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};

@@ -241,7 +241,7 @@ static void links_are_followed(void **state)
     assert_true(S_ISREG(st.st_mode));
 }
 
-/* A store path that lacks what it needs, or has it as something that is no file. */
+/* A store path that lacks a required file, or has something in its place that is not a file. */
 static const char *broken_store(int kind)
 {
     const char *path = e2e_store_path();
@@ -515,7 +515,7 @@ static void a_disk_that_was_mounted_before_stays_mounted(void **state)
     struct e2e_conn *c = e2e_dial("a");
     build(c, store);
     struct e2e_frame f = e2e_frame(c, E2E_PATIENCE_MS);
-    assert_null(strstr(f.text.bytes, "/dev/nonexistent")); /* nobody asked for it */
+    assert_null(strstr(f.text.bytes, "/dev/nonexistent")); /* no build needed it */
     e2e_assert_ok(c, E2E_PATIENCE_MS);
     assert_artifacts(out, "kernel", "rootfs");
     assert_non_null(strstr(e2e_read("/proc/self/mounts").bytes, out));

@@ -411,7 +411,7 @@ static void look_at_disk(const char *image, const char *name)
     snprintf(path, sizeof path, "%s/build.log", seen);
     assert_non_null(strstr(e2e_read(path).bytes, "the flake\n"));
     e2e_sleep_ms(CALM_MS);
-    assert_true(checksum(image) == at_ok); /* nobody writes behind the host's back */
+    assert_true(checksum(image) == at_ok); /* nothing is written after Ok */
     e2e_unmount(seen);
 }
 

@@ -301,7 +301,7 @@ static void a_cancel_wants_a_step_at_once(void **state)
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
     assert_true(mvm_executor_deadline(&x) == 1800000);
     mvm_executor_cancel(&x);
-    assert_true(mvm_executor_deadline(&x) == 0); /* with a line that nobody takes … */
+    assert_true(mvm_executor_deadline(&x) == 0); /* with a line that is not taken … */
     take_log();
     while (mvm_executor_step(&x, sim.now_ms) == MVM_EXECUTOR_LOG) {
         take_log();

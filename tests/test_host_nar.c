@@ -183,7 +183,7 @@ static void a_folder_that_is_not_there_is_named(void **state)
     assert_string_equal(why_text, "/nowhere/at/all: No such file or directory");
 }
 
-/* The name of a file whose size is another one in the middle of its contents. */
+/* The error names the file whose size changes while its contents are read. */
 static void assert_change_is_seen(off_t size)
 {
     char path[TEMPORARY_CAP + 8];

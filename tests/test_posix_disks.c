@@ -1,6 +1,6 @@
 /*
  * Disks: real file systems on loop devices, in a mount namespace of this process's own. Skipped,
- * with the reason, where there is no root or no loop device.
+ * with the reason, without root or loop devices.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -29,7 +29,7 @@ static int enter_namespace(void **state)
     return 0;
 }
 
-/* Loop devices free themselves when nobody holds them any more. */
+/* Loop devices are freed when their last descriptor is closed. */
 static void let_go(void)
 {
     for (int i = 0; i < DISKS; i++) {
@@ -67,7 +67,7 @@ static int set_up(void **state)
 
 /* ---- loop devices ---- */
 
-/* Takes a free loop device for an image; somebody else may be quicker. */
+/* Attaches an image to a free loop device; another process may be quicker. */
 static int take_loop(int image, uint32_t flags, char device[32])
 {
     struct loop_config config = {.fd = (uint32_t)image, .info.lo_flags = flags};

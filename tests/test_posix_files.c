@@ -51,7 +51,7 @@ static void only_regular_files_are_opened_for_reading(void **state)
     assert_int_equal(count_descriptors(), before);
 }
 
-/* A FIFO whose other end waits would go on if somebody opened this one, and a device would act. */
+/* Opening a FIFO would wake the process at its other end, and opening a device would act on it. */
 static void what_is_no_regular_file_is_not_even_opened(void **state)
 {
     (void)state;

@@ -54,7 +54,7 @@ static inline const char *in_place(struct place *place, int slot, const char *na
     return place->path[slot];
 }
 
-/* Runs a program of this machine; its exit status, 127 where it cannot be started. */
+/* Runs a program of this machine; its exit status, 127 if it cannot be started. */
 static inline int run(const char *const argv[])
 {
     posix_spawn_file_actions_t actions;

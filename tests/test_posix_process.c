@@ -304,7 +304,7 @@ static void a_child_from_before_is_neither_signalled_nor_collected(void **state)
     if (ended == 0) {
         _exit(3);
     }
-    sleep_ms(30); /* a tick of the clock that processes' ages are told by */
+    sleep_ms(30); /* a tick of the clock that start times are measured in */
     spawn_in(*state, "hide", "leave");
     await_ready(1);
     await_exit();
@@ -379,7 +379,7 @@ static void a_child_that_somebody_else_collected_is_an_error_and_no_hang(void **
     mvm_posix_fini(&posix);
 }
 
-/* As a program does that owns SIGCHLD: it collects whoever has ended, and hands the status on. */
+/* As a program does that owns SIGCHLD: it reaps all children and passes their status on. */
 static void reap_and_hand_over(void)
 {
     int status;
@@ -529,7 +529,7 @@ static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
     int child;
     int fds[2];
     assert_int_equal(pipe(fds), 0);
-    spawn_in(mode, "stay", NULL); /* skips where there is no cgroup */
+    spawn_in(mode, "stay", NULL); /* skips if there is no cgroup */
     kill_and_close();
     mvm_posix_fini(&posix);
     pid_t agent = fork();

@@ -371,8 +371,8 @@ static const struct bad bad_frames[] = {
     {"field number 0", {0x02, 0}, 2, 0, MVM_DECODER_NOT_PROTOBUF},
     {"a length past the end", {0x0a, 9, 0x0a, 1, 'x'}, 5, 0, MVM_DECODER_NOT_PROTOBUF},
     {"a text past its message", {0x0a, 3, 0x0a, 9, 'x'}, 5, 0, MVM_DECODER_NOT_PROTOBUF},
-    {"flake_ref that is no UTF-8", {0x0a, 3, 0x0a, 1, 0xff}, 5, 0, MVM_DECODER_NOT_UTF8},
-    {"attr that is no UTF-8", {0x0a, 3, 0x12, 1, 0xc3}, 5, 0, MVM_DECODER_NOT_UTF8},
+    {"flake_ref that is not UTF-8", {0x0a, 3, 0x0a, 1, 0xff}, 5, 0, MVM_DECODER_NOT_UTF8},
+    {"attr that is not UTF-8", {0x0a, 3, 0x12, 1, 0xc3}, 5, 0, MVM_DECODER_NOT_UTF8},
 };
 
 static void a_bad_frame_is_refused_alone(void **state)

@@ -1,19 +1,19 @@
 /*
- * An incremental JSON parser (RFC 8259) whose verdicts are serde_json 1.0's. Freestanding: no
- * heap, no recursion; the nesting is one bit a level. Frames, nix's --json output and the policy
- * file are all read by it.
+ * An incremental JSON parser (RFC 8259) that accepts exactly what serde_json 1.0 accepts.
+ * Freestanding: no heap, no recursion; nesting takes one bit a level. It parses frames, nix's
+ * --json output and the policy file.
  *
  * Push bytes, any number at a time; each call ends at the first token, or when the bytes are used
  * up. The tokens are the same however the bytes were cut.
  *
- * Strings and keys go, unescaped, where the caller said before they began (mvm_json_keep), or are
- * checked and dropped (mvm_json_drop). A kept string must be sound; a dropped one may hold
- * lone surrogates in \u escapes, as serde_json's IgnoredAny allows. Either must be UTF-8.
- * The place set holds for one string or key, whichever comes next; after it, dropping is the
- * default again. A token's `text` stays until that memory is written again.
+ * Strings and keys are unescaped into the buffer that the caller set before they began
+ * (mvm_json_keep), or checked and dropped (mvm_json_drop). A kept string must be valid; a dropped
+ * one may have lone surrogates in \u escapes, as serde_json's IgnoredAny allows. Either must be
+ * UTF-8. The buffer is used for one string or key, whichever comes next; after it, dropping is the
+ * default again. A token's `text` is valid until that memory is written again.
  *
- * Numbers: the token says whether the value is an unsigned integer that fits 64 bits (`is_u64`,
- * `u64`), which is all that this project needs of them; any other sound number is just that.
+ * Numbers: a token reports whether the value is an unsigned integer that fits 64 bits (`is_u64`,
+ * `u64`); the values of other numbers are not decoded.
  */
 #ifndef MVM_JSON_H
 #define MVM_JSON_H
@@ -33,7 +33,7 @@ enum mvm_json_token {
     MVM_JSON_OBJECT_END,
     MVM_JSON_ARRAY,
     MVM_JSON_ARRAY_END,
-    MVM_JSON_KEY,    /* `text`, and `overflow` where it did not fit the place kept for it */
+    MVM_JSON_KEY,    /* `text`, and `overflow` if it did not fit its buffer */
     MVM_JSON_STRING, /* likewise */
     MVM_JSON_NUMBER, /* `is_u64`, `u64` */
     MVM_JSON_TRUE,
@@ -43,8 +43,8 @@ enum mvm_json_token {
 
 enum mvm_json_error {
     MVM_JSON_FINE = 0,
-    MVM_JSON_UNEXPECTED, /* a byte that cannot stand here */
-    MVM_JSON_BAD_ESCAPE, /* \ and a letter that JSON does not know, or \u without four hex digits */
+    MVM_JSON_UNEXPECTED, /* a byte that is not allowed here */
+    MVM_JSON_BAD_ESCAPE, /* \ and a letter that JSON does not define, or \u without four digits */
     MVM_JSON_LONE_SURROGATE,
     MVM_JSON_CONTROL,  /* a control character inside a string */
     MVM_JSON_NOT_UTF8, /* RFC 3629 */
@@ -53,27 +53,27 @@ enum mvm_json_error {
     MVM_JSON_ENDED,    /* the text ended inside the value (from finish alone) */
 };
 
-/* Those of json.c's states that are asked for here. */
+/* Those of json.c's states that the inline functions below test. */
 enum { MVM_JSON_STATE_BLANK, MVM_JSON_STATE_FIRST_KEY, MVM_JSON_STATE_NEXT };
 
-/* Levels the parser itself can hold: a frame's own two and an unknown value's. */
+/* Levels of nesting that the parser supports: a frame's own two and an unknown value's. */
 #define MVM_JSON_DEPTH (MVM_NESTING_MAX + 2)
 
 /* Read the first seven fields; the rest is the parser's own. */
 struct mvm_json {
-    struct mvm_text text; /* of the last KEY or STRING; bytes NULL where it was dropped */
-    uint64_t u64;         /* of the last NUMBER, where is_u64 */
-    uint32_t offset; /* bytes used since init; after an error, where the offending byte stands */
-    uint32_t begun;  /* where the last token begins, likewise */
+    struct mvm_text text; /* of the last KEY or STRING; bytes NULL if it was dropped */
+    uint64_t u64;         /* of the last NUMBER, if is_u64 */
+    uint32_t offset;      /* bytes used since init; after an error, offset of the offending byte */
+    uint32_t begun;       /* offset of the last token's first byte */
     enum mvm_json_error error;
-    bool overflow; /* the last KEY or STRING was longer than the place kept for it */
+    bool overflow; /* the last KEY or STRING was longer than its buffer */
     bool is_u64;
     uint8_t depth; /* levels open now */
-    uint8_t state; /* json.c has the states */
+    uint8_t state; /* see json.c */
     uint8_t token; /* the string, key or literal that is being read */
-    uint8_t count; /* bytes of the literal, or of the escape's digits, that have come */
+    uint8_t count; /* bytes read of the literal, or of the escape's digits */
     struct mvm_utf8 utf8;
-    uint16_t unit;      /* the escape's code unit, as far as it has come */
+    uint16_t unit;      /* the escape's code unit, as far as it was read */
     uint16_t surrogate; /* leading surrogate waiting for its other half, or 0 */
     uint32_t place_cap;
     char *place;                               /* NULL: drop */
@@ -97,16 +97,16 @@ static inline void mvm_json_drop(struct mvm_json *j)
 }
 
 /*
- * Takes bytes[0 … len-1] up to and including the one that completes a token (a number's end is
- * seen at the byte behind it, which is not used). Returns a token, PARTIAL or ERROR; `*used` is
- * how many bytes were taken, in every case. Work: linear in *used.
+ * Consumes bytes[0 … len-1] up to and including the one that completes a token (a number ends at
+ * the byte after it, which is not consumed). Returns a token, PARTIAL or ERROR; sets `*used` to the
+ * number of bytes consumed, in every case. Work: linear in *used.
  */
 enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size_t len,
                                   size_t *used);
 
 /*
- * As push, but takes only characters of the string or key being read that need no further state,
- * and its closing quote: never a control character, never an error. `*used` may be 0.
+ * As push, but consumes only characters of the current string or key that need no further state,
+ * and its closing quote; stops before a control character or an error. `*used` may be 0.
  */
 enum mvm_json_token mvm_json_push_run(struct mvm_json *j, const uint8_t *bytes, size_t len,
                                       size_t *used);
@@ -117,16 +117,16 @@ size_t mvm_json_digits(const uint8_t *bytes, size_t len, uint64_t *value, bool *
 
 /* Where a jump ends. */
 enum mvm_json_point {
-    MVM_JSON_AT_FIRST_KEY, /* behind the brace that opens an object */
-    MVM_JSON_AT_VALUE,     /* behind a member's colon */
-    MVM_JSON_AT_NEXT,      /* behind a member's value */
-    MVM_JSON_IN_STRING,    /* behind the quote that begins a member's value */
+    MVM_JSON_AT_FIRST_KEY, /* after the brace that opens an object */
+    MVM_JSON_AT_VALUE,     /* after a member's colon */
+    MVM_JSON_AT_NEXT,      /* after a member's value */
+    MVM_JSON_IN_STRING,    /* after the quote that begins a member's value */
 };
 
 /*
- * As if bytes had been pushed that the caller has found to be correct here: `len` of them, after
- * which `depth` levels are open, up to eight and all of them objects. Between tokens alone; what
- * was kept for the next string or key is used by IN_STRING.
+ * Puts the parser into the state that it would have after `len` bytes which the caller has found to
+ * be valid here. `depth` levels are then open, up to eight, all of them objects. Only between
+ * tokens; IN_STRING uses the buffer set for the next string or key.
  */
 void mvm_json_jump(struct mvm_json *j, size_t len, uint8_t depth, enum mvm_json_point point);
 
@@ -136,7 +136,7 @@ static inline bool mvm_json_at_first_key(const struct mvm_json *j)
     return j->state == MVM_JSON_STATE_FIRST_KEY;
 }
 
-/* … or, behind an element or a member, a comma or the end. */
+/* … or, after an element or a member, a comma or the end. */
 static inline bool mvm_json_at_next(const struct mvm_json *j)
 {
     return j->state == MVM_JSON_STATE_NEXT;
@@ -144,8 +144,8 @@ static inline bool mvm_json_at_next(const struct mvm_json *j)
 
 /*
  * The text has ended. A top-level number that only its end completes is returned as NUMBER, once;
- * else PARTIAL: a whole value, and nothing behind it (or no byte but white space at all: `depth`
- * is 0 and mvm_json_blank says so); ERROR with MVM_JSON_ENDED: inside the value.
+ * else PARTIAL: the value is complete (or there was nothing but white space: mvm_json_blank returns
+ * true); ERROR with MVM_JSON_ENDED: the text ended inside the value.
  */
 enum mvm_json_token mvm_json_finish(struct mvm_json *j);
 

@@ -1,6 +1,6 @@
 /*
- * Text without a heap: a slice that somebody else owns, and a writer that fills a fixed buffer
- * and knows when it did not fit. Freestanding.
+ * Text without a heap: a slice of memory that is owned elsewhere, and a writer that fills a fixed
+ * buffer and records whether anything did not fit. Freestanding.
  */
 #ifndef MVM_TEXT_H
 #define MVM_TEXT_H
@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-/* `len` bytes at `bytes`, any values, no terminator. `bytes` may be NULL where `len` is 0. Who
- * made the slice says how long the bytes stay. */
+/* `len` bytes at `bytes`, any values, no terminator. `bytes` may be NULL if `len` is 0. The
+ * function that returns a slice documents how long it is valid. */
 struct mvm_text {
     const char *bytes;
     size_t len;
@@ -34,8 +34,8 @@ bool mvm_text_begins(struct mvm_text text, const char *prefix);
 struct mvm_text mvm_text_decimal(char digits[MVM_TEXT_DECIMAL_CAP], uint64_t value);
 
 /*
- * Appends to `buf[0 … cap-1]` and keeps it NUL-terminated. What does not fit is left out whole
- * from that byte on, `cut` is set and stays set: nothing is shortened unseen.
+ * Appends to `buf[0 … cap-1]` and keeps it NUL-terminated. From the first byte that does not fit,
+ * everything is left out and `cut` is set, for good: nothing is truncated silently.
  */
 struct mvm_writer {
     char *buf;
@@ -50,12 +50,12 @@ void mvm_writer_add3(struct mvm_writer *w, const char *a, const char *b, const c
 void mvm_writer_add_text(struct mvm_writer *w, struct mvm_text text);
 void mvm_writer_add_u64(struct mvm_writer *w, uint64_t value); /* decimal */
 
-/* Writes three strings, one behind the other, into `buf[0 … cap-1]`. False: they are cut. */
+/* Concatenates three strings in `buf[0 … cap-1]`. False: the result is cut. */
 bool mvm_text_join(char *buf, size_t cap, const char *a, const char *b, const char *c);
 
-/* Ends a message, once: where bytes were cut, overwrites the tail with " [cut]", behind a whole
- * UTF-8 character. `cap` must be at least 8 for the mark to fit. Returns the finished text, valid
- * as long as the buffer. */
+/* Ends a message, once: if bytes were cut, overwrites the tail with " [cut]", after a whole UTF-8
+ * character. `cap` must be at least 8 for the mark to fit. Returns the finished text, valid as long
+ * as the buffer. */
 struct mvm_text mvm_writer_finish(struct mvm_writer *w);
 
 #ifdef __cplusplus

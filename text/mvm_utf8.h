@@ -1,5 +1,5 @@
 /*
- * UTF-8 (RFC 3629): finding what is well formed, byte by byte or in bulk. Freestanding.
+ * UTF-8 (RFC 3629): validation, of one sequence or byte by byte. Freestanding.
  *
  * "Maximal subpart" is Unicode 15, 3.9: the longest prefix of an ill-formed sequence that could
  * have begun a well-formed one. Each becomes one U+FFFD; that is what Rust's from_utf8_lossy,
@@ -28,20 +28,20 @@ int mvm_utf8_next(const uint8_t *bytes, size_t len);
 size_t mvm_utf8_put(uint8_t *to, uint32_t code);
 
 /*
- * How many bytes of bytes[0 … len-1] to take so that no character is cut in two: `len`, or up to
- * three less where the tail is a sequence cut short. 0 only where len is 0 or all of it (at most
- * three bytes) is one such beginning. Looks at four bytes at most.
+ * How many bytes of bytes[0 … len-1] to use so that no character is cut in two: `len`, or up to
+ * three less if they end inside a sequence. 0 only if len is 0 or all bytes (at most three) are the
+ * beginning of one sequence. Reads four bytes at most.
  */
 size_t mvm_utf8_boundary(const uint8_t *bytes, size_t len);
 
 /*
- * A validator whose state is data, for bytes that come in pieces: zero-initialised it stands
- * between characters. `mvm_utf8_check` takes one byte; false: the bytes so far are ill formed
- * and the state is void. `mvm_utf8_whole`: whether it stands between characters.
+ * An incremental validator; zero-initialised it is between characters. `mvm_utf8_check` takes one
+ * byte; false: the bytes so far are ill formed and the state is void. `mvm_utf8_whole`: whether the
+ * bytes so far end after a whole character.
  */
 struct mvm_utf8 {
     uint8_t missing; /* continuation bytes still to come, 0 to 3 */
-    uint8_t low;     /* bounds of the next one, where missing > 0 */
+    uint8_t low;     /* bounds of the next one, if missing > 0 */
     uint8_t high;
 };
 

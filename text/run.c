@@ -86,7 +86,7 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
  *
  * A byte must be a continuation if and only if the byte one, two or three places before it leads a
  * sequence that long; the second byte of some has narrower bounds; some bytes lead nothing (RFC
- * 3629, section 4). F4, which has bounds too but leads what nobody prints, is just in doubt.
+ * 3629, section 4). F4, which has bounds too but is rare, always counts as doubtful.
  */
 struct look {
     block ill;       /* top bit: a byte that is ill formed where it stands */

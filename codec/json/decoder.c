@@ -455,7 +455,7 @@ static const struct mvm_step *first_step(const struct mvm_decoder *d, const stru
     return NULL;
 }
 
-/* The first step with which the input may go on; NULL: the decoder is where no step begins. */
+/* The first step that may match the input; NULL: no step begins at the decoder's position. */
 static const struct mvm_step *enter_template(struct mvm_decoder *d, const struct input *in,
                                              unsigned *bare)
 {

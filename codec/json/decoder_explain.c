@@ -1,6 +1,6 @@
 #include "mvm_decoder.h"
 
-/* What stands before and behind the name of the field, where there is one. */
+/* The text before and after the name of the field, if there is one. */
 struct phrase {
     const char *before;
     const char *behind;

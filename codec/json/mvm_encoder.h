@@ -2,8 +2,8 @@
  * Messages → JSON lines, byte for byte what serde_json 1.0 writes, newline included. A pull
  * encoder: it writes into whatever room there is, down to one byte, and goes on later.
  *
- * Texts may hold any bytes: what is no UTF-8 goes out as U+FFFD, one for each maximal subpart
- * (see mvm_utf8.h). Whoever needs them unharmed uses the protobuf wire.
+ * Texts may hold any bytes: what is not UTF-8 goes out as U+FFFD, one for each maximal subpart
+ * (see mvm_utf8.h). The protobuf wire carries the bytes unchanged.
  */
 #ifndef MVM_ENCODER_H
 #define MVM_ENCODER_H

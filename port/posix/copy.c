@@ -1,8 +1,8 @@
 /*
- * Copies by pieces: a reflink of the whole where both files are on a file system that can do it;
- * else one run of data after the other, and holes left out. Large runs go from the source's pages
- * to the disk with no copy in between, what is left of them, and all where that cannot be, by
- * sendfile(2). And making them last.
+ * Copies files in pieces and syncs them. If both files are on a file system that can reflink, the
+ * copy is one reflink; else runs of data are copied one by one, and holes left out. Large runs go
+ * from the source's pages to the disk without a copy in between; the rest of them, and all if that
+ * is not supported, by sendfile(2).
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -121,7 +121,7 @@ static int64_t copy_data(struct mvm_posix_work *w, int64_t len)
     return n > 0 ? write_back(w, n) : n;
 }
 
-/* The next run of data or hole. A file system that knows no holes has data all the way. */
+/* The next run of data or hole. A file system without holes reports one run of data. */
 static int64_t step(struct mvm_posix_work *w, int64_t end)
 {
     int64_t data = lseek(w->from, w->at, SEEK_DATA);

@@ -66,7 +66,7 @@ static const char *temporary(const struct mvm_posix *p)
 
 /* ---- HOME ---- */
 
-/* Whether a directory in a place where anybody may write is really this user's. */
+/* Whether a directory in a world-writable place belongs to this user. */
 static bool is_own_directory(const char *path)
 {
     struct stat st;
@@ -148,7 +148,7 @@ static bool names_group(const char *config)
     return false;
 }
 
-/* `*entry`: NIX_CONFIG with the guard behind what it holds, or NULL where none is needed. */
+/* `*entry`: NIX_CONFIG with the guard appended, or NULL if none is needed. */
 static int guard(struct mvm_posix *p, const char **entry)
 {
     const char *config = mvm_posix_variable("NIX_CONFIG");

@@ -8,7 +8,7 @@
  * Life: init → (the executor uses it) → fini, which ends a build that still runs. One struct of
  * the caller's holds everything; one build at a time, from one thread.
  *
- * In somebody else's process it touches nothing that is not its own: it waits for children it
+ * Embedded in another program it touches nothing that is not its own: it waits for children it
  * started (by pidfd, or by pid on kernels before 5.4) and, where this process is the reaper of
  * orphans, for those of the build, and for no other; it installs no signal handler, and only
  * becomes a subreaper when told so. Every descriptor it opens is close-on-exec. SIGCHLD must not be

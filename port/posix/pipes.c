@@ -44,7 +44,7 @@ void mvm_posix_output_close(struct mvm_posix_output *o)
     mvm_posix_output_none(o);
 }
 
-/* Empties the pipe into the store. Where that cannot be, it is read as it is. */
+/* Empties the pipe into the store. If that is not possible, the pipe is read directly. */
 static void empty_into_store(struct mvm_posix_output *o)
 {
     if (o->store[0] < 0 && pipe2(o->store, O_CLOEXEC) == 0) {

@@ -18,7 +18,7 @@ int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
 /* ---- environment.c: fills p->env; a port error and reason where it does not fit ---- */
 int mvm_posix_environment(struct mvm_posix *p);
 
-/* What a build gets for PATH where there is none. */
+/* A build's PATH if the environment has none. */
 const char *mvm_posix_default_path(void);
 
 /* ---- find_nix.c ---- */
@@ -181,8 +181,8 @@ int mvm_posix_cgroup_make(struct mvm_posix *p);
 /* Moves a process in, 0: this one; one that has ended already is no error. 0 or an errno. */
 int mvm_posix_cgroup_enter(const struct mvm_posix *p, pid_t pid);
 
-/* Whether a process, given by its directory in /proc, is in the build's cgroup or below it; no
- * where there is none. */
+/* Whether a process, given by its directory in /proc, is in the build's cgroup or below it. False
+ * if there is no cgroup. */
 bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process);
 
 /* Whether a live process is in it. */
@@ -364,7 +364,7 @@ int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask);
 /* Whether a child of this process is a worker, and no process of a build. */
 bool mvm_posix_is_worker(const struct mvm_posix *p, pid_t pid);
 
-/* A child has ended whose status somebody else has collected. False: it is not a worker. */
+/* Handles a child whose status the caller has collected. False: it is not a worker. */
 bool mvm_posix_worker_exited(struct mvm_posix *p, pid_t pid);
 
 int mvm_posix_write_log(void *ctx, const uint8_t *bytes, size_t len);

@@ -54,7 +54,7 @@ struct mvm_text mvm_posix_cut(struct mvm_text *rest, char separator);
 /* Appends a path of /proc/self/mounts or mountinfo, where blanks and backslashes stand as \ooo. */
 void mvm_posix_add_unescaped(struct mvm_writer *w, struct mvm_text text);
 
-/* Reads a decimal number at the front of a text; 0 where there is none. */
+/* Parses a decimal number at the front of a text; 0 if there is none. */
 uint64_t mvm_posix_number(struct mvm_text text);
 
 #endif

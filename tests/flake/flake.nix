@@ -1,5 +1,5 @@
-# In place of nixpkgs where there is no network: as much of it as our flake and module ask for, and
-# nothing that could be built. With a real `lib` beside it (tests/flake/run), that one is used.
+# Replaces nixpkgs if there is no network: as much of it as our flake and module use, and nothing
+# that could be built. With a real `lib` beside it (tests/flake/run), that one is used.
 {
   outputs = { self }:
     let
