@@ -1,6 +1,6 @@
 /*
- * The messages of the wire: what a host may ask, what an agent may answer. Plain data; texts are
- * borrowed, each function that returns one says for how long.
+ * The messages of the protocol: a host's requests and an agent's responses. Plain data; texts are
+ * borrowed, and each function that returns one documents for how long.
  *
  * An optional text is absent if its `bytes` are NULL; a text that is present and empty has bytes
  * and the length 0. A zeroed message has no optional field.
@@ -17,11 +17,11 @@ enum mvm_kind {
     MVM_MESSAGE_HELLO,  /* answered by the response Hello, MVM_MESSAGE_WELCOME */
     MVM_MESSAGE_JOIN,   /* answered as the build it names: Log*, then one Ok or Err */
     MVM_MESSAGE_CANCEL, /* answered by Cancelled */
-    /* … of the protobuf wire alone: builds without disks */
+    /* … protobuf wire only: builds without disks */
     MVM_MESSAGE_STREAM_BUILD, /* as BUILD; the artifacts are fetched by Get */
     MVM_MESSAGE_SOURCE,       /* bytes of the flake's archive, within what Want allowed */
-    MVM_MESSAGE_GET,          /* answered by Artifact, as many as it takes */
-    MVM_MESSAGE_DROP,         /* the build's artifacts are not needed any more; no answer */
+    MVM_MESSAGE_GET,          /* answered by Artifact, one or more */
+    MVM_MESSAGE_DROP,         /* the build's artifacts are no longer needed; no answer */
     /* responses */
     MVM_MESSAGE_OK,
     MVM_MESSAGE_ERR,
@@ -29,8 +29,8 @@ enum mvm_kind {
     MVM_MESSAGE_PONG,
     MVM_MESSAGE_WELCOME, /* "Hello" on the wire */
     MVM_MESSAGE_CANCELLED,
-    /* … of the protobuf wire alone */
-    MVM_MESSAGE_WANT,     /* so many more bytes of the source may come */
+    /* … protobuf wire only */
+    MVM_MESSAGE_WANT,     /* how many more bytes of the source may be sent */
     MVM_MESSAGE_ARTIFACT, /* bytes of an artifact */
 };
 
@@ -47,15 +47,15 @@ struct mvm_build {
     bool has_timeout;
     uint64_t timeout_secs; /* if has_timeout; 0: no limit */
     uint8_t keep;          /* enum mvm_flag: the build outlives its connection */
-    bool has_source;       /* STREAM_BUILD: the flake is in an archive that the client sends … */
-    uint64_t source_size;  /* … of so many bytes */
+    bool has_source;       /* STREAM_BUILD: the flake is in an archive that the client sends */
+    uint64_t source_size;  /* if has_source; bytes */
 };
 
 struct mvm_hello {
     struct mvm_text nonce;    /* optional, both ways: the response repeats the request's */
     struct mvm_text agent;    /* WELCOME: name and version */
     struct mvm_text boot;     /* WELCOME: random at each start of the agent */
-    struct mvm_text features; /* WELCOME: words with blanks between them */
+    struct mvm_text features; /* WELCOME: words separated by blanks */
 };
 
 struct mvm_refusal {
@@ -67,7 +67,7 @@ struct mvm_bulk {
     struct mvm_text name; /* GET, ARTIFACT: mvm_artifact.h */
     uint64_t offset;      /* SOURCE, GET, ARTIFACT: of the first byte */
     uint64_t length;      /* WANT: bytes allowed · GET: bytes asked for */
-    uint8_t last;         /* SOURCE, ARTIFACT: enum mvm_flag: nothing comes after this */
+    uint8_t last;         /* SOURCE, ARTIFACT: enum mvm_flag: this is the last piece */
 };
 
 struct mvm_message {
@@ -85,7 +85,7 @@ struct mvm_message {
     };
 };
 
-/* Which half of the messages one side of a connection receives. */
+/* The messages that one side of a connection receives. */
 enum mvm_direction {
     MVM_DIRECTION_REQUESTS,  /* an agent decodes these */
     MVM_DIRECTION_RESPONSES, /* a host decodes these */

@@ -1,6 +1,6 @@
 /*
  * The messages as data: each kind's name and direction, each field's name, type and limit. Both
- * wires read it, so that a new message or field is a row here, one in each wire's own table, and a
+ * wires use it: a new message or field is one row here, one row in each wire's own table, and a
  * member of struct mvm_message.
  */
 #ifndef MVM_SCHEMA_H
@@ -13,8 +13,8 @@ enum mvm_type {
     MVM_TYPE_BYTES,   /* the same, but any bytes on the protobuf wire */
     MVM_TYPE_TIMEOUT, /* has_timeout and timeout_secs of struct mvm_build */
     MVM_TYPE_FLAG,    /* enum mvm_flag in a byte */
-    MVM_TYPE_NUMBER,  /* uint64_t; protobuf wire alone */
-    MVM_TYPE_SIZE,    /* has_source and source_size of struct mvm_build; protobuf wire alone */
+    MVM_TYPE_NUMBER,  /* uint64_t; protobuf wire only */
+    MVM_TYPE_SIZE,    /* has_source and source_size of struct mvm_build; protobuf wire only */
 };
 
 enum mvm_presence {
@@ -27,13 +27,13 @@ struct mvm_field {
     const char *name;
     uint32_t max; /* bytes of a text */
     uint8_t name_len;
-    uint8_t bit; /* 1 << its place among its kind's fields */
+    uint8_t bit; /* 1 << its index among its kind's fields */
     uint8_t type;
     uint8_t presence;
     uint8_t offset; /* of the value in struct mvm_message; 0 for TIMEOUT */
 };
 
-/* Fields by number; a kind's are consecutive, in the order in which they are written. */
+/* The numbers of the fields; those of a kind are consecutive, in the order of encoding. */
 enum mvm_field_number {
     MVM_BUILD_FLAKE_REF,
     MVM_BUILD_ATTR,
@@ -90,13 +90,13 @@ struct mvm_variant {
     uint8_t name_len;
     uint8_t first;    /* number of its first field */
     uint8_t count;    /* of its fields */
-    uint8_t required; /* the bits of those that are */
+    uint8_t required; /* the bits of its required fields */
 };
 
 enum { MVM_KINDS = MVM_MESSAGE_ARTIFACT + 1 };
 extern const struct mvm_variant mvm_variants[MVM_KINDS];
 
-/* The kinds of a direction are consecutive: those of both wires, then those of protobuf alone. */
+/* The kinds of a direction are consecutive: those of both wires, then the protobuf-only ones. */
 static inline enum mvm_kind mvm_first_kind(enum mvm_direction direction)
 {
     return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_BUILD : MVM_MESSAGE_OK;
@@ -135,8 +135,8 @@ static inline uint8_t *mvm_flag_field(struct mvm_message *m, const struct mvm_fi
     return (uint8_t *)m + field->offset;
 }
 
-/* A copy; of a Log, the most frequent, member by member: a wide load would wait for the stores that
- * have just made them. */
+/* Copies a message. A Log, the most frequent kind, is copied member by member: a wider load would
+ * stall on the narrower stores that have just written them. */
 static inline void mvm_message_copy(struct mvm_message *to, const struct mvm_message *m)
 {
     if (m->kind != MVM_MESSAGE_LOG) {

@@ -1,8 +1,8 @@
 /*
  * The build job as a state machine: policy → mounts → nix build → result → stage → release →
- * answer. It reaches the world only through a port (mvm_port.h), never reads a clock (`now_ms` is
- * an argument, from any monotonic clock) and has all its memory in one struct of the caller's. One
- * build at a time; nothing to close.
+ * answer. It accesses the system only through a port (mvm_port.h), never reads a clock (`now_ms` is
+ * an argument, from any monotonic clock) and has all its memory in one struct that the caller owns.
+ * One build at a time; nothing to close.
  *
  *     struct mvm_executor x;                        // 70 KiB: static, or in your own struct
  *     mvm_executor_init(&x, &mvm_posix_port, &posix, &config);
@@ -16,23 +16,23 @@
  *         case MVM_EXECUTOR_WAIT:  poll(until mvm_executor_deadline(&x)); break;
  *         }
  *
- * The law: a step either goes on to the next thing that is worth returning, or says what it waits
- * for. Stepping too often costs time, never correctness. No step waits for a disk.
+ * A step either advances to the next event or returns WAIT. Extra steps are harmless. No step waits
+ * for a disk.
  *
- * The states and every way from one to the next are listed in docs/states.md, which a test compares
- * with what the executor does.
+ * docs/states.md lists the states and the transitions between them; a test compares it with what
+ * the executor does.
  *
- * What a failure leaves on the output disk: artifacts are copied under temporary names, and whether
- * each name can be replaced is checked, before the first is renamed. So a failure before that
- * leaves the earlier set as it was. Names are replaced one by one, each by rename(2): a power cut,
- * or a failure of the disk, between two of them leaves each file whole, old or new, and the set
- * mixed. There is no call that replaces four names at once; the Err says when it has happened, and
- * after a power cut no Ok was given. Nothing touches the output disk after OK or ERR has been
- * returned.
+ * What a failure leaves on the output disk: before the first artifact is renamed, all are copied
+ * under temporary names, and it is checked that each name can be replaced. A failure before that
+ * leaves the earlier set unchanged. Names are then replaced one by one, each by rename(2): a power
+ * cut, or a failure of the disk, between two of them leaves each file complete, old or new, but the
+ * set mixed. No system call replaces several names atomically; the Err reports that the set is
+ * mixed, and after a power cut no Ok was sent. The output disk is not accessed after OK or ERR has
+ * been returned.
  *
- * A disk that does not answer holds up the build and nothing else. After a cancel, or when the
- * build's time is over, a call for a disk that makes no progress for MVM_DISK_PATIENCE_MS is
- * abandoned, and the job ends with Err; that disk is not released then, which the Err says.
+ * A disk that does not respond blocks the build and nothing else. After a cancel or time-out, a
+ * disk call that makes no progress for MVM_DISK_PATIENCE_MS is abandoned, and the job ends with
+ * Err; that disk is then not released, which the Err reports.
  */
 #ifndef MVM_EXECUTOR_H
 #define MVM_EXECUTOR_H
@@ -53,34 +53,34 @@ struct mvm_nix_option {
     const char *value;
 };
 
-/* What the job works with. Strings are borrowed as long as the executor is used. A zeroed struct
- * with out_dir set is a valid configuration: no mounts, no policy, defaults for the rest. */
+/* Strings are borrowed as long as the executor is used. A zeroed struct with out_dir set is a valid
+ * configuration: no mounts, no policy, defaults for the rest. */
 struct mvm_executor_config {
     const char *out_dir;     /* where artifacts go; "/build-out" for existing hosts */
     const char *out_device;  /* mounted there unless something else is; NULL: never mount */
-    const char *in_dir;      /* a flake in there asks for the input disk; NULL: none does */
+    const char *in_dir;      /* a flake in it needs the input disk; NULL: no flake does */
     const char *in_device;   /* likewise, read-only */
     const char *policy_file; /* JSON; absent file: builds are allowed. NULL: no policy; "": every
                               * build is rejected */
     const struct mvm_nix_option *nix_options; /* --option NAME VALUE for nix */
     size_t nix_options_len;                   /* up to MVM_NIX_OPTIONS_MAX */
-    uint64_t timeout_secs; /* for requests that name none; 0: MVM_TIMEOUT_DEFAULT_SECS */
+    uint64_t timeout_secs; /* for requests without one; 0: MVM_TIMEOUT_DEFAULT_SECS */
     /* Silence before an empty Log line; 0: no heartbeat. Half the build's time-out if that is
-     * less: a host's read time-out is often the same, and some frame must come well within it. */
+     * less: a host's read time-out is often the same, and a frame must arrive well within it. */
     uint32_t heartbeat_ms;
     /* A device that is still absent after MVM_DEVICE_WAIT_MS fails the job; false: its directory is
-     * used as it is, and a Log line says so. */
+     * used as it is, and a Log line reports that. */
     bool require_devices;
 
-    /* Builds without disks; NULL: none are done. A folder of the agent's own, made if it is
-     * missing, on a file system with room: sources are unpacked there, and what was built is held
-     * there by roots of nix's collector. */
+    /* Builds without disks; NULL: not supported. A private directory, created if it is missing, on
+     * a file system with room: sources are unpacked there, and roots there keep nix's garbage
+     * collector from what was built. */
     const char *stream_dir;
-    uint8_t *source_buffer; /* bytes of a source on their way to nix; the caller's memory, … */
-    size_t source_cap;      /* … at least MVM_BULK_DATA_MAX bytes */
+    uint8_t *source_buffer; /* the caller's memory for bytes of a source on their way to nix */
+    size_t source_cap;      /* at least MVM_BULK_DATA_MAX bytes */
 };
 
-/* A build to do; borrowed for the length of start alone. */
+/* A build to do; borrowed during start only. */
 struct mvm_job {
     struct mvm_text flake_ref;
     struct mvm_text attr;
@@ -96,7 +96,7 @@ struct mvm_job {
 };
 
 enum mvm_executor_event {
-    MVM_EXECUTOR_WAIT = 0, /* for the port or the deadline, whichever is first */
+    MVM_EXECUTOR_WAIT = 0, /* until the port has an event or the deadline is reached */
     MVM_EXECUTOR_AGAIN,    /* there is more to do immediately */
     MVM_EXECUTOR_LOG,      /* `text` is a line; the same again until mvm_executor_logged */
     MVM_EXECUTOR_OK,       /* `text` is the store path; the same again until start */
@@ -114,20 +114,20 @@ enum mvm_executor_state {
     MVM_EXECUTOR_RUN,       /* nix build runs; before it nix-store, if a source is unpacked */
     MVM_EXECUTOR_TERM,      /* … its processes have got SIGTERM */
     MVM_EXECUTOR_KILL,      /* … SIGKILL */
-    MVM_EXECUTOR_DRAIN,     /* no process is left; what it printed is read */
+    MVM_EXECUTOR_DRAIN,     /* no process is left; the rest of the output is read */
     MVM_EXECUTOR_LOGFILE,   /* build.log is made durable, under a temporary name */
-    MVM_EXECUTOR_RESULT,    /* what has been built? */
+    MVM_EXECUTOR_RESULT,    /* determines what was built */
     MVM_EXECUTOR_COPY,      /* artifacts are copied, under temporary names */
     MVM_EXECUTOR_LIST,      /* without disks: which artifacts there are */
     MVM_EXECUTOR_RENAME,    /* … and get their names */
     MVM_EXECUTOR_SYNC,      /* the output disk's file system */
-    MVM_EXECUTOR_UNMOUNT,   /* what was mounted is unmounted, and whether it is released is asked */
+    MVM_EXECUTOR_UNMOUNT,   /* unmounts what was mounted, and checks that it is released */
     MVM_EXECUTOR_TIDY,      /* without disks: removes the source */
     MVM_EXECUTOR_END,       /* the port drops what it holds for the job */
     MVM_EXECUTOR_DONE,
 };
 
-/* What `text` is after LOG: whose bytes are free again when it has been accepted. */
+/* What `text` is after LOG, which decides what is freed when it has been accepted. */
 enum mvm_pending {
     MVM_PENDING_NONE,
     MVM_PENDING_LINE, /* of the stream `turn` */
@@ -135,12 +135,12 @@ enum mvm_pending {
     MVM_PENDING_HEARTBEAT,
 };
 
-/* How far a job is, for its client. */
+/* A job's progress, for its client. */
 enum mvm_executor_progress {
     MVM_EXECUTOR_BUILDING,
     MVM_EXECUTOR_STAGING, /* artifacts are written to the output disk: an earlier build's set is
                            * about to be replaced */
-    MVM_EXECUTOR_PLACING, /* they get their names, or have them: a cancel has no effect */
+    MVM_EXECUTOR_PLACING, /* they are being renamed, or are in place: a cancel has no effect */
 };
 
 /* Why a build was ended. */
@@ -150,8 +150,8 @@ enum mvm_cause {
     MVM_CAUSE_CANCEL,
 };
 
-/* One of the build's pipes: bytes read and not yet given out, [start, end). Room for the longest
- * line, its CR and its LF, so that a line at the limit is seen whole. */
+/* One of the build's pipes: bytes read but not yet logged, [start, end). Room for the longest line,
+ * its CR and its LF, so that a line at the limit is not split. */
 struct mvm_output {
     uint32_t start;
     uint32_t end;
@@ -179,14 +179,14 @@ struct mvm_policy {
     uint32_t len;
 };
 
-/* What nix says that it has built. The paths it may have meant: [0, paths). */
+/* What nix reports as built. Candidates for the result: path[0 … paths-1]. */
 struct mvm_nix_result {
     struct mvm_json json;
     char key[8];
     bool in_outputs;
-    bool has_out; /* path[0] is the output "out", and the others do not count */
+    bool has_out; /* path[0] is the output "out", and the others are ignored */
     bool too_many;
-    bool broken; /* what it printed is not JSON */
+    bool broken; /* its output is not JSON */
     uint8_t paths;
     char path[MVM_NIX_OUTPUTS_MAX][MVM_STORE_PATH_MAX];
     char line[MVM_STORE_PATH_MAX]; /* the last line that begins like a store path; "": none */
@@ -196,7 +196,7 @@ struct mvm_nix_result {
 /* The source of a build without disks: [out, in) is in the buffer, which is a ring. */
 struct mvm_source {
     uint64_t size;
-    uint64_t in;  /* bytes that have come */
+    uint64_t in;  /* bytes received */
     uint64_t out; /* bytes that nix-store has accepted */
     bool ended;   /* its input has ended */
 };
@@ -217,12 +217,12 @@ struct mvm_executor {
     uint8_t pace;        /* what the step does after a phase has returned (internal.h) */
     uint8_t artifact;    /* index of the one being copied or renamed */
     uint8_t staged;      /* bit n: artifact n has a temporary file */
-    int8_t first_result; /* what the port said of an artifact's first source */
+    int8_t first_result; /* the port's result for an artifact's first source */
     uint8_t hangs;       /* calls of this job that were abandoned */
     bool asking;         /* a call for a disk is in progress */
     bool overdue;        /* … and `deadline_ms` is when it is abandoned */
     bool cancelled;
-    bool failed;   /* `message` says why: the first reason stays */
+    bool failed;   /* for the reason in `message`; the first reason stays */
     bool wants_in; /* the flake is on the input disk */
     bool stream;   /* without disks */
     bool has_source;
@@ -241,7 +241,7 @@ struct mvm_executor {
     bool log_staged; /* the temporary build.log is durable */
     enum mvm_cause cause;
     enum mvm_pending pending;
-    enum mvm_stream turn; /* whose lines are being given out */
+    enum mvm_stream turn; /* whose lines are being returned */
     enum mvm_stream unlogged_of;
     uint32_t unlogged; /* bytes at the end of that stream's buffer that are not in build.log yet */
     enum mvm_category category; /* of the failure */
@@ -299,35 +299,35 @@ bool mvm_executor_idle(const struct mvm_executor *x);
  */
 uint64_t mvm_executor_timeout_secs(const struct mvm_executor *x, const struct mvm_job *job);
 
-/* Begins a job; the executor must be idle. Nothing happens before the next step. */
+/* Begins a job; the executor must be idle. The work begins with the next step. */
 void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint64_t now_ms);
 
-/* Goes as far as it can without waiting. Work a call: one line, or one result of the port. After OK
- * or ERR the executor is idle. */
+/* Advances as far as possible without waiting. Work a call: one line, or one result of the port.
+ * After OK or ERR the executor is idle. */
 enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_ms);
 
 /* The line of the last LOG has been accepted; its bytes may change with the next step. */
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms);
 
-/* The result is not wanted any more: ends the build's processes, keeps build.log, releases the
- * disk. ERR "build cancelled" comes in time; once the artifacts are being renamed it is too late,
- * and the job ends as it would have. Harmless when idle. */
+/* Cancels the job: ends the build's processes, keeps build.log, releases the disk. A later step
+ * returns ERR "build cancelled". Once the artifacts are being renamed this has no effect. Harmless
+ * when idle. */
 void mvm_executor_cancel(struct mvm_executor *x);
 
-/* When to step again though the port is silent: a time on now_ms's clock, UINT64_MAX for never. */
+/* When to step again if the port has no event: a time on now_ms's clock, UINT64_MAX for never. */
 uint64_t mvm_executor_deadline(const struct mvm_executor *x);
 
-/* For a loop around a port of its own, which has to know what to wait for: whether a stream's bytes
- * would be read by the next step; false while a line is pending. */
+/* For a loop with its own port, which has to know what to wait for: whether the next step would
+ * read from a stream; false while a line is pending. */
 bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream);
 
-/* Likewise for the exit of the build's first process, and for the result of a call for a disk. */
+/* Likewise for the exit of the build's first process, and for the result of a disk call. */
 bool mvm_executor_wants_child(const struct mvm_executor *x);
 
-/* After ERR: why, for programs. NONE after OK. */
+/* After ERR: the reason, for programs. NONE after OK. */
 enum mvm_category mvm_executor_category(const struct mvm_executor *x);
 
-/* After OK and ERR: whether the output disk is released, whatever the job failed of. */
+/* After OK and ERR: whether the output disk is released, even if the job failed. */
 bool mvm_executor_released(const struct mvm_executor *x);
 
 /* After LOG: whether the line is a heartbeat and not a line of the build. */
@@ -339,17 +339,17 @@ enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x);
  * them; 0: no source is wanted (any more). */
 uint64_t mvm_executor_source_limit(const struct mvm_executor *x);
 
-/* Hands over the next bytes of the source, which are copied; step afterwards. Bytes that are out of
- * order, over the limit, or more or fewer than the job said fail the job; those of a job that does
- * not want any are dropped. `last`: no more will come. */
+/* Passes the next bytes of the source, which are copied; step afterwards. Bytes that are out of
+ * order, over the limit, or more or fewer than source_size fail the job; if no source is wanted
+ * they are dropped. `last`: the source ends with them. */
 void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_text data, bool last);
 
 /* After OK without disks: how many artifacts there are, and the name and size of one. */
 unsigned mvm_executor_artifacts(const struct mvm_executor *x);
 const char *mvm_executor_artifact(const struct mvm_executor *x, unsigned index, uint64_t *size);
 
-/* Whether the build's own time is over (from TERM or DRAIN on): a client that stops reading now
- * only holds up others. */
+/* Whether the build itself has ended (from TERM or DRAIN on): a client that stops reading now only
+ * delays others. */
 bool mvm_executor_ending(const struct mvm_executor *x);
 
 #ifdef __cplusplus

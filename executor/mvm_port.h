@@ -1,17 +1,17 @@
 /*
- * The world as the executor sees it: a table of functions and a context pointer. port/posix is
- * Linux, port/sim a world in memory. The interface lives here, with the module that needs it.
+ * The system as the executor sees it: a table of functions and a context pointer. port/posix is
+ * Linux, port/sim a simulation in memory.
  *
  * Rules for a port:
- *  - Every call returns immediately. One that has to wait for a disk returns MVM_PORT_LATER: the
- *    same call again, with the same arguments, gives the result, or LATER once more. One such call
- *    is in progress at a time.
- *  - A port never calls into the executor. How the loop around it learns when to step is between
- *    the two of them (mvm_posix.h: one descriptor).
+ *  - Every call returns immediately. One that has to wait for a disk returns MVM_PORT_LATER: repeat
+ *    the call, with the same arguments, for the result, or LATER once more. One such call is in
+ *    progress at a time.
+ *  - A port never calls into the executor. Each port defines how its loop learns when to step
+ *    (mvm_posix.h: one descriptor).
  *  - Paths and arguments are NUL-terminated and borrowed for the length of the call.
  *  - 0 or more is success, negative one of enum mvm_port_error: FAILED, or another one that the
- *    call's comment names. After a failure `reason` says in words which call failed and why ("open:
- *    Permission denied").
+ *    call's comment names. After a failure `reason` returns which call failed and why, for people
+ *    ("open: Permission denied").
  *  - There is at most one build at a time, spawn … close_build, and one job, which begins with the
  *    first call for a disk and ends with end_job.
  */
@@ -27,7 +27,7 @@ extern "C" {
 #endif
 
 enum mvm_port_error {
-    MVM_PORT_NOT_FOUND = -1,   /* nothing by that name, or no such device */
+    MVM_PORT_NOT_FOUND = -1,   /* no such file, directory or device */
     MVM_PORT_NOT_REGULAR = -2, /* it exists and is not a regular file */
     MVM_PORT_NOT_DIRECTORY = -3,
     MVM_PORT_BUSY = -4, /* in use: EBUSY */
@@ -51,7 +51,7 @@ enum mvm_stream {
 enum mvm_mounted {
     MVM_MOUNTED_NOTHING = 0, /* the directory is not a mount point */
     MVM_MOUNTED_OTHER = 1,   /* something else than the device */
-    MVM_MOUNTED_DEVICE = 2,  /* the device, by whatever process it was mounted */
+    MVM_MOUNTED_DEVICE = 2,  /* the device, whatever process mounted it */
 };
 
 struct mvm_exit {
@@ -68,30 +68,31 @@ struct mvm_port {
     /* ---- the build's processes: never LATER ---- */
 
     /* Starts argv[0] with argv (ends with NULL), in a session of its own, stdin empty, stdout and
-     * stderr on pipes, no other descriptor, default signals, with an environment fit for nix.
-     * Everything it goes on to start is "the build" below. NOT_FOUND, NOT_DIRECTORY, BUSY. */
+     * stderr on pipes, no other descriptor, default signals, with an environment fit for nix. It
+     * and all its descendants are "the build" below. NOT_FOUND, NOT_DIRECTORY, BUSY. */
     int (*spawn)(void *ctx, const char *const argv[]);
 
-    /* Up to cap bytes the build printed: > 0 bytes; 0 none now; MVM_PORT_END; or an error. */
+    /* Reads up to cap bytes of the build's output: > 0 bytes; 0 none now; MVM_PORT_END; or an
+     * error. */
     int (*read_output)(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
 
-    /* Whether the spawned process has exited: 1 yes, `*e` says how (again at every call until
+    /* Whether the spawned process has exited: 1 yes, with its status in `*e` (at every call until
      * close_build); 0 still running. */
     int (*poll_exit)(void *ctx, struct mvm_exit *e);
 
     /* Sends a signal to every process of the build that is left. 0, also if none is. */
     int (*signal_build)(void *ctx, enum mvm_signal signal);
 
-    /* How many processes of the build are left besides an exited and collected first one: > 0
-     * some, 0 none. Collects orphans that have ended. */
+    /* Whether processes of the build are left, besides an exited and reaped first one: > 0 some, 0
+     * none. Reaps orphans that have ended. */
     int (*remaining)(void *ctx);
 
     /* Whether the kernel has killed a process of the build because memory ran out: 1 yes; 0 no, or
      * it cannot be determined. Before close_build. */
     int (*out_of_memory)(void *ctx);
 
-    /* Ends the build's bookkeeping: closes pipes, drops what was not read. No process is left
-     * when it is called, or all has been tried. Never fails; harmless without a build. */
+    /* Ends the build's bookkeeping: closes pipes, drops unread output. Called when no process is
+     * left, or none that can be killed. Never fails; harmless without a build. */
     void (*close_build)(void *ctx);
 
     /* After a successful spawn: what the port cannot guarantee for this build, such as that no
@@ -99,19 +100,19 @@ struct mvm_port {
      * member may be NULL. */
     const char *(*limits)(void *ctx);
 
-    /* The executor asks for nothing until its client has accepted a line: the port need not wake
-     * its loop. The next call that finds nothing lifts this. */
+    /* The executor makes no calls until its client has accepted a line: the port need not wake its
+     * loop. Ended by the next call that finds nothing. */
     void (*pause)(void *ctx);
 
     /* ---- a process that is fed (builds without disks; each of the three may be NULL) ---- */
 
-    /* As spawn, but its stdin is what `feed` gives it. */
+    /* As spawn, but its stdin receives the bytes of `feed`. */
     int (*spawn_fed)(void *ctx, const char *const argv[]);
 
-    /* > 0: so many bytes were accepted; LATER: there is no room now. FAILED: it reads no more. */
+    /* > 0: the number of bytes accepted; LATER: no room now. FAILED: the process has closed it. */
     int (*feed)(void *ctx, const uint8_t *bytes, size_t len);
 
-    /* Its stdin ends here. Harmless if it has. */
+    /* Ends its stdin. Harmless if that has ended. */
     void (*end_feed)(void *ctx);
 
     /* ---- disks: each may be LATER ---- */
@@ -134,37 +135,37 @@ struct mvm_port {
     /* BUSY: a process writes to it. NOT_FOUND, NOT_DIRECTORY. */
     int (*remount_ro)(void *ctx, const char *dir);
 
-    /* 0: nothing in this machine has the device's file system mounted. BUSY: something has, if in
+    /* 0: the device's file system is not mounted anywhere in this machine. BUSY: it is, if only in
      * another mount namespace. NOT_FOUND */
     int (*released)(void *ctx, const char *device);
 
     /* ---- files: each may be LATER ---- */
 
-    /* The nix program's absolute path into path[0 … cap-1], terminated. NOT_FOUND: there is
-     * none anywhere the port looks; `reason` says where it looked. */
+    /* Writes the nix program's absolute path to path[0 … cap-1], terminated. NOT_FOUND: there is
+     * none; `reason` lists the places that were searched. */
     int (*find_nix)(void *ctx, char *path, size_t cap);
 
-    /* Up to cap bytes of a regular file, from `offset` on: > 0; 0 at the end. Called with rising
-     * offsets from 0 to the end, or until it fails, all of one and the same file. NOT_FOUND: no
-     * such name, where a link that leads nowhere, or a file as part of the path, is FAILED.
-     * NOT_REGULAR */
+    /* Reads up to cap bytes of a regular file, from `offset` on: > 0; 0 at the end. One file at a
+     * time is read, with increasing offsets from 0 to the end, or until a call fails. NOT_FOUND: no
+     * such name; a dangling link, or a file as part of the path, is FAILED. NOT_REGULAR */
     int (*read_file)(void *ctx, const char *path, uint64_t offset, uint8_t *buf, size_t cap);
 
-    /* 0: a regular file is there, links followed. NOT_FOUND, NOT_REGULAR */
+    /* 0: the path is a regular file, links followed. NOT_FOUND, NOT_REGULAR */
     int (*find_file)(void *ctx, const char *path);
 
-    /* Copies a regular file to a new one, mode 0644, which replaces any and is durable when 0 is
-     * returned. > 0: so many bytes more have been copied (a hole or a cloned extent counts whole),
-     * and `*size` is the source's size: call again. Holes stay holes. A source whose path, links
-     * resolved, is not below the directory `within` is refused before it is opened; one that
-     * changes meanwhile fails. Source: NOT_FOUND, NOT_REGULAR, SOURCE_FAILED. Target: FAILED */
+    /* Copies a regular file to a new one, mode 0644, which replaces an existing one and is durable
+     * when 0 is returned. > 0: this many more bytes were copied (holes and cloned extents count in
+     * full), and `*size` is the source's size: call again. Holes stay holes. A source whose path,
+     * links resolved, is not below the directory `within` is refused before it is opened; if it
+     * changes during the copy, that fails. Source: NOT_FOUND, NOT_REGULAR, SOURCE_FAILED. Target:
+     * FAILED */
     int64_t (*copy)(void *ctx, const char *within, const char *from, const char *to,
                     uint64_t *size);
 
-    /* Writes a small text to a new file, mode 0644, which replaces any and is durable then. */
+    /* Writes a small text to a new file, mode 0644, which replaces an existing one, durably. */
     int (*put)(void *ctx, const char *path, const char *text);
 
-    /* 0: a file could be renamed to that name, as far as can be known before. */
+    /* 0: a file can be renamed to that name, as far as can be known in advance. */
     int (*replaceable)(void *ctx, const char *path);
 
     /* Replaces `to`. NOT_FOUND, NOT_DIRECTORY, BUSY */
@@ -175,29 +176,29 @@ struct mvm_port {
 
     /* ---- files of builds without disks: each may be LATER, and may be NULL ---- */
 
-    /* Removes a directory with all that is in it. 0, also if there is none by that name. */
+    /* Removes a directory and all that is in it. 0, also if it does not exist. */
     int (*remove_tree)(void *ctx, const char *path);
 
     /* 0: a regular file, as `copy` would accept it, of `*size` bytes. NOT_FOUND, NOT_REGULAR,
      * SOURCE_FAILED */
     int (*file_size)(void *ctx, const char *within, const char *path, uint64_t *size);
 
-    /* > 0: so many bytes of such a file, from `*offset` on, which is moved to the next byte that is
-     * no part of a hole; 0: a hole or the end is all that is left. A file that is read to its end
-     * must not change meanwhile. Errors as file_size. */
+    /* Reads from such a file, after it has moved `*offset` to the next byte that is not in a hole:
+     * > 0 bytes; 0: nothing is left but a hole. If the file changes while it is read to its end,
+     * that fails. Errors as file_size. */
     int64_t (*read_data)(void *ctx, const char *within, const char *path, uint64_t *offset,
                          uint8_t *buf, size_t cap);
 
     /* ---- build.log ---- */
 
-    /* A new empty file, mode 0644, replacing any, for write_log. */
+    /* Creates an empty file for write_log, mode 0644, replacing an existing one. */
     int (*open_log)(void *ctx, const char *path);
 
-    /* Appends up to len bytes: > 0 how many; LATER: there is no room now. Errors of the disk may
-     * show in close_log alone. */
+    /* Appends up to len bytes: > 0 how many; LATER: no room now. Disk errors may be reported only
+     * by close_log. */
     int (*write_log)(void *ctx, const uint8_t *bytes, size_t len);
 
-    /* Makes what was written durable. The log is closed then, also after an error. */
+    /* Makes the log durable and closes it, also after an error. */
     int (*close_log)(void *ctx);
 
     /* ---- calls in progress ---- */
@@ -205,12 +206,12 @@ struct mvm_port {
     /* Ends the copy in progress and drops its files, or LATER: not yet. Never fails. */
     int (*stop)(void *ctx);
 
-    /* The executor does not wait any longer for the call in progress, or for the log to take more:
-     * its disk hangs. The log is closed, and the next call starts afresh. Returns how many such
-     * calls have not ended to this day. */
+    /* The executor stops waiting for the call in progress, or for room in the log, because the disk
+     * hangs. The log is closed, and the next call starts afresh. Returns how many abandoned calls
+     * have not ended yet. */
     int (*abandon)(void *ctx);
 
-    /* The job has ended: nothing of the port's holds a disk any more. LATER; never fails. */
+    /* Ends the job: afterwards the port holds no disk. LATER; never fails. */
     int (*end_job)(void *ctx);
 
     /* Why the last call failed; valid until the next call. Never NULL. */

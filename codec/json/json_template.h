@@ -1,7 +1,7 @@
 /*
  * Frames exactly as serde_json writes them: for each kind a list of steps, each a literal and the
- * value that follows it. The encoder writes a frame step by step; the decoder, if its input goes on
- * with exactly one of these literals, advances past it without parsing it.
+ * value that follows it. The encoder writes a frame step by step; the decoder skips a literal that
+ * matches its input without parsing it.
  *
  * A literal's comma is left out if no field precedes it in its object. A text's closing quote
  * belongs to its step.
@@ -20,14 +20,14 @@ enum {
 #define MVM_LITERAL_CAP 24
 
 struct mvm_step {
-    char literal[MVM_LITERAL_CAP + 1]; /* zeros behind its end: it may be copied by whole words,
-                                        * also from its second byte on */
+    char literal[MVM_LITERAL_CAP + 1]; /* zero-padded: it may be copied in whole words, also from
+                                        * its second byte on */
     uint8_t len;
     uint8_t kind;
     uint8_t field; /* or MVM_STEP_HEAD, MVM_STEP_END */
 };
 
-/* The steps of all kinds, and by kind the index of the first one; 0 is no step. */
+/* The steps of all kinds, and the index of each kind's first one; index 0 is unused. */
 enum { MVM_STEPS = 1 + 6 + 1 + 3 + 2 + 2 + 3 + 5 + 4 + 1 + 6 + 3 };
 extern const struct mvm_step mvm_steps[MVM_STEPS];
 extern const uint8_t mvm_first_steps[MVM_KINDS];

@@ -1,6 +1,6 @@
 /*
  * Messages → JSON lines, byte for byte what serde_json 1.0 writes, newline included. A pull
- * encoder: it writes into whatever room there is, down to one byte, and goes on later.
+ * encoder: it fills whatever room there is, down to one byte, and resumes with the next call.
  *
  * Texts may hold any bytes: what is not UTF-8 goes out as U+FFFD, one for each maximal subpart
  * (see mvm_utf8.h). The protobuf wire carries the bytes unchanged.
@@ -14,14 +14,14 @@
 extern "C" {
 #endif
 
-/* The longest thing that is not copied from somewhere: a number of 64 bits. */
+/* The longest output that is not a copy of a text or literal: a 64-bit number. */
 #define MVM_ENCODER_PIECE_CAP MVM_TEXT_DECIMAL_CAP
 
 struct mvm_encoder {
     struct mvm_message message;
     /* the encoder's own */
-    size_t text_at;     /* bytes of the step's text that are done with */
-    uint8_t step;       /* encoder.c has the steps; 0: idle */
+    size_t text_at;     /* bytes of the step's text that are encoded */
+    uint8_t step;       /* see encoder.c; 0: idle */
     uint8_t literal_at; /* bytes of the step's literal that are written */
     uint8_t piece_at;   /* likewise of the piece */
     uint8_t piece_len;
@@ -34,11 +34,11 @@ void mvm_encoder_init(struct mvm_encoder *e);
 /* Begins a message; the encoder must be idle. The texts are borrowed until it is idle again. */
 void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m);
 
-/* Writes what fits into out[0 … cap-1] and returns how many bytes: 0 only where cap is 0 or the
- * encoder is idle. Each call with room makes progress. Work: linear in what it returns. */
+/* Writes what fits into out[0 … cap-1] and returns the number of bytes: 0 only if cap is 0 or the
+ * encoder is idle. Work: linear in the result. */
 size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap);
 
-/* Whether the last message has been written whole. */
+/* Whether the last message has been written completely. */
 bool mvm_encoder_idle(const struct mvm_encoder *e);
 
 #ifdef __cplusplus

@@ -1,6 +1,5 @@
 /*
- * How the schema's kinds and fields are on the protobuf wire, by what nanopb generates from
- * mvm.proto.
+ * Maps the schema's kinds and fields to the structs that nanopb generates from mvm.proto.
  */
 #ifndef MVM_TABLES_H
 #define MVM_TABLES_H
@@ -8,7 +7,7 @@
 #include "mvm.pb.h"
 #include "schema.h"
 
-/* Any kind of message, as nanopb has it. */
+/* A message of any kind, as nanopb's struct. */
 union mvm_proto_parts {
     mvm_guest_v1_Build build;
     mvm_guest_v1_Ping ping;
@@ -36,8 +35,8 @@ struct mvm_proto_kind {
 
 extern const struct mvm_proto_kind mvm_proto_kinds[MVM_KINDS];
 
-/* By field, where it is in its generated struct: its value, of a text a pb_callback_t; and, of one
- * that may be absent, whether it is there. */
+/* A field's offsets in its generated struct: of its value (for a text, a pb_callback_t) and, if it
+ * is optional, of its has_ member. */
 struct mvm_proto_place {
     uint8_t value;
     uint8_t has;
