@@ -1,11 +1,11 @@
 /*
- * Where a server takes requests, as people write it:
+ * The address of a listener, in text form:
  *
  *     vsock[:CID]:PORT   a vsock port; without a CID, or with CID "any": on every CID there is
- *     unix:PATH          a Unix socket, which the server makes
+ *     unix:PATH          a Unix socket, which the server creates
  *     fd:N               an inherited descriptor: a listening socket, or one connection
  *     serial:DEVICE      a serial line
- *     serial:NAME        a virtio-serial port, by the name that its host gave it
+ *     serial:NAME        a virtio-serial port, by the name that the host has set
  */
 #ifndef MVM_ADDRESS_H
 #define MVM_ADDRESS_H
@@ -36,8 +36,8 @@ struct mvm_address {
 /* Fills `*a`, which borrows `text`. NULL, or what is wrong with the text; `*a` is void then. */
 const char *mvm_address_parse(struct mvm_address *a, const char *text);
 
-/* Whether a server cannot have both, since they are one descriptor, socket or line. Of two vsock
- * addresses the kernel decides, when they are bound. */
+/* Whether two addresses exclude each other because they are one descriptor, socket or line. For two
+ * vsock addresses the kernel decides, when they are bound. */
 bool mvm_address_conflicts(const struct mvm_address *a, const struct mvm_address *b);
 
 #ifdef __cplusplus

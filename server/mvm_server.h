@@ -12,20 +12,19 @@
  *     } while (!mvm_server_stopped(&server));
  *     mvm_server_fini(&server);
  *
- * The descriptor is an epoll set. It stays the same from init to fini and is readable exactly as
- * long as a step has something to do, so it works under poll, select, epoll (level or edge
- * triggered) and every loop built on these. The deadline is for what comes by time alone.
+ * The descriptor is an epoll set. It stays the same from init to fini and is readable exactly while
+ * a step has something to do, so it works with poll, select, epoll (level or edge triggered) and
+ * every loop built on these. The deadline is for timers.
  *
- * What the server sees to by itself: sockets are private to their owner (mode 0600), one server has
- * a socket's path (a lock file beside it), and makes the socket again if it is removed; vsock peers
- * other than the host are refused unless allowed; idle connections make room for new ones; a client
- * that stops reading neither holds up others nor the end; no write raises SIGPIPE; a listener that
- * cannot be had is tried again every second.
+ * The server handles these itself: sockets are private to their owner (mode 0600); a lock file
+ * gives a socket's path to one server, which creates the socket again if it is removed; vsock peers
+ * other than the host are refused unless allowed; idle connections are closed for new ones; a
+ * client that stops reading delays neither other clients nor the shutdown; no write raises SIGPIPE;
+ * a listener that cannot be opened is retried every second.
  *
- * In your process it installs no signal handler, changes no signal mask, reaps no child but its
- * own, takes no memory but what you give it, and opens no descriptor without close-on-exec. It
- * forks: builds, and a worker for files. From one thread, or under one lock; no call waits but
- * fini.
+ * In your process it installs no signal handler, changes no signal mask, reaps only its own
+ * children, allocates no memory, and opens all descriptors close-on-exec. It forks: builds, and a
+ * worker for files. Call it from one thread, or under one lock; only fini waits.
  */
 #ifndef MVM_SERVER_H
 #define MVM_SERVER_H
@@ -55,13 +54,13 @@ struct mvm_server_event {
 };
 
 /* Copied by init; what it points to is borrowed until fini. A zeroed struct with executor.out_dir
- * set is a sound configuration. The callbacks are called within init, step and fini and must call
- * nothing of the server's. */
+ * set is a valid configuration. The callbacks are called within init, step and fini and must not
+ * call the server. */
 struct mvm_server_config {
     const char *listen[MVM_LISTENERS_MAX]; /* addresses, up to the first NULL, see mvm_address.h;
                                             * none: "vsock:21470" */
     size_t clients;                        /* connections at a time; 0: MVM_CLIENTS_MAX */
-    size_t receive_cap; /* bytes of each one's receive buffer; 0: MVM_RECEIVE_CAP */
+    size_t receive_cap; /* bytes of a connection's receive buffer; 0: MVM_RECEIVE_CAP */
     size_t send_cap;    /* … and of its send buffer; 0: MVM_SEND_CAP */
 
     const uint32_t *allowed_cids; /* vsock peers to serve besides the host, CID 2 */
@@ -72,25 +71,25 @@ struct mvm_server_config {
     uint32_t exit_idle_ms; /* stop after so long without a build, a connection, or a byte on a
                             * serial line; 0: never */
     uint32_t linger_ms;    /* before the end, how long clients that got an answer have to read it
-                            * and close; 0: it is enough that the kernel has taken it. For a
-                            * machine that ends with the server: what lies in its monitor is lost */
+                            * and close; 0: it is enough that the kernel has accepted it. For a
+                            * machine that ends with the server: its monitor's buffers are lost */
 
     struct mvm_executor_config executor;
-    struct mvm_scheduler_config scheduler; /* boot NULL: one is drawn at random */
+    struct mvm_scheduler_config scheduler; /* boot NULL: random */
     struct mvm_posix_config posix;
 
-    void (*log)(void *ctx, const char *line); /* a line about the server's own doings, without
-                                               * control characters or a newline; NULL: none */
-    void (*event)(void *ctx, const struct mvm_server_event *event); /* NULL: not wanted */
+    void (*log)(void *ctx, const char *line); /* a message of the server's own, without control
+                                               * characters or a newline; NULL: none */
+    void (*event)(void *ctx, const struct mvm_server_event *event); /* NULL: none */
     void *ctx;
 };
 
-/* One status scheme: 0, or one of these. mvm_server_error says it in words. */
+/* Results of init: 0, or one of these. */
 enum mvm_server_error {
-    MVM_SERVER_BAD_ADDRESS = -1, /* malformed, or twice the same */
+    MVM_SERVER_BAD_ADDRESS = -1, /* malformed, or given twice */
     MVM_SERVER_NO_MEMORY = -2,   /* less than mvm_server_needs */
-    MVM_SERVER_NO_STATUS = -3,   /* SIGCHLD is ignored: no exit status could be had */
-    MVM_SERVER_FAILED = -4,      /* a system call */
+    MVM_SERVER_NO_STATUS = -3,   /* SIGCHLD is ignored: the kernel discards exit statuses */
+    MVM_SERVER_FAILED = -4,      /* a system call failed */
 };
 
 struct mvm_server_listener;
@@ -98,13 +97,13 @@ struct mvm_server_connection;
 
 enum { MVM_SERVER_REFUSED_CIDS = 8 };
 
-/* Refusals of one vsock peer, said once and then counted. */
+/* Refusals of one vsock peer, logged once and then counted. */
 struct mvm_server_refused {
     uint32_t cid;
     uint64_t unsaid;
 };
 
-/* The server's own, given here so that the caller can own the memory. Do not move it. */
+/* The server's own, defined here so that the caller can own the memory. Do not move it. */
 struct mvm_server {
     uint64_t now_ms;
     uint64_t deadline_ms; /* what the last step returned */
@@ -112,20 +111,20 @@ struct mvm_server {
     bool caller_ready;
     bool stopping;
     bool stopped;
-    bool incomplete;      /* it stopped with something undone, see mvm_server_orderly */
-    uint64_t stop_ms;     /* when to stop whatever is left; UINT64_MAX: no limit */
+    bool incomplete;      /* it stopped with work left, see mvm_server_orderly */
+    uint64_t stop_ms;     /* when to stop with work left; UINT64_MAX: no limit */
     uint64_t flush_ms;    /* when to stop waiting for clients; UINT64_MAX: a build is left */
     uint64_t linger_ms;   /* likewise, for them to close; UINT64_MAX: not all is sent */
-    uint64_t drain_ms;    /* when to see again what a terminal has left; UINT64_MAX: need not */
-    uint64_t active_ms;   /* when something was last going on */
-    bool again;           /* a line has been opened: what it is owed goes out at once */
+    uint64_t drain_ms;    /* when to check a terminal's output queue again; UINT64_MAX: never */
+    uint64_t active_ms;   /* time of the last activity */
+    bool again;           /* a line was opened: send what waits for it in this step */
     int epoll;            /* the descriptor of mvm_server_fd */
     int wake;             /* always readable; in the set from `arm` to the next wait */
-    int reserve;          /* closed to accept one more when no descriptor is left; -1: closed */
+    int reserve;          /* closed to accept one more if no descriptor is left; -1: closed */
     int names;            /* inotify, for the names of Unix sockets; -1: none */
     size_t served;        /* connections from here on are free */
     size_t listeners_len; /* of `listeners` */
-    bool full;            /* that every connection is busy has been said */
+    bool full;            /* it was logged that every connection is busy */
     struct mvm_server_listener *listeners;
     struct mvm_server_connection *connections;
     struct mvm_client *clients;
@@ -133,20 +132,20 @@ struct mvm_server {
     struct mvm_server_config config;
     struct mvm_server_refused refused[MVM_SERVER_REFUSED_CIDS];
     size_t refused_len;
-    char boot[33];          /* drawn at random, for scheduler.boot */
-    uint64_t refused_ms;    /* when to say how many more; UINT64_MAX: none */
+    char boot[33];          /* random, for scheduler.boot */
+    uint64_t refused_ms;    /* when to log how many more; UINT64_MAX: none */
     const char *error;      /* why init failed */
-    const char *error_what; /* … about what: an address, a call */
+    const char *error_what; /* … and with what: an address, a call */
     struct mvm_posix posix;
     struct mvm_executor executor;
     struct mvm_scheduler scheduler;
 };
 
-/* Bytes that init wants for a configuration. */
+/* Bytes of memory that init needs for a configuration. */
 size_t mvm_server_needs(const struct mvm_server_config *config);
 
-/* The same as a constant, for so many clients with buffers of the default size and any number of
- * listeners. */
+/* The same as a constant, for a number of clients with buffers of the default size and any number
+ * of listeners. */
 #define MVM_SERVER_MEMORY(clients)                                                                 \
     ((clients) * (sizeof(struct mvm_client) + MVM_SERVER_CONNECTION_SIZE + MVM_RECEIVE_CAP +       \
                   MVM_SEND_CAP + MVM_REQUEST_FIELDS_CAP + 64) +                                    \
@@ -154,48 +153,48 @@ size_t mvm_server_needs(const struct mvm_server_config *config);
 enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 128 };
 
 /* Checks the configuration and begins to listen. `memory` needs no alignment and no initial value,
- * and is the server's until fini. 0, or an error: then nothing is left open, inherited descriptors
- * apart. */
+ * and belongs to the server until fini. 0, or an error: then nothing is left open except inherited
+ * descriptors. */
 int mvm_server_init(struct mvm_server *s, const struct mvm_server_config *config, void *memory,
                     size_t size);
 #define mvm_server_init(...) (mvm_limits_match(), mvm_server_init(__VA_ARGS__))
 
-/* After init failed: a sentence, into `w`. */
+/* After init failed: writes the reason as a sentence. */
 void mvm_server_explain(const struct mvm_server *s, struct mvm_writer *w);
 
-/* The one descriptor to wait for, for reading. Add it once; close it never. */
+/* The one descriptor to poll for reading. Add it once; do not close it. */
 int mvm_server_fd(const struct mvm_server *s);
 
 /*
- * Does everything that can be done without waiting, in bounded time: if more is left the descriptor
- * stays readable and the deadline is now. `now_ms` is CLOCK_MONOTONIC. Returns when to call it
- * again though the descriptor is silent; UINT64_MAX: never.
+ * Does everything that can be done without waiting, in bounded time: if more is left, the
+ * descriptor stays readable and the deadline is now. `now_ms` is CLOCK_MONOTONIC. Returns the
+ * deadline, when to call it again even if the descriptor is not readable; UINT64_MAX: never.
  */
 uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms);
 
-/* For a program with no other loop, one system call less than to poll and to step: waits until
- * there is something to do, the deadline has come, or `fd` is readable, such as a signalfd(2); -1:
- * none, and always the same. Then steps. Returns whether `fd` is readable. */
+/* For a program with no other loop, one system call less than poll and step: waits until there is
+ * something to do, the deadline is reached, or `fd` is readable, then steps. `fd`, such as a
+ * signalfd(2), must be the same in every call; -1: none. Returns whether `fd` is readable. */
 bool mvm_server_wait(struct mvm_server *s, int fd);
 
 /* For a program that reaps children itself (posix.status_is_handed): child `pid` ended with this
  * status of waitpid(2). True: it was the server's. Any other pid is ignored. */
 bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status);
 
-/* Ends the running build, answers those that wait and all that still come with Err, and accepts no
- * connection any more: `mvm_server_stopped` after further steps, at the latest in `grace_ms`; 0: at
- * once. A second call may bring the end nearer, not put it off. */
+/* Ends the running build, answers waiting and later builds with Err, and accepts no more
+ * connections. After further steps `mvm_server_stopped` returns true, at the latest in `grace_ms`;
+ * 0: with the next one. A second call may shorten the grace, not extend it. */
 void mvm_server_stop(struct mvm_server *s, uint32_t grace_ms);
 
-/* Whether there is nothing left to do: after mvm_server_stop or what the configuration names, or
- * once nothing is left to serve (inherited connections alone, all gone). */
+/* Whether the server has stopped: after mvm_server_stop, as configured, or because there is nothing
+ * left to serve (only inherited connections, all closed). */
 bool mvm_server_stopped(const struct mvm_server *s);
 
-/* Of a stopped server: whether every build ended and every answer was taken within the grace, and
- * each inherited descriptor could be served. */
+/* Of a stopped server: whether every build ended and every answer was accepted within the grace,
+ * and each inherited descriptor could be served. */
 bool mvm_server_orderly(const struct mvm_server *s);
 
-/* Kills a build that still runs, and waits up to two seconds for its end; closes everything. */
+/* Kills a build that still runs and waits up to two seconds for its end; closes everything. */
 void mvm_server_fini(struct mvm_server *s);
 
 /* ---- for the loop around it ---- */
@@ -203,7 +202,7 @@ void mvm_server_fini(struct mvm_server *s);
 /* CLOCK_MONOTONIC in milliseconds. */
 uint64_t mvm_server_now_ms(void);
 
-/* A deadline as the time-out of poll(2) and epoll_wait(2): 0 and up, or -1 for ever. */
+/* Converts a deadline to a time-out of poll(2) or epoll_wait(2): -1: none. */
 int mvm_server_timeout(uint64_t deadline, uint64_t now_ms);
 
 #ifdef __cplusplus

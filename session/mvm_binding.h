@@ -1,8 +1,8 @@
 /*
  * For languages that call C functions and do not read C headers: Python's ctypes and cffi, Rust,
- * Zig, Go. With these calls a binding needs no layout of a struct: sizes are asked for, a message
- * is written and read field by field, and a session is joined to its buffers by plain arguments.
- * The other calls of the library take nothing but pointers, numbers and enumerators.
+ * Zig, Go. With these calls a binding needs no struct layouts: functions return the sizes, set and
+ * get the fields of a message, and pass a session its buffers as plain arguments. All other calls
+ * of the library take only pointers, numbers and enumerators.
  *
  *     session = calloc(1, mvm_session_size())
  *     mvm_session_init_buffers(session, MVM_DIRECTION_RESPONSES, in, 4096, out, 4096, fields, cap)
@@ -36,8 +36,7 @@ size_t mvm_executor_size(void);
 size_t mvm_scheduler_size(void);
 size_t mvm_client_size(void);
 
-/* Of the field buffer of a decoder or a session that takes the longest messages of that direction.
- */
+/* Of a field buffer for the longest messages of that direction. */
 size_t mvm_fields_cap(enum mvm_direction direction);
 
 /* ---- sessions ---- */
@@ -48,16 +47,16 @@ void mvm_session_init_buffers(struct mvm_session *s, enum mvm_direction directio
                               size_t receive_cap, uint8_t *send, size_t send_cap, char *fields,
                               size_t fields_cap);
 
-/* After MVM_SESSION_MESSAGE: the message that came. Its texts stay until mvm_session_next. */
+/* After MVM_SESSION_MESSAGE: the message. Its texts are valid until mvm_session_next. */
 const struct mvm_message *mvm_session_message(const struct mvm_session *s);
 
-/* After MVM_SESSION_BAD_FRAME: what was wrong, NUL-terminated, at most `cap` - 1 bytes. Returns
- * their number. */
+/* After MVM_SESSION_BAD_FRAME: writes the error, NUL-terminated, at most `cap` - 1 bytes. Returns
+ * its length. */
 size_t mvm_session_explanation(const struct mvm_session *s, char *buf, size_t cap);
 
 /* ---- messages ---- */
 
-/* The texts of a message. Which kind has which is in mvm_message.h. */
+/* The texts of a message; mvm_message.h lists those of each kind. */
 enum mvm_message_field {
     MVM_FIELD_TEXT = 0, /* out_path, message, line, was or data */
     MVM_FIELD_ID = 1,
@@ -76,7 +75,7 @@ enum mvm_message_field {
  * MVM_MESSAGE_STREAM_BUILD: numbers differ between releases. -1: this release has no such kind. */
 int mvm_kind_by_name(const char *name);
 
-/* Makes the message one of that kind without any field. */
+/* Initialises a message of that kind, without fields. */
 void mvm_message_begin(struct mvm_message *m, enum mvm_kind kind);
 
 /* Sets a field to `len` bytes, which are borrowed as long as the message is used. False: a message
@@ -90,8 +89,8 @@ bool mvm_message_put_timeout(struct mvm_message *m, uint64_t seconds);
 /* Has a Build outlive its connection. False: the message is not a Build. */
 bool mvm_message_put_keep(struct mvm_message *m, bool keep);
 
-/* Sets the numbers of Source, Get, Want and Artifact, of which each kind uses its own. False: the
- * message is none of them. */
+/* Sets the numbers of a Source, Get, Want or Artifact; each kind ignores those that it lacks.
+ * False: the message is of another kind. */
 bool mvm_message_put_bulk(struct mvm_message *m, uint64_t offset, uint64_t length, bool last);
 
 enum mvm_kind mvm_message_kind(const struct mvm_message *m);
@@ -103,7 +102,7 @@ const char *mvm_message_get(const struct mvm_message *m, enum mvm_message_field 
 /* Whether a Build has a time-out of its own; in *seconds. */
 bool mvm_message_get_timeout(const struct mvm_message *m, uint64_t *seconds);
 
-/* The numbers of Source, Get, Want and Artifact. False: the message is none of them. */
+/* The numbers of a Source, Get, Want or Artifact. False: the message is of another kind. */
 bool mvm_message_get_bulk(const struct mvm_message *m, uint64_t *offset, uint64_t *length,
                           bool *last);
 

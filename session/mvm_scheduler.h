@@ -1,7 +1,7 @@
 /*
  * The scheduler: several sessions, one executor. Pings are answered at any time, builds wait in a
- * bounded queue, log lines and answers go to the client of their build. It does no I/O: the caller
- * moves the sessions' bytes and calls step.
+ * bounded queue, log lines and answers are sent to the client of their build. It does no I/O: the
+ * caller moves the sessions' bytes and calls step.
  *
  *     loop: bytes from transports → mvm_session_received
  *           more = mvm_scheduler_step(&scheduler, now_ms)
@@ -9,15 +9,15 @@
  *           unless `more`: wait for transports, the port, or mvm_scheduler_deadline
  *
  * A client gets a Pong for each Ping, one Err for each bad frame, and for each Build Log*, then
- * exactly one Ok or Err. A build may have an id. Then each of its responses carries it, a client
- * may cancel it by its id, and another connection may join it. The build's client is the one that
- * asked, or the one that joined last. A response has fields that the first version of the protocol
- * lacked only if its request used them.
+ * exactly one Ok or Err. A build may have an id. Then each of its responses has the id, a client
+ * may cancel the build by it, and another connection may join. The build's client is the one that
+ * requested it, or the one that joined last. A response has fields that the first version of the
+ * protocol lacked only if its request used them.
  *
  * If a client's connection ends, its builds are cancelled, except those with `keep`. On a
  * `permanent` client, a line without connections, Hello has the effect of a new connection.
  *
- * States, and what leads out of each:
+ * States, and the transitions out of each:
  *
  *   IDLE        a build waits ─▶ BUILDING · a build waits, and stop was called ─▶ ANSWERING
  *   BUILDING    a line did not fit the send buffer ─▶ LINE_LENT · the build ends ─▶ ANSWERING
@@ -25,12 +25,12 @@
  *   ANSWERING   there is room for the answer ─▶ ANSWER_LENT · there is no client ─▶ IDLE
  *   ANSWER_LENT the answer is in the send buffer, or its client is detached ─▶ IDLE
  *
- * Back-pressure: the executor's lines wait while their client has no room, then its pipe fills up
- * and the build blocks; its deadlines hold all the same. Requests are read all the while, so that
- * Cancel is seen: their answers wait in the client's own queue, and a client is not read from only
- * if that is full.
+ * Back-pressure: the executor's lines wait while their client has no room; then the pipe fills up
+ * and the build blocks, with its deadlines still in force. Requests, such as Cancel, are read all
+ * the while: their answers wait in the client's own queue, and only if that is full the client is
+ * not read from.
  *
- * One struct of the caller's (some 50 KiB) and one of 4 KiB for each client; nothing to close.
+ * The caller owns one struct (some 50 KiB) and one of 4 KiB for each client; nothing to close.
  */
 #ifndef MVM_SCHEDULER_H
 #define MVM_SCHEDULER_H
@@ -70,9 +70,9 @@ struct mvm_client {
     uint32_t owed_start; /* the ring of answers that wait: [start, start + len) */
     uint32_t owed_len;
     uint64_t sent;      /* session.sent as last seen */
-    uint64_t active_ms; /* when it last sent a frame, took bytes or had a build end */
-    uint64_t taken_ms;  /* when it last took bytes, or had nothing left to take */
-    uint64_t beaten_ms; /* when it last heard of its waiting builds that have no id */
+    uint64_t active_ms; /* when it last sent a frame, read bytes or had a build end */
+    uint64_t taken_ms;  /* when it last read bytes, or had nothing left to read */
+    uint64_t beaten_ms; /* when it was last sent a line for its waiting builds without an id */
     /* ---- the caller moves its bytes ---- */
     struct mvm_session session;
     struct mvm_owed sending;          /* the one whose message is being encoded, … */
@@ -84,7 +84,7 @@ struct mvm_client {
 struct mvm_queued_build {
     struct mvm_client *client; /* NULL: none is connected */
     uint64_t timeout_secs;     /* if has_timeout */
-    uint64_t beaten_ms;        /* with an id: when its client last heard of it */
+    uint64_t beaten_ms;        /* with an id: when its client was last sent a line of it */
     bool has_timeout;
     bool keep;
     uint32_t id_len;        /* 0: it has none */
@@ -94,10 +94,10 @@ struct mvm_queued_build {
     char fields[MVM_FLAKE_REF_MAX + MVM_ATTR_MAX];
 };
 
-/* The build's job; its texts stay as long as the queued build stays where it is. */
+/* The build's job; its texts are valid until the queued build is moved. */
 struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t);
 
-/* How a build with an id has ended, for those that join it later. */
+/* The answer of an ended build with an id, for clients that join it later. */
 struct mvm_kept_answer {
     bool ok;
     uint8_t category; /* enum mvm_category, unless ok */
@@ -107,7 +107,7 @@ struct mvm_kept_answer {
     char text[MVM_KEPT_TEXT_MAX + 1];
 };
 
-/* A zeroed struct is a sound configuration. Strings are borrowed as long as the scheduler is used.
+/* A zeroed struct is a valid configuration. Strings are borrowed as long as the scheduler is used.
  */
 struct mvm_scheduler_config {
     bool keep_building;    /* treats every build as if it had `keep` */
@@ -129,13 +129,13 @@ enum mvm_scheduler_state {
 struct mvm_scheduler {
     enum mvm_scheduler_state state;
     struct mvm_message answer; /* from ANSWERING on: how queue[0] ended */
-    struct mvm_message line;   /* of the running build; made once, for there are many */
+    struct mvm_message line;   /* of the running build; initialised once for all lines */
     size_t queued;
     struct mvm_executor *executor;
     struct mvm_scheduler_config config;
     struct mvm_client *clients;
     size_t clients_cap;
-    size_t clients_used;     /* no attached one from here on */
+    size_t clients_used;     /* slots from here on are free */
     struct mvm_client *lent; /* the client whose session borrows a line or an answer */
     bool stopping;
     bool detached;      /* a client was detached since the last step: there may be work */
@@ -159,12 +159,12 @@ void mvm_scheduler_init(struct mvm_scheduler *v, struct mvm_executor *executor,
 struct mvm_client *mvm_scheduler_attach(struct mvm_scheduler *v,
                                         const struct mvm_session_memory *memory, uint64_t now_ms);
 
-/* The connection has ended, both ways. Call step again (the deadline is due). Its builds are
+/* The connection is closed. Call step again (the deadline is due). Its builds are
  * cancelled, except those with `keep`. The slot is free immediately. */
 void mvm_scheduler_detach(struct mvm_scheduler *v, struct mvm_client *c);
 
-/* A permanent line has lost its peer. As detach, but the client stays attached: what the session
- * has received or not yet sent is dropped. */
+/* A permanent line has lost its peer. As detach, but the client stays attached: bytes received or
+ * not yet sent are dropped. */
 void mvm_scheduler_hung_up(struct mvm_scheduler *v, struct mvm_client *c);
 
 /*
@@ -172,10 +172,10 @@ void mvm_scheduler_hung_up(struct mvm_scheduler *v, struct mvm_client *c);
  * waits, its client has no room, or MVM_SCHEDULER_LINES lines are sent. It returns as soon as a
  * build begins or ends, so that a caller that compares `state` before and after sees each.
  *
- * Returns true if there is more to do (call again after a look at the transports), false if only
- * an event or the deadline brings more. Bytes handed to a transport are an event.
+ * Returns true if there is more to do (call again after serving the transports), false if an event
+ * or the deadline has to come first. Bytes handed to a transport are an event.
  *
- * Afterwards a client with `stalled` set should be closed and detached: it took no byte for
+ * Afterwards a client with `stalled` set should be closed and detached: it read no byte for
  * MVM_STALL_MS while its build was ending or another client's build waited (MVM_TERM_GRACE_MS if
  * the scheduler is stopping, or the build has moved to another client).
  */
@@ -186,26 +186,26 @@ enum { MVM_SCHEDULER_LINES = 1024 };
 /* When to step again if no event comes; UINT64_MAX: never. */
 uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v);
 
-/* Cancels the running build, and answers those that wait and all that still come with Err. When
- * mvm_scheduler_idle returns true, every Build has its answer in a send buffer, or in the client's
- * queue for one: go on until mvm_client_flushed. */
+/* Cancels the running build, and answers waiting and later builds with Err. When mvm_scheduler_idle
+ * returns true, every Build has its answer in a send buffer, or in the client's queue for one:
+ * continue until mvm_client_flushed. */
 void mvm_scheduler_stop(struct mvm_scheduler *v);
 
 /* Whether no build runs or waits. */
 bool mvm_scheduler_idle(const struct mvm_scheduler *v);
 
-/* Whether queue[0] is with the executor. */
+/* Whether the executor is running queue[0]. */
 bool mvm_scheduler_building(const struct mvm_scheduler *v);
 
-/* Whether everything that the client is to be sent has been handed to the transport. */
+/* Whether everything to be sent to the client has been handed to the transport. */
 bool mvm_client_flushed(const struct mvm_client *c);
 
 /* Whether the client may be closed: its half has ended, and every answer has been handed to the
  * transport. */
 bool mvm_scheduler_done(const struct mvm_scheduler *v, const struct mvm_client *c);
 
-/* The client idle longest (no build, nothing to send) if for at least `min_ms`; one that takes
- * nothing of what it is sent counts after MVM_STALL_MS. NULL: none. */
+/* The client that has been idle longest (no build, nothing to send), for `min_ms` at least; one
+ * that does not read counts as idle after MVM_STALL_MS. NULL: none. */
 struct mvm_client *mvm_scheduler_idlest(const struct mvm_scheduler *v, uint64_t min_ms);
 
 #ifdef __cplusplus

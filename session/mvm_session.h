@@ -1,7 +1,7 @@
 /*
- * One connection, over anything that moves bytes. It never does I/O: it offers room for bytes
- * from the transport and bytes for the transport, with an acknowledge call for each. No callback,
- * no copy in between, and back-pressure is simply no room.
+ * One connection, over any byte stream. A session does no I/O: it provides a buffer for received
+ * bytes and the bytes to send, with an acknowledge call for each. No callbacks, no copy in between;
+ * back-pressure is a full buffer.
  *
  *     transport side                                program side
  *     room = mvm_session_room(&s, &cap)             mvm_session_next(&s)   → a message in s.message
@@ -11,8 +11,8 @@
  *     n = write(fd, bytes, len)
  *     mvm_session_sent(&s, n)
  *
- * The caller owns the struct and its three buffers; they must stay as long as the session is used.
- * There is nothing to close. Any buffer works, down to one byte of receive or send buffer.
+ * The caller owns the struct and its three buffers; they must stay valid as long as the session is
+ * used. There is nothing to close. Receive and send buffers may be as small as one byte.
  */
 #ifndef MVM_SESSION_H
 #define MVM_SESSION_H
@@ -38,21 +38,21 @@ struct mvm_session_memory {
 
 enum mvm_session_event {
     MVM_SESSION_NOTHING = 0, /* no complete frame yet; or can_send is false: see next */
-    MVM_SESSION_MESSAGE,     /* `message`; its texts stay until next is called again */
-    MVM_SESSION_BAD_FRAME,   /* mvm_session_explain says what was wrong; the next frame is fine */
-    MVM_SESSION_ENDED,       /* the peer's half has ended and every frame of it has been taken */
+    MVM_SESSION_MESSAGE,     /* in `message`; its texts are valid until next is called again */
+    MVM_SESSION_BAD_FRAME,   /* see mvm_session_explain; decoding resumes with the next frame */
+    MVM_SESSION_ENDED,       /* the peer's half has ended and all its frames were returned */
 };
 
-/* How a connection's frames are written down. Its first byte tells; a session answers in kind, and
- * a frame of the other wire later on is a bad frame. */
+/* The encoding of a connection's frames. Its first received byte selects it; the session sends the
+ * same, and a later frame of the other wire is a bad frame. */
 enum mvm_wire {
-    MVM_WIRE_OPEN, /* nothing has come yet; JSON for what goes out before */
+    MVM_WIRE_OPEN, /* nothing was received yet; what is sent before is JSON */
     MVM_WIRE_JSON,
     MVM_WIRE_PROTO,
 };
 
-/* Read `message`, `sent` and `wire`; the rest is the session's own. What is looked at of a session
- * that has nothing to do stands first, and together. */
+/* Read `message`, `sent` and `wire`; the rest is the session's own. Fields read on every idle pass
+ * come first, for cache locality. */
 struct mvm_session {
     uint64_t sent;        /* bytes handed to the transport since init */
     size_t receive_start; /* received bytes not yet decoded: [start, end) */
@@ -60,7 +60,7 @@ struct mvm_session {
     size_t send_start; /* encoded bytes not yet sent: [start, end) */
     size_t send_end;
     bool peer_ended;
-    bool finished; /* the decoder has been told so, and every frame is taken */
+    bool finished; /* … and the decoder was finished, and every frame returned */
     enum mvm_wire wire;
     enum mvm_direction direction;
     struct mvm_message message; /* after MESSAGE */
@@ -75,39 +75,40 @@ struct mvm_session {
     };
 };
 
-/* `direction`: which messages come in. An agent's session takes MVM_DIRECTION_REQUESTS. */
+/* `direction`: the messages to receive. An agent's session receives MVM_DIRECTION_REQUESTS. */
 void mvm_session_init(struct mvm_session *s, enum mvm_direction direction,
                       const struct mvm_session_memory *memory);
 #define mvm_session_init(...) (mvm_limits_of_codec_match(), mvm_session_init(__VA_ARGS__))
 
-/* Chooses the wire for a side that speaks first, right after init: MVM_WIRE_JSON or, in a build
- * that has it (mvm_proto_present), MVM_WIRE_PROTO. */
+/* Selects the wire for a side that sends first, right after init: MVM_WIRE_JSON or, in a build that
+ * has it (mvm_proto_present), MVM_WIRE_PROTO. */
 void mvm_session_speak(struct mvm_session *s, enum mvm_wire wire);
 
 /* ---- transport side ---- */
 
-/* Where received bytes may be put, and up to how many; NULL and 0: no room, do not read. */
+/* The buffer for received bytes, and its size in `*cap`; NULL and 0: no room, do not read. */
 uint8_t *mvm_session_room(struct mvm_session *s, size_t *cap);
 void mvm_session_received(struct mvm_session *s, size_t len);
 
-/* No more bytes will come (end of file). What came is still decoded, answers still go out. */
+/* End of file: no more bytes will be received. What was received is still decoded, and answers are
+ * still sent. */
 void mvm_session_peer_ended(struct mvm_session *s);
 
-/* The transport has no connections (a serial line), and another peer may send from now on: a frame
- * that has begun is dropped, unless bytes still wait to be taken by next. A broken stream
- * is read again. What is to be sent stays. */
+/* For a transport without connections (a serial line), when another peer may send from now on: an
+ * incomplete frame is dropped, unless received bytes still wait for next. A broken stream is
+ * decoded again. What is to be sent stays. */
 void mvm_session_peer_changed(struct mvm_session *s);
 
-/* A transport without connections has lost its peer: drops everything received and everything not
- * yet sent. The next byte chooses the wire again. */
+/* For a transport without connections that has lost its peer: drops everything received and
+ * everything not yet sent. The next byte received selects the wire again. */
 void mvm_session_restart(struct mvm_session *s);
 
-/* The bytes to send next, and how many; NULL and 0: none. They stay where they are until
- * mvm_session_sent; messages sent meanwhile come behind them. Send few and large pieces: thousands
- * of small messages gather here between two looks. */
+/* The bytes to send next, and their number in `*len`; NULL and 0: none. They do not move until
+ * mvm_session_sent; messages sent meanwhile are appended. Send them in few large pieces: thousands
+ * of small messages may collect here between two calls. */
 const uint8_t *mvm_session_bytes(const struct mvm_session *s, size_t *len);
 
-/* The transport took the first `len` of them. */
+/* The transport has sent the first `len` of them. */
 void mvm_session_sent(struct mvm_session *s, size_t len);
 
 /* ---- program side ---- */
@@ -118,25 +119,24 @@ void mvm_session_sent(struct mvm_session *s, size_t len);
  * their buffers hold never wait for each other. */
 enum mvm_session_event mvm_session_next(struct mvm_session *s);
 
-/* The same, whether or not can_send, for a program that queues its answers. */
+/* The same even if can_send is false, for a program that queues its answers. */
 enum mvm_session_event mvm_session_decode(struct mvm_session *s);
 
-/* After BAD_FRAME: "parse error: …", for people. */
+/* After BAD_FRAME: writes "parse error: …", for people. */
 void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w);
 
-/* After BAD_FRAME: whether the start of the next frame is unknown (the protobuf wire alone).
- * Nothing more is decoded, and the peer's half counts as ended: send the Err, then close the
- * connection. */
+/* After BAD_FRAME: whether the start of the next frame is unknown (protobuf wire only). Nothing
+ * more is decoded, and the peer's half counts as ended: send the Err, then close the connection. */
 bool mvm_session_broken(const struct mvm_session *s);
 
-/* Whether the peer's half has ended and next has given out every frame of it. */
+/* Whether the peer's half has ended and next has returned all its frames. */
 bool mvm_session_ended(const struct mvm_session *s);
 
-/* Whether a message may be sent now: the last one is wholly in the send buffer. */
+/* Whether a message may be sent now: the last one is completely in the send buffer. */
 bool mvm_session_can_send(const struct mvm_session *s);
 
-/* Encodes a message, as much as there is room for; the rest follows as bytes are sent. Call it
- * only where can_send. The message's texts are borrowed until can_send is true again. */
+/* Encodes a message, as much as there is room for; the rest follows as bytes are sent. Call it only
+ * if can_send is true. The message's texts are borrowed until can_send is true again. */
 void mvm_session_send(struct mvm_session *s, const struct mvm_message *m);
 
 /* Whether everything sent has been handed to the transport. */

@@ -1,26 +1,26 @@
 /*
- * The port for Linux: posix_spawn(3), clone3(2) or vfork(2), pidfds, and a worker: a process of its
- * own that makes every call for a disk, from mount(2) to the last sync, so that no call of this
- * port's waits for one. What it does call in this process reads /proc, /sys, /etc and the
- * environment, and execve(2) reads nix from the root that this program is on itself. It implements
- * executor/mvm_port.h and never allocates; libc does for the length of a posix_spawn.
+ * The port for Linux: posix_spawn(3), clone3(2) or vfork(2), pidfds, and a worker: a child process
+ * that does all disk I/O, from mount(2) to the last sync, so that no call of this port waits for a
+ * disk. In the calling process the port reads /proc, /sys, /etc and the environment, and execve(2)
+ * reads nix from the file system that this program is on itself. It implements executor/mvm_port.h
+ * and never allocates; libc does for the length of a posix_spawn.
  *
- * Life: init → (the executor uses it) → fini, which ends a build that still runs. One struct of
- * the caller's holds everything; one build at a time, from one thread.
+ * Life: init → (the executor uses it) → fini, which ends a build that still runs. All state is in
+ * one struct, which the caller owns; one build at a time, from one thread.
  *
- * Embedded in another program it touches nothing that is not its own: it waits for children it
- * started (by pidfd, or by pid on kernels before 5.4) and, where this process is the reaper of
- * orphans, for those of the build, and for no other; it installs no signal handler, and only
- * becomes a subreaper when told so. Every descriptor it opens is close-on-exec. SIGCHLD must not be
- * ignored in the program, or the kernel discards exit statuses: spawn fails then. A thread in spawn
- * is not cancelled (pthread_cancel) before spawn has returned.
+ * Embedded in another program it leaves all else alone: it waits only for children that it started
+ * (by pidfd, or by pid on kernels before 5.4) and, if this process reaps orphans, for those of the
+ * build; it installs no signal handler, and becomes a subreaper only if configured. Every
+ * descriptor that it opens is close-on-exec. SIGCHLD must not be ignored in the program, or the
+ * kernel discards exit statuses: spawn then fails. A thread in spawn is not cancelled
+ * (pthread_cancel) before spawn has returned.
  *
- * How nothing outlives a build: each runs in a cgroup (v2) of its own if one can be made, and
- * signals go to all in it; empty ones that a killed process left there go with the next build.
- * Without one, descendants are found through /proc, and so are processes of the session that the
- * build began in; with `subreaper` set also those whose parents have ended. The first process and
- * its process group are always signalled. What cannot be guaranteed on a system is reported by the
- * port's `limits` and listed in docs/processes.md.
+ * How all processes of a build are ended: each build runs in its own cgroup (v2) if one can be
+ * created, and signals go to all processes in it; empty cgroups that a killed program left are
+ * removed with the next build. Without one, descendants and processes of the build's session are
+ * found through /proc; with `subreaper` set also those whose parents have ended. The first process
+ * and its process group are always signalled. What cannot be guaranteed on a system is reported by
+ * the port's `limits` and listed in docs/processes.md.
  */
 #ifndef MVM_POSIX_H
 #define MVM_POSIX_H
@@ -36,29 +36,29 @@ extern "C" {
 
 extern const struct mvm_port mvm_posix_port; /* its context is a struct mvm_posix * */
 
-/* Strings are borrowed until fini. A zeroed struct is a sound configuration. */
+/* Strings are borrowed until fini. A zeroed struct is a valid configuration. */
 struct mvm_posix_config {
-    const char *nix;       /* the program to run; NULL: looked for on PATH, in nix's profiles, in
+    const char *nix;       /* the program to run; NULL: searched on PATH, in nix's profiles, in
                             * the store */
-    bool subreaper;        /* PR_SET_CHILD_SUBREAPER on this process: for a process that has no
-                            * other business, as the agent: without cgroups, every child that was
-                            * started after the build's first process counts as the build's */
+    bool subreaper;        /* PR_SET_CHILD_SUBREAPER on this process: for a program that has no
+                            * other children, such as the agent: without cgroups, every child that
+                            * was started after the build's first process counts as the build's */
     bool status_is_handed; /* the program owns SIGCHLD and reaps every child itself, then calls
                             * mvm_posix_child_exited */
-    const char *cgroup;    /* a cgroup v2 directory to make builds' cgroups in: if it cannot be
+    const char *cgroup;    /* a cgroup v2 directory for the builds' cgroups: if it cannot be
                             * used, spawn fails; NULL: this process's own, /proc if that cannot
                             * be used; "": none, use /proc */
 };
 
-/* Workers that are left behind and remembered until they have ended. Past it: they end unseen, as
+/* Abandoned workers that are tracked until they have ended. Past it: they are not reaped and become
  * zombies of this process. */
 enum { MVM_POSIX_HUNG_MAX = 16 };
 
-/* Variables of a build's environment. Past it spawn fails: "environment: too many variables". */
+/* Variables of a build's environment. Past it: spawn fails, "environment: too many variables". */
 enum { MVM_POSIX_ENV = 1024 };
 
-/* Bytes of a NIX_CONFIG to which build-users-group had to be added, terminator included. Past it
- * spawn fails: "NIX_CONFIG: too long". */
+/* Bytes of a NIX_CONFIG to which build-users-group had to be added, terminator included.
+ * Past it: spawn fails, "NIX_CONFIG: too long". */
 enum { MVM_POSIX_NIX_CONFIG_CAP = 8192 };
 
 /* Bytes of a reason. Past it: it ends with " [cut]". */
@@ -69,12 +69,12 @@ enum { MVM_POSIX_CGROUP_NAME_CAP = 64 };
 /* One of the build's output pipes. */
 struct mvm_posix_output {
     int fd;        /* our end; -1: none */
-    int store[2];  /* a pipe of our own, for a build that floods; -1: not needed yet */
-    size_t stored; /* bytes in there, which come before those in the build's */
-    bool floods;   /* there was more than the last read had room for, or just as much */
+    int store[2];  /* a second pipe, for a build that prints fast; -1: not needed yet */
+    size_t stored; /* bytes in it, which precede those in the build's pipe */
+    bool floods;   /* the last read filled its buffer */
 };
 
-/* What the port's one descriptor wakes its loop for. */
+/* The events that make the port's one descriptor readable. */
 enum mvm_posix_source {
     MVM_POSIX_OF_STDOUT,
     MVM_POSIX_OF_STDERR,
@@ -91,22 +91,22 @@ struct mvm_posix_watch {
     int armed[MVM_POSIX_SOURCES]; /* descriptors in the set; -1: none */
 };
 
-/* The process that makes every call for a disk. */
+/* The process that does all disk I/O. */
 struct mvm_posix_worker {
-    pid_t pid;     /* 0: none, or it was collected */
+    pid_t pid;     /* 0: none, or it was reaped */
     int fd;        /* a socket: requests and their answers; -1: none */
     int log;       /* a socket: the bytes of build.log */
     uint8_t asked; /* the call in progress; 0: none is */
     bool ending;
     int pidfd;       /* -1: none */
-    int status;      /* as waitpid(2) has it */
-    uint64_t logged; /* bytes that went into `log` since it was opened */
+    int status;      /* as of waitpid(2) */
+    uint64_t logged; /* bytes written to `log` since it was opened */
     unsigned hung_len;
-    pid_t hung[MVM_POSIX_HUNG_MAX]; /* those left behind whose disk hangs */
+    pid_t hung[MVM_POSIX_HUNG_MAX]; /* abandoned workers, whose disks hang */
     /* in the worker itself: */
     int log_file;
     int log_error; /* an errno */
-    int reading;   /* a file that is read piece by piece */
+    int reading;   /* the file that read_file reads in pieces */
 };
 
 /* The ways to start a build, best first. */
@@ -122,20 +122,20 @@ struct mvm_posix {
     /* ---- the implementation's own, given here so that the caller can own the memory ---- */
 
     /* the build */
-    pid_t pid; /* its first process, collected by close_build; 0: no build */
+    pid_t pid; /* its first process, reaped by close_build; 0: no build */
     int pidfd; /* -1: none */
     struct mvm_posix_output output[MVM_STREAMS];
     int cgroup;             /* its directory; -1: none */
-    int cgroup_parent;      /* where that was made */
+    int cgroup_parent;      /* its parent's directory */
     int cgroup_kill;        /* its cgroup.kill; -1: none, freeze instead */
     bool exited;            /* `exit` is known */
     bool was_subreaper;     /* before init, for fini to restore */
     bool no_cgroup_kill;    /* for tests: as if the kernel had no cgroup.kill */
     enum mvm_posix_way way; /* for tests: the only way to start a build */
     struct mvm_exit exit;
-    uint64_t since;           /* no process of the build was started before: ticks since boot */
+    uint64_t since;           /* when the build was started: ticks since boot */
     uint64_t survivors_since; /* of an earlier build that was closed with processes left; 0: none */
-    const char *root;         /* goes before the fixed paths that are looked at; "" but in tests */
+    const char *root;         /* for tests: prefix of the fixed paths; else "" */
 
     int feed; /* a socket: the stdin of a process that is fed; -1: none */
 
@@ -143,7 +143,7 @@ struct mvm_posix {
     struct mvm_posix_worker worker;
     char cgroup_name[MVM_POSIX_CGROUP_NAME_CAP];
 
-    /* what spawn hands to the child */
+    /* what spawn passes to the child */
     const char *env[MVM_POSIX_ENV + 1];
     char home[MVM_PATH_MAX];
     char nix_config[MVM_POSIX_NIX_CONFIG_CAP];
@@ -152,8 +152,8 @@ struct mvm_posix {
     char reason[MVM_POSIX_REASON_CAP];
 };
 
-/* Copies `config`; opens one descriptor, mvm_posix_fd. Ends the processes of builds that a process
- * with the same parent cgroup has left when it was killed. */
+/* Copies `config`; opens one descriptor, mvm_posix_fd. Ends the builds that a killed program with
+ * the same parent cgroup has left running. */
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 #define mvm_posix_init(...) (mvm_limits_match(), mvm_posix_init(__VA_ARGS__))
 
@@ -161,14 +161,13 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
  * closes everything. The struct may be used again after another init. */
 void mvm_posix_fini(struct mvm_posix *p);
 
-/* The one descriptor to poll for reading, by level or by edge, from init to fini: it is readable
- * when the executor should be stepped. -1 if the process had no descriptor left at init: step the
- * executor every MVM_KILL_POLL_MS then. */
+/* The one descriptor to poll for reading, level or edge triggered, from init to fini: it is
+ * readable when the executor should be stepped. -1 if the process had no descriptor left at init:
+ * then step the executor every MVM_KILL_POLL_MS. */
 int mvm_posix_fd(const struct mvm_posix *p);
 
-/* With status_is_handed: child `pid` was reaped with this waitpid(2) status. True: it was this
- * port's, the build's first process or a worker: step the executor. Any other pid is
- * ignored. */
+/* With status_is_handed: child `pid` was reaped with this waitpid(2) status. True: it was the
+ * build's first process or a worker: step the executor. Any other pid is ignored. */
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status);
 
 #ifdef __cplusplus
