@@ -50,7 +50,7 @@ static void parse_words(struct mvm_options *o, int argc, char *const argv[])
     }
 }
 
-/* Each word by itself: one that lacks its value must not take the next for it. */
+/* Each word separately: an option that lacks its value must not take the next word for it. */
 static void parse_cmdline(struct mvm_options *o)
 {
     static char text[MVM_CMDLINE_CAP];

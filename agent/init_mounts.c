@@ -16,7 +16,7 @@ struct place {
     const char *data;
 };
 
-/* In this order: each stands on those before it. */
+/* In this order: each needs those before it. */
 static const struct place places[] = {
     {"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
     {"/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
@@ -42,7 +42,7 @@ static const struct {
 
 static int errors[PLACES_LEN]; /* what went wrong with each; 0: nothing */
 
-/* A mount point lies on another device than the directory it stands in. */
+/* A mount point is on another device than its parent directory. */
 static bool is_mounted(const char *dir)
 {
     char parent[64];

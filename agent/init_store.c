@@ -126,7 +126,7 @@ static bool prepare(const char *device, uint64_t *size)
     return check(device);
 }
 
-/* A disk that was made larger: its file system follows. That it cannot is no reason to go without.
+/* Grows the file system on a disk that was made larger. A failure does not stop the start.
  */
 static void grow(const char *device, uint64_t size)
 {

@@ -26,7 +26,7 @@ struct mvm_module {
     bool list;
 };
 
-/* Everything the agent is told. It points into itself: do not copy it. */
+/* The agent's options. The struct points into itself: do not copy it. */
 struct mvm_options {
     struct mvm_address listen[MVM_LISTENERS_MAX];
     size_t listen_len;

@@ -4,7 +4,7 @@ $(BUILD)/bench/codec: $(BUILD)/bench/codec.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
 
-# The same for this machine, with AVX2 or AVX-512 where it has them, which the compiler must be told.
+# The same compiled for this machine (-march=native), with AVX2 or AVX-512 if it has them.
 $(BUILD)/bench/codec-native: force
 	$(run)$(MAKE) --no-print-directory BUILD=$(BUILD)/native EXTRA_CFLAGS=-march=native $(BUILD)/native/bench/codec
 	$(run)cp $(BUILD)/native/bench/codec $@
@@ -69,7 +69,7 @@ bench-boot: ## from a machine's kernel to the first Pong, beside an init that on
 	@$(MAKE) --no-print-directory all static-programs $(VSOCK_DEVICE) $(BUILD)/bench/boot_echo
 	@BUILD=$(BUILD) bench/run-boot
 
-bench-count: ## count the codec's instructions; fails where they grew by more than 5 %
+bench-count: ## count the codec's instructions; fails if they grew by more than 5 %
 	@scripts/need gcc libc6-dev binutils valgrind nanopb
 	@BUILD=$(BUILD) bench/count
 

@@ -13,8 +13,7 @@
 #include "mvm_encoder.h"
 #include "mvm_proto.h"
 
-/* The same code for the machine it is built on, where that has AVX2 or more, beside that for all.
- */
+/* The same code compiled for this machine, if it has AVX2 or more, beside the portable one. */
 #if defined(__AVX2__)
 #define OURS "mvm-native"
 #else
@@ -111,7 +110,8 @@ static void proto_encode(int which, long n)
     }
 }
 
-/* An Err as long as a frame in the agent's send buffer can be, into it or into so much at a time. */
+/* An Err as long as a frame in the agent's send buffer can be, into it or into so much at a time.
+ */
 enum { ERR_LEN = 16384 };
 
 static void proto_encode_err(int room, long n)

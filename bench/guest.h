@@ -39,7 +39,8 @@ static inline double guest_now_us(void)
 /* ---- processors ----------------------------------------------------------------------------- */
 
 /* Keeps this process, and all that it starts from now on, on one processor. What it costs to wake
- * another one, most of all in a virtual machine, is no cost of the agent's, and comes and goes. */
+ * another one, most of all in a virtual machine, is not a cost of the agent's, and comes and goes.
+ */
 static inline void guest_one_processor(void)
 {
     cpu_set_t all, one;
@@ -180,7 +181,7 @@ static inline bool guest_begins(const char *line, const char *with)
     return strncmp(line, with, strlen(with)) == 0;
 }
 
-static double guest_ended_us; /* when a stand-in for nix said that it ends */
+static double guest_ended_us; /* when the stand-in for nix reported its end */
 
 /* Reads Logs until a frame that begins with `last`; returns how many there were. */
 static inline long guest_hear(int fd, const char *last)

@@ -4,7 +4,7 @@
  *     stage NAME pings STORE-PATH AGENT ARG…  pings meanwhile, 1 ms apart, on another connection
  *     stage NAME run PROGRAM ARG…             by a program: from fork to exit
  * Prints `NAME WHAT NUMBER` lines: wall time, and CPU time of the whole agent with its children, or
- * of the program with its own. Who pings waits for no processor.
+ * of the program with its own. The client that pings waits for no processor.
  */
 #define _GNU_SOURCE
 #include "guest.h"

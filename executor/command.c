@@ -69,7 +69,7 @@ void mvm_executor_make_unpack_command(struct mvm_executor *x)
     x->argv[3] = NULL;
 }
 
-/* A word as a shell would want it: for people who paste the command. */
+/* A word quoted for a shell, so that people can paste the command. */
 static void add_word(struct mvm_writer *w, const char *word)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

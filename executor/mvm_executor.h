@@ -335,8 +335,8 @@ bool mvm_executor_is_heartbeat(const struct mvm_executor *x);
 
 enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x);
 
-/* How many bytes of the source may have come so far: hand over no more. It grows as nix accepts
- * them; 0: no source is wanted (any more). */
+/* Total bytes of the source that may have been passed so far. It grows as nix accepts them; 0: no
+ * source is wanted (any more). */
 uint64_t mvm_executor_source_limit(const struct mvm_executor *x);
 
 /* Passes the next bytes of the source, which are copied; step afterwards. Bytes that are out of

@@ -17,7 +17,7 @@ static void fail_to_start(struct mvm_executor *x, int r)
     x->port->close_build(x->ctx);
 }
 
-/* Tells the client what the port cannot guarantee for the build that was started. */
+/* Logs what the port cannot guarantee for the build that was started. */
 static void note_limits(struct mvm_executor *x)
 {
     const char *limits = x->port->limits != NULL ? x->port->limits(x->ctx) : NULL;

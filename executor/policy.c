@@ -1,7 +1,7 @@
 /*
  * The policy file: JSON, of which only `access.build` matters here. Absent: builds are allowed.
  * There and not `true`, or not readable, or no JSON: rejected; a policy that cannot be understood
- * is no permission. Of a name that stands twice the last counts, as in serde_json's Value.
+ * is not a permission. If a name occurs twice, the last one counts, as in serde_json's Value.
  */
 #include "internal.h"
 #include <string.h>

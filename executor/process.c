@@ -73,7 +73,7 @@ static bool child_exited(struct mvm_executor *x)
     return x->exited;
 }
 
-/* The child has exited without being told to; what it left behind must go, too. */
+/* The child has exited without a signal; what it has left running must be ended, too. */
 static enum mvm_executor_state watch_running(struct mvm_executor *x)
 {
     if (!child_exited(x)) {

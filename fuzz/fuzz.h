@@ -35,7 +35,7 @@ static inline uint32_t fuzz_step(struct fuzz_dice *dice)
     return 1 + fuzz_throw(dice, fuzz_throw(dice, 3) == 0 ? 8 : 400);
 }
 
-/* The seed stands in the first four bytes of an input; `*data` and `*size` are moved past it. */
+/* The seed is in the first four bytes of an input; `*data` and `*size` are moved past it. */
 static inline struct fuzz_dice fuzz_dice_from(const uint8_t **data, size_t *size)
 {
     struct fuzz_dice dice = {0};

@@ -16,7 +16,7 @@
 enum mvm_exchange_event {
     MVM_EXCHANGE_ASKED,     /* connected, and the request is on its way */
     MVM_EXCHANGE_LOG,       /* x->message */
-    MVM_EXCHANGE_OK,        /* x->message: a sound store path; the end */
+    MVM_EXCHANGE_OK,        /* x->message: a valid store path; the end */
     MVM_EXCHANGE_ERR,       /* x->message; the end */
     MVM_EXCHANGE_RETRYING,  /* x->failure, conversation->why: next tries to connect again */
     MVM_EXCHANGE_FAILED,    /* likewise; the end */

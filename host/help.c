@@ -47,5 +47,5 @@ const char mvm_host_help[] =
     "build fails, the last lines of its log are repeated there.\n"
     "\n"
     "Exit status: 0 done · 1 the agent answered Err · 2 usage, or FILE cannot be opened · 3 no\n"
-    "connection, or no sound answer · 4 done, but stdout or FILE could not be written · 130 after\n"
+    "connection, or no valid answer · 4 done, but stdout or FILE could not be written · 130 after\n"
     "Ctrl-C, which cancels the build.\n";

@@ -62,7 +62,7 @@ static void begin_file(struct mvm_phase *p, struct mvm_text name, uint64_t done,
     p->first_ms = now_ms;
 }
 
-/* What stands behind "staging ". */
+/* The text after "staging ". */
 static bool take_staging(struct mvm_phase *p, struct mvm_text rest, uint64_t now_ms)
 {
     struct mvm_text name;

@@ -1,5 +1,5 @@
 /*
- * How far a build is, as its log tells. Messages have no field for it: the agent's own lines, which
+ * A build's phase, from its log. Messages have no field for it: the agent's own lines, which
  * begin with "mvm: ", are read, and those of an agent that says less leave it at "building".
  *
  *     mvm: waiting for another build, N ahead     queued

@@ -13,7 +13,7 @@ enum mvm_exit_status {
     MVM_EXIT_OK = 0,
     MVM_EXIT_ERR = 1,           /* the agent's answer is Err, or it cannot do what was asked for */
     MVM_EXIT_USAGE = 2,         /* or the log's file cannot be opened: nothing was asked */
-    MVM_EXIT_NO_CONNECTION = 3, /* none was established, or no sound answer arrived over it */
+    MVM_EXIT_NO_CONNECTION = 3, /* none was established, or no valid answer arrived over it */
     MVM_EXIT_OUTPUT = 4,        /* the answer was good, but stdout or the log's file is not whole */
     MVM_EXIT_SIGNAL = 128,      /* and the signal's number */
 };

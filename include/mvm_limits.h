@@ -390,8 +390,8 @@
 #error "MVM_IDLE_EVICT_MS: at least 1, since a client takes a moment to send its request"
 #endif
 
-/* Between two lines that say how many clients of a refused vsock peer there were since the last:
- * the first is said at once. */
+/* Interval of the lines that report how many clients of a refused vsock peer there were; the first
+ * one is logged immediately. */
 #ifndef MVM_REFUSED_SAY_MS
 #define MVM_REFUSED_SAY_MS 60000
 #endif

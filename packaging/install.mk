@@ -46,7 +46,7 @@ amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mv
 
 MANUALS  := $(wildcard man/*.[1-9])
 
-# The simulated machine, for those who test what they make of the library.
+# The simulated machine, for tests of programs that use the library.
 $(BUILD)/libmvm-guest-sim.a: $(call objects,port/sim)
 	$(call say,AR   $@)
 	$(run)rm -f $@ && $(AR) rcs $@ $^

@@ -1,4 +1,4 @@
-# The version, from where it stands.
+# The version, from include/mvm_version.h.
 let
   header = builtins.readFile ../include/mvm_version.h;
 in

@@ -13,7 +13,7 @@
 #define prove(condition, meaning) __CPROVER_assert(condition, meaning)
 
 /* What a harness must be able to come to, or its assumptions are too many. Looked at in a run of
- * its own, where each of these must "fail". */
+ * its own, in which each of these must "fail". */
 #ifdef LOOK_FOR_POSSIBLE
 #define possible(condition, meaning) __CPROVER_assert(!(condition), "possible: " meaning)
 #else

@@ -4,7 +4,7 @@
  * has it hold again. They are strong enough for that, and no stronger than needed: they say what
  * memory safety leans on.
  *
- * A state's number stands here under a name with its machine's prefix; the harness that includes a
+ * A state's number is here under a name with its machine's prefix; the harness that includes a
  * machine's .c asserts that the numbers are the same.
  * Enumerations are signed to CBMC, hence the casts.
  */
@@ -205,7 +205,7 @@ static inline bool mvm_decoder_keeps_name(const struct mvm_decoder *d)
     return d->json.place == d->name && d->json.place_cap == MVM_DECODER_NAME_CAP;
 }
 
-/* The next string goes into what is left of the field buffer, or nowhere if it is no field's. */
+/* The next string goes into what is left of the field buffer, or nowhere if it is not a field's. */
 static inline bool mvm_decoder_keeps_field(const struct mvm_decoder *d)
 {
     if (d->at >= mvm_decoder_end_field(d) || !mvm_is_text(&mvm_fields[d->at])) {

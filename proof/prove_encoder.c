@@ -66,7 +66,7 @@ void encoder_start(void)
     possible(true, "the end");
 }
 
-/* A run of plain bytes, of any length up to the room's. Its code is proven by itself, plain_copy.
+/* A run of plain bytes, of any length up to the room's. Its code is proven separately, plain_copy.
  */
 size_t run_of(uint8_t *to, const uint8_t *from, size_t len)
 {

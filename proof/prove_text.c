@@ -1,9 +1,9 @@
-/* What parser and encoder stand on: UTF-8, and runs of plain bytes without vectors. */
+/* What parser and encoder are built on: UTF-8, and runs of plain bytes without vectors. */
 #include "any.h"
 #include "mvm_run.h"
 #include "mvm_utf8.h"
 
-enum { RUN_MAX = 6 }; /* bytes: a character of the longest kind, and what may stand around it */
+enum { RUN_MAX = 6 }; /* bytes: a character of the longest kind, and what may be around it */
 
 bool copy_stays_in_place(const void *to, size_t len)
 {

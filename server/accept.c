@@ -40,7 +40,7 @@ static int accept_with_reserve(struct mvm_server *s, const struct mvm_server_lis
     return fd;
 }
 
-/* Out of descriptors or memory: it passes, and asking again at once would only burn time. */
+/* Out of descriptors or memory: that is temporary, and retrying immediately would only spin. */
 static void pause_accept(struct mvm_server *s, struct mvm_server_listener *l)
 {
     if (!l->said_accept) {

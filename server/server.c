@@ -65,7 +65,7 @@ static void tend_listeners(struct mvm_server *s)
     }
 }
 
-/* What tells this start of the program from every other. */
+/* Identifies this start of the program. */
 static void draw_boot(struct mvm_server *s)
 {
     uint8_t bytes[(sizeof s->boot - 1) / 2] = {0};
@@ -220,7 +220,7 @@ static void leave_if_idle(struct mvm_server *s)
     }
 }
 
-/* One look at everything there is. Returns whether there is more to do at once. */
+/* One pass over everything. Returns whether there is more to do now. */
 static bool look_at_all(struct mvm_server *s)
 {
     mvm_server_clients_read(s);

@@ -93,7 +93,7 @@ bool mvm_server_peer_allowed(struct mvm_server *s, uint32_t cid);
 /* The CID of a connected socket's peer. False: it is not a vsock socket. */
 bool mvm_server_peer_cid(int fd, uint32_t *cid);
 
-/* Says how often peers were refused since that was last said, where it is due or `now`. */
+/* Logs how often peers were refused since the last such line, if it is due or `now`. */
 void mvm_server_peer_say_counts(struct mvm_server *s, bool now);
 
 /* ---- connection.c: bytes between the kernel and a session ---- */
@@ -151,7 +151,7 @@ void mvm_server_connection_read(struct mvm_server *s, struct mvm_server_connecti
  * before: the scheduler has something to do. */
 bool mvm_server_connection_write(struct mvm_server *s, struct mvm_server_connection *c);
 
-/* Whether another read or write would get somewhere at once. */
+/* Whether another read or write would make progress now. */
 bool mvm_server_connection_ready(struct mvm_server_connection *c);
 
 /* Whether the kernel has passed on all that was written, as far as it says so. */
@@ -260,7 +260,7 @@ void mvm_server_memory_take(struct mvm_server *s);
 
 /* ---- build.c: what is said of builds ---- */
 
-/* One step of the scheduler. Returns whether there is more to do at once. */
+/* One step of the scheduler. Returns whether there is more to do now. */
 bool mvm_server_build_step(struct mvm_server *s);
 
 /* ---- server.c ---- */

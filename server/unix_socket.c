@@ -2,9 +2,10 @@
  * Unix sockets that the server makes: private from the first moment, one server for each path, and
  * made again if a cleaner removes them.
  *
- * A lock on PATH.lock decides who has the path. It is a POSIX lock: it ends with the process, even
- * if a child lives on with a copy of its descriptors. The name of the lock file is removed by the
- * server that holds it, so a lock counts only if the name still leads to the locked file.
+ * A lock on PATH.lock decides which server has the path. It is a POSIX lock: it ends with the
+ * process, even if a child lives on with a copy of its descriptors. The name of the lock file is
+ * removed by the server that holds it, so a lock counts only if the name still leads to the locked
+ * file.
  */
 #define _GNU_SOURCE
 #include "server_internal.h"

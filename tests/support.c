@@ -67,7 +67,7 @@ void e2e_assert_in_time(void)
     }
 }
 
-/* Once: the test fails by itself and cleans up. Twice: it hangs. */
+/* Once: the test fails and cleans up. Twice: it hangs. */
 static void on_alarm(int sig)
 {
     static const char text[] = "a test took too long: ";

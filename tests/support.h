@@ -53,7 +53,7 @@
 enum {
     E2E_TEST_SECS = 45,
     E2E_SANITIZER_KIB = MVM_SANITIZER_KIB,
-    E2E_PATIENCE_MS = 15000, /* for what should come at once, on a machine that does much else */
+    E2E_PATIENCE_MS = 15000, /* for what should come immediately, on a busy machine */
     E2E_PATH_CAP = 256,
     E2E_CONNS = 208,        /* open at a time in one test */
     E2E_LINE_CAP = 1 << 18, /* the longest Log, each byte as \u00XX */
@@ -131,7 +131,7 @@ const struct e2e_result *e2e_tool(const char *address, const char *const more[])
 /* A program of the build directory. */
 const char *e2e_program(const char *name);
 
-/* The processes in whose command line or environment `mark` stands, but for this one and agents. */
+/* The processes whose command line or environment has `mark`, except this one and agents. */
 int e2e_count_processes(const char *mark);
 /* None such is left within `ms`. */
 void e2e_assert_none_left(const char *mark, int ms);
@@ -156,7 +156,7 @@ pid_t e2e_start_bare_agent(const char *name, const char *const args[], const cha
 /* Writes the stand-in: `body` is what it does when it is asked to build. */
 void e2e_write_nix(const char *body);
 
-/* `text` comes to stand in NAME.log. */
+/* Waits until `text` is in NAME.log. */
 void e2e_await_log(const char *name, const char *text);
 int e2e_count_in_log(const char *name, const char *text);
 
@@ -219,7 +219,7 @@ struct e2e_conn *e2e_dial_relay(const char *relay);
 
 /* ---- disks and store paths (support_disk.c) ---- */
 
-/* Skips the test where there are no private mounts or no loop devices. */
+/* Skips the test if there are no private mounts or no loop devices. */
 void e2e_need_disks(void);
 /* An ext4 image of so many KiB, filled from directory `from` unless NULL; its path. */
 const char *e2e_make_image(const char *name, unsigned kib, const char *from);
@@ -229,7 +229,7 @@ const char *e2e_loop(const char *image, bool read_only);
 const char *e2e_mount(const char *device, const char *name, bool read_only);
 void e2e_unmount(const char *path);
 
-/* A fresh directory in /nix/store; skips the test where there can be none. */
+/* A fresh directory in /nix/store; skips the test if none can be made. */
 const char *e2e_store_path(void);
 /* A fresh one with a kernel and a rootfs that hold these texts. */
 const char *e2e_store_image(const char *kernel, const char *rootfs);

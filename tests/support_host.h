@@ -46,7 +46,7 @@ pid_t host_pid(void);
 /* What it has written; good until the next call of either. */
 const char *host_out(void);
 const char *host_err(void);
-/* `text` comes to stand in its stderr. */
+/* Waits until `text` is in its stderr. */
 void host_await_err(const char *text);
 /* … does at its end, or does not. */
 void host_assert_err_has(const char *text);

@@ -175,7 +175,7 @@ static void start_on_socket(void)
     wait_for_log("listening on unix:");
 }
 
-/* The exit status of the agent once it has ended by itself. */
+/* The exit status of the agent once it has exited. */
 static int wait_for_exit(void)
 {
     int status;
@@ -247,7 +247,7 @@ static void say(int fd, const char *text)
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
-/* Reads on until `text` has come, or, where it is NULL, until end-of-file. */
+/* Reads until `text` was received or, if it is NULL, until end-of-file. */
 static const char *hear(int fd, const char *text)
 {
     static char heard[1 << 16];
@@ -342,7 +342,7 @@ static void hear_pongs(int fd, size_t count)
     }
 }
 
-/* Who does not read is not written to, and gets all of it when he does; again and again, so that
+/* A client that does not read is not written to, and gets all when it does; repeatedly, so that
  * room is asked for, and no longer, more than once. */
 static void a_client_that_reads_late_gets_every_answer(void **state)
 {

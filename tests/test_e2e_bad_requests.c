@@ -1,4 +1,4 @@
-/* What is no request, or none that may be carried out, over the wire of the real agent. */
+/* Frames that are not requests, and requests that are refused, sent to the real agent. */
 #include "support.h"
 
 enum { MARGIN = 64 };
@@ -231,7 +231,7 @@ static void a_request_that_is_unfit_for_a_command_line_starts_nothing(void **sta
         e2e_assert_err(c, cases[i].message, E2E_PATIENCE_MS);
     }
     assert_false(e2e_exists(e2e_path("mark")));
-    e2e_say_build(c, "f", "a", ""); /* the mark is left where something is started */
+    e2e_say_build(c, "f", "a", ""); /* the mark shows that something was started */
     e2e_assert_err(c, "nix build failed (exit status: 3): ", E2E_PATIENCE_MS);
     assert_true(e2e_exists(e2e_path("mark")));
 }

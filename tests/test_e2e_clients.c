@@ -13,10 +13,10 @@
 
 enum {
     AT_ONCE_MS = 2000, /* an answer that does not wait for a build, on a busy machine */
-    MEDIAN_MS = 50,    /* and half of such answers; milliseconds where the machine is ours */
+    MEDIAN_MS = 50,    /* and half of such answers; milliseconds on an idle machine */
 };
 
-/* Waits where told so until NAME.go is written to, floods, or ends at once. */
+/* Waits until NAME.go is written to, floods, or ends immediately, by its attribute. */
 static const char stand_in[] = "export MARK=\"$attr\"\n"
                                "echo begin\n"
                                "case $attr in\n"

@@ -1,4 +1,4 @@
-/* What can go wrong between a sound request and its artifacts: the words it gets, and the disk. */
+/* What can fail between a valid request and its artifacts: the messages, and the disk. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* mvm-builder takes only what belongs to its own build, and only what is sound. */
+/* mvm-builder accepts only what belongs to its own build, and only what is valid. */
 #define _GNU_SOURCE
 #include "support_host.h"
 
@@ -145,7 +145,7 @@ static void json_has_the_frames_of_this_build_and_no_others(void **state)
     assert_string_equal(host_err(), "");
 }
 
-/* ---- answers that are not sound ---- */
+/* ---- answers that are not valid ---- */
 
 static void a_final_answer_that_cannot_be_read_ends_with_3(void **state)
 {

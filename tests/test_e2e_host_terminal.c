@@ -25,7 +25,7 @@ static struct {
     char seen[1 << 20]; /* NUL behind it */
 } terminal;
 
-/* The tool with stderr, and stdout as well where `both`, on a terminal of so many columns that is
+/* The tool with stderr, and stdout as well if `both`, on a terminal of so many columns that is
  * its own: a byte 3 typed there is Ctrl-C. */
 static void start_tool(unsigned short columns, bool both, const char *const words[])
 {
@@ -73,7 +73,7 @@ static bool look(int ms)
     return n > 0;
 }
 
-/* `text` comes to stand behind `from`; what is behind it. */
+/* Waits until `text` follows `from`; returns what follows it. */
 static const char *await(const char *from, const char *text)
 {
     uint64_t until = e2e_now_ms() + E2E_PATIENCE_MS;

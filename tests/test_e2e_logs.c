@@ -22,7 +22,7 @@ static struct mvm_text build_log(void)
     return e2e_read(e2e_path("a.out/build.log"));
 }
 
-/* ---- lines as they stand on the wire ---- */
+/* ---- lines as they are on the wire ---- */
 
 static void lines_cross_the_wire_as_they_should(void **state)
 {

@@ -1,4 +1,4 @@
-/* Who may build: the policy file, and the agent's command line. */
+/* Which builds are allowed: the policy file, and the agent's command line. */
 #include "support.h"
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -48,7 +48,7 @@ static void assert_pings(const char *client)
     assert_string_equal(r->out, "Pong\n");
 }
 
-/* The log on stderr, `line` for what the build printed of bytes that are no text; the path on
+/* The log on stderr, `line` for the bytes that the build printed and that are not text; the path on
  * stdout; the time-out on its way to nix's. */
 static void assert_builds(const char *client, const char *line)
 {

@@ -157,7 +157,7 @@ static void each_maximal_subpart_becomes_one_replacement_character(void **state)
         {"\xf0\x9f\x9a", FFFD},
         {"\xf0\x9f\x9a\"", FFFD "\\\""},
         {"\xf0\x9f\xf0\x9f\x9a\x80", FFFD "\xf0\x9f\x9a\x80"},
-        /* neither overlong forms nor surrogates nor what lies past the end have a subpart over one
+        /* neither overlong forms nor surrogates nor bytes past the end have a subpart over one
          * byte: the second is already wrong */
         {"\xc0\x80", FFFD FFFD},
         {"\xe0\x80\x80", FFFD FFFD FFFD},

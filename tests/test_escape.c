@@ -95,7 +95,7 @@ static void each_byte_at_each_place_is_copied_or_ends_the_copy(void **state)
     }
 }
 
-/* What it is for: where there are vectors and room, most of such a text goes this way. */
+/* Its purpose: with vectors and enough room, most of such a text is escaped this way. */
 static void a_text_full_of_escapes_goes_by_blocks_where_there_are_vectors(void **state)
 {
     (void)state;
@@ -151,7 +151,7 @@ static size_t unescape_slowly(uint8_t *to, size_t *made, const uint8_t *from, si
     return from[1] != 'u' || (unit >= 0xd800 && unit < 0xe000) ? 0 : 6;
 }
 
-/* Whatever is taken is a sound front of the text, and comes out as it does slowly. */
+/* Whatever is consumed is a valid prefix of the text, and its result is that of the slow way. */
 static size_t check_back(const uint8_t *bytes, size_t len, size_t cap)
 {
     uint8_t expected[TEXT_MAX];
@@ -247,7 +247,7 @@ static void each_byte_at_each_place_goes_back_or_ends_the_copy(void **state)
     }
 }
 
-/* Where there are vectors, a string's escapes are not left to the parser's states. */
+/* With vectors, a string's escapes are not left to the parser's states. */
 static void a_run_of_a_string_goes_on_over_its_escapes(void **state)
 {
     (void)state;

@@ -289,7 +289,7 @@ static void as_many_options_as_may_be_are_taken_and_one_more_is_refused(void **s
     }
 }
 
-/* The simulated disk takes no path of that length: how it says so tells that it was asked. */
+/* The simulated disk refuses paths of that length: its error shows that it was called. */
 static void an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refused(void **state)
 {
     static char dir[MVM_PATH_MAX];

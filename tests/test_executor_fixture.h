@@ -91,7 +91,7 @@ static inline bool turn(void)
         return true;
     case MVM_EXECUTOR_WAIT: {
         const uint64_t times[] = {mvm_executor_deadline(&x), mvm_sim_next_ms(&sim)};
-        uint64_t at = sim.now_ms + 100; /* the port may have something that it cannot tell */
+        uint64_t at = sim.now_ms + 100; /* the port may have an event that it cannot signal */
         for (int i = 0; i < 2; i++) {
             at = times[i] < at ? times[i] : at;
         }

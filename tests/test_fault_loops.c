@@ -24,7 +24,7 @@ static const struct scenario scenarios[] = {
     {.name = "client gone early", .wire = MVM_WIRE_JSON, .run_ms = 5000, .goes_ms = 1020},
     {.name = "queue", .wire = MVM_WIRE_JSON, .run_ms = 300, .queue = true},
     {.name = "queue over protobuf", .wire = MVM_WIRE_PROTO, .run_ms = 300, .queue = true},
-    {.name = "queue behind one who goes", .run_ms = 5000, .queue = true, .goes_ms = 2500},
+    {.name = "queue behind one that leaves", .run_ms = 5000, .queue = true, .goes_ms = 2500},
 };
 
 /* How many errors the call can give; 0: there is none any more. */

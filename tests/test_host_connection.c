@@ -38,7 +38,7 @@ static int reset(void **state)
 
 /* ---- the handshake ---- */
 
-/* Our end of a pair whose other end has said `answer`, and has closed then where it `hangs_up`. */
+/* Our end of a pair whose other end has sent `answer` and then, if it `hangs_up`, has closed. */
 static int peer_saying(const char *answer, bool hangs_up, int *other)
 {
     int fds[2];

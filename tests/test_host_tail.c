@@ -84,7 +84,7 @@ static void a_line_is_kept_whole_up_to_the_limit(void **state)
 static void a_cut_is_before_what_it_would_tear(void **state)
 {
     static const struct {
-        const char *around; /* stands across the limit */
+        const char *around; /* crosses the limit */
         size_t before;      /* … with so many bytes before it */
         size_t kept;        /* of those */
     } cases[] = {

@@ -1,4 +1,4 @@
-/* Ends of builds when something stands in the way, and what is then said. */
+/* Ends of builds with obstacles, and the messages that they cause. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_roles.h"

@@ -1,4 +1,4 @@
-/* What nix is given to live in, and how it is found. A directory stands in for the root. */
+/* The environment of nix, and how nix is found. A directory takes the place of the root. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_fixture.h"
@@ -151,7 +151,7 @@ static void without_a_home_of_roots_one_is_made_below_tmpdir(void **state)
     assert_int_equal(access(expected, W_OK | X_OK), 0);
 }
 
-/* TMPDIR is a place where others may write: what they put there is no home. */
+/* TMPDIR is world-writable: what other users put there must not become HOME. */
 static void a_home_that_may_be_somebody_elses_is_not_used(void **state)
 {
     (void)state;

@@ -121,7 +121,7 @@ static void a_link_to_a_file_is_followed_and_read_to_its_end(void **state)
     assert_int_equal(r, 0);
 }
 
-/* Whatever is in the way of a policy is no permission. */
+/* A policy that cannot be read does not permit builds. */
 static void only_a_name_that_does_not_exist_is_not_found(void **state)
 {
     (void)state;

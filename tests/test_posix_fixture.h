@@ -127,7 +127,7 @@ static inline void write_file(const char *path, const char *text)
     close(fd);
 }
 
-/* Bytes that tell where in a file they stand. */
+/* Bytes that encode their offset in a file. */
 static inline void put_data(int fd, int64_t at, int64_t len)
 {
     static uint8_t block[4096];

@@ -152,7 +152,7 @@ static void a_flood_that_is_given_up_leaves_nothing_open(void **state)
     assert_int_equal(count_descriptors(), before);
 }
 
-/* Who prints a line now and then is read as ever. */
+/* A build that prints a line now and then is read directly. */
 static void no_second_pipe_is_made_for_a_build_that_does_not_flood(void **state)
 {
     (void)state;

@@ -389,7 +389,7 @@ static void reap_and_hand_over(void)
     }
 }
 
-/* Ends a build as the executor does, by SIGTERM first where `politely`. */
+/* Ends a build as the executor does, by SIGTERM first if `politely`. */
 static void end_handed_build(bool politely)
 {
     struct mvm_exit e;
@@ -521,7 +521,7 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
     assert_int_equal(rmdir(paths[2]), 0);
 }
 
-/* An agent that is killed in a build has no more than its cgroup to tell the next one. */
+/* An agent that is killed during a build leaves the next one only its cgroup. */
 static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
 {
     const struct mode *mode = *state;
@@ -548,7 +548,7 @@ static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
     mvm_posix_fini(&posix);
     uint64_t until = clock_ms() + PATIENCE_MS;
     while (kill(child, 0) == 0 && clock_ms() < until) {
-        waitpid(child, &status, WNOHANG); /* where orphans come to this process */
+        waitpid(child, &status, WNOHANG); /* if this process reaps orphans */
         sleep_ms(5);
     }
     assert_int_equal(kill(child, 0), -1);

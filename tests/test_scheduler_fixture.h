@@ -221,7 +221,7 @@ static inline void ask_build(struct mvm_client *c, const char *attr)
     ask(c, frame);
 }
 
-/* Steps as an event loop does: until nothing is left to do at once. */
+/* Steps as an event loop does: until nothing is left to do now. */
 static inline void run(uint64_t now_ms)
 {
     int steps = 0;

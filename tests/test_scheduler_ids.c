@@ -1,4 +1,4 @@
-/* Builds with ids: who hears of them, who may cancel and join them, and what outlives what. */
+/* Builds with ids: which client gets their lines, cancel and join, and what outlives what. */
 #include "test_scheduler_fixture.h"
 
 #define A "aaaaaaaaaaaaaaaa"

@@ -411,7 +411,7 @@ static void a_removed_socket_is_made_again(void **state)
         await_socket();
         e2e_ping(dial(), E2E_PATIENCE_MS);
     }
-    e2e_ping(c, E2E_PATIENCE_MS); /* who was connected stays so */
+    e2e_ping(c, E2E_PATIENCE_MS); /* connected clients stay connected */
     assert_true(is_logged("the socket was removed"));
 }
 

@@ -147,7 +147,7 @@ static void refused_peers_cost_no_client_its_place(void **state)
     end();
 }
 
-/* More peers than there is room to tell apart. */
+/* More peers than there is room to count separately. */
 static void many_refused_peers_are_counted_together(void **state)
 {
     (void)state;

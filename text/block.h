@@ -1,10 +1,10 @@
 /*
  * Vectors of bytes, by the extension that gcc and clang share, and what each machine adds to it.
- * HAS_BLOCKS is there where one does: SSE2, AVX2 (twice as wide), AVX-512 (twice that) or NEON, as
- * the compiler was told.
+ * HAS_BLOCKS is defined if the compiler's options allow one of them: SSE2, AVX2 (twice as wide),
+ * AVX-512 (twice that) or NEON.
  *
  * A question is answered for each byte in its top bit: set is yes, the bits below mean nothing. So
- * answers are joined by | and ^, and a byte itself answers whether it lies beyond ASCII. word_of
+ * answers are joined by | and ^, and a byte itself answers whether it is beyond ASCII. word_of
  * makes one word of a block's answers, ANSWER_BITS for each byte, one of them kept by ONE_BIT_EACH.
  */
 #ifndef MVM_BLOCK_H
@@ -43,7 +43,7 @@ static inline uint64_t word_of(block answers)
     return _mm512_movepi8_mask((__m512i)answers);
 }
 
-/* Less than a block: zeros stand for the rest. */
+/* Less than a block: the rest is zero. */
 #define HAS_PARTS
 static inline block part_load(const uint8_t *from, size_t len)
 {
@@ -196,7 +196,7 @@ static inline block is_escaped(block classes)
 
 /* Whether one of four blocks has a byte that is not plain. */
 #if defined(__AVX512BW__)
-/* Where a comparison can leave a backslash to a mask, the first exclusive or alone will do. */
+/* With masked comparisons for the backslash, the first exclusive or is enough. */
 static inline bool any_escaped(block a, block b, block c, block d)
 {
     const __m512i backslash = (__m512i)each('\\');

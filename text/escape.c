@@ -15,7 +15,8 @@ size_t mvm_escape(uint8_t to[MVM_ESCAPE_CAP], uint8_t byte)
 }
 
 #if defined(HAS_BLOCKS)
-/* What lies between two escapes is moved as a whole block, which reaches past it on both sides. */
+/* The bytes between two escapes are moved as a whole block, which reaches past them on both sides.
+ */
 enum { FROM_CAP = 2 * BLOCK, TO_CAP = BLOCK * (MVM_ESCAPE_CAP + 1) };
 
 /* `stops`: a word, a bit for each byte to escape. Returns where the copy ends. */

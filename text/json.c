@@ -229,7 +229,7 @@ static enum mvm_json_token end_string(struct mvm_json *j)
     return end_value(j, MVM_JSON_STRING);
 }
 
-/* Escapes, where there are many of them: true if some were taken. */
+/* Unescapes text with many escapes: true if some bytes were consumed. */
 static bool store_escapes(struct mvm_json *j, struct input *in)
 {
     size_t used = 0;

@@ -1,5 +1,5 @@
 /*
- * JSON's escapes, as serde_json 1.0 writes them: a backslash and a letter where JSON has one, else
+ * JSON's escapes, as serde_json 1.0 writes them: a backslash and a letter if JSON has one, else
  * \u00 and two small hex digits. Freestanding.
  */
 #ifndef MVM_ESCAPE_H

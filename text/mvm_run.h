@@ -19,7 +19,7 @@ extern "C" {
  *
  * They are copied to to[0 … run-1], and to[run … len-1] may be overwritten with anything; `to`
  * NULL: nothing is copied. The two may not overlap. Sixteen bytes at a time with SSE2 or NEON,
- * thirty-two with AVX2, sixty-four with AVX-512, where the compiler may use them (-march=native).
+ * thirty-two with AVX2, sixty-four with AVX-512, if the compiler may use them (-march=native).
  */
 size_t mvm_run_copy(uint8_t *to, const uint8_t *from, size_t len);
 

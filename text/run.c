@@ -41,11 +41,11 @@ static inline bool copy_four(uint8_t *to, const uint8_t *from)
 }
 
 /* Plain ASCII, four blocks at a time: where that ends, the end or a stop is less than four blocks
- * ahead. The last four, where one block would not do, reach back over bytes that are known. */
+ * ahead. The last four, if one block is not enough, reach back over bytes that are known. */
 static size_t copy_fours(uint8_t *to, const uint8_t *from, size_t len, size_t at)
 {
     if (BLOCK > 16 && len >= MANY) {
-        /* Stores that lie in two lines of the cache cost twice; of narrow ones few do. */
+        /* Stores that cross a cache line cost twice; of narrow ones few do. */
         at -= (uintptr_t)(to + at) % BLOCK;
     }
     for (; len - at >= FOUR; at += FOUR) {
@@ -82,14 +82,14 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
 
 #if !defined(__OPTIMIZE_SIZE__)
 /*
- * What blocks beyond ASCII hold, joined over some of them so that it is looked at once for all.
+ * What blocks beyond ASCII hold, joined over some of them so that one test covers all.
  *
  * A byte must be a continuation if and only if the byte one, two or three places before it leads a
  * sequence that long; the second byte of some has narrower bounds; some bytes lead nothing (RFC
  * 3629, section 4). F4, which has bounds too but is rare, always counts as doubtful.
  */
 struct look {
-    block ill;       /* top bit: a byte that is ill formed where it stands */
+    block ill;       /* top bit: a byte that is ill formed in its context */
     block surrogate; /* 0x20: one too high behind an ED */
     block classes;   /* the highest escape class */
     block high;      /* the highest byte: F4 and above are in doubt */

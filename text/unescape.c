@@ -22,7 +22,7 @@ unsigned mvm_hex_digit(uint8_t digit)
 #if defined(HAS_BLOCKS)
 enum { ESCAPE_LEN = 2, UNICODE_LEN = 6 };
 
-/* An escape at from[0 … 5], unless it is a surrogate or not sound. Returns its length, or 0. */
+/* An escape at from[0 … 5], unless it is a surrogate or not valid. Returns its length, or 0. */
 static size_t unescape(uint8_t *to, size_t *made, const uint8_t *from)
 {
     char meaning = mvm_escape_meaning(from[1]);
@@ -47,7 +47,7 @@ static inline uint64_t stops_from(uint64_t stops, size_t at)
     return at < BLOCK ? stops & ~(uint64_t)0 << at * ANSWER_BITS : 0;
 }
 
-/* One block, and what an escape at its end reaches beyond it. What lies between two escapes is
+/* One block, and what an escape at its end reaches beyond it. What is between two escapes is
  * moved as a whole block. Returns how many bytes are done: less than a block if something else than
  * an escape stopped it. */
 static size_t unescape_block(uint8_t **to, const uint8_t *from, uint64_t stops)

@@ -1,7 +1,7 @@
 #include "mvm_utf8.h"
 
 /* The first byte of a character says how many more there are, and bounds the second: it is what
- * keeps out overlong forms, surrogates and what lies past U+10FFFF (RFC 3629, section 4). */
+ * excludes overlong forms, surrogates and code points past U+10FFFF (RFC 3629, section 4). */
 static bool begin(struct mvm_utf8 *u, uint8_t lead)
 {
     u->low = 0x80;
@@ -72,7 +72,7 @@ static bool is_continuation(uint8_t byte)
 
 size_t mvm_utf8_boundary(const uint8_t *bytes, size_t len)
 {
-    size_t tail = 1; /* bytes from the last one that is no continuation to the end */
+    size_t tail = 1; /* bytes from the last non-continuation byte to the end */
     while (tail < 3 && tail < len && is_continuation(bytes[len - tail])) {
         tail++;
     }

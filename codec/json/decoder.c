@@ -414,7 +414,7 @@ static bool is_next(const struct input *in, const uint8_t *at, const struct mvm_
     return (size_t)(in->limit - at) >= len && is_same(at, step->literal + bare, len);
 }
 
-/* The same of the step that ends the frame: its newline may lie beyond the limit. */
+/* The same for the step that ends the frame: its newline may be beyond the limit. */
 static bool is_end_next(const struct input *in, const uint8_t *at, const struct mvm_step *step)
 {
     size_t len = step->len;
@@ -541,7 +541,7 @@ static enum mvm_decoder_status push_value(struct mvm_decoder *d, struct input *i
     return push_run(d, in);
 }
 
-/* Where the template was left, between two tokens, the parser catches up. */
+/* Moves the parser to the place, between two tokens, at which the input left the template. */
 static void leave_template(struct mvm_decoder *d, struct input *in, const uint8_t *at,
                            unsigned bare)
 {

@@ -8,7 +8,7 @@ struct phrase {
 
 static const struct phrase phrases[] = {
     [MVM_DECODER_FINE] = {"no error", ""},
-    [MVM_DECODER_JSON] = {"", ""}, /* the parser's own text stands here */
+    [MVM_DECODER_JSON] = {"", ""}, /* replaced by the parser's own text */
     [MVM_DECODER_NOT_A_MESSAGE] = {"neither a name nor an object with one member", ""},
     [MVM_DECODER_UNKNOWN_VARIANT] = {"unknown variant", ""},
     [MVM_DECODER_NEEDS_FIELDS] = {"variant without its fields", ""},

@@ -69,7 +69,7 @@ static void make_flag(struct mvm_encoder *e, const struct mvm_field *field)
     make_piece(e, is_true ? (struct mvm_text){"true", 4} : (struct mvm_text){"false", 5});
 }
 
-/* The value of a field that is no text. */
+/* The value of a field that is not a text. */
 static void make_value(struct mvm_encoder *e, const struct mvm_field *field)
 {
     if (field->type == MVM_TYPE_TIMEOUT) {

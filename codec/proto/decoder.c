@@ -54,7 +54,7 @@ static bool is_utf8(struct mvm_text text)
     return true;
 }
 
-/* Where a text goes, and the frame it must lie in. */
+/* The destination of a text, and the frame it must be in. */
 struct slot {
     struct mvm_text *text;
     const uint8_t *frame;
@@ -101,7 +101,7 @@ static void begin_kind(struct decoding *in, enum mvm_kind kind)
     }
 }
 
-/* The kind that a tag stands for. False: for none that this end knows. */
+/* The kind that a tag encodes. False: none that this side supports. */
 static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind *kind)
 {
     for (unsigned k = mvm_first_kind(direction); k <= mvm_last_proto_kind(direction); k++) {

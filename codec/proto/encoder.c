@@ -226,7 +226,7 @@ static void next_string_part(struct mvm_proto_encoder *e, const struct mvm_text 
     e->text_at += sound > 0 ? sound : unsound_len(bytes, left);
 }
 
-/* The next part of what fills a gap: bytes, a sound part of a string or the replacement for what is
+/* The next part of what fills a gap: bytes, a valid part of a string or the replacement for what is
  * not, an item. False: there is none. */
 static bool next_part(struct mvm_proto_encoder *e, const struct mvm_proto_gap *gap)
 {

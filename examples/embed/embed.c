@@ -29,7 +29,7 @@ static uint8_t in[4096];
 static uint8_t out[16384];
 static char fields[MVM_REQUEST_FIELDS_CAP];
 
-/* How it is to work: a zero is a sound choice everywhere but for out_dir. */
+/* Its configuration: zero is valid for every member except out_dir. */
 static struct mvm_posix_config port;
 static struct mvm_executor_config job;
 static struct mvm_scheduler_config serving;

@@ -1,5 +1,5 @@
 # A microVM image made by one raw derivation: no nixpkgs, no network, done in seconds. Everything it
-# uses lies beside this file in inputs/, put there by scripts/demo-flake (see README.md).
+# uses is beside this file in inputs/, put there by scripts/demo-flake (see README.md).
 {
   description = "The mvm-guest demonstration image: a Linux kernel, an initrd and an ext4 root file system";
 

@@ -33,7 +33,7 @@ static int start_builder(const char *address, const char *out_dir)
     return mvm_server_init(&builder, &config, memory, sizeof memory);
 }
 
-/* sigtimedwait(2), while the builder works: 0 if it was no signal that ended the wait. */
+/* sigtimedwait(2), while the builder works: 0 if the wait ended without a signal. */
 static int wait_for_signal(void)
 {
     struct signalfd_siginfo info = {0};

@@ -41,7 +41,7 @@ static bool own_cgroup(char *path, size_t cap)
     return found;
 }
 
-/* Where a line of mountinfo is a cgroup2 mount that shows the cgroup `own`: its directory. */
+/* If a line of mountinfo is a cgroup2 mount that shows the cgroup `own`: its directory. */
 static bool directory_of(struct mvm_text line, const char *own, char *path, size_t cap)
 {
     struct mvm_text root = {"", 0};
@@ -88,7 +88,7 @@ static int open_own_cgroup(void)
 
 /* ---- its life ---- */
 
-/* mvm-build-PID-TIME: the name alone tells a build's processes, also where process numbers of
+/* mvm-build-PID-TIME: the name alone identifies a build's processes, even if process numbers of
  * several namespaces meet. */
 static void make_name(struct mvm_posix *p)
 {
@@ -124,7 +124,7 @@ static bool is_cgroup(struct mvm_posix *p)
     return false;
 }
 
-/* The lock tells builders in other pid namespaces, where this process has no number, that the
+/* The lock shows builders in other pid namespaces, where this process has no number, that the
  * cgroup has an owner. One that was removed before the lock was taken is not a cgroup any more. */
 static bool make_one(struct mvm_posix *p)
 {
@@ -353,7 +353,7 @@ bool mvm_posix_cgroup_kill(struct mvm_posix *p)
     return p->cgroup_kill >= 0 && write(p->cgroup_kill, "1", 1) == 1;
 }
 
-/* Freezing takes a moment; who forks before it is done is frozen too, but not yet seen. */
+/* Freezing takes a moment; a process that is forked meanwhile is frozen too, but not yet listed. */
 bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen)
 {
     if (write_file(p, "cgroup.freeze", frozen ? "1" : "0") != 0) {

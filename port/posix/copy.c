@@ -39,7 +39,7 @@ static int64_t work_failed(struct mvm_posix_work *w, const char *call)
 
 /* ---- how bytes get across: > 0 so many; 0: the source has none there ---- */
 
-/* Lets the disk take whole pages of the source by itself. This process never touches them, so those
+/* Lets the disk read whole pages of the source directly. This process never touches them, so those
  * that are gone or cannot be read fail the call and raise no signal. */
 static int64_t directly(const struct mvm_posix_work *w, int64_t len)
 {
@@ -49,7 +49,7 @@ static int64_t directly(const struct mvm_posix_work *w, int64_t len)
         return n;
     }
     void *pages = mmap(NULL, (size_t)len, PROT_READ, MAP_PRIVATE, w->from, w->at);
-    if (pages != MAP_FAILED) { /* it does where `at` is within a page */
+    if (pages != MAP_FAILED) { /* it fails if `at` is within a page */
         n = write(w->to, pages, (size_t)len);
         munmap(pages, (size_t)len);
     }
@@ -72,7 +72,7 @@ static int64_t through_buffer(struct mvm_posix_work *w, int64_t len)
         return 0;
     }
     do {
-        errno = EIO; /* where it takes nothing and says nothing */
+        errno = EIO; /* nothing accepted, and no error set */
         written = write(w->to, buf, (size_t)n);
     } while (written < 0 && errno == EINTR);
     return written > 0 ? written : work_failed(w, "write");

@@ -1,6 +1,6 @@
 /*
- * The environment of a build: this process's own, with what nix cannot do without added where it
- * is missing. An agent that an init starts may have none at all.
+ * The environment of a build: this process's own, plus defaults for the variables that nix
+ * requires. An agent that an init starts may have no environment at all.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -107,7 +107,7 @@ static bool has_home(void)
 
 /* ---- NIX_CONFIG ---- */
 
-/* Whether /etc/group has builders: as root nix builds nothing without, unless told to. */
+/* Whether /etc/group has builders: as root nix needs them unless configured not to. */
 static bool has_builders(const struct mvm_posix *p)
 {
     char path[MVM_PATH_MAX];

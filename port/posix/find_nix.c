@@ -52,7 +52,7 @@ static bool try_below(const struct mvm_posix *p, struct mvm_text dir, const char
 }
 
 /* The PATH that the build gets. An entry that is not absolute would depend on where this process
- * happens to stand. */
+ * happens to be. */
 static bool on_path(const struct mvm_posix *p, char *buf, size_t cap)
 {
     const char *value = mvm_posix_variable("PATH");

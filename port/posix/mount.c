@@ -58,7 +58,7 @@ int mvm_posix_make_dir(struct mvm_posix *p, const char *dir)
     if (err == ENOTDIR) {
         return fail_not_directory(p);
     }
-    /* What stands in the way may be a link that leads nowhere, which mkdir takes for a success. */
+    /* The name may be a dangling link, which mkdir reports as existing. */
     if (err == 0 && (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))) {
         return fail_not_directory(p);
     }

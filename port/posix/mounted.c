@@ -11,7 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* The mount an open file is on, by the kernel's number for it; 0: cannot be told. */
+/* The kernel's id of the mount that an open file is on; 0: unknown. */
 static uint64_t mount_of(int fd)
 {
     static const char key[] = "mnt_id:\t";

@@ -1,9 +1,9 @@
 /*
  * The build's two output pipes.
  *
- * Who prints faster than it is read sleeps at a full pipe, and each read would wake it to print no
+ * A writer faster than the reader blocks on a full pipe, and each read would wake it to print no
  * more than that read took: from one processor of a virtual machine to another this costs more than
- * all else about the bytes. So while a build floods a pipe, all that it holds is moved on at once
+ * all else about the bytes. So while a build floods a pipe, all that it holds is moved in one call
  * into a pipe of our own, without copying (splice(2)), and read from there.
  */
 #define _GNU_SOURCE

@@ -15,7 +15,7 @@ int mvm_posix_fail(struct mvm_posix *p, const char *call, int err);
 /* Sets the reason to "CALL: text" and returns FAILED. */
 int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text);
 
-/* ---- environment.c: fills p->env; a port error and reason where it does not fit ---- */
+/* ---- environment.c: fills p->env; a port error and reason if it does not fit ---- */
 int mvm_posix_environment(struct mvm_posix *p);
 
 /* A build's PATH if the environment has none. */
@@ -131,7 +131,7 @@ const char *mvm_posix_limits(void *ctx);
 
 /* ---- child.c ---- */
 
-/* Where a child reports to its parent: behind 0, 1 and 2. */
+/* The descriptor on which a child reports to its parent: after 0, 1 and 2. */
 enum { MVM_POSIX_REPORT_FD = 3 };
 
 /* Moves these to 0, 1 and 2 and `*report` to its place, and closes all others. False: errno. */
@@ -175,10 +175,10 @@ int mvm_posix_start_vfork(const struct mvm_posix *p, const struct mvm_posix_prog
 /* Ends what runs in the cgroups of builds whose process has been killed. */
 void mvm_posix_cgroup_end_left_over(const struct mvm_posix *p);
 
-/* Makes a cgroup for the next build, or none where config allows that. Negative: the reason. */
+/* Makes a cgroup for the next build, or none if config allows that. Negative: the reason. */
 int mvm_posix_cgroup_make(struct mvm_posix *p);
 
-/* Moves a process in, 0: this one; one that has ended already is no error. 0 or an errno. */
+/* Moves a process in; 0: this one. If it has ended already that is not an error. 0 or an errno. */
 int mvm_posix_cgroup_enter(const struct mvm_posix *p, pid_t pid);
 
 /* Whether a process, given by its directory in /proc, is in the build's cgroup or below it. False

@@ -26,7 +26,7 @@ struct server {
     char data[MVM_BULK_DATA_MAX];
 };
 
-/* This process is gone if it cannot be told. */
+/* If the answer cannot be sent, this process ends. */
 static void send_answer(struct server *s)
 {
     struct iovec parts[2] = {{&s->answer, offsetof(struct mvm_posix_answer, text)},

@@ -51,7 +51,8 @@ bool mvm_posix_read_small(int dir, const char *path, char *buf, size_t cap);
 /* Takes the text up to the next `separator` off the front of `*rest`, and the separator. */
 struct mvm_text mvm_posix_cut(struct mvm_text *rest, char separator);
 
-/* Appends a path of /proc/self/mounts or mountinfo, where blanks and backslashes stand as \ooo. */
+/* Appends a path of /proc/self/mounts or mountinfo, where blanks and backslashes are written as
+ * \ooo. */
 void mvm_posix_add_unescaped(struct mvm_writer *w, struct mvm_text text);
 
 /* Parses a decimal number at the front of a text; 0 if there is none. */

@@ -11,7 +11,7 @@
 /* ---- clock.c: a clock's time in nanoseconds ---- */
 uint64_t mvm_posix_clock_ns(clockid_t clock);
 
-/* ---- environment.c: a variable's value; NULL where unset or empty ---- */
+/* ---- environment.c: a variable's value; NULL if unset or empty ---- */
 const char *mvm_posix_variable(const char *name);
 
 /* ---- child.c: SIG_DFL or SIG_IGN for a signal ---- */

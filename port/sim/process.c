@@ -47,7 +47,7 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
     return mvm_sim_start(s, &s->build, argv);
 }
 
-/* By itself or by a signal; UINT64_MAX: not yet known. */
+/* By exit or by a signal; UINT64_MAX: not yet known. */
 static uint64_t ends_ms(const struct mvm_sim *s)
 {
     uint64_t run = s->running->run_ms;

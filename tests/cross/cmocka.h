@@ -35,7 +35,7 @@ struct CMUnitTest {
 int cross_run(const struct CMUnitTest *tests, size_t count, CMFixtureFunction setup,
               CMFixtureFunction teardown);
 
-/* Where a check stands in the source. */
+/* A check's place in the source. */
 struct cross_place {
     const char *file;
     int line;

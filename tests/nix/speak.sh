@@ -7,7 +7,7 @@
 #     flakes       1: on without being asked for
 # $IMAGE is a store path with a kernel and a root file system, $OTHER one without. The attribute is `one`: an output
 # "out", the image; `many`: "out" and one that sorts after it; `named`: no "out", the image is another's name.
-# shellcheck disable=SC2154 # set by who sources it
+# shellcheck disable=SC2154 # set by the script that sources it
 
 fail() {
     echo "error: $1" >&2

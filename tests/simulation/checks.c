@@ -119,7 +119,7 @@ static bool asked_politely(void)
     return false;
 }
 
-/* A build of a sound request in a kind world has nothing to fail by. */
+/* A build of a valid request in a world without faults must not fail. */
 const char *check_answer(void)
 {
     const struct mvm_message *answer = &world.scheduler.answer;

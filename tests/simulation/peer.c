@@ -74,7 +74,7 @@ static void leave(struct peer *p, struct peer_world *w)
     }
 }
 
-/* At times the line tells that its host has gone; then nothing of before is left on it. */
+/* Sometimes the line reports that its host has gone; then earlier bytes on it are dropped. */
 void peer_change_hosts(struct peer *p, struct peer_world *w)
 {
     unsigned hosts = p->hosts + 1, actions = p->actions;
@@ -277,7 +277,7 @@ static void receive_err(struct peer *p, struct mvm_text message, uint32_t lines)
     }
     p->errs++;
     if (mvm_text_begins(message, "nix build failed (exit status") && !all_lines(p, lines)) {
-        p->violation = "a build that ended by itself is answered before all of its lines";
+        p->violation = "a build that was not cancelled is answered before all of its lines";
     }
     if (!mvm_text_begins(message, "build rejected: queue full")) {
         p->next_line = 0;
@@ -409,7 +409,7 @@ static bool take(struct peer *p, struct peer_world *w)
         case MVM_SESSION_BAD_FRAME:
             /* The end of a frame of which the former host took the beginning. */
             if (!p->line || p->welcomed) {
-                p->violation = "what comes from the agent is no frame";
+                p->violation = "what the agent sent is not a frame";
             }
             taken = true;
             break;

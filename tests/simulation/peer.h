@@ -29,7 +29,7 @@ struct peer_build {
 struct peer {
     struct mvm_client *client;  /* the scheduler's; NULL: not connected */
     struct mvm_session session; /* this side */
-    bool polite;                /* sends sound requests alone, reads at once, and stays */
+    bool polite;                /* sends only valid requests, reads immediately, and stays */
     bool named;                 /* says Hello, and gives its builds ids */
     bool line;                  /* no connection: others came before it, and will come after it */
     bool welcomed;              /* its own Hello was answered */

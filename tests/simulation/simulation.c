@@ -269,7 +269,7 @@ const char *simulate(struct rng rng, FILE *trace)
     return wrong;
 }
 
-/* ---- a life told in advance ---- */
+/* ---- a life given in advance ---- */
 
 /* From no bytes, every number is 0: a world in which all goes well. */
 static void make_scenario(const struct scenario *s)

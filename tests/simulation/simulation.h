@@ -32,7 +32,7 @@
  * happens; NULL: nowhere. Not reentrant: its world is static. */
 const char *simulate(struct rng rng, FILE *trace);
 
-/* A life that is told in advance. Everything that is 0 goes well. */
+/* A life that is given in advance. Everything that is 0 goes well. */
 struct scenario {
     const char *name;
     enum mvm_wire wire;

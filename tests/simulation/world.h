@@ -48,7 +48,7 @@ struct world {
     uint64_t began_ms; /* when the running build began */
     bool restless;     /* steps come that nothing called for */
     bool keep_building;
-    bool no_path;         /* what builds print is no path */
+    bool no_path;         /* what builds print is not a path */
     bool kept[ARTIFACTS]; /* whether there is one on the disk for good */
 };
 

@@ -7,7 +7,7 @@
  * The machine's CID is CID. Host programs connect to HOST-SOCKET as CID 2, or to OTHER-SOCKET as
  * OTHER-CID. One machine at a time; when its QEMU ends, the next one may connect. The options are
  * the manners of other monitors, see streams.h: --half-close --ok-guest-port --hide-reset
- * --swallow; and --backlog: host programs wait until the guest's driver is up, where else they are
+ * --swallow; and --backlog: host programs wait until the guest's driver is up; else they are
  * closed.
  */
 #define _GNU_SOURCE

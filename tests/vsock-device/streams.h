@@ -23,7 +23,7 @@ struct manners {
     bool half_close;    /* one end's half-close is passed on; else the host's means gone, and the
                          * guest's is not noticed */
     bool ok_guest_port; /* OK names the guest's port, not the host's */
-    bool hide_reset;    /* a host program that closed with bytes unread: the guest is not told */
+    bool hide_reset;    /* a host program that closed with bytes unread: the guest gets no reset */
     bool swallow;       /* bytes in one write with CONNECT are lost */
 };
 
@@ -32,7 +32,7 @@ enum stream_state {
     STREAM_GREETING,  /* CONNECT has not been read yet */
     STREAM_REQUESTED, /* the guest has not answered */
     STREAM_OPEN,
-    STREAM_LEFT, /* the host program has gone, and the guest is told */
+    STREAM_LEFT, /* the host program has gone, and the guest is notified */
 };
 
 struct stream {

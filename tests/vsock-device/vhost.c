@@ -177,7 +177,7 @@ static void set_addresses(struct vhost *v, const struct addresses *a)
     q->used_user = a->used;
 }
 
-/* Stops the queue, and says where it was: a machine that is paused goes on from there. */
+/* Stops the queue, and returns where it was: a paused machine resumes from there. */
 static void stop_queue(struct vhost *v, struct message *m)
 {
     struct queue *q = queue_of(v, m->body.state.index);
