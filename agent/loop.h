@@ -14,7 +14,7 @@ struct mvm_agent {
     int signals; /* signalfd(2) */
     bool stopping;
     bool reaps; /* every child, as process 1 does */
-    char memory[MVM_SERVER_MEMORY(MVM_CLIENTS_MAX)];
+    char memory[MVM_SERVER_STREAM_MEMORY(MVM_CLIENTS_MAX)];
 };
 
 /* Serves until SIGTERM or SIGINT, or until the last client of an agent that only has inherited

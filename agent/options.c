@@ -108,6 +108,16 @@ static const char *set_device(struct mvm_options *o, const struct option *option
     return set_path(o, option, values);
 }
 
+/* nix is started in another directory than the agent. */
+static const char *set_stream_dir(struct mvm_options *o, const struct option *option,
+                                  char *const values[])
+{
+    bool none = strcmp(values[0], "none") == 0;
+    return none || values[0][0] == '/' || values[0][0] == '\0'
+               ? set_device(o, option, values)
+               : "neither an absolute path nor none";
+}
+
 static const char *set_nix_option(struct mvm_options *o, const struct option *option,
                                   char *const values[])
 {
@@ -261,6 +271,8 @@ static const struct option options[] = {
      "mounted there read-only, if nothing is [/dev/vdc]"},
     {"--require-disks", NULL, 0, 0, MEMBER(executor.require_devices), set_flag,
      "fail a build if such a disk is absent; without it the\ndirectory is used as it is"},
+    {"--stream-dir", "DIR|none", 1, 0, MEMBER(executor.stream_dir), set_stream_dir,
+     "where builds without disks keep sources and results\n[/nix/var/mvm-builder]"},
     {"--nix", "PATH", 1, 0, MEMBER(posix.nix), set_path,
      "the nix program [PATH, then the usual places]"},
     {"--nix-option", "NAME VALUE", 2, 0, 0, set_nix_option, "an --option for nix (repeatable)"},
@@ -313,6 +325,7 @@ void mvm_options_begin(struct mvm_options *o)
         .nix_options = o->nix_options,
         .timeout_secs = MVM_TIMEOUT_DEFAULT_SECS,
         .heartbeat_ms = MVM_HEARTBEAT_MS,
+        .stream_dir = "/nix/var/mvm-builder",
     };
     o->scheduler.heartbeat_ms = MVM_HEARTBEAT_MS;
     o->posix.subreaper = true;

@@ -181,7 +181,8 @@ bool mvm_server_connection_write(struct mvm_server *s, struct mvm_server_connect
     if (n > 0) {
         mvm_session_sent(session, (size_t)n);
     }
-    return !could_send && mvm_session_can_send(session);
+    return (!could_send && mvm_session_can_send(session)) ||
+           (c->client->get.active && mvm_session_flushed(session));
 }
 
 bool mvm_server_connection_ready(struct mvm_server_connection *c)

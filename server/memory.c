@@ -20,6 +20,9 @@ static size_t aligned(size_t size)
     return (size + BUFFER_ALIGNMENT - 1) / BUFFER_ALIGNMENT * BUFFER_ALIGNMENT;
 }
 
+/* The fields of a session that takes sources. */
+enum { STREAM_FIELDS_CAP = MVM_BULK_DATA_MAX + MVM_PROTO_SLACK };
+
 /* Fills in what is left to the server. */
 static struct mvm_server_config complete(const struct mvm_server_config *given)
 {
@@ -27,13 +30,28 @@ static struct mvm_server_config complete(const struct mvm_server_config *given)
     c.listen[0] = c.listen[0] != NULL ? c.listen[0] : "vsock:21470";
     c.clients = c.clients > 0 ? c.clients : MVM_CLIENTS_MAX;
     c.receive_cap = c.receive_cap > 0 ? c.receive_cap : MVM_RECEIVE_CAP;
-    c.send_cap = c.send_cap > 0 ? c.send_cap : MVM_SEND_CAP;
+    c.executor.stream_dir = mvm_proto_present ? c.executor.stream_dir : NULL;
+    size_t send_cap = c.executor.stream_dir == NULL ? MVM_SEND_CAP : STREAM_FIELDS_CAP;
+    c.send_cap = c.send_cap > 0 ? c.send_cap : send_cap;
     return c;
+}
+
+static size_t fields_cap(const struct mvm_server_config *c)
+{
+    return c->executor.stream_dir == NULL || STREAM_FIELDS_CAP < MVM_REQUEST_FIELDS_CAP
+               ? MVM_REQUEST_FIELDS_CAP
+               : STREAM_FIELDS_CAP;
+}
+
+/* What builds without disks need, whatever the number of clients. */
+static size_t stream_size(const struct mvm_server_config *c)
+{
+    return c->executor.stream_dir == NULL ? 0 : MVM_SERVER_SOURCE_CAP + MVM_BULK_DATA_MAX;
 }
 
 static size_t buffers_size(const struct mvm_server_config *c)
 {
-    return aligned(c->receive_cap + c->send_cap + MVM_REQUEST_FIELDS_CAP);
+    return aligned(c->receive_cap + c->send_cap + fields_cap(c));
 }
 
 static size_t count_listeners(const struct mvm_server_config *c)
@@ -50,7 +68,19 @@ size_t mvm_server_needs(const struct mvm_server_config *config)
     struct mvm_server_config c = complete(config);
     return BUFFER_ALIGNMENT + aligned(count_listeners(&c) * sizeof(struct mvm_server_listener)) +
            aligned(c.clients * sizeof(struct mvm_server_connection)) +
-           aligned(c.clients * sizeof(struct mvm_client)) + c.clients * buffers_size(&c);
+           aligned(c.clients * sizeof(struct mvm_client)) + c.clients * buffers_size(&c) +
+           stream_size(&c);
+}
+
+static void give_stream_memory(struct mvm_server_config *c, uint8_t *memory)
+{
+    if (c->executor.stream_dir != NULL) {
+        c->executor.source_buffer = memory;
+        c->executor.source_cap = MVM_SERVER_SOURCE_CAP;
+        c->scheduler.bulk = memory + MVM_SERVER_SOURCE_CAP;
+        c->scheduler.bulk_cap = MVM_BULK_DATA_MAX;
+    }
+    c->scheduler.stream_dir = c->executor.stream_dir;
 }
 
 bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size)
@@ -69,6 +99,7 @@ bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size)
     at += aligned(s->config.clients * sizeof s->connections[0]);
     s->clients = (struct mvm_client *)(void *)at;
     s->buffers = at + aligned(s->config.clients * sizeof(struct mvm_client));
+    give_stream_memory(&s->config, s->buffers + s->config.clients * buffers_size(&s->config));
     return true;
 }
 
@@ -82,7 +113,7 @@ struct mvm_session_memory mvm_server_memory_buffers(const struct mvm_server *s, 
         .send = receive + c->receive_cap,
         .send_cap = c->send_cap,
         .fields = (char *)receive + c->receive_cap + c->send_cap,
-        .fields_cap = MVM_REQUEST_FIELDS_CAP,
+        .fields_cap = fields_cap(c),
     };
 }
 

@@ -67,13 +67,17 @@ struct mvm_server_config {
     size_t allowed_cids_len;
     bool any_cid; /* serve every vsock peer */
 
-    bool exit_after_build; /* stop once a build has been answered */
+    bool exit_after_build; /* stop once a build has been answered; one without disks: once its
+                            * artifacts are dropped, or nothing is connected that could get them */
     uint32_t exit_idle_ms; /* stop after so long without a build, a connection, or a byte on a
                             * serial line; 0: never */
     uint32_t linger_ms;    /* before the end, how long clients that got an answer have to read it
                             * and close; 0: it is enough that the kernel has accepted it. For a
                             * machine that ends with the server: its monitor's buffers are lost */
 
+    /* With stream_dir, builds without disks are done, if the library has the protobuf wire; its
+     * buffers, and the scheduler's members for it, are the server's to set. Memory: see
+     * MVM_SERVER_STREAM_MEMORY. */
     struct mvm_executor_config executor;
     struct mvm_scheduler_config scheduler; /* boot NULL: random */
     struct mvm_posix_config posix;
@@ -111,6 +115,7 @@ struct mvm_server {
     bool caller_ready;
     bool stopping;
     bool stopped;
+    bool built;           /* exit_after_build: one was answered */
     bool incomplete;      /* it stopped with work left, see mvm_server_orderly */
     uint64_t stop_ms;     /* when to stop with work left; UINT64_MAX: no limit */
     uint64_t flush_ms;    /* when to stop waiting for clients; UINT64_MAX: a build is left */
@@ -137,6 +142,7 @@ struct mvm_server {
     const char *error;      /* why init failed */
     const char *error_what; /* … and with what: an address, a call */
     struct mvm_posix posix;
+    struct mvm_posix reader; /* of artifacts, for builds without disks */
     struct mvm_executor executor;
     struct mvm_scheduler scheduler;
 };
@@ -150,6 +156,12 @@ size_t mvm_server_needs(const struct mvm_server_config *config);
     ((clients) * (sizeof(struct mvm_client) + MVM_SERVER_CONNECTION_SIZE + MVM_RECEIVE_CAP +       \
                   MVM_SEND_CAP + MVM_REQUEST_FIELDS_CAP + 64) +                                    \
      MVM_LISTENERS_MAX * MVM_SERVER_LISTENER_SIZE + 64)
+
+/* With stream_dir. */
+#define MVM_SERVER_STREAM_MEMORY(clients)                                                          \
+    (MVM_SERVER_MEMORY(clients) + (clients)*2 * (MVM_BULK_DATA_MAX + MVM_PROTO_SLACK) +            \
+     MVM_SERVER_SOURCE_CAP + MVM_BULK_DATA_MAX)
+enum { MVM_SERVER_SOURCE_CAP = 2 * MVM_BULK_DATA_MAX };
 enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 128 };
 
 /* Checks the configuration and begins to listen. `memory` needs no alignment and no initial value,

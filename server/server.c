@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { ROUNDS = 16 }; /* of a step, while there is more to do */
 
@@ -80,6 +81,28 @@ static void draw_boot(struct mvm_server *s)
     s->config.scheduler.boot = s->boot;
 }
 
+/* It starts no build: its worker, which is no process of a build's either, is all it has. */
+static void init_reader(struct mvm_server *s)
+{
+    struct mvm_posix_config config = {.status_is_handed = s->config.posix.status_is_handed,
+                                      .cgroup = ""};
+    if (s->config.executor.stream_dir != NULL) {
+        mvm_posix_init(&s->reader, &config);
+        s->posix.beside = &s->reader;
+        s->config.scheduler.reader = &mvm_posix_port;
+        s->config.scheduler.reader_ctx = &s->reader;
+        s->config.scheduler.stream_left = access(s->config.executor.stream_dir, F_OK) == 0;
+    }
+}
+
+static void fini_ports(struct mvm_server *s)
+{
+    mvm_posix_fini(&s->posix);
+    if (s->config.executor.stream_dir != NULL) {
+        mvm_posix_fini(&s->reader);
+    }
+}
+
 int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *config, void *memory,
                      size_t size)
 {
@@ -100,12 +123,13 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
         mvm_server_listener_init(s, &s->listeners[i]);
     }
     mvm_posix_init(&s->posix, &s->config.posix);
+    init_reader(s);
     mvm_executor_init(&s->executor, &mvm_posix_port, &s->posix, &s->config.executor);
     mvm_scheduler_init(&s->scheduler, &s->executor, &s->config.scheduler, s->clients,
                        s->config.clients);
     if (!mvm_server_watch_init(s)) {
         int error = errno;
-        mvm_posix_fini(&s->posix);
+        fini_ports(s);
         return fail_init(s, MVM_SERVER_FAILED, "epoll", mvm_posix_error_text(error));
     }
     tend_listeners(s);
@@ -171,7 +195,7 @@ static bool all_over(const struct mvm_server *s)
 static bool clients_are_served(struct mvm_server *s)
 {
     s->flush_ms = mvm_server_sooner(s->flush_ms, s->now_ms + MVM_TERM_GRACE_MS);
-    if (!mvm_server_clients_flushed(s)) {
+    if (!mvm_server_clients_flushed(s) || mvm_scheduler_reading(&s->scheduler)) {
         return s->now_ms >= s->flush_ms;
     }
     s->linger_ms = mvm_server_sooner(s->linger_ms, s->now_ms + s->config.linger_ms);
@@ -224,7 +248,8 @@ static void leave_if_idle(struct mvm_server *s)
 static bool look_at_all(struct mvm_server *s)
 {
     mvm_server_clients_read(s);
-    bool busy = !mvm_scheduler_idle(&s->scheduler); /* any client may have been sent something */
+    bool busy = !mvm_scheduler_idle(&s->scheduler) ||
+                mvm_scheduler_reading(&s->scheduler); /* any client may have been sent something */
     bool more = mvm_server_build_step(s);
     more = mvm_server_clients_write(s, busy) || more;
     tend_listeners(s);
@@ -289,7 +314,9 @@ bool mvm_server_wait(struct mvm_server *s, int fd)
 
 bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status)
 {
-    bool ours = mvm_posix_child_exited(&s->posix, pid, status);
+    bool ours =
+        mvm_posix_child_exited(&s->posix, pid, status) ||
+        (s->config.executor.stream_dir != NULL && mvm_posix_child_exited(&s->reader, pid, status));
     if (ours) {
         mvm_server_watch_arm(s);
     }
@@ -304,7 +331,7 @@ void mvm_server_fini(struct mvm_server *s)
         mvm_server_listener_close(s, &s->listeners[i]);
     }
     mvm_server_clients_close_all(s);
-    mvm_posix_fini(&s->posix);
+    fini_ports(s);
     mvm_server_watch_close(s);
 }
 

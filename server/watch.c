@@ -24,7 +24,9 @@ bool mvm_server_watch_init(struct mvm_server *s)
     s->wake = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     mvm_server_reserve(s);
     return s->epoll >= 0 && s->wake >= 0 && mvm_server_watch_add(s, s->wake, MVM_SOURCE_WAKE) &&
-           control_set(s, EPOLL_CTL_ADD, mvm_posix_fd(&s->posix), EPOLLIN, MVM_SOURCE_BUILD);
+           control_set(s, EPOLL_CTL_ADD, mvm_posix_fd(&s->posix), EPOLLIN, MVM_SOURCE_BUILD) &&
+           (s->config.executor.stream_dir == NULL ||
+            control_set(s, EPOLL_CTL_ADD, mvm_posix_fd(&s->reader), EPOLLIN, MVM_SOURCE_BUILD));
 }
 
 void mvm_server_watch_close(struct mvm_server *s)

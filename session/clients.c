@@ -18,7 +18,7 @@ struct mvm_client *mvm_scheduler_attach(struct mvm_scheduler *v,
     mvm_session_init(&c->session, MVM_DIRECTION_REQUESTS, memory);
     mvm_owed_clear(c);
     c->attached = true;
-    c->permanent = c->stalled = false;
+    c->permanent = c->stalled = c->get.active = false;
     c->sent = 0;
     c->active_ms = c->taken_ms = c->beaten_ms = v->now_ms = now_ms;
     return c;
@@ -41,7 +41,7 @@ void mvm_client_leave_builds(struct mvm_scheduler *v, struct mvm_client *c)
             continue;
         }
         t->client = NULL;
-        if (t->keep) {
+        if (t->keep && !(is_running && !mvm_streams_restart_source(v))) {
             continue;
         }
         if (!is_running) {
@@ -58,6 +58,7 @@ static void leave(struct mvm_scheduler *v, struct mvm_client *c)
         mvm_running_return_lent(v);
     }
     mvm_client_leave_builds(v, c);
+    mvm_gets_end(v, c);
     mvm_owed_clear(c);
     v->detached = true;
 }
@@ -84,7 +85,8 @@ bool mvm_client_flushed(const struct mvm_client *c)
 
 bool mvm_scheduler_done(const struct mvm_scheduler *v, const struct mvm_client *c)
 {
-    return mvm_session_ended(&c->session) && mvm_client_flushed(c) && mvm_queue_count(v, c) == 0;
+    return mvm_session_ended(&c->session) && mvm_client_flushed(c) && !c->get.active &&
+           mvm_queue_count(v, c) == 0;
 }
 
 struct mvm_client *mvm_scheduler_idlest(const struct mvm_scheduler *v, uint64_t min_ms)
@@ -93,7 +95,7 @@ struct mvm_client *mvm_scheduler_idlest(const struct mvm_scheduler *v, uint64_t 
     for (size_t i = 0; i < v->clients_used; i++) {
         struct mvm_client *c = &v->clients[i];
         uint64_t limit = mvm_client_flushed(c) ? min_ms : MVM_STALL_MS;
-        if (c->attached && !c->permanent && v->now_ms - c->active_ms >= limit &&
+        if (c->attached && !c->permanent && !c->get.active && v->now_ms - c->active_ms >= limit &&
             mvm_queue_count(v, c) == 0 && (idlest == NULL || c->active_ms < idlest->active_ms)) {
             idlest = c;
         }

@@ -11,6 +11,7 @@ void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category
         return;
     }
     k->ok = category == MVM_CATEGORY_NONE;
+    k->stream = mvm_streams_find(v, id) < MVM_STREAM_BUILDS;
     k->category = (uint8_t)category;
     k->id_len = (uint32_t)id.len;
     memcpy(k->id, id.bytes, id.len);
@@ -31,16 +32,31 @@ const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struc
     return NULL;
 }
 
+static void supersede(struct mvm_kept_answer *k, enum mvm_reason reason)
+{
+    struct mvm_text message = mvm_text_from(mvm_reason_message(reason));
+    k->ok = false;
+    k->category = MVM_CATEGORY_SUPERSEDED;
+    k->text_len = (uint32_t)message.len;
+    memcpy(k->text, message.bytes, message.len);
+}
+
 void mvm_kept_supersede(struct mvm_scheduler *v)
 {
     for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
         struct mvm_kept_answer *k = &v->kept[i];
-        struct mvm_text message = mvm_text_from(mvm_reason_message(MVM_REASON_SUPERSEDED));
-        if (k->id_len > 0 && k->ok) {
-            k->ok = false;
-            k->category = MVM_CATEGORY_SUPERSEDED;
-            k->text_len = (uint32_t)message.len;
-            memcpy(k->text, message.bytes, message.len);
+        if (k->id_len > 0 && k->ok && !k->stream) {
+            supersede(k, MVM_REASON_SUPERSEDED);
+        }
+    }
+}
+
+void mvm_kept_drop(struct mvm_scheduler *v, struct mvm_text id)
+{
+    for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
+        struct mvm_kept_answer *k = &v->kept[i];
+        if (k->id_len == id.len && memcmp(k->id, id.bytes, id.len) == 0 && k->ok) {
+            supersede(k, MVM_REASON_DROPPED);
         }
     }
 }

@@ -30,7 +30,16 @@
  * the while: their answers wait in the client's own queue, and only if that is full the client is
  * not read from.
  *
+<<<<<<< HEAD
  * The caller owns one struct (some 50 KiB) and one of 4 KiB for each client; nothing to close.
+=======
+ * Builds without disks (StreamBuild), if the configuration allows them: the source comes by credit,
+ * and what was built is held until Drop, or until later builds need its place. Get reads it through
+ * a port of its own, one piece at a time, in turn for each client that asks.
+ *
+ * One struct of the caller's (some 65 KiB) and one of 5 KiB for each client; nothing to close.
+>>>>>>> de56847 (Session, server, agent: builds without disks: sources by credit, artifacts on
+request)
  */
 #ifndef MVM_SCHEDULER_H
 #define MVM_SCHEDULER_H
@@ -59,6 +68,18 @@ struct mvm_owed {
     char text[MVM_OWED_TEXT_CAP];
 };
 
+/* The list of artifacts in an Ok, as it goes out. */
+enum { MVM_STREAM_LIST_CAP = MVM_ARTIFACTS_MAX * MVM_PROTO_ITEM_CAP };
+
+/* A Get that is being answered. */
+struct mvm_get {
+    bool active;
+    uint8_t slot; /* of the build, and … */
+    uint8_t item; /* … which of its artifacts */
+    uint64_t offset;
+    uint64_t end;
+};
+
 /* One client; the caller's memory, from attach to detach. */
 struct mvm_client {
     bool permanent; /* the caller may set it after attach: a line without connections, such as a
@@ -78,15 +99,24 @@ struct mvm_client {
     struct mvm_owed sending;          /* the one whose message is being encoded, … */
     char note[MVM_KEPT_TEXT_MAX + 1]; /* … and its text */
     struct mvm_owed owed[MVM_OWED_MAX];
+    struct mvm_get get;
+    uint8_t list[MVM_STREAM_LIST_CAP]; /* of an Ok that is being sent again */
 };
 
 /* A build that waits or runs. Plain data: it may be moved. */
 struct mvm_queued_build {
     struct mvm_client *client; /* NULL: none is connected */
     uint64_t timeout_secs;     /* if has_timeout */
+<<<<<<< HEAD
     uint64_t beaten_ms;        /* with an id: when its client was last sent a line of it */
+=======
+    uint64_t beaten_ms;   /* with an id: when its client last heard of it */
+    uint64_t source_size; /* if has_source */
+>>>>>>> de56847 (Session, server, agent: builds without disks: sources by credit, artifacts on request)
     bool has_timeout;
     bool keep;
+    bool stream; /* without disks */
+    bool has_source;
     uint32_t id_len;        /* 0: it has none */
     uint32_t flake_ref_len; /* flake_ref, then attr, in `fields` */
     uint32_t attr_len;
@@ -100,6 +130,7 @@ struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t);
 /* The answer of an ended build with an id, for clients that join it later. */
 struct mvm_kept_answer {
     bool ok;
+    bool stream;
     uint8_t category; /* enum mvm_category, unless ok */
     uint32_t id_len;  /* 0: free */
     uint32_t text_len;
@@ -107,7 +138,47 @@ struct mvm_kept_answer {
     char text[MVM_KEPT_TEXT_MAX + 1];
 };
 
+<<<<<<< HEAD
 /* A zeroed struct is a valid configuration. Strings are borrowed as long as the scheduler is used.
+=======
+/* What a build without disks has made, or is making. */
+struct mvm_stream_build {
+    uint8_t state; /* the scheduler's own */
+    uint8_t items_len;
+    uint32_t id_len;
+    uint64_t number; /* builds are numbered as they begin */
+    char id[MVM_ID_MAX];
+    char path[MVM_STORE_PATH_MAX];
+    struct mvm_stream_item {
+        const char *name;
+        uint64_t size;
+    } items[MVM_ARTIFACTS_MAX];
+};
+
+/* Builds without disks: one place for each that is held, and the reader. */
+struct mvm_streams {
+    struct mvm_stream_build builds[MVM_STREAM_BUILDS];
+    uint64_t begun;  /* builds */
+    uint64_t credit; /* bytes of the running build's source that its client was asked for, … */
+    uint64_t came;   /* … and that have come */
+    uint8_t running; /* the place of the running build */
+    uint8_t call;    /* of the reader, in progress */
+    uint8_t place;   /* … which it is about, … */
+    bool removing;   /* … if it empties one */
+    bool clears;     /* what an earlier agent has left of a source is to be removed */
+    bool opened;     /* the reader has been used since it was last told to drop all it holds */
+    bool stopping;
+    size_t turn;                /* the client that was read for last */
+    struct mvm_client *reading; /* the client that is read for; NULL: its Get has ended */
+    uint64_t offset;            /* from where, … */
+    size_t cap;                 /* … up to so many bytes */
+    char path[MVM_PATH_MAX];
+    uint8_t list[MVM_STREAM_LIST_CAP]; /* of the running build's Ok */
+};
+
+/* A zeroed struct is a sound configuration. Strings are borrowed as long as the scheduler is used.
+>>>>>>> de56847 (Session, server, agent: builds without disks: sources by credit, artifacts on
+request)
  */
 struct mvm_scheduler_config {
     bool keep_building;    /* treats every build as if it had `keep` */
@@ -115,6 +186,15 @@ struct mvm_scheduler_config {
                             * if that is less; 0: none */
     const char *agent;     /* name and version for Hello; NULL: "mvm-guest" and the library's */
     const char *boot;      /* differs at each start of the program; NULL: "" */
+
+    /* Builds without disks, on the protobuf wire; NULL: none are done. The executor's stream_dir.
+     */
+    const char *stream_dir;
+    bool stream_left;              /* what an earlier program has left in there is to be removed */
+    const struct mvm_port *reader; /* with remove_tree, read_data and end_job; not the … */
+    void *reader_ctx;              /* … executor's: it works while a build runs */
+    uint8_t *bulk;                 /* the caller's memory for a piece of an artifact */
+    size_t bulk_cap;               /* ≥ 1; more than MVM_BULK_DATA_MAX is of no use */
 };
 
 enum mvm_scheduler_state {
@@ -145,6 +225,7 @@ struct mvm_scheduler {
     uint64_t ending_ms; /* when the running build was first seen ending; UINT64_MAX: not yet */
     size_t kept_next;   /* the slot that the next answer goes to */
     struct mvm_kept_answer kept[MVM_KEPT_ANSWERS];
+    struct mvm_streams streams;
     struct mvm_queued_build queue[MVM_QUEUE_MAX]; /* in order; queue[0] runs unless IDLE */
 };
 
@@ -194,7 +275,18 @@ void mvm_scheduler_stop(struct mvm_scheduler *v);
 /* Whether no build runs or waits. */
 bool mvm_scheduler_idle(const struct mvm_scheduler *v);
 
+<<<<<<< HEAD
 /* Whether the executor is running queue[0]. */
+=======
+/* Whether a client may still fetch something: a build's artifacts are held, and Gets are answered.
+ */
+bool mvm_scheduler_holds(const struct mvm_scheduler *v);
+
+/* Whether the reader has something to do: its calls, or a Get that is not answered. */
+bool mvm_scheduler_reading(const struct mvm_scheduler *v);
+
+/* Whether queue[0] is with the executor. */
+>>>>>>> de56847 (Session, server, agent: builds without disks: sources by credit, artifacts on request)
 bool mvm_scheduler_building(const struct mvm_scheduler *v);
 
 /* Whether everything to be sent to the client has been handed to the transport. */

@@ -4,7 +4,8 @@
 #include "scheduler_internal.h"
 #include <string.h>
 
-#define FEATURES "ids cancel join keep"
+#define FEATURES        "ids cancel join keep"
+#define STREAM_FEATURES FEATURES " source artifacts"
 
 /* ---- reasons ---- */
 
@@ -21,6 +22,18 @@ static const struct {
                                 MVM_CATEGORY_ID_CONFLICT, true},
     [MVM_REASON_NEEDS_DISK] = {"build rejected: builds without disks are not done here",
                                MVM_CATEGORY_REJECTED, true},
+    [MVM_REASON_DROPPED] = {"artifacts dropped: they are not held any more",
+                            MVM_CATEGORY_SUPERSEDED, false},
+    [MVM_REASON_NO_ARTIFACT] = {"invalid name: the build has no such artifact",
+                                MVM_CATEGORY_INVALID_REQUEST, true},
+    [MVM_REASON_PAST_END] = {"invalid offset: past the artifact's end",
+                             MVM_CATEGORY_INVALID_REQUEST, true},
+    [MVM_REASON_SECOND_GET] = {"invalid Get: another is not answered yet",
+                               MVM_CATEGORY_INVALID_REQUEST, true},
+    [MVM_REASON_NO_ROOM] = {"Get rejected: this connection's buffer is too small",
+                            MVM_CATEGORY_REJECTED, true},
+    [MVM_REASON_UNREADABLE] = {"the artifact cannot be read", MVM_CATEGORY_INTERNAL, true},
+    [MVM_REASON_STOPPING] = {"Get rejected: the agent is stopping", MVM_CATEGORY_STOPPING, true},
     [MVM_REASON_UNKNOWN_ID] = {"no build with this id is known", MVM_CATEGORY_UNKNOWN_ID, true},
     [MVM_REASON_QUEUE_FULL] = {"build rejected: queue full", MVM_CATEGORY_QUEUE_FULL, false},
     [MVM_REASON_CANCELLED] = {"build cancelled", MVM_CATEGORY_CANCELLED, false},
@@ -61,7 +74,8 @@ static void send_welcome(const struct mvm_scheduler *v, struct mvm_client *c, st
     m.hello.nonce = nonce;
     m.hello.agent = mvm_text_from(agent != NULL ? agent : "mvm-guest " MVM_VERSION);
     m.hello.boot = mvm_text_from(boot != NULL ? boot : "");
-    m.hello.features = mvm_text_from(FEATURES);
+    bool streams = v->config.stream_dir != NULL && c->session.wire == MVM_WIRE_PROTO;
+    m.hello.features = mvm_text_from(streams ? STREAM_FEATURES : FEATURES);
     mvm_session_send(&c->session, &m);
 }
 
@@ -120,6 +134,9 @@ static void send_kept(const struct mvm_scheduler *v, struct mvm_client *c, struc
     struct mvm_message m = {
         .kind = k->ok ? MVM_MESSAGE_OK : MVM_MESSAGE_ERR, .text = {c->note, k->text_len}, .id = id};
     memcpy(c->note, k->text, k->text_len);
+    if (k->ok && k->stream) {
+        m.artifacts = mvm_streams_list(v, mvm_streams_find(v, id), c->list);
+    }
     if (!k->ok) {
         m.refusal.category = mvm_text_from(mvm_category_word((enum mvm_category)k->category));
     }
@@ -130,6 +147,13 @@ static void send_cancelled(struct mvm_client *c, uint8_t was, struct mvm_text id
 {
     struct mvm_message m = {
         .kind = MVM_MESSAGE_CANCELLED, .text = mvm_text_from(was_word(was)), .id = id};
+    mvm_session_send(&c->session, &m);
+}
+
+static void send_want(struct mvm_client *c, uint32_t bytes, struct mvm_text id)
+{
+    struct mvm_message m = {.kind = MVM_MESSAGE_WANT, .id = id};
+    m.bulk.length = bytes;
     mvm_session_send(&c->session, &m);
 }
 
@@ -162,6 +186,9 @@ static void send_owed(const struct mvm_scheduler *v, struct mvm_client *c)
         break;
     case MVM_OWED_KEPT:
         send_kept(v, c, text);
+        break;
+    case MVM_OWED_WANT:
+        send_want(c, o->number, text);
         break;
     }
 }

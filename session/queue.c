@@ -9,6 +9,9 @@ struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t)
         .attr = {t->fields + t->flake_ref_len, t->attr_len},
         .has_timeout = t->has_timeout,
         .timeout_secs = t->timeout_secs,
+        .stream = t->stream,
+        .has_source = t->has_source,
+        .source_size = t->source_size,
     };
 }
 
@@ -65,6 +68,9 @@ void mvm_queue_add(struct mvm_scheduler *v, struct mvm_client *c, const struct m
     t->client = c;
     t->has_timeout = m->build.has_timeout;
     t->timeout_secs = m->build.timeout_secs;
+    t->stream = m->kind == MVM_MESSAGE_STREAM_BUILD;
+    t->has_source = t->stream && m->build.has_source;
+    t->source_size = m->build.source_size;
     t->keep = m->build.keep == MVM_FLAG_TRUE || v->config.keep_building;
     t->beaten_ms = c->beaten_ms = v->now_ms;
     t->id_len = copy_text(t->id, m->id);

@@ -1,11 +1,13 @@
-/* What clients ask for: Ping, Hello, Build, Join, Cancel. Each is answered, or queued. */
+/* What clients ask for: Ping, Hello, builds, Join, Cancel, artifacts. Each is answered, or queued.
+ */
 #include "scheduler_internal.h"
 
 /* ---- Build ---- */
 
 static bool id_known(const struct mvm_scheduler *v, struct mvm_text id)
 {
-    return mvm_queue_find(v, id) < v->queued || mvm_kept_find(v, id) != NULL;
+    return mvm_queue_find(v, id) < v->queued || mvm_kept_find(v, id) != NULL ||
+           mvm_streams_find(v, id) < MVM_STREAM_BUILDS;
 }
 
 /* MVM_REASONS: it is accepted. */
@@ -14,6 +16,9 @@ static enum mvm_reason refusal_of(const struct mvm_scheduler *v, const struct mv
     const struct mvm_build *b = &m->build;
     if (mvm_text_present(m->id) && !mvm_id_valid(m->id)) {
         return MVM_REASON_INVALID_ID;
+    }
+    if (m->kind == MVM_MESSAGE_STREAM_BUILD && v->config.stream_dir == NULL) {
+        return MVM_REASON_NEEDS_DISK;
     }
     if (id_known(v, m->id)) {
         return MVM_REASON_ID_CONFLICT;
@@ -55,6 +60,9 @@ static void join_build(struct mvm_scheduler *v, struct mvm_client *c, struct mvm
     if (can_move(v, index)) {
         struct mvm_queued_build *t = &v->queue[index];
         struct mvm_client *before = t->client;
+        if (before != c && index == 0 && !mvm_streams_restart_source(v)) {
+            mvm_executor_cancel(v->executor); /* what has come of its source is not known to c */
+        }
         t->client = c;
         t->beaten_ms = v->now_ms;
         mvm_owe(v, c, MVM_OWED_BEAT, 0, 0, id);
@@ -106,6 +114,7 @@ static void welcome(struct mvm_scheduler *v, struct mvm_client *c, struct mvm_te
 {
     if (c->permanent) {
         mvm_client_leave_builds(v, c);
+        mvm_gets_end(v, c);
         mvm_owed_clear(c);
     }
     mvm_owe(v, c, MVM_OWED_WELCOME, 0, 0, nonce);
@@ -129,6 +138,7 @@ static void handle_request(struct mvm_scheduler *v, struct mvm_client *c)
     const struct mvm_message *m = &c->session.message;
     switch (m->kind) { /* COVERAGE: the decoder of requests has no response */
     case MVM_MESSAGE_BUILD:
+    case MVM_MESSAGE_STREAM_BUILD:
         accept_build(v, c, m);
         break;
     case MVM_MESSAGE_PING:
@@ -143,14 +153,14 @@ static void handle_request(struct mvm_scheduler *v, struct mvm_client *c)
     case MVM_MESSAGE_CANCEL:
         cancel_build(v, c, m->id);
         break;
-    case MVM_MESSAGE_STREAM_BUILD:
-        mvm_owe_err(v, c, MVM_REASON_NEEDS_DISK, m->id);
+    case MVM_MESSAGE_SOURCE:
+        mvm_streams_source(v, c, m);
         break;
     case MVM_MESSAGE_GET:
-        mvm_owe_err(v, c, MVM_REASON_UNKNOWN_ID, m->id);
+        mvm_gets_add(v, c, m);
         break;
-    case MVM_MESSAGE_SOURCE: /* of no build that is known: dropped */
     case MVM_MESSAGE_DROP:
+        mvm_streams_drop(v, m->id);
         break;
     case MVM_MESSAGE_OK: /* COVERAGE: the decoder of requests has none of these */
     case MVM_MESSAGE_ERR:

@@ -22,6 +22,10 @@ static void end_build(struct mvm_scheduler *v, enum mvm_category category, struc
         .text = text,
         .id = mvm_queued_build_id(&v->queue[0]),
     };
+    if (v->queue[0].stream) {
+        struct mvm_text list = mvm_streams_end(v, ok);
+        v->answer.artifacts = ok ? list : v->answer.artifacts;
+    }
     if (!ok && mvm_text_present(v->answer.id)) {
         v->answer.refusal.category = mvm_text_from(mvm_category_word(category));
     }
@@ -68,6 +72,11 @@ static bool begin_build(struct mvm_scheduler *v)
         return true;
     }
     struct mvm_job job = mvm_queued_build_job(&v->queue[0]);
+    int place = job.stream ? mvm_streams_begin(v) : 0;
+    if (place < 0) {
+        return false;
+    }
+    job.slot = (unsigned)place;
     v->state = MVM_SCHEDULER_BUILDING;
     v->line =
         (struct mvm_message){.kind = MVM_MESSAGE_LOG, .id = mvm_queued_build_id(&v->queue[0])};

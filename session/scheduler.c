@@ -20,6 +20,7 @@ void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
     for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
         v->kept[i].id_len = 0;
     }
+    mvm_streams_init(v);
 }
 
 bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
@@ -37,6 +38,8 @@ bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
     }
     mvm_queue_beat(v);
     bool more = mvm_running_drive(v);
+    mvm_streams_want(v);
+    more = mvm_gets_drive(v) || more;
     mvm_stalls_check(v);
     return more;
 }
@@ -60,6 +63,7 @@ void mvm_scheduler_stop(struct mvm_scheduler *v)
         v->stopped = true;
         mvm_executor_cancel(v->executor);
     }
+    mvm_streams_stop(v);
 }
 
 bool mvm_scheduler_idle(const struct mvm_scheduler *v)

@@ -67,6 +67,9 @@ const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struc
 /* The artifacts of every kept Ok are being replaced. */
 void mvm_kept_supersede(struct mvm_scheduler *v);
 
+/* Those of one build without disks are not held any more. */
+void mvm_kept_drop(struct mvm_scheduler *v, struct mvm_text id);
+
 /* ---- running.c ---- */
 
 /* Begins, continues or answers a build; whether there is more to do. */
@@ -97,6 +100,13 @@ enum mvm_reason {
     MVM_REASON_MOVED,
     MVM_REASON_SUPERSEDED,
     MVM_REASON_NEEDS_DISK,
+    MVM_REASON_DROPPED,
+    MVM_REASON_NO_ARTIFACT,
+    MVM_REASON_PAST_END,
+    MVM_REASON_SECOND_GET,
+    MVM_REASON_NO_ROOM,
+    MVM_REASON_UNREADABLE,
+    MVM_REASON_STOPPING,
     MVM_REASONS,
 };
 
@@ -109,6 +119,7 @@ enum mvm_owed_kind {
     MVM_OWED_ERR,         /* `detail`: enum mvm_reason; `text`: the id */
     MVM_OWED_CANCELLED,   /* `detail`: enum mvm_was; `text`: the id */
     MVM_OWED_KEPT,        /* the answer of an ended build; `text`: its id */
+    MVM_OWED_WANT,        /* `number` more bytes of the source; `text`: the id */
 };
 
 /* Whether the client may be sent something that is not owed to it: nothing else comes first. */
@@ -134,6 +145,56 @@ const char *mvm_reason_message(enum mvm_reason reason);
 
 /* Handles every frame that the client has sent. Work: at most what one receive buffer holds. */
 void mvm_requests_handle(struct mvm_scheduler *v, struct mvm_client *c);
+
+/* ---- streams.c: builds without disks ---- */
+
+void mvm_streams_init(struct mvm_scheduler *v);
+
+/* Whether the running build, which is without disks, may begin: its place, else -1: not yet. */
+int mvm_streams_begin(struct mvm_scheduler *v);
+
+/* The running build has ended. After Ok its artifacts are held; returns their list. */
+struct mvm_text mvm_streams_end(struct mvm_scheduler *v, bool ok);
+
+/* The build that holds artifacts under that id; MVM_STREAM_BUILDS: none. */
+unsigned mvm_streams_find(const struct mvm_scheduler *v, struct mvm_text id);
+
+/* The list of its artifacts, written to list[0 … MVM_STREAM_LIST_CAP-1]. */
+struct mvm_text mvm_streams_list(const struct mvm_scheduler *v, unsigned place, uint8_t *list);
+
+/* Asks the running build's client for more of its source, if there is room for it. */
+void mvm_streams_want(struct mvm_scheduler *v);
+
+/* The running build's client changes: the next one is asked for the source from its beginning.
+ * False: some of it has come, and not all. */
+bool mvm_streams_restart_source(struct mvm_scheduler *v);
+
+void mvm_streams_source(struct mvm_scheduler *v, const struct mvm_client *c,
+                        const struct mvm_message *m);
+void mvm_streams_drop(struct mvm_scheduler *v, struct mvm_text id);
+
+/* Nothing is held any more, and nothing is fetched. */
+void mvm_streams_stop(struct mvm_scheduler *v);
+
+/* ---- gets.c: artifacts on their way to clients ---- */
+
+enum mvm_place {
+    MVM_PLACE_FREE,
+    MVM_PLACE_BUILDING,
+    MVM_PLACE_HELD,
+    MVM_PLACE_DROPPED, /* what is in its folder is to be removed */
+};
+
+void mvm_gets_add(struct mvm_scheduler *v, struct mvm_client *c, const struct mvm_message *m);
+
+/* Ends the client's Get, if there is one, without an answer. */
+void mvm_gets_end(struct mvm_scheduler *v, struct mvm_client *c);
+
+/* Ends every Get of a build that is held no longer, with Err. */
+void mvm_gets_refuse(struct mvm_scheduler *v, unsigned place, enum mvm_reason reason);
+
+/* Reads, sends and removes what it can; whether there is more to do. */
+bool mvm_gets_drive(struct mvm_scheduler *v);
 
 /* ---- clients.c ---- */
 

@@ -535,10 +535,11 @@ pid_t e2e_start_agent(const char *const name_and_more[])
     char listen_on[E2E_PATH_CAP + 8];
     const char *socket_path = e2e_path("%s.sock", name);
     snprintf(listen_on, sizeof listen_on, "unix:%s", socket_path);
-    const char *args[ARGS] = {"--listen",  listen_on,       "--out-dir", e2e_path("%s.out", name),
-                              "--out-dev", "none",          "--in-dev",  "none",
-                              "--nix",     e2e_path("nix"), "--policy",  e2e_path("no-policy")};
-    int argc = 12;
+    const char *args[ARGS] = {
+        "--listen", listen_on,       "--out-dir", e2e_path("%s.out", name), "--out-dev",
+        "none",     "--in-dev",      "none",      "--stream-dir",           "none",
+        "--nix",    e2e_path("nix"), "--policy",  e2e_path("no-policy")};
+    int argc = 14;
     for (int i = 1; name_and_more[i] != NULL; i++) {
         assert_true(argc + 1 < ARGS);
         args[argc++] = name_and_more[i];

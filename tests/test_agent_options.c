@@ -463,6 +463,7 @@ static void the_help_names_every_option_and_fits_its_buffer(void **state)
         "--out-dev DEV|none",
         "--in-dir DIR",
         "--in-dev DEV|none",
+        "--stream-dir DIR|none",
         "--nix PATH",
         "--nix-option NAME VALUE",
         "--timeout SECONDS",

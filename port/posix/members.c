@@ -51,7 +51,8 @@ static bool is_known(const struct mvm_posix_members *m, const struct mvm_posix_p
 static bool is_orphan(const struct mvm_posix_scan *s)
 {
     const struct mvm_posix *p = s->p;
-    return s->is.parent == s->self && p->config.subreaper && !mvm_posix_is_worker(p, s->is.pid);
+    return s->is.parent == s->self && p->config.subreaper && !mvm_posix_is_worker(p, s->is.pid) &&
+           (p->beside == NULL || !mvm_posix_is_worker(p->beside, s->is.pid));
 }
 
 static bool belongs(struct mvm_posix_scan *s)

@@ -139,6 +139,9 @@ struct mvm_posix {
 
     int feed; /* a socket: the stdin of a process that is fed; -1: none */
 
+    const struct mvm_posix *beside; /* another port of this process, whose worker is no process of
+                                     * this one's build; NULL: none. After init */
+
     struct mvm_posix_watch watch;
     struct mvm_posix_worker worker;
     char cgroup_name[MVM_POSIX_CGROUP_NAME_CAP];
