@@ -30,15 +30,11 @@
  * the while: their answers wait in the client's own queue, and only if that is full the client is
  * not read from.
  *
-<<<<<<< HEAD
- * The caller owns one struct (some 50 KiB) and one of 4 KiB for each client; nothing to close.
-=======
  * Builds without disks (StreamBuild), if the configuration allows them: the source comes by credit,
  * and what was built is held until Drop, or until later builds need its place. Get reads it through
  * a port of its own, one piece at a time, in turn for each client that asks.
  *
- * One struct of the caller's (some 65 KiB) and one of 5 KiB for each client; nothing to close.
->>>>>>> de56847 (Session, server, agent: builds without disks: sources by credit, artifacts on
+ * The caller owns one struct (some 65 KiB) and one of 5 KiB for each client; nothing to close.
 request)
  */
 #ifndef MVM_SCHEDULER_H
@@ -107,12 +103,8 @@ struct mvm_client {
 struct mvm_queued_build {
     struct mvm_client *client; /* NULL: none is connected */
     uint64_t timeout_secs;     /* if has_timeout */
-<<<<<<< HEAD
     uint64_t beaten_ms;        /* with an id: when its client was last sent a line of it */
-=======
-    uint64_t beaten_ms;   /* with an id: when its client last heard of it */
-    uint64_t source_size; /* if has_source */
->>>>>>> de56847 (Session, server, agent: builds without disks: sources by credit, artifacts on request)
+    uint64_t source_size;      /* if has_source */
     bool has_timeout;
     bool keep;
     bool stream; /* without disks */
@@ -138,9 +130,6 @@ struct mvm_kept_answer {
     char text[MVM_KEPT_TEXT_MAX + 1];
 };
 
-<<<<<<< HEAD
-/* A zeroed struct is a valid configuration. Strings are borrowed as long as the scheduler is used.
-=======
 /* What a build without disks has made, or is making. */
 struct mvm_stream_build {
     uint8_t state; /* the scheduler's own */
@@ -176,8 +165,7 @@ struct mvm_streams {
     uint8_t list[MVM_STREAM_LIST_CAP]; /* of the running build's Ok */
 };
 
-/* A zeroed struct is a sound configuration. Strings are borrowed as long as the scheduler is used.
->>>>>>> de56847 (Session, server, agent: builds without disks: sources by credit, artifacts on
+/* A zeroed struct is a valid configuration. Strings are borrowed as long as the scheduler is used.
 request)
  */
 struct mvm_scheduler_config {
@@ -275,9 +263,6 @@ void mvm_scheduler_stop(struct mvm_scheduler *v);
 /* Whether no build runs or waits. */
 bool mvm_scheduler_idle(const struct mvm_scheduler *v);
 
-<<<<<<< HEAD
-/* Whether the executor is running queue[0]. */
-=======
 /* Whether a client may still fetch something: a build's artifacts are held, and Gets are answered.
  */
 bool mvm_scheduler_holds(const struct mvm_scheduler *v);
@@ -285,8 +270,7 @@ bool mvm_scheduler_holds(const struct mvm_scheduler *v);
 /* Whether the reader has something to do: its calls, or a Get that is not answered. */
 bool mvm_scheduler_reading(const struct mvm_scheduler *v);
 
-/* Whether queue[0] is with the executor. */
->>>>>>> de56847 (Session, server, agent: builds without disks: sources by credit, artifacts on request)
+/* Whether the executor is running queue[0]. */
 bool mvm_scheduler_building(const struct mvm_scheduler *v);
 
 /* Whether everything to be sent to the client has been handed to the transport. */
