@@ -35,7 +35,6 @@
  * a port of its own, one piece at a time, in turn for each client that asks.
  *
  * The caller owns one struct (some 65 KiB) and one of 5 KiB for each client; nothing to close.
-request)
  */
 #ifndef MVM_SCHEDULER_H
 #define MVM_SCHEDULER_H
@@ -166,7 +165,6 @@ struct mvm_streams {
 };
 
 /* A zeroed struct is a valid configuration. Strings are borrowed as long as the scheduler is used.
-request)
  */
 struct mvm_scheduler_config {
     bool keep_building;    /* treats every build as if it had `keep` */

@@ -506,6 +506,74 @@ static void two_clients_fetch_and_one_that_does_not_read_holds_up_neither(void *
     assert_ok(q, "kernel", 8);
 }
 
+/* A client that fetches takes what the socket holds, then a Ping of another is answered at once. */
+static void pings_are_answered_while_artifacts_go_out(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    write_sparse(begin());
+    start();
+    struct peer *p = dial(), *q = dial();
+    struct mvm_message m;
+    ask_build(p, A, "a", false);
+    assert_ok(p, "rootfs", SPARSE_SIZE);
+    ask_get(p, A, "rootfs", 0, SPARSE_SIZE);
+    do {
+        m = hear(p);
+        bool last = m.bulk.last == MVM_FLAG_TRUE;
+        ask(q, MVM_MESSAGE_PING, NULL);
+        assert_int_equal(hear(q).kind, MVM_MESSAGE_PONG);
+        ask(p, MVM_MESSAGE_PING, NULL); /* … and one of its own, between two pieces */
+        while (!last && (m = hear(p)).kind != MVM_MESSAGE_PONG) {
+            last = m.bulk.last == MVM_FLAG_TRUE;
+        }
+        if (last) {
+            break;
+        }
+    } while (true);
+}
+
+static void a_second_get_is_refused_and_the_first_goes_on(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    write_sparse(begin());
+    start();
+    struct peer *p = dial();
+    struct mvm_message m;
+    int refused = 0;
+    ask_build(p, A, "a", false);
+    assert_ok(p, "rootfs", SPARSE_SIZE);
+    ask_get(p, A, "rootfs", DATA_AT, DATA_LEN);
+    ask_get(p, A, "kernel", 0, 8);
+    do {
+        m = hear(p);
+        refused += m.kind == MVM_MESSAGE_ERR && mvm_text_equal(m.refusal.refused, A);
+    } while (m.kind == MVM_MESSAGE_ERR || m.bulk.last != MVM_FLAG_TRUE);
+    assert_true(mvm_text_equal(m.bulk.name, "rootfs"));
+    assert_int_equal(refused, 1);
+}
+
+static void an_artifact_that_is_dropped_while_it_goes_out_ends_with_err(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    write_sparse(begin());
+    start();
+    struct peer *p = dial(), *q = dial();
+    struct mvm_message m;
+    ask_build(p, A, "a", false);
+    assert_ok(p, "rootfs", SPARSE_SIZE);
+    ask_get(p, A, "rootfs", DATA_AT, SPARSE_SIZE);
+    (void)hear(p);
+    ask(q, MVM_MESSAGE_DROP, A);
+    do {
+        m = hear(p);
+    } while (m.kind == MVM_MESSAGE_ARTIFACT && m.bulk.last != MVM_FLAG_TRUE);
+    assert_true(m.kind == MVM_MESSAGE_ARTIFACT || mvm_text_equal(m.refusal.category, "unknown_id"));
+    assert_nothing_left();
+}
+
 static void a_get_that_breaks_the_rules_is_refused(void **state)
 {
     (void)state;
@@ -625,6 +693,9 @@ int main(void)
         E2E_TEST(a_source_that_no_build_wants_is_dropped),
         E2E_TEST(holes_are_left_out),
         E2E_TEST(two_clients_fetch_and_one_that_does_not_read_holds_up_neither),
+        E2E_TEST(pings_are_answered_while_artifacts_go_out),
+        E2E_TEST(a_second_get_is_refused_and_the_first_goes_on),
+        E2E_TEST(an_artifact_that_is_dropped_while_it_goes_out_ends_with_err),
         E2E_TEST(a_get_that_breaks_the_rules_is_refused),
         E2E_TEST(a_connection_that_was_lost_is_followed_by_join_and_get),
         E2E_TEST(past_the_limit_the_oldest_is_dropped),
