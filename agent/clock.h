@@ -1,7 +1,7 @@
 /*
  * The machine's clock. A machine without a real-time clock starts in 1970 or when its kernel was
  * built, and certificates are not valid yet; one that was paused or restored from a snapshot is
- * behind. Both are the agent's to mend as process 1 alone.
+ * behind. The agent corrects both only as process 1.
  */
 #ifndef MVM_CLOCK_H
 #define MVM_CLOCK_H
@@ -13,7 +13,8 @@
 void mvm_clock_not_before(uint64_t secs);
 
 /* Compares the clock with the host's, which KVM offers as a PTP device; sets it if the difference
- * is MVM_CLOCK_OFF_MS or more, in either direction, and logs it. Without such a device: nothing. */
+ * is MVM_CLOCK_OFF_MS or more, in either direction, and logs it. Without such a device it does
+ * nothing. */
 void mvm_clock_follow_host(void);
 
 /* ---- the parts ---- */

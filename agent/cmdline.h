@@ -2,7 +2,7 @@
  * Options on the kernel's command line, for an agent that is process 1:
  *     mvm.listen=serial:org.mvm.builder mvm.exit-after-build mvm.nix-option=cores=2
  * is --listen=serial:org.mvm.builder --exit-after-build --nix-option=cores 2. Quotes keep blanks,
- * as for the kernel. Words behind "--" are not read: the kernel passes them to process 1 as
+ * as for the kernel. Words after "--" are not read: the kernel passes them to process 1 as
  * arguments.
  */
 #ifndef MVM_CMDLINE_H
@@ -11,7 +11,7 @@
 enum { MVM_CMDLINE_CAP = 4096 }; /* bytes; Linux takes up to 4096, most machines 2048 */
 
 /* Cuts the next word mvm.* off the NUL-terminated `*rest`, in place: words[0] is the option, with
- * its value behind a '='; words[1] the second value of --nix-option. Returns how many there are; 0:
+ * its value after a '='; words[1] the second value of --nix-option. Returns how many there are; 0:
  * no more. */
 int mvm_cmdline_next(char **rest, char *words[2]);
 

@@ -36,8 +36,8 @@ static void open_console(void)
 
 /* ---- options ---- */
 
-/* Parses argv[1 … argc-1]; a word that is not understood changes nothing, apart from one of the
- * policy, see mvm_options_end. Wishes such as --help are not for a machine's start. */
+/* Parses argv[1 … argc-1]; an unknown word is ignored, unless it concerns the
+ * policy, see mvm_options_end. --help and --version have no effect at a machine's start. */
 static void parse_words(struct mvm_options *o, int argc, char *const argv[])
 {
     for (int at = 1; at < argc; at++) {

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/* Opens it for reading; waits for it, up to MVM_ROOT_WAIT_MS, for drivers find their devices while
- * process 1 runs already. -1: errno. */
+/* Opens a device for reading; waits for it up to MVM_ROOT_WAIT_MS, because drivers may find their
+ * devices after process 1 has started. -1: errno. */
 int mvm_init_device_open(const char *device);
 
 /* Logs `what``device`: `why`. Returns false. */

@@ -40,7 +40,7 @@ static const struct {
     {"/proc/self/fd/2", "/dev/stderr"},
 };
 
-static int errors[PLACES_LEN]; /* what went wrong with each; 0: nothing */
+static int errors[PLACES_LEN]; /* an errno for each; 0: mounted */
 
 /* A mount point is on another device than its parent directory. */
 static bool is_mounted(const char *dir)
@@ -70,7 +70,7 @@ void mvm_init_mounts(void)
         errors[i] = mount_place(&places[i]);
     }
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
-        (void)!symlink(links[i].target, links[i].name); /* there already, or /dev is not ours */
+        (void)!symlink(links[i].target, links[i].name); /* it exists, or /dev is read-only */
     }
 }
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /* Waits for the block device, up to MVM_ROOT_WAIT_MS, mounts it, makes it the root of this process,
- * and mounts /proc and the others there. Read-only if the device is. False: it is logged why, and
- * the root stays what it was. */
+ * and mounts /proc and the others there. Read-only if the device is. False: the reason is logged,
+ * and the root is unchanged. */
 bool mvm_init_root(const char *device);
 
 #endif

@@ -93,7 +93,7 @@ static bool format(const char *device)
     return run(mkfs) == 0 || fail(device, "mkfs.ext4 failed, or is not there");
 }
 
-/* Quick if it is clean; replays the journal and repairs what is safe to repair if not. */
+/* Quick if it is clean; else replays the journal and repairs what is safe to repair. */
 static bool check(const char *device)
 {
     const char *const e2fsck[] = {"e2fsck", "-p", device, NULL};
@@ -143,8 +143,8 @@ static void grow(const char *device, uint64_t size)
     }
 }
 
-/* A new store begins with what the root file system has. The name that marks it as complete is
- * made last: a copy that was cut short is made again. */
+/* A new store begins as a copy of the root file system's. The name that marks it as complete is
+ * created last: an interrupted copy is made again. */
 static bool seed(const char *device)
 {
     static const char mark[] = "/run/mvm-store/.mvm-store";
@@ -192,7 +192,7 @@ static bool has_option(const struct mvm_options *o, const char *name)
     return false;
 }
 
-/* `text` is the option's value, and lasts. */
+/* `text` is the option's value, in static memory. */
 static void add_option(struct mvm_options *o, const char *name, char *text, size_t cap,
                        uint64_t value)
 {

@@ -1,6 +1,6 @@
 /*
- * A nix store that outlives the machine: an ext4 file system on a disk of its own, as /nix. What
- * one boot has fetched or built, the next one has.
+ * A nix store that outlives the machine: an ext4 file system on its own disk, mounted on /nix. What
+ * one boot fetches or builds is there in the next.
  */
 #ifndef MVM_INIT_STORE_H
 #define MVM_INIT_STORE_H
@@ -10,8 +10,8 @@
 /* Mounts o->store on /nix. An empty disk is formatted, one that is not clean is checked, a file
  * system that is smaller than its disk grows. A new one gets what the root file system has in /nix.
  * Adds nix's options min-free and max-free, for a tenth and a quarter of the disk, unless `o` has
- * them. Uses mkfs.ext4, e2fsck and cp of the root file system. False: it is logged why, and builds
- * use the root's own /nix. */
+ * them. Uses mkfs.ext4, e2fsck and cp of the root file system. False: the reason is logged, and
+ * builds use the root's own /nix. */
 bool mvm_init_store(struct mvm_options *o);
 
 #endif

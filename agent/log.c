@@ -12,17 +12,17 @@
 enum { OWN_FD_MIN = 512 };
 
 enum kind {
-    KIND_UNKNOWN, /* not looked at yet */
-    KIND_SOCKET,  /* send(2) takes the wish not to wait */
+    KIND_UNKNOWN, /* not examined yet */
+    KIND_SOCKET,  /* send(2) has a flag for it */
     KIND_OWN,     /* an open file of our own, with a flag of its own */
-    KIND_SHARED,  /* neither can be had: at most what poll(2) promises room for */
+    KIND_SHARED,  /* neither: write at most what poll(2) reports room for */
 };
 
 static struct {
     enum kind kind;
     int fd;
     size_t len;    /* bytes that wait */
-    uint64_t lost; /* lines dropped since that was last said */
+    uint64_t lost; /* lines dropped since that was last logged */
     char waiting[MVM_LOG_WAITING_CAP];
 } stderr_log;
 
@@ -48,7 +48,7 @@ static bool can_be_opened_again(const struct stat *st)
     return S_ISCHR(st->st_mode) || S_ISFIFO(st->st_mode);
 }
 
-/* Its number is out of the way of those that may be inherited. */
+/* Its number is above those of inherited descriptors. */
 static int open_again(void)
 {
     int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -87,7 +87,7 @@ static bool has_room(void)
     return poll(&p, 1, 0) > 0;
 }
 
-/* The result of a write that does not wait: > 0 bytes taken; else none now, or never. */
+/* The result of a non-blocking write: > 0 bytes accepted; else none now, or never. */
 static ssize_t put_now(const char *bytes, size_t len)
 {
     if (stderr_log.kind == KIND_UNKNOWN) {
@@ -119,7 +119,7 @@ static bool put_waiting(void)
             continue;
         }
         if (n < 0 && errno != EAGAIN) {
-            n = (ssize_t)stderr_log.len; /* it never will be taken */
+            n = (ssize_t)stderr_log.len; /* it never will be accepted */
         }
         if (n <= 0) {
             return false;

@@ -1,11 +1,11 @@
 /*
- * What the agent says of its own doings: one plain line on stderr for each. Control characters come
- * out as '?', so that no request can paint on a terminal.
+ * The agent's own messages: plain lines on stderr. Control characters are written as '?', so that
+ * no request can control a terminal.
  *
- * Logging never waits. What stderr does not take now, a terminal that is stopped or a pipe that is
- * not read, waits in a small buffer; lines that find no room there are dropped and counted, and the
- * count is logged as soon as there is room. The flags of the descriptor are left alone, for other
- * processes share them.
+ * Logging never waits. What stderr does not accept now, such as a stopped terminal or a pipe that
+ * is not read, waits in a small buffer; lines that do not fit are dropped and counted, and the
+ * count is logged as soon as there is room. The descriptor's flags are not changed: other processes
+ * share them.
  */
 #ifndef MVM_LOG_H
 #define MVM_LOG_H
@@ -28,14 +28,14 @@ void mvm_log_end(struct mvm_log_line *l);
 /* `what``name``why` in one line; each but the first may be NULL. */
 void mvm_log(const char *what, const char *name, const char *why);
 
-/* Where to wait for room, while something waits for it; -1: nothing does. */
+/* The descriptor to poll for room while lines wait; -1: none do. */
 int mvm_log_fd(void);
 
-/* Writes what waits, as much as there is room for. */
+/* Writes waiting lines, as much as there is room for. */
 void mvm_log_flush(void);
 
-/* Writes all of it, however long that takes, unless that fails: for what was asked for on the
- * command line, such as the help. */
+/* Writes all of it, waiting for room, unless that fails: for what the command line asks for, such
+ * as the help. */
 void mvm_log_write(int fd, struct mvm_text text);
 
 #endif

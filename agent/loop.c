@@ -13,8 +13,8 @@
 
 /* ---- signals ---- */
 
-/* One that was ignored at start, as nohup(1) and shells do, stays ignored. The kernel would queue
- * it all the same while it is blocked. */
+/* A signal that was ignored at start, as by nohup(1) and shells, stays ignored. While it is blocked
+ * the kernel would queue it nevertheless. */
 static void add_unless_ignored(sigset_t *set, int sig)
 {
     struct sigaction a;
@@ -50,7 +50,7 @@ static bool open_signals(struct mvm_agent *a)
     return a->signals >= 0;
 }
 
-/* Every child, the build's and whatever came to process 1. */
+/* Every child, the build's and the orphans that process 1 inherits. */
 static void collect_children(struct mvm_agent *a)
 {
     int status;
@@ -60,8 +60,8 @@ static void collect_children(struct mvm_agent *a)
     }
 }
 
-/* The first signal ends the build and answers clients, the second ends the agent; but of SIGPWR the
- * first alone counts, for a power button sends one when it is pressed and one when it is released.
+/* The first signal ends the build and answers clients, the second ends the agent; only
+ * the first SIGPWR counts, since a power button sends one when pressed and one when released.
  */
 static void stop(struct mvm_agent *a, uint32_t sig)
 {

@@ -8,7 +8,7 @@
 #include "mvm_server.h"
 #include "options.h"
 
-/* Some 3 MiB, of which memory is only touched as clients come: keep it static and zeroed. */
+/* Some 3 MiB, touched only as clients connect: keep it static and zeroed. */
 struct mvm_agent {
     struct mvm_server server;
     int signals; /* signalfd(2) */
@@ -19,7 +19,7 @@ struct mvm_agent {
 
 /* Serves until SIGTERM or SIGINT, or until the last client of an agent that only has inherited
  * connections (fd:N) has gone. Returns the exit status: 0, or 1 if it could not start, ended with
- * something undone, or has nothing to serve. `*a` is zeroed memory. */
+ * work left, or has nothing to serve. `*a` is zeroed memory. */
 int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options);
 
 #endif

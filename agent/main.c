@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A descriptor of ours must never be taken for stdin, stdout or stderr. */
+/* Keeps descriptors opened later from becoming stdin, stdout or stderr. */
 static void fill_standard_streams(void)
 {
     int fd;
@@ -21,7 +21,7 @@ static void fill_standard_streams(void)
     }
 }
 
-/* What was asked for on the command line; the exit status: 1 if not all of it can be written. */
+/* Prints what the command line asks for; the exit status: 1 if not all of it can be written. */
 static int print(struct mvm_text text)
 {
     while (text.len > 0) {

@@ -13,8 +13,8 @@ struct mvm_module_directory {
     bool indexed; /* modules.dep is there */
 };
 
-/* `base` is the directory itself, or has one for each kernel, as /lib/modules has: then the running
- * kernel's. */
+/* `base` is the directory itself or, like /lib/modules, has one for each kernel: then the running
+ * kernel's is used. */
 void mvm_module_directory_init(struct mvm_module_directory *d, const char *base);
 
 enum mvm_module_found {
@@ -31,8 +31,8 @@ struct mvm_module_files {
     struct mvm_text rest; /* dependencies; the last is loaded first */
 };
 
-/* Names differ neither by '-' and '_' nor by the file's ending. Fills `*files` if FOUND; then it is
- * to be closed. */
+/* In names '-' equals '_', and the file's extension is ignored. Fills `*files` if FOUND; close it
+ * afterwards. */
 enum mvm_module_found mvm_module_directory_find(const struct mvm_module_directory *d,
                                                 const char *name, struct mvm_module_files *files);
 

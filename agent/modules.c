@@ -14,8 +14,8 @@
 /* MODULE_INIT_COMPRESSED_FILE of <linux/module.h>, which not every libc comes with: Linux 5.17. */
 enum { COMPRESSED = 4 };
 
-/* What a directory is given for: devices, the host's line, file systems, the power button, KVM's
- * clock. Each brings its dependencies; what the kernel does not have is left out. */
+/* The modules loaded from a directory: devices, the host's line, file systems, the power button,
+ * KVM's clock. Each is loaded with its dependencies; those that the kernel lacks are skipped. */
 static const char *const common[] = {
     "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_console", "vmw_vsock_virtio_transport",
     "virtio_net", "virtio_rng",  "ext4",       "squashfs",       "erofs",
@@ -37,8 +37,8 @@ static void log_failure(const char *what, const char *path, const char *why)
     mvm_log_end(&line);
 }
 
-/* What an errno of finit_module says of a compressed file: an old kernel does not know the flag, a
- * newer one may lack the decompressor, or that of this format. */
+/* The meaning of an errno of finit_module for a compressed file: an old kernel lacks the flag, a
+ * newer one may lack the decompressor, or the one for this format. */
 static const char *reason(int err, bool compressed)
 {
     bool cannot = err == EINVAL || err == EOPNOTSUPP;
@@ -46,7 +46,7 @@ static const char *reason(int err, bool compressed)
                                 : mvm_posix_error_text(err);
 }
 
-/* A driver may find that this machine has nothing for it. */
+/* A driver may find that this machine lacks its device. */
 static bool is_not_for_this_machine(int err)
 {
     return err == ENODEV || err == ENXIO || err == EOPNOTSUPP;
@@ -135,7 +135,7 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The directory that names are looked up in: the first that is given. */
+/* The directory to look up names in: the first one given. */
 static const char *directory_given(const struct mvm_module *modules, size_t len)
 {
     for (size_t i = 0; i < len; i++) {

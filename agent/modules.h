@@ -8,8 +8,9 @@
 
 #include "options.h"
 
-/* Loads them in the order given. A directory adds what a virtual machine commonly needs. One that
- * is loaded already, or built in, is fine; one that cannot be loaded is logged and left out. */
+/* Loads them in the order given. A directory adds what a virtual machine commonly needs. It is
+ * not an error if one is loaded already, or built in; one that cannot be loaded is logged and
+ * skipped. */
 void mvm_modules_load(const struct mvm_module *modules, size_t len);
 
 #endif

@@ -5,12 +5,12 @@
 #include <limits.h>
 #include <string.h>
 
-/* Seconds that no machine stays up for, and that still are milliseconds in 64 bits. */
+/* Longer than any machine's uptime, in seconds; in milliseconds it fits 64 bits. */
 #define FOREVER_SECS (UINT64_MAX / 2000)
 
 struct option;
 
-/* Takes an option's values; NULL, or what is wrong with them. */
+/* Parses an option's values; NULL, or what is wrong with them. */
 typedef const char *setter(struct mvm_options *o, const struct option *option,
                            char *const values[]);
 
@@ -307,7 +307,7 @@ static const struct option options[] = {
     {"--help", NULL, 0, MVM_OPTIONS_HELP, 0, NULL, "print this"},
 };
 
-/* Known by their addresses: an option may name the same device. */
+/* Compared by address: an option may name the same device. */
 static const char default_out_device[] = "/dev/vdb";
 static const char default_in_device[] = "/dev/vdc";
 

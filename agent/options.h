@@ -1,5 +1,5 @@
 /*
- * The command line. Parsing touches nothing but its arguments, and borrows the strings in argv.
+ * The command line. Parsing changes only its arguments, and borrows the strings in argv.
  */
 #ifndef MVM_OPTIONS_H
 #define MVM_OPTIONS_H
@@ -37,7 +37,7 @@ struct mvm_options {
     struct mvm_executor_config executor;
     struct mvm_scheduler_config scheduler;
     struct mvm_posix_config posix;
-    bool exit_after_build; /* stop once a build has been answered */
+    bool exit_after_build; /* stop after the first answered build */
     uint32_t exit_idle_ms; /* stop after so long without a build or a client; 0: never */
     bool policy_unclear;   /* an option of the policy was a mistake */
 
@@ -63,16 +63,16 @@ enum mvm_options_wish {
 enum mvm_options_wish mvm_options_parse(struct mvm_options *o, int argc, char *const argv[],
                                         struct mvm_writer *why);
 
-/* The same in steps, to parse options from several places and go on after a mistake, which changes
- * nothing: begin, then take for each of `*at` = 1 … argc-1 (it leaves `*at` at the last value it
- * used), then end. A mistake in an option of the policy closes it: end sets a policy that rejects
- * every build. */
+/* The same in steps, to parse options from several places and continue after a mistake, which is
+ * ignored: begin, then take for each of `*at` = 1 … argc-1 (it leaves `*at` at the last value it
+ * used), then end. After a mistake in an option of the policy, end sets a policy that rejects every
+ * build. */
 void mvm_options_begin(struct mvm_options *o);
 enum mvm_options_wish mvm_options_take(struct mvm_options *o, int argc, char *const argv[], int *at,
                                        struct mvm_writer *why);
 void mvm_options_end(struct mvm_options *o);
 
-/* Which disks are used only because no option names any, and how to forbid it, into `w`. False:
+/* Writes which disks are used only because no option names any, and how to prevent that. False:
  * none is. */
 bool mvm_options_default_disks(const struct mvm_options *o, struct mvm_writer *w);
 

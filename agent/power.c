@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-    LINGER_MS = 200, /* what was written last is still on its way out of a port */
+    LINGER_MS = 200, /* a port may still be sending the last bytes */
     GRACE_MS = 1000, /* from SIGTERM to SIGKILL, and from there on */
     ROUND_MS = 10,
 };
@@ -98,7 +98,8 @@ static void unmount_all(void)
             mvm_log_end(&line);
         }
     }
-    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL); /* a root in memory does not mind */
+    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY,
+          NULL); /* fails harmlessly for a root in memory */
 }
 
 /* ---- power ---- */

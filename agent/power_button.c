@@ -27,7 +27,7 @@ static bool set_mask(int fd, uint32_t type, const uint8_t *bits, uint32_t size)
     return ioctl(fd, EVIOCSMASK, &mask) == 0;
 }
 
-/* Has the device report KEY_POWER alone: keyboards have many keys, and this one among them. */
+/* Masks all events but KEY_POWER: keyboards with that key have many others. */
 static bool mask_others(int fd)
 {
     static const uint8_t types[8] = {1 << EV_KEY}; /* whole longs, or EINVAL */
@@ -60,7 +60,7 @@ static bool is_button(int class, const char *name)
            mvm_posix_read_small(class, path, words, sizeof words) && has_key(words);
 }
 
-/* The descriptor stays open, and is never read: the signal says all. */
+/* The descriptor stays open, and is never read: the signal is enough. */
 static void watch(const char *name)
 {
     char path[NAME_CAP];

@@ -1,7 +1,7 @@
 /*
- * What the executor's files share. The way through them is one: executor.c drives, the phases do
- * one thing each and return the state that comes next, and below them are the files that several
- * phases use. executor.c alone assigns the state.
+ * What the executor's files share. executor.c calls the phases, each of which does one thing and
+ * returns the next state; below them are the files that several phases use. Only executor.c assigns
+ * the state.
  */
 #ifndef MVM_EXECUTOR_INTERNAL_H
 #define MVM_EXECUTOR_INTERNAL_H
@@ -10,12 +10,12 @@
 
 /* What the step does after a phase has returned, as x->pace; ON unless the phase says otherwise. */
 enum {
-    MVM_PACE_ON,    /* go on immediately: the state, the step or `pending` has changed */
-    MVM_PACE_YIELD, /* let others have their turn, then go on */
+    MVM_PACE_ON,    /* continue immediately: the state, the step or `pending` has changed */
+    MVM_PACE_YIELD, /* return to the caller, then continue */
     MVM_PACE_WAIT,  /* nothing to do before an event of the port, or `wake_ms` */
 };
 
-/* ---- phases: executor.c calls them, and they call nothing of each other's ---- */
+/* ---- phases: executor.c calls them, and they do not call each other ---- */
 
 enum mvm_executor_state mvm_executor_check(struct mvm_executor *x);     /* check.c */
 enum mvm_executor_state mvm_executor_prepare(struct mvm_executor *x);   /* source.c */
@@ -35,12 +35,12 @@ enum mvm_executor_state mvm_executor_tidy(struct mvm_executor *x); /* source.c *
 /* Checks the texts of a job and makes `installable` of them, FLAKE#ATTR, or fails the job. */
 void mvm_executor_accept(struct mvm_executor *x, const struct mvm_job *job); /* check.c */
 
-/* Time-out, cancel and grace of a running build, also while a line is pending; the state that comes
- * of them. Cheap: called by every step. */
+/* Time-out, cancel and grace of a running build, also while a line is pending; returns the
+ * resulting state. Cheap: called by every step. */
 enum mvm_executor_state mvm_executor_watch_process(struct mvm_executor *x); /* process.c */
 
-/* A call for a disk hangs and its time is over: abandons it, fails the job, and goes where what is
- * left can be done. */
+/* A disk call hangs and its time is over: abandons it, fails the job, and returns the state that
+ * does what can still be done. */
 enum mvm_executor_state mvm_executor_hang(struct mvm_executor *x); /* hang.c */
 
 /* ---- policy.c: one call at a time; false: not decided yet. Fails the job unless builds are
@@ -52,10 +52,10 @@ bool mvm_flake_is_in(struct mvm_text flake_ref, const char *dir);
 
 /* ---- source.c: the source of a build without disks ---- */
 
-/* Gives nix-store what has come of the source. */
+/* Passes received bytes of the source to nix-store. */
 void mvm_executor_feed(struct mvm_executor *x);
 
-/* nix-store has ended well: whether it has had all of the source. Else the job has failed. */
+/* nix-store has succeeded: whether it has read all of the source. Else the job has failed. */
 void mvm_executor_check_source(struct mvm_executor *x);
 
 /* A folder in the source, or "": what is wrong with it, or NULL. */
@@ -73,8 +73,8 @@ void mvm_executor_add_command(const struct mvm_executor *x, struct mvm_writer *w
 /* ---- output.c: pipes → lines and build.log ---- */
 void mvm_executor_output_reset(struct mvm_executor *x);
 bool mvm_executor_next_line(struct mvm_executor *x); /* true: `text` is a line of stream `turn` */
-void mvm_executor_drop_line(struct mvm_executor *x); /* it has been given out */
-bool mvm_executor_fill(struct mvm_executor *x);      /* true: bytes came or a stream ended */
+void mvm_executor_drop_line(struct mvm_executor *x); /* it has been logged */
+bool mvm_executor_fill(struct mvm_executor *x);      /* true: bytes were read or a stream ended */
 bool mvm_executor_output_ended(const struct mvm_executor *x);
 
 /* ---- build_log.c ---- */
@@ -84,7 +84,7 @@ int mvm_executor_log_open(struct mvm_executor *x); /* 0, LATER, or the job has f
 bool mvm_executor_log_flush(struct mvm_executor *x);
 void mvm_executor_log_give_up(struct mvm_executor *x, const char *reason);
 
-/* ---- nix_result.c: what nix says on its standard output ---- */
+/* ---- nix_result.c: what nix prints on its standard output ---- */
 void mvm_nix_result_reset(struct mvm_nix_result *n);
 void mvm_nix_result_push(struct mvm_nix_result *n, const uint8_t *bytes, size_t len);
 void mvm_nix_result_line(struct mvm_nix_result *n, struct mvm_text line);
@@ -127,7 +127,7 @@ void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category
 /* "failed to copy artifacts: NAME: REASON"; if the job has failed already, as a Log line. */
 void mvm_executor_fail_copy(struct mvm_executor *x, const char *name, const char *reason);
 
-/* Begins such a text. False: for mvm_executor_noted, in the note's room. */
+/* Begins such a text. False: it is a note, for mvm_executor_noted. */
 bool mvm_executor_begin_fail_copy(struct mvm_executor *x, struct mvm_writer *w);
 
 /* Begins the message of a build that was cancelled, or whose time is over: "build cancelled: ",
@@ -147,7 +147,7 @@ enum mvm_executor_state mvm_executor_wait(struct mvm_executor *x, uint64_t ms);
 /* Whether a call for a disk is in progress, by its result; if so the phase waits. */
 bool mvm_executor_later(struct mvm_executor *x, int64_t r);
 
-/* The build's time begins, or that of what the disks do before and after it. */
+/* Starts the time limit of the build, or of the disk work before and after it. */
 void mvm_executor_set_deadline(struct mvm_executor *x);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * The address of an agent, as a person writes it:
+ * The address of an agent, in text form:
  *
  *     unix:PATH         a Unix socket
  *     vsock:CID:PORT    a virtual machine's vsock (vsock(7))
- *     uds:PATH:PORT     hybrid vsock: the Unix socket that Firecracker and Cloud Hypervisor make
+ *     uds:PATH:PORT     hybrid vsock: the Unix socket that Firecracker and Cloud Hypervisor create
  *                       for the vsock of their guest
  *     serial:DEVICE     a tty or a virtio-serial port
  */
@@ -37,8 +37,8 @@ enum mvm_number {
     MVM_NUMBER_LARGE, /* over the maximum */
 };
 
-/* Parses a decimal number of digits alone, up to `max`, into `*value`, which is left as it was
- * unless the result is FINE. */
+/* Parses a decimal number, only digits, up to `max`, into `*value`, which is unchanged unless the
+ * result is FINE. */
 enum mvm_number mvm_number_parse(const char *text, uint64_t max, uint64_t *value);
 
 #endif

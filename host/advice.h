@@ -4,7 +4,7 @@
 
 #include "mvm_text.h"
 
-/* A sentence; "" if the message of the Err says all there is, or the category is not known. */
+/* A sentence; "" if there is nothing to add to the Err's message, or the category is unknown. */
 const char *mvm_advice(struct mvm_text category);
 
 #endif

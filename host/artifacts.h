@@ -1,8 +1,9 @@
 /*
  * The artifacts of a build as they arrive: a folder that has all of the old set or all of the new
  * one, whenever the program or the machine ends. They are written to a new folder beside it, made
- * durable, and the two folders change places in one step (renameat2(2), RENAME_EXCHANGE; where the
- * file system cannot, the old folder is moved away first: then it may be absent, never mixed).
+ * durable, and the two folders are exchanged atomically (renameat2(2), RENAME_EXCHANGE; if the file
+ * system does not support that, the old folder is moved away first: then it may be absent, but not
+ * mixed).
  *
  * The other side is not trusted: it names artifacts of mvm_artifact_known alone, once each, within
  * the size that was allowed, and their bytes in order.
@@ -45,13 +46,13 @@ bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t s
 bool mvm_artifacts_write(struct mvm_artifact_file *f, uint64_t offset, struct mvm_text bytes,
                          struct mvm_writer *why);
 
-/* The rest of `f` is a hole: it is whole. */
+/* Completes `f`: the rest of it is a hole. */
 void mvm_artifacts_end(struct mvm_artifact_file *f);
 
-/* Makes the set durable and puts it in place. False: the old set is there as it was. */
+/* Makes the set durable and puts it in place. False: the old set is unchanged. */
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why);
 
-/* Removes what has come of the new set. Harmless after commit. */
+/* Removes what was received of the new set. Harmless after commit. */
 void mvm_artifacts_abandon(struct mvm_artifacts *a);
 
 #endif

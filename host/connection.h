@@ -1,6 +1,6 @@
 /*
  * The connection to an agent, by any kind of address: a non-blocking descriptor that carries bytes
- * both ways. It has no knowledge of frames.
+ * both ways. It does not know about frames.
  */
 #ifndef MVM_CONNECTION_H
 #define MVM_CONNECTION_H
@@ -36,8 +36,8 @@ bool mvm_connection_open(struct mvm_connection *c, const struct mvm_peer *p, str
 ptrdiff_t mvm_connection_read(struct mvm_connection *c, void *room, size_t cap,
                               struct mvm_writer *why);
 
-/* Writes what the connection takes now; how many bytes. A connection that has failed takes all:
- * reading reports the failure, after what the agent still sent. */
+/* Writes as much as the connection accepts now; returns the number of bytes. A failed connection
+ * accepts all: reading reports the failure, after what the agent still sent. */
 size_t mvm_connection_write(struct mvm_connection *c, const void *bytes, size_t len);
 
 /* Does nothing if it is closed already. */

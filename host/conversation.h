@@ -1,7 +1,7 @@
 /*
- * The conversation with one agent: a connection, what the agent said of itself in its Hello, and
- * frames both ways. It has no knowledge of terminals and files; what a person should read of it
- * is in `why` and `note`.
+ * The conversation with one agent: a connection, what the agent reported in its Hello, and frames
+ * both ways. It does not know about terminals and files; messages for people are in `why` and
+ * `note`.
  */
 #ifndef MVM_CONVERSATION_H
 #define MVM_CONVERSATION_H
@@ -23,7 +23,7 @@ enum mvm_arrival {
 /* Bytes of one message for people about an agent. Past it: cut, with a mark. */
 enum { MVM_WHY_CAP = 320 };
 
-/* What an agent's Hello said. All false: an agent without Hello. */
+/* What an agent's Hello reported. All false: an agent without Hello. */
 struct mvm_agent_abilities {
     bool hello;
     bool ids;
@@ -32,7 +32,7 @@ struct mvm_agent_abilities {
     bool keep;
 };
 
-/* Some 16 MiB, of which memory is only touched as far as messages are long: keep it static. */
+/* Some 16 MiB, touched only as far as the longest message needs: keep it static. */
 struct mvm_conversation {
     const struct mvm_peer *peer;
     struct mvm_waiter *waiter;
@@ -66,7 +66,7 @@ void mvm_conversation_init(struct mvm_conversation *c, const struct mvm_peer *pe
 
 bool mvm_conversation_on_serial(const struct mvm_conversation *c);
 
-/* Begins to send a message; `next` goes on with it. Waits until the one before is in the send
+/* Begins to send a message; `next` continues. Waits until the one before is in the send
  * buffer. The texts are borrowed until the next message is sent or the conversation closed.
  * ARRIVED, or as next. */
 enum mvm_arrival mvm_conversation_send(struct mvm_conversation *c, const struct mvm_message *m);
@@ -74,15 +74,15 @@ enum mvm_arrival mvm_conversation_send(struct mvm_conversation *c, const struct 
 /* Waits for the next message, moving bytes both ways meanwhile. */
 enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t until_ms);
 
-/* Sends `request` and skips what comes until a message of kind `answer` with the request's id, if
- * it has one. ARRIVED: that, or an Err which belongs to no build. */
+/* Sends `request` and skips messages until one of kind `answer` with the request's id, if it has
+ * one. ARRIVED: that, or an Err which does not belong to a build. */
 enum mvm_arrival mvm_conversation_ask(struct mvm_conversation *c, const struct mvm_message *request,
                                       enum mvm_kind answer);
 
-/* `done`: what was asked for is answered. Otherwise the other side is given time to notice. */
+/* `done`: the request was answered. Otherwise the other side is given time to notice. */
 void mvm_conversation_close(struct mvm_conversation *c, bool done);
 
-/* Connects and sends nothing; for greeting.h, where a conversation begins. */
+/* Connects and sends nothing; for greeting.h, which begins conversations. */
 enum mvm_arrival mvm_conversation_connect(struct mvm_conversation *c, uint64_t until_ms);
 
 void mvm_conversation_set_why(struct mvm_conversation *c, const char *text);

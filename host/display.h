@@ -1,10 +1,10 @@
 /*
  * What a person or a script sees: the log on stderr and in a file, the store path or the frames on
- * stdout, and on a terminal a status line and the last lines again after a failure. It has no
- * knowledge of sockets.
+ * stdout, and on a terminal a status line and the last lines again after a failure. It does not
+ * know about sockets.
  *
- * On a terminal nothing that comes from the agent is trusted, see visible.h. Elsewhere, and in the
- * log's file, lines are the bytes that came.
+ * On a terminal nothing from the agent is trusted, see visible.h. Elsewhere, and in the log's file,
+ * lines are written exactly as received.
  */
 #ifndef MVM_DISPLAY_H
 #define MVM_DISPLAY_H
@@ -34,10 +34,10 @@ struct mvm_display {
  * up to date. */
 void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w);
 
-/* Opens the log's file, before anything is asked for. False: reported. */
+/* Opens the log's file, before any request is sent. False: reported. */
 bool mvm_display_open_log(struct mvm_display *d, const char *path);
 
-/* A message of our own on stderr, of several parts. */
+/* One of the tool's own messages on stderr, from several parts. */
 void mvm_display_tell(struct mvm_display *d, const char *const parts[]);
 #define MVM_DISPLAY_TELL(d, ...) mvm_display_tell(d, (const char *const[]){__VA_ARGS__, NULL})
 
@@ -45,7 +45,7 @@ void mvm_display_tell(struct mvm_display *d, const char *const parts[]);
 void mvm_display_start(struct mvm_display *d, const char *what);
 void mvm_display_change(struct mvm_display *d, const char *what);
 
-/* The request is on its way: from now on the log's own lines are shown as phases. */
+/* The request was sent: from now on the agent's own log lines are shown as phases. */
 void mvm_display_follow(struct mvm_display *d);
 
 /* A frame; on stdout, with --json alone. */

@@ -1,7 +1,7 @@
 /*
- * One exchange within a conversation: a Build or a Join, its log, its end. It knows which answers
- * are its own, and comes back after a lost connection. What another kind of exchange would do
- * differently is what it sends and which messages it waits for.
+ * One exchange within a conversation: a Build or a Join, its log, its end. It recognises its own
+ * answers, and reconnects after a lost connection. Kinds of exchange differ in what they send and
+ * which messages they wait for.
  *
  *     mvm_exchange_init(&x, &conversation, &request, …);
  *     for (;;) {
@@ -24,7 +24,7 @@ enum mvm_exchange_event {
     MVM_EXCHANGE_SIGNALLED, /* see interrupt */
 };
 
-/* What becomes of the build after a signal. */
+/* What happens to the build after a signal. */
 enum mvm_interruption {
     MVM_INTERRUPTION_NONE,      /* nothing was asked for */
     MVM_INTERRUPTION_CANCELLED, /* the agent has confirmed it */
@@ -64,7 +64,7 @@ struct mvm_exchange {
 void mvm_exchange_init(struct mvm_exchange *x, struct mvm_conversation *c,
                        const struct mvm_message *request, uint64_t retry_ms, uint64_t silence_ms);
 
-/* Goes on until there is something to report. Not to be called after the end. */
+/* Continues until there is something to report. Do not call it after the end. */
 enum mvm_exchange_event mvm_exchange_next(struct mvm_exchange *x);
 
 /* After SIGNALLED: cancels the build if closing the connection does not. Takes MVM_HOST_CANCEL_MS

@@ -5,10 +5,10 @@
 #ifndef MVM_HOST_LIMITS_H
 #define MVM_HOST_LIMITS_H
 
-/* ---- time, in milliseconds unless said ---------------------------------------------------- */
+/* ---- time, in milliseconds unless the name says otherwise -------------------------------- */
 
-/* How long a connection may take to be established, all in all: a guest that is up answers in
- * milliseconds, one that is booting under load can need a second or two.
+/* How long a connection may take to be established: a running guest answers in milliseconds, one
+ * that is booting under load can need a second or two.
  * Past it: no connection. */
 #ifndef MVM_HOST_CONNECT_MS
 #define MVM_HOST_CONNECT_MS 5000
@@ -24,8 +24,8 @@ _Static_assert(MVM_HOST_CONNECT_MS >= 1,
 _Static_assert(MVM_HOST_ANSWER_MS >= 1,
                "MVM_HOST_ANSWER_MS is less than 1: no answer could arrive");
 
-/* The same for `wait`, which tries again on a fresh connection: what was lost while a machine was
- * booting does not cost much. */
+/* The same for `wait`, which retries on a fresh connection, so that a request lost while the
+ * machine was booting costs little. */
 #ifndef MVM_HOST_WAIT_ANSWER_MS
 #define MVM_HOST_WAIT_ANSWER_MS 2000
 #endif

@@ -1,14 +1,14 @@
-/* Ids of builds and nonces of connections: what they look like, and how a fresh one is made. */
+/* Ids of builds and nonces of connections: their form, and how a fresh one is made. */
 #ifndef MVM_IDENTITY_H
 #define MVM_IDENTITY_H
 
 #include "mvm_text.h"
 
-/* The shortest and longest id, as the protocol has it: A-Z a-z 0-9 . _ - */
+/* The shortest and longest id, by the protocol: A-Z a-z 0-9 . _ - */
 #define MVM_ID_MIN 16
 #define MVM_ID_MAX 64
 
-/* A fresh one: 128 random bits in hexadecimal. */
+/* Length of a fresh one: 128 random bits in hexadecimal. */
 #define MVM_ID_FRESH_LEN 32
 
 bool mvm_id_is_valid(struct mvm_text id);

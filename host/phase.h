@@ -1,13 +1,13 @@
 /*
  * A build's phase, from its log. Messages have no field for it: the agent's own lines, which
- * begin with "mvm: ", are read, and those of an agent that says less leave it at "building".
+ * begin with "mvm: ", are parsed; with an agent that logs fewer it stays at "building".
  *
  *     mvm: waiting for another build, N ahead     queued
  *     (nothing yet, or another of its own lines)  mounting
  *     (any other line)                            building
  *     mvm: staging NAME, M of N bytes             staging
  *
- * A build can print such lines too; all they change is what is shown here.
+ * A build can print such lines too; they affect only what is shown.
  */
 #ifndef MVM_PHASE_H
 #define MVM_PHASE_H
@@ -44,8 +44,8 @@ struct mvm_phase {
 /* MOUNTING: what an agent does first. */
 void mvm_phase_init(struct mvm_phase *p);
 
-/* Reads a Log line that is not empty. True: it says how far a copy is, and nothing that the status
- * line does not. */
+/* Parses a Log line that is not empty. True: it only reports a copy's progress, which the status
+ * line shows, too. */
 bool mvm_phase_take(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms);
 
 /* "building". */

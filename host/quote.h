@@ -1,5 +1,5 @@
 /*
- * Bytes of a stranger's in one of our own messages: between quotes, on one line, with every
+ * Untrusted bytes in one of our own messages: between quotes, on one line, with every
  * control character shown, and cut at MVM_HOST_QUOTE_MAX.
  */
 #ifndef MVM_QUOTE_H

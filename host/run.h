@@ -1,6 +1,6 @@
 /*
- * The commands: each asks one thing in a conversation and shows what comes. This is the only place
- * where the conversation and the display meet.
+ * The commands: each sends a request in a conversation and displays the answer. Only this module
+ * uses both the conversation and the display.
  */
 #ifndef MVM_RUN_H
 #define MVM_RUN_H
@@ -39,10 +39,10 @@ int mvm_run_hello(struct mvm_run *r);
 int mvm_run_cancel(struct mvm_run *r);
 int mvm_run_build(struct mvm_run *r); /* and join */
 
-/* report.c: shows what the conversation has noted since. */
+/* report.c: displays the conversation's new notes. */
 void mvm_run_show_note(struct mvm_run *r);
 
-/* Reports how a command ended without what it waited for. Returns the exit status. */
+/* Reports why a command got no answer. Returns the exit status. */
 int mvm_run_fail(struct mvm_run *r, enum mvm_arrival how);
 
 #endif

@@ -6,7 +6,7 @@
 
 enum { MVM_SHA256_TEXT_CAP = 65 };
 
-/* Hashes the file behind `fd` from its beginning, in lower-case hexadecimal. False: there is no
+/* Hashes the file open at `fd` from its beginning, in lower-case hexadecimal. False: there is no
  * sha256sum on PATH, or it could not read the file. Moves the file's offset. */
 bool mvm_sha256_file(int fd, char text[MVM_SHA256_TEXT_CAP]);
 

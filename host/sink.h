@@ -24,11 +24,11 @@ void mvm_sink_init(struct mvm_sink *s, int fd, struct mvm_waiter *w);
 void mvm_sink_add(struct mvm_sink *s, struct mvm_text text);
 void mvm_sink_add_string(struct mvm_sink *s, const char *string);
 
-/* Writes what there is, and waits until the reader has taken it. After a signal it does not wait:
- * what the reader does not take immediately is dropped. */
+/* Writes the buffer, and waits until the reader has accepted it. After a signal it does not wait:
+ * what is not accepted immediately is dropped. */
 void mvm_sink_flush(struct mvm_sink *s);
 
-/* Adds text for a terminal whose origin is not trusted, as visible.h shows it. */
+/* Adds untrusted text for a terminal, in the form of visible.h. */
 void mvm_sink_add_visible(struct mvm_sink *s, struct mvm_text text);
 
 #endif

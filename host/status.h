@@ -1,8 +1,7 @@
 /*
- * The status line: what is being done and for how long, the last line of a terminal. It only exists
- * if stderr is a terminal and TERM is set and not "dumb"; elsewhere every call does nothing. It is
- * never wider than the terminal, and everything of ours is in the terminal's own colours, whatever
- * the log has left behind.
+ * The status line, the last line of a terminal: the current activity and for how long. It exists
+ * only if stderr is a terminal and TERM is set and not "dumb"; else the calls have no effect. It is
+ * not wider than the terminal, and colours that the log has set are reset before it.
  */
 #ifndef MVM_STATUS_H
 #define MVM_STATUS_H
@@ -10,7 +9,7 @@
 #include "host_limits.h"
 #include "sink.h"
 
-/* From one draw to the next, at least. */
+/* Minimum interval between two draws. */
 #define MVM_STATUS_REDRAW_MS 100
 
 /* Bytes of what follows the time. Past it: cut without a mark, as at a narrow terminal's edge. */
@@ -29,17 +28,17 @@ struct mvm_status {
     uint64_t second_ms; /* when the seconds change next */
 };
 
-/* `wanted`: false for no line, wherever the sink leads. */
+/* `wanted`: false: no line, even on a terminal. */
 void mvm_status_init(struct mvm_status *s, struct mvm_sink *sink, bool wanted);
 
-/* From now on: `what` and the time since now. `what` is borrowed until finish. */
+/* Shows `what` and the time since now. `what` is borrowed until finish. */
 void mvm_status_start(struct mvm_status *s, const char *what);
 
-/* From now on `what` and, behind the time, `detail`, which is copied. The time goes on. */
+/* Shows `what` and, after the time, `detail`, which is copied. The time is not reset. */
 void mvm_status_change(struct mvm_status *s, const char *what, struct mvm_text detail);
 
-/* The agent has been heard of. From now on its silence is watched: after MVM_HOST_QUIET_MS the line
- * shows how long it is, in place of the detail. */
+/* The agent has sent something. From now on its silence is measured: after MVM_HOST_QUIET_MS the
+ * line shows its length in place of the detail. */
 void mvm_status_heard(struct mvm_status *s);
 
 /* Draws the line if a draw is due. */
@@ -48,7 +47,7 @@ void mvm_status_draw(struct mvm_status *s);
 /* When the next draw is due; MVM_NEVER: none is. */
 uint64_t mvm_status_deadline(const struct mvm_status *s);
 
-/* Removes the line, so that the log can go on; a later draw brings it back. */
+/* Removes the line, so that the log can continue; a later draw restores it. */
 void mvm_status_clear(struct mvm_status *s);
 
 /* The same before a message of our own: the log's colours end. */

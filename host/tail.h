@@ -10,7 +10,7 @@
 #define MVM_TAIL_LINES 10
 
 /* Bytes that are kept of each. Past it: " [… N bytes more]". The cut is before a UTF-8 character
- * or a colour that would be left incomplete, so some bytes earlier at times. */
+ * or a colour that would be left incomplete, and thus sometimes some bytes earlier. */
 #define MVM_TAIL_LINE_MAX 512
 
 struct mvm_tail {

@@ -39,7 +39,7 @@ enum mvm_tree_choice {
 
 /*
  * Fills `*t` with the paths below `folder`. Directories are listed if all files are; git lists
- * files alone. False: `why` names the path and the reason. Runs git(1) for TRACKED, which says on
+ * only files. False: `why` names the path and the reason. Runs git(1) for TRACKED, which reports on
  * stderr what is wrong with a checkout.
  */
 bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,

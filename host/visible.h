@@ -1,5 +1,5 @@
 /*
- * Text of a stranger's for a terminal: colours pass (the escape sequences SGR, "\033[…m"), and so
+ * Untrusted text for a terminal: colours pass (the escape sequences SGR, "\033[…m"), and so
  * do tabs; every other control character is shown instead of sent, so that no log line moves the
  * cursor, sets a title or clipboard, or forges a line of ours. C0 controls are shown as ^X, C1
  * controls and bytes that are not UTF-8 as <9B>, their number in hexadecimal.
@@ -13,9 +13,9 @@
 #define MVM_VISIBLE_CAP 8
 
 /*
- * Takes one unit off the front of `rest`, which is not empty: a run of bytes that pass as they
- * are, or one control character, whose form is written to `shown`. Returns what to print: a slice
- * of the text or of `shown`. `colours`: false to show SGR sequences, too.
+ * Removes one unit from the front of `rest`, which is not empty: a run of bytes that pass
+ * unchanged, or one control character, whose form is written to `shown`. Returns what to print: a
+ * slice of the text or of `shown`. `colours`: false to show SGR sequences, too.
  */
 struct mvm_text mvm_visible_next(struct mvm_text *rest, bool colours, char shown[MVM_VISIBLE_CAP]);
 

@@ -1,7 +1,7 @@
 /*
  * Waiting for one descriptor, a time or a signal, whichever comes first. Signals that end the
- * program (Ctrl-C, a closed terminal, kill) come as readiness: no call is interrupted in the
- * middle, and every caller up the stack gets to clean up.
+ * program (Ctrl-C, a closed terminal, kill) are reported as readiness: no call is interrupted, and
+ * every caller up the stack can clean up.
  */
 #ifndef MVM_WAIT_H
 #define MVM_WAIT_H
@@ -37,9 +37,9 @@ uint64_t mvm_clock_after(uint64_t ms);
  * ignores SIGPIPE and SIGXFSZ, for the rest of the process's life. False: errno is set. */
 bool mvm_waiter_open(struct mvm_waiter *w);
 
-/* Until `fd` (-1: none) has one of poll(2)'s `events`, an error or a hang-up, until the clock
- * reaches `until_ms` (MVM_NEVER: no limit), or until a signal has come: then immediately, at every
- * call from there on. `*revents`, if not NULL, gets poll's result after READY. */
+/* Waits until `fd` (-1: none) has one of poll(2)'s `events`, an error or a hang-up, the clock
+ * reaches `until_ms` (MVM_NEVER: no limit), or a signal has arrived: then this and every later call
+ * return immediately. `*revents`, if not NULL, gets poll's result after READY. */
 enum mvm_wake mvm_waiter_wait(struct mvm_waiter *w, int fd, short events, uint64_t until_ms,
                               short *revents);
 

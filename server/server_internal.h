@@ -13,17 +13,17 @@ enum mvm_server_listener_state {
     MVM_LISTENER_DOWN,    /* to be opened at retry_ms */
     MVM_LISTENER_UP,      /* `fd` listens */
     MVM_LISTENER_SERVING, /* `fd` is, or was handed over as, a connection of its own */
-    MVM_LISTENER_OVER,    /* nothing comes from here any more */
+    MVM_LISTENER_OVER,    /* no more connections will come */
 };
 
 enum {
-    MVM_LISTENER_RETRY_MS = 1000, /* between two tries to open a listener */
+    MVM_LISTENER_RETRY_MS = 1000, /* between two attempts to open a listener */
     MVM_LISTENER_PAUSE_MS = 100,  /* after an accept that failed, while no connection is free, and
                                    * between two looks at a serial port whose host is away */
 };
 
-/* A listener that cannot be had, or is lost, is tried again every second and said once. Only an
- * inherited descriptor is never tried again: its number may be in other use by then. */
+/* A listener that cannot be opened, or is lost, is retried every second and logged once. Only an
+ * inherited descriptor is not retried: its number may have been reused. */
 struct mvm_server_listener {
     struct mvm_address address;
     enum mvm_server_listener_state state;
@@ -31,8 +31,8 @@ struct mvm_server_listener {
     int parked;        /* UP: an accepted connection that waits for a free one; -1: none */
     int lock;          /* of a Unix socket's path; -1: none */
     int name_watch;    /* of a Unix socket's name; -1: none */
-    bool said;         /* that it is down; OVER: that it could not be had */
-    bool said_accept;  /* that accept fails */
+    bool said;         /* it was logged that it is down; OVER: that it could not be opened */
+    bool said_accept;  /* it was logged that accept fails */
     bool pending;      /* UP: connections may be waiting */
     bool vsock;        /* peers have a CID */
     bool look;         /* UP: the name may have been removed */
@@ -41,17 +41,18 @@ struct mvm_server_listener {
     ino_t ino;
 };
 
-/* To be called for each before the server opens anything of its own: an inherited descriptor that
- * is not there is OVER at once. */
+/* To be called for each before the server opens descriptors of its own: an inherited one that is
+ * not open is OVER immediately. */
 void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *l);
 
-/* Opens what is due to be opened, and looks at the names of sockets. */
+/* Opens listeners that are due, and checks the names of sockets. */
 void mvm_server_listener_tend(struct mvm_server *s, struct mvm_server_listener *l);
 
-/* Its descriptor is closed and gone: back to DOWN, or OVER if it was inherited. */
+/* Its descriptor was closed: back to DOWN, or OVER if it was inherited. */
 void mvm_server_listener_lost(struct mvm_server *s, struct mvm_server_listener *l, const char *why);
 
-/* Closes it and what waits for it, and removes its Unix socket if that is still its own. */
+/* Closes it and the connection parked at it, and removes its Unix socket if that is still its own.
+ */
 void mvm_server_listener_close(struct mvm_server *s, struct mvm_server_listener *l);
 
 /* When it has something to do though nothing comes; UINT64_MAX: never. */
@@ -68,10 +69,10 @@ int mvm_server_inherited_open(int fd);
 
 /* ---- unix_socket.c ---- */
 
-/* Whether the name still leads to the socket that was made. */
+/* Whether the name still refers to the socket that was created. */
 bool mvm_server_unix_is_there(const struct mvm_server_listener *l);
 
-/* Gives up lock and watch, and removes the socket if its name still leads to it. */
+/* Releases lock and watch, and removes the socket if the name still refers to it. */
 void mvm_server_unix_close(struct mvm_server *s, struct mvm_server_listener *l);
 
 /* The descriptor `names` is readable: marks the listeners whose name has changed. */
@@ -87,7 +88,7 @@ bool mvm_server_reserve(struct mvm_server *s);
 
 /* ---- peer.c: the CID rule ---- */
 
-/* Whether the peer of a connected vsock socket may be served; if not this is said, or counted. */
+/* Whether the peer of a connected vsock socket may be served; a refusal is logged, or counted. */
 bool mvm_server_peer_allowed(struct mvm_server *s, uint32_t cid);
 
 /* The CID of a connected socket's peer. False: it is not a vsock socket. */
@@ -99,16 +100,16 @@ void mvm_server_peer_say_counts(struct mvm_server *s, bool now);
 /* ---- connection.c: bytes between the kernel and a session ---- */
 
 enum mvm_connection_kind {
-    MVM_CONNECTION_STREAM, /* end-of-file may be half a close: answers still go out */
+    MVM_CONNECTION_STREAM, /* end-of-file may be a half-close: answers are still sent */
     MVM_CONNECTION_VSOCK,  /* end-of-file means gone */
     MVM_CONNECTION_SERIAL, /* no connections: end-of-file means that no host is there now */
 };
 
 /*
- * One client's descriptor and what is known of it. The epoll set is edge-triggered, so each
- * connection is put into it once: `readable` and `writable` say what the kernel reported last, and
- * hold until a call would block. A client that reads nothing, or has closed its half, thus costs
- * nothing, and that it has gone is noticed all the same.
+ * One client's descriptor and its state. The epoll set is edge-triggered, so each connection is
+ * added once: `readable` and `writable` are what the kernel reported last, and hold until a call
+ * would block. A client that does not read, or has closed its half, thus costs nothing, and its
+ * hang-up is still noticed.
  *
  * Room to write is asked for only while a write waits for it: otherwise each client that reads what
  * it was sent would cause a wake-up.
@@ -123,14 +124,14 @@ struct mvm_server_connection {
     bool tty;
     bool readable;
     bool writable;
-    bool ended;       /* the peer has closed its half, or all: what is left to read is the last */
+    bool ended;       /* the peer has closed its half, or both: the unread bytes are the last */
     bool room_asked;  /* epoll is to report when there is room to write */
-    bool hung_up;     /* both halves: what is left to read is the last */
+    bool hung_up;     /* both halves are closed: the unread bytes are the last */
     bool gone;        /* to be closed after the next step of the scheduler */
-    bool away;        /* serial: that the host has gone is settled */
+    bool away;        /* serial: the host has gone, which was handled */
     bool newline_due; /* serial: ends whatever was on the line before */
     bool answered;    /* a build of its was answered */
-    bool shut;        /* its sending half is closed: the client sees that all has come */
+    bool shut;        /* its sending half is shut down: the client reads end-of-file */
     uint64_t look_ms; /* serial: when to check for a host again; 0: one is present */
 };
 
@@ -154,7 +155,7 @@ bool mvm_server_connection_write(struct mvm_server *s, struct mvm_server_connect
 /* Whether another read or write would make progress now. */
 bool mvm_server_connection_ready(struct mvm_server_connection *c);
 
-/* Whether the kernel has passed on all that was written, as far as it says so. */
+/* Whether the kernel has sent all that was written, as far as it reports that. */
 bool mvm_server_connection_drained(const struct mvm_server_connection *c);
 
 /* ---- clients.c: which connections there are ---- */
@@ -174,9 +175,8 @@ bool mvm_server_clients_hand_over(struct mvm_server *s, struct mvm_server_listen
 /* Reads from each connection that has something to read. */
 void mvm_server_clients_read(struct mvm_server *s);
 
-/* Writes what there is and closes connections that have ended. `all`: not only of those that
- * something came from, since a build may have something to send. Returns whether there is more to
- * do at once. */
+/* Writes pending bytes and closes connections that have ended. `all`: also those without events,
+ * since a build may have something to send. Returns whether there is more to do now. */
 bool mvm_server_clients_write(struct mvm_server *s, bool all);
 
 /* The client of the build that has just ended was answered. */
@@ -186,10 +186,10 @@ void mvm_server_clients_answered(struct mvm_server *s, const struct mvm_client *
 bool mvm_server_clients_flushed(const struct mvm_server *s);
 bool mvm_server_clients_gone(struct mvm_server *s);
 
-/* When one has something to do though nothing comes; UINT64_MAX: never. */
+/* When one has something to do without an event; UINT64_MAX: never. */
 uint64_t mvm_server_clients_deadline(const struct mvm_server *s);
 
-/* Whether something is connected that is not a mere line. */
+/* Whether there is a connection other than serial lines. */
 bool mvm_server_clients_any(const struct mvm_server *s);
 
 void mvm_server_clients_close_all(struct mvm_server *s);
@@ -209,11 +209,11 @@ enum mvm_server_source {
 /* Makes the set. False: errno. */
 bool mvm_server_watch_init(struct mvm_server *s);
 
-/* Makes the set readable until the next look at it. */
+/* Makes the set readable until the next wait. */
 void mvm_server_watch_arm(struct mvm_server *s);
 
-/* Waits up to so many milliseconds, -1: without end, and takes what has happened. Returns whether
- * there may be more. */
+/* Waits up to so many milliseconds, -1: forever, and records the events. Returns whether there may
+ * be more. */
 bool mvm_server_watch_events(struct mvm_server *s, int timeout_ms);
 
 /* Watches the caller's own descriptor, as long as it is readable. False: errno. */
@@ -227,7 +227,7 @@ bool mvm_server_watch_connection(struct mvm_server *s, const struct mvm_server_c
                                  int fd);
 
 /* To be called after writes: has epoll report room, from a write that found none until all is
- * written. If that cannot be asked for, the connection is `gone`. */
+ * written. If that fails, the connection is `gone`. */
 void mvm_server_watch_room(struct mvm_server *s, struct mvm_server_connection *c);
 
 void mvm_server_watch_close(struct mvm_server *s);
@@ -258,14 +258,14 @@ struct mvm_session_memory mvm_server_memory_buffers(const struct mvm_server *s, 
 /* Touches what a build of the first client writes to. */
 void mvm_server_memory_take(struct mvm_server *s);
 
-/* ---- build.c: what is said of builds ---- */
+/* ---- build.c: events of builds ---- */
 
 /* One step of the scheduler. Returns whether there is more to do now. */
 bool mvm_server_build_step(struct mvm_server *s);
 
 /* ---- server.c ---- */
 
-/* Stops as the configuration wants it, and says why. */
+/* Stops as the configuration demands, and logs why. */
 void mvm_server_stop_itself(struct mvm_server *s, const char *why);
 
 static inline uint64_t mvm_server_sooner(uint64_t a, uint64_t b)

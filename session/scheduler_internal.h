@@ -1,7 +1,7 @@
 /*
  * What the scheduler's files share. scheduler.c drives; queue.c has the builds that wait,
- * running.c the one that runs, kept.c the answers of those that ended; requests.c does what
- * clients ask for, owed.c what they are owed; clients.c has their lives, stalls.c their deaths.
+ * running.c the one that runs, kept.c the answers of those that ended; requests.c handles requests,
+ * owed.c queues answers; clients.c attaches and detaches clients, stalls.c finds stalled ones.
  */
 #ifndef MVM_SCHEDULER_INTERNAL_H
 #define MVM_SCHEDULER_INTERNAL_H
@@ -57,7 +57,7 @@ uint64_t mvm_queue_beat_at(const struct mvm_scheduler *v);
 
 /* ---- kept.c ---- */
 
-/* Keeps how a build has ended; the oldest answer makes room. Ignores builds without an id. */
+/* Keeps a build's answer, in place of the oldest one. Ignores builds without an id. */
 void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category category,
                   struct mvm_text text);
 
@@ -81,7 +81,7 @@ struct mvm_client *mvm_running_client(const struct mvm_scheduler *v);
 /* Whether a build's end is decided and only its answer is to be sent. */
 bool mvm_running_ended(const struct mvm_scheduler *v);
 
-/* What a borrowed text waits for has happened: it is in the send buffer, or its client is gone. */
+/* Whether a borrowed text was released: it is in the send buffer, or its client is gone. */
 void mvm_running_return_lent(struct mvm_scheduler *v);
 
 /* Cancels the build that runs; what it was doing. */
@@ -122,7 +122,7 @@ enum mvm_owed_kind {
     MVM_OWED_WANT,        /* `number` more bytes of the source; `text`: the id */
 };
 
-/* Whether the client may be sent something that is not owed to it: nothing else comes first. */
+/* Whether the client may be sent a line or answer of its build: no owed answer comes first. */
 bool mvm_owed_none(const struct mvm_client *c);
 
 /* Queues an answer, and sends it if nothing else comes first. `text` may be absent. */
@@ -203,7 +203,7 @@ void mvm_client_leave_builds(struct mvm_scheduler *v, struct mvm_client *c);
 
 /* ---- stalls.c ---- */
 
-/* Marks the client that holds up others for too long. */
+/* Marks the client that has delayed others for too long. */
 void mvm_stalls_check(struct mvm_scheduler *v);
 uint64_t mvm_stalls_at(const struct mvm_scheduler *v);
 

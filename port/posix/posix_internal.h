@@ -71,7 +71,7 @@ bool mvm_posix_proc_is_usable(void);
 
 /* ---- members.c: which processes are the build's ---- */
 
-/* Live processes that one scan finds. Those past it are found when these have ended. */
+/* Live processes that one scan can list. Those past it are found after these have ended. */
 enum { MVM_POSIX_MEMBERS = 2048 };
 
 struct mvm_posix_member {
@@ -89,8 +89,8 @@ struct mvm_posix_scan {
     const struct mvm_posix *p;
     struct mvm_posix_members *members;
     pid_t self;
-    pid_t session; /* the first process's number; 0: it cannot be trusted any more */
-    int err;       /* why a process could not be looked at; 0: all could */
+    pid_t session; /* the first process's number; 0: it may be reused */
+    int err;       /* why a process could not be examined; 0: all were */
     bool unusable; /* /proc shows other processes than this one's, or none */
 
     struct mvm_posix_process is; /* the process found … */
@@ -107,8 +107,8 @@ struct mvm_posix_scan {
 void mvm_posix_scan_begin(struct mvm_posix_scan *s, const struct mvm_posix *p,
                           struct mvm_posix_members *members);
 
-/* The next process of the build, including those that have ended and not been collected; a live one
- * may come more than once, is_new only once. False: no more. */
+/* The next process of the build, zombies included; a live one may be returned more than once, but
+ * with is_new only once. False: no more. */
 bool mvm_posix_scan_next(struct mvm_posix_scan *s);
 
 /* Opens a listed process as the scan's. False: it has ended. */
@@ -137,7 +137,7 @@ enum { MVM_POSIX_REPORT_FD = 3 };
 /* Moves these to 0, 1 and 2 and `*report` to its place, and closes all others. False: errno. */
 bool mvm_posix_child_descriptors(const int standard[3], int *report);
 
-/* Every signal does what it does by default, none is blocked. */
+/* Resets all signals to their defaults and unblocks them. */
 void mvm_posix_child_signals(void);
 
 /* System calls that are not cancellation points, as libc's open, write and close are. */
@@ -150,10 +150,11 @@ void mvm_posix_raw_close(int fd);
 /* A program to start with p->env as the leader of a session, in p's cgroup if there is one. */
 struct mvm_posix_program {
     const char *const *argv;
-    const int *standard; /* its 0, 1 and 2, all above 2 here; it gets no other descriptor */
+    const int
+        *standard; /* its 0, 1 and 2, all above 2 in this process; it gets no other descriptor */
 };
 
-/* A process's own wish to be killed, or not, if memory runs out. */
+/* A process's oom_score_adj. */
 #define mvm_posix_oom_score_adj "/proc/self/oom_score_adj"
 
 /* Waits for a child's end. */
@@ -172,7 +173,7 @@ int mvm_posix_start_vfork(const struct mvm_posix *p, const struct mvm_posix_prog
 
 /* ---- cgroup.c ---- */
 
-/* Ends what runs in the cgroups of builds whose process has been killed. */
+/* Ends the builds, found by their cgroups, that killed agents have left. */
 void mvm_posix_cgroup_end_left_over(const struct mvm_posix *p);
 
 /* Makes a cgroup for the next build, or none if config allows that. Negative: the reason. */
@@ -191,7 +192,7 @@ bool mvm_posix_cgroup_populated(const struct mvm_posix *p);
 /* SIGKILL to all in it, atomically. False: it cannot be done. */
 bool mvm_posix_cgroup_kill(struct mvm_posix *p);
 
-/* Stops all in it, or lets them go on. False: this kernel cannot (before 5.2). */
+/* Freezes or thaws it. False: this kernel cannot (before 5.2). */
 bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen);
 
 /* Removes it, with those made below it. */
@@ -217,7 +218,7 @@ void mvm_posix_close_watched(void *ctx);
 
 /* ---- memory.c ---- */
 
-/* Has the kernel count what it kills in the cgroups made below this one, if it can. */
+/* Enables the memory controller, if possible, so that the kernel counts its OOM kills per build. */
 void mvm_posix_count_memory(int parent);
 int mvm_posix_out_of_memory(void *ctx);
 
@@ -240,15 +241,14 @@ struct mvm_posix_kmsg {
 void mvm_posix_kmsg_open(struct mvm_posix_kmsg *k);
 void mvm_posix_kmsg_close(struct mvm_posix_kmsg *k);
 
-/* Adds to the reason what can be found out. */
+/* Adds details to the reason. */
 void mvm_posix_explain_mount(struct mvm_posix *p, const char *device, bool read_only,
                              struct mvm_posix_kmsg *k);
 
 /* ---- files.c: likewise ---- */
 
-/* Opens a regular file below the directory `within` (NULL: anywhere) for reading, and nothing else:
- * what is there is known before it is opened. The descriptor; NOT_FOUND, NOT_REGULAR,
- * SOURCE_FAILED. */
+/* Opens a regular file below the directory `within` (NULL: anywhere) for reading; anything else is
+ * refused before it is opened. The descriptor; NOT_FOUND, NOT_REGULAR, SOURCE_FAILED. */
 int mvm_posix_open_source(struct mvm_posix *p, const char *within, const char *path);
 int mvm_posix_open_new(struct mvm_posix *p, const char *path); /* the descriptor */
 int mvm_posix_find_file(struct mvm_posix *p, const char *path);
@@ -280,8 +280,8 @@ struct mvm_posix_work {
     int from; /* descriptors; a sync has no `from`: -1 */
     int to;
     int64_t max;      /* bytes of a piece */
-    int64_t at;       /* how far it is, in both */
-    int64_t end;      /* where the source ended when the copy began */
+    int64_t at;       /* the offset, in both */
+    int64_t end;      /* size of the source when the copy began */
     const char *call; /* what failed … */
     int err;          /* … and the errno */
 };
@@ -299,7 +299,7 @@ struct mvm_posix_copy {
     void *ctx;
 };
 
-/* 0: the target is whole and durable; `*size`: the source's. */
+/* 0: the target is complete and durable; `*size`: the source's. */
 int64_t mvm_posix_copy_file(struct mvm_posix *p, const struct mvm_posix_copy *copy, uint64_t *size);
 
 /* ---- worker.c: the agent's side ---- */
@@ -336,7 +336,7 @@ struct mvm_posix_ask {
     bool read_only;
     uint64_t number;
     const char *text[MVM_POSIX_TEXTS]; /* NULL is "" */
-    void *room;                        /* for what comes with the result */
+    void *room;                        /* for the data of the result */
     size_t cap;
     uint64_t *size; /* NULL: not wanted */
 };
@@ -350,7 +350,7 @@ struct mvm_posix_request {
     uint64_t number;
 };
 
-/* Its answer, and what comes with it; after a failure the reason. */
+/* Its answer, followed by the data; after a failure by the reason. */
 struct mvm_posix_answer {
     int64_t result;
     uint64_t number;
@@ -361,7 +361,7 @@ void mvm_posix_worker_init(struct mvm_posix *p);
 void mvm_posix_worker_fini(struct mvm_posix *p);
 int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask);
 
-/* Whether a child of this process is a worker, and no process of a build. */
+/* Whether a child of this process is a worker, not a process of a build. */
 bool mvm_posix_is_worker(const struct mvm_posix *p, pid_t pid);
 
 /* Handles a child whose status the caller has collected. False: it is not a worker. */

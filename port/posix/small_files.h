@@ -1,7 +1,7 @@
 /*
- * Directories and small text files, such as /proc and /sys are made of, read without a heap and
- * without stdio. The structs are the caller's, some 4 KiB each, and hold one open descriptor,
- * close-on-exec, from open to close; closing what could not be opened does no harm.
+ * Directories and small text files, such as those of /proc and /sys, read without a heap or stdio.
+ * The caller owns the structs, some 4 KiB each, which hold one open descriptor, close-on-exec, from
+ * open to close; closing one that could not be opened is harmless.
  *
  * For the port and the programs of this project; it is not installed.
  */
@@ -31,7 +31,7 @@ void mvm_posix_directory_close(struct mvm_posix_directory *d);
 /* ---- lines.c ---- */
 struct mvm_posix_lines {
     int fd;
-    bool rest; /* what comes is the rest of a line too long */
+    bool rest; /* the next bytes are the rest of a line too long */
     size_t start;
     size_t end;
     char buf[4096];
@@ -48,7 +48,7 @@ void mvm_posix_lines_close(struct mvm_posix_lines *l);
 /* Reads a short file into buf, NUL-terminated. False: not there, or no room for all of it. */
 bool mvm_posix_read_small(int dir, const char *path, char *buf, size_t cap);
 
-/* Takes the text up to the next `separator` off the front of `*rest`, and the separator. */
+/* Removes the text up to the next `separator` from the front of `*rest`, and the separator. */
 struct mvm_text mvm_posix_cut(struct mvm_text *rest, char separator);
 
 /* Appends a path of /proc/self/mounts or mountinfo, where blanks and backslashes are written as

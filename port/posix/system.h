@@ -1,6 +1,6 @@
 /*
- * What the programs of this project ask of the system besides the port: the time, the environment,
- * the names of errors. Not installed.
+ * Calls to the system besides the port, for the programs of this project: the time, the
+ * environment, the names of errors. Not installed.
  */
 #ifndef MVM_SYSTEM_H
 #define MVM_SYSTEM_H
@@ -22,7 +22,7 @@ const char *mvm_posix_superblock_type(int fd);
 
 /* ---- errors.c ---- */
 
-/* What an errno is called; unknown_error for one that has no name here. Static. */
+/* The text for an errno; unknown_error for one without a text here. Static. */
 const char *mvm_posix_error_text(int err);
 extern const char mvm_posix_unknown_error[14];
 
