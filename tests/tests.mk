@@ -86,7 +86,7 @@ check-release: ## demo, check and the other targets on fresh roots of RELEASE, b
 	@scripts/need mmdebstrap mount
 	@tests/release/run $(RELEASE) $(RUNS)
 
-power-cuts: ## kill the machine after Ok, 50 times, and in staging, 100 times: some fifteen minutes
+power-cuts: ## kill the machine after Ok, in staging, and after its agent was killed: some thirty minutes
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
 	@$(MAKE) --no-print-directory all static-programs
 	@BUILD=$(BUILD) tests/vm/power-cuts
