@@ -31,7 +31,7 @@ static struct mvm_server_config complete(const struct mvm_server_config *given)
     c.clients = c.clients > 0 ? c.clients : MVM_CLIENTS_MAX;
     c.receive_cap = c.receive_cap > 0 ? c.receive_cap : MVM_RECEIVE_CAP;
     c.executor.stream_dir = mvm_proto_present ? c.executor.stream_dir : NULL;
-    size_t send_cap = c.executor.stream_dir == NULL ? MVM_SEND_CAP : STREAM_FIELDS_CAP;
+    size_t send_cap = c.executor.stream_dir == NULL ? MVM_SEND_CAP : 2 * STREAM_FIELDS_CAP;
     c.send_cap = c.send_cap > 0 ? c.send_cap : send_cap;
     return c;
 }

@@ -159,7 +159,7 @@ size_t mvm_server_needs(const struct mvm_server_config *config);
 
 /* With stream_dir. */
 #define MVM_SERVER_STREAM_MEMORY(clients)                                                          \
-    (MVM_SERVER_MEMORY(clients) + (clients)*2 * (MVM_BULK_DATA_MAX + MVM_PROTO_SLACK) +            \
+    (MVM_SERVER_MEMORY(clients) + (clients)*3 * (MVM_BULK_DATA_MAX + MVM_PROTO_SLACK) +            \
      MVM_SERVER_SOURCE_CAP + MVM_BULK_DATA_MAX)
 enum { MVM_SERVER_SOURCE_CAP = 2 * MVM_BULK_DATA_MAX };
 enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 128 };

@@ -1,7 +1,7 @@
 /*
  * Artifacts on their way to clients, piece by piece, each client in its turn. The reader does what
  * may wait for a disk, one call at a time: it reads a piece, or removes the folder of a place. A
- * piece is sent only if its frame fits the client's empty send buffer, so the memory for pieces is
+ * piece is sent only if its frame fits the client's send buffer, so the memory for pieces is
  * never lent, and a client that does not read holds up no other.
  */
 #include "scheduler_internal.h"
@@ -50,7 +50,7 @@ static enum mvm_reason check(const struct mvm_scheduler *v, const struct mvm_cli
     if (offset > size) {
         return MVM_REASON_PAST_END;
     }
-    if (c->session.memory.send_cap <= OVERHEAD) {
+    if (c->session.memory.send_cap / 2 <= OVERHEAD) {
         return MVM_REASON_NO_ROOM;
     }
     uint64_t end = m->bulk.length < size - offset ? offset + m->bulk.length : size;
@@ -96,9 +96,20 @@ void mvm_gets_refuse(struct mvm_scheduler *v, unsigned place, enum mvm_reason re
 
 /* ---- pieces ---- */
 
-static bool is_ready(const struct mvm_client *c)
+/* Two pieces fit the buffer: one is read while the one before it goes out. */
+static size_t piece_of(const struct mvm_scheduler *v, const struct mvm_client *c)
 {
-    return c->attached && c->get.active && mvm_owed_none(c) && mvm_session_flushed(&c->session);
+    uint64_t cap = c->session.memory.send_cap / 2 - OVERHEAD;
+    cap = cap < v->config.bulk_cap ? cap : v->config.bulk_cap;
+    cap = cap < MVM_BULK_DATA_MAX ? cap : MVM_BULK_DATA_MAX;
+    cap = cap < c->get.end - c->get.offset ? cap : c->get.end - c->get.offset;
+    return (size_t)cap;
+}
+
+static bool is_ready(const struct mvm_scheduler *v, const struct mvm_client *c)
+{
+    return c->attached && c->get.active && mvm_owed_none(c) &&
+           c->session.memory.send_cap - c->session.send_end >= piece_of(v, c) + OVERHEAD;
 }
 
 /* `len` bytes of the client's artifact, at `offset`; none: the rest is a hole. */
@@ -132,7 +143,7 @@ static void finish_read(struct mvm_scheduler *v, int64_t r, uint64_t offset)
 {
     struct mvm_client *c = v->streams.reading;
     v->streams.reading = NULL;
-    if (c == NULL || !is_ready(c)) {
+    if (c == NULL || !is_ready(v, c)) {
         return;
     }
     if (r < 0) {
@@ -143,15 +154,6 @@ static void finish_read(struct mvm_scheduler *v, int64_t r, uint64_t offset)
 }
 
 /* ---- the reader's calls ---- */
-
-static size_t piece_of(const struct mvm_scheduler *v, const struct mvm_client *c)
-{
-    uint64_t cap = c->session.memory.send_cap - OVERHEAD;
-    cap = cap < v->config.bulk_cap ? cap : v->config.bulk_cap;
-    cap = cap < MVM_BULK_DATA_MAX ? cap : MVM_BULK_DATA_MAX;
-    cap = cap < c->get.end - c->get.offset ? cap : c->get.end - c->get.offset;
-    return (size_t)cap;
-}
 
 static bool is_whole_output(const char *name)
 {
@@ -180,7 +182,7 @@ static struct mvm_client *next_client(struct mvm_scheduler *v)
 {
     for (size_t i = 1; i <= v->clients_used; i++) {
         size_t at = (v->streams.turn + i) % v->clients_used;
-        if (is_ready(&v->clients[at])) {
+        if (is_ready(v, &v->clients[at])) {
             v->streams.turn = at;
             return &v->clients[at];
         }
