@@ -1,4 +1,4 @@
-/* What is staged, and by what names. */
+/* The artifacts and their names. */
 #include "internal.h"
 #include <string.h>
 
@@ -16,7 +16,7 @@ const char mvm_build_log[] = "build.log";
 
 static const char temporary_suffix[] = ".mvm-tmp";
 
-/* Every name that is put behind a directory, as a member as wide as it and its NUL byte. */
+/* Every name that is appended to a directory, as a member of its size with its NUL byte. */
 union names {
     char target[sizeof "fc-base.json"];
     char rootfs[sizeof "rootfs.ext4"];
@@ -27,7 +27,7 @@ union names {
 /* "DIR/.NAME.mvm-tmp": what is added to the directory, NUL byte included. */
 enum { LONGEST = sizeof "/." - 1 + sizeof(union names) - 1 + sizeof temporary_suffix };
 
-/* Those below a store path fit if the longest of them does. */
+/* Paths below a store path fit if the longest of them does. */
 _Static_assert(MVM_STORE_PATH_MAX + LONGEST <= MVM_PATH_MAX, "artifacts in a store path");
 
 bool mvm_executor_paths_fit(struct mvm_executor *x)

@@ -1,8 +1,8 @@
 /*
  * build.log: what nix printed, byte for byte, on the output disk. It is written as the output
- * comes, under its temporary name; LOGFILE makes it durable, also after a failed build. A disk that
- * cannot take it fails the job, at the start if it can be known then: an hour's build is not begun
- * for artifacts that cannot be stored.
+ * arrives, under its temporary name; LOGFILE makes it durable, also after a failed build. If the
+ * disk cannot store it, the job fails, at the start if possible: a long build is not begun for
+ * artifacts that cannot be stored.
  */
 #include "internal.h"
 
@@ -44,7 +44,7 @@ bool mvm_executor_log_flush(struct mvm_executor *x)
     return true;
 }
 
-/* From here on it is the disk's time again. */
+/* From here on the time limit of disk work applies again. */
 enum mvm_executor_state mvm_executor_logfile(struct mvm_executor *x)
 {
     if (x->step == 0) {

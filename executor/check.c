@@ -1,4 +1,4 @@
-/* CHECK: is the build allowed, and are the request's texts fit for a command line? */
+/* CHECK: whether the build is allowed, and the request's texts are valid for a command line. */
 #include "internal.h"
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
- * nix's arguments, and the command as people read it. `--json` is how every nix from 2.4 on says
- * which outputs it has built, by name. Our experimental features come again after an option that
- * sets them, which wipes out what was added before.
+ * nix's arguments, and the command as people read it. With `--json` every nix from 2.4 on
+ * reports the outputs it has built, by name. Our experimental features come again after an option
+ * that sets them, which wipes out what was added before.
  */
 #include "internal.h"
 #include <string.h>

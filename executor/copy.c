@@ -1,7 +1,7 @@
 /*
  * COPY: artifacts from the store to the output disk, each to a temporary name, durable when it is
- * complete. Then RENAME gives them their names: at any moment a name is absent, the old file, or
- * the new one, whole.
+ * complete. Then RENAME gives them their names: at any moment a name is absent, the complete old
+ * file, or the complete new one.
  *
  * The output is below /nix/store, and so must be what its links lead to: a build decides what is in
  * its output, and this process may read more than the build may.
@@ -15,7 +15,7 @@ static bool is_ignored(int64_t r)
     return r == MVM_PORT_NOT_FOUND || r == MVM_PORT_NOT_REGULAR;
 }
 
-/* None of an artifact's sources will do: says what is wrong with each. */
+/* None of an artifact's sources is usable: reports what is wrong with each. */
 static void fail_missing(struct mvm_executor *x, const struct mvm_artifact *a, int64_t last)
 {
     struct mvm_writer w;
@@ -93,14 +93,14 @@ static void copy_source(struct mvm_executor *x, const struct mvm_artifact *a)
         go_on_without(x, a, r);
         return;
     }
-    mark_staged(x); /* also half a file: it is to be removed */
+    mark_staged(x); /* also an incomplete file: it is to be removed */
     if (r < 0) {
         mvm_executor_fail_copy(x, r == MVM_PORT_SOURCE_FAILED ? source : a->target,
                                x->port->reason(x->ctx));
     } else if (r == 0) {
         next_artifact(x);
     } else {
-        x->asking = true; /* the same copy goes on */
+        x->asking = true; /* the same copy continues */
         x->copied += (uint64_t)r;
         note_progress(x, a);
         x->pace = MVM_PACE_YIELD;

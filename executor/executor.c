@@ -1,11 +1,10 @@
 /*
- * The driver: time, what is pending, and which phase has its turn. The state is assigned here and
- * nowhere else.
+ * The driver: time, pending texts, and which phase runs. Only this file assigns the state.
  */
 #include "internal.h"
 #include <string.h>
 
-/* A test that includes this file sees each way from one state to the next. */
+/* A test that includes this file sees each transition. */
 #ifndef MVM_EXECUTOR_EDGE
 #define MVM_EXECUTOR_EDGE(from, to) ((void)0)
 #endif
@@ -131,8 +130,8 @@ static enum mvm_executor_state run_phase(struct mvm_executor *x)
     return x->state;
 }
 
-/* How long a call for a disk may still take that a client waits for no longer: less if one has
- * been abandoned, for the next is probably for the same disk. */
+/* How long a disk call may still take after the build was cancelled or has timed out: less if one
+ * was abandoned, since the next is probably for the same disk. */
 static uint64_t patience_of(const struct mvm_executor *x)
 {
     return x->hangs == 0 ? MVM_DISK_PATIENCE_MS : MVM_DISK_PATIENCE_MS / 10;
@@ -151,7 +150,7 @@ static bool is_hanging(struct mvm_executor *x)
     return x->overdue && x->now_ms >= x->deadline_ms;
 }
 
-/* What time brings, also while a line is pending, except that a call is abandoned only after. */
+/* Handles the clock, also while a line is pending; but a call is abandoned only when none is. */
 static enum mvm_executor_state watch(struct mvm_executor *x)
 {
     if (x->pending == MVM_PENDING_NONE && is_hanging(x)) {
@@ -173,14 +172,14 @@ static enum mvm_executor_event answer(struct mvm_executor *x)
 static uint64_t heartbeat_at(const struct mvm_executor *x)
 {
     uint64_t every = x->config->heartbeat_ms;
-    /* A host's read time-out is often the build's own: some frame must come well within it. */
+    /* A host's read time-out is often the build's own: a frame must arrive well within it. */
     if (x->timeout_secs != 0 && x->timeout_secs < every / 500) {
         every = x->timeout_secs * 500;
     }
     return every == 0 ? UINT64_MAX : x->logged_ms + every;
 }
 
-/* What a step that has nothing to give returns: a heartbeat if one is due. */
+/* The result of a step without an event: a heartbeat if one is due. */
 static enum mvm_executor_event rest(struct mvm_executor *x, enum mvm_executor_event event)
 {
     if (x->now_ms < heartbeat_at(x)) {

@@ -1,6 +1,6 @@
 /*
- * A disk that does not answer, and a client that has waited long enough: the call is abandoned and
- * the job ends. What is left of it on that disk stays as it is; the other disk is released.
+ * A disk that does not respond after a cancel or time-out: the call is abandoned and the job ends.
+ * Its files on that disk stay as they are; the other disk is released.
  */
 #include "internal.h"
 
@@ -11,7 +11,7 @@ static const char *const activities[MVM_EXECUTOR_DONE + 1] = {
     [MVM_EXECUTOR_UNMOUNT] = "releasing ",
 };
 
-/* Adds that; where it was doing it. */
+/* Adds that, and the path concerned. */
 static const char *add_activity(const struct mvm_executor *x, struct mvm_writer *w)
 {
     const struct mvm_executor_config *c = x->config;

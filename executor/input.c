@@ -1,7 +1,7 @@
 /*
- * Does a flake reference name a directory? nix has many spellings for one: /d, /d/, //d/., path:/d,
- * git+file:///d?dir=x, and folders below it. The path is normalised as nix does it, by its text
- * alone, one component at a time.
+ * Whether a flake reference names a directory. nix has many spellings for one: /d, /d/, //d/.,
+ * path:/d, git+file:///d?dir=x, and folders below it. The path is normalised as nix does it, by its
+ * text alone, one component at a time.
  */
 #include "internal.h"
 #include <string.h>

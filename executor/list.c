@@ -1,6 +1,6 @@
 /*
  * LIST: which artifacts a build without disks has made. They stay in the store, where they are read
- * as they are asked for; what an artifact's link leads to must be in there, too.
+ * on request; the target of an artifact's link must be there, too.
  */
 #include "internal.h"
 

@@ -1,8 +1,8 @@
 /*
  * MOUNT_OUT, MOUNT_IN: the disks before the build. A mount of the configured device is the job's
  * own, whichever process made it: an agent that was killed, or a job that could not release it. It
- * is unmounted and mounted afresh, so that it is unmounted again before the answer. What else is
- * mounted on the directory is used, and stays.
+ * is unmounted and mounted again, so that it is unmounted before the answer. Any other mount on the
+ * directory is used, and stays.
  *
  * A device that is absent may be about to appear (hot-plug, a slow bus), so it is waited for. If it
  * does not appear there is no such disk in this machine: the directory itself is used.
@@ -113,7 +113,7 @@ static bool mount_disk(struct mvm_executor *x, const struct disk *d)
         return is_absent(x, d);
     }
     if (r == MVM_PORT_BUSY && !waited(x)) {
-        return false; /* a mount that was abandoned may just have come to its end */
+        return false; /* an abandoned mount may just have completed */
     }
     if (r < 0) {
         fail_mount(x, d);

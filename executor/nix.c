@@ -28,7 +28,7 @@ static void note_limits(struct mvm_executor *x)
     }
 }
 
-/* The build's time begins here: what nix does counts, what disks do before does not. */
+/* The build's time limit starts here: nix's work counts, the disk work before it does not. */
 static enum mvm_executor_state start(struct mvm_executor *x)
 {
     mvm_executor_make_command(x);

@@ -1,5 +1,5 @@
 /*
- * What nix says on its standard output that it has built. `--json` prints
+ * What nix reports on its standard output as built. `--json` prints
  *     [{"drvPath":"…","outputs":{"dev":"/nix/store/…","out":"/nix/store/…"}}]
  * "out" is the one that counts; without it any of the others may be. A program in nix's place that
  * prints a store path as a line of its own is understood, too.

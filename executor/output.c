@@ -1,6 +1,6 @@
 /*
  * The build's two pipes: bytes in, lines out. Every byte goes to build.log as it was read; a line
- * goes out without its newline and the CR before it, and one over the limit in several pieces, cut
+ * is logged without its newline and the CR before it, and one over the limit in several pieces, cut
  * between UTF-8 characters.
  */
 #include "internal.h"
@@ -28,7 +28,7 @@ static struct mvm_text slice(const struct mvm_output *o, size_t len)
     return (struct mvm_text){(const char *)o->bytes + o->start, len};
 }
 
-/* The next piece of a stream, if one is whole: `*line`, and where the following one starts. */
+/* The next piece of a stream, if one is complete: `*line`, and where the following one starts. */
 static bool next_piece(struct mvm_output *o, struct mvm_text *line)
 {
     size_t have = o->end - o->start;
@@ -64,7 +64,7 @@ static void accept_piece(struct mvm_executor *x, struct mvm_text line)
     }
 }
 
-/* A stream keeps its turn until it has no whole line left, so either gets one in each round. */
+/* A stream keeps its turn until it has no complete line left, so each gets one in every round. */
 bool mvm_executor_next_line(struct mvm_executor *x)
 {
     for (int i = 0; i < MVM_STREAMS; i++) {
@@ -108,7 +108,7 @@ static void note_broken(struct mvm_executor *x)
     mvm_executor_noted(x, &w);
 }
 
-/* Reads what a stream has. True: bytes came, or the stream ended. */
+/* Reads from a stream. True: bytes were read, or the stream ended. */
 static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
 {
     struct mvm_output *o = &x->output[stream];

@@ -1,6 +1,6 @@
 /*
  * The policy file: JSON, of which only `access.build` matters here. Absent: builds are allowed.
- * There and not `true`, or not readable, or no JSON: rejected; a policy that cannot be understood
+ * Present but not `true`, unreadable, or not JSON: rejected; a policy that cannot be understood
  * is not a permission. If a name occurs twice, the last one counts, as in serde_json's Value.
  */
 #include "internal.h"
@@ -32,7 +32,7 @@ static void take_token(struct mvm_policy *p, enum mvm_json_token token)
     mvm_json_keep(&p->json, p->key, sizeof p->key);
 }
 
-/* False: no JSON. */
+/* False: not JSON. */
 static bool push(struct mvm_policy *p, const uint8_t *bytes, size_t len)
 {
     while (len > 0) {
@@ -107,7 +107,7 @@ static void decide(struct mvm_executor *x)
     }
 }
 
-/* What one read of the file has given. True: the decision is made. */
+/* Parses the bytes of one read. True: the decision is made. */
 static bool accept_piece(struct mvm_executor *x, const uint8_t *bytes, int n)
 {
     if (n == MVM_PORT_NOT_FOUND && x->policy.len == 0) {

@@ -1,8 +1,8 @@
 /*
  * RUN, TERM, KILL, DRAIN: nix build from its start to its last byte of output. The ends of the
  * pipes and of the process are separate things: a grandchild may hold a pipe when the child has
- * exited, and a child may close its pipes and live on. The job goes on when the process has exited,
- * none that it started is left, and both pipes have ended.
+ * exited, and a child may close its pipes and live on. The job continues when the process has
+ * exited, none of its descendants is left, and both pipes have ended.
  */
 #include "internal.h"
 #include <string.h>
@@ -38,7 +38,7 @@ enum mvm_executor_state mvm_executor_watch_process(struct mvm_executor *x)
         return terminate(x, MVM_CAUSE_TIMEOUT);
     }
     if (x->state == MVM_EXECUTOR_RUN && x->unpacking && x->failed) {
-        return terminate(x, MVM_CAUSE_NONE); /* the source is not as it must be */
+        return terminate(x, MVM_CAUSE_NONE); /* the source was refused */
     }
     if (x->state == MVM_EXECUTOR_TERM && x->now_ms >= x->phase_ms) {
         return kill_all(x);
@@ -53,7 +53,7 @@ static enum mvm_executor_state drain(struct mvm_executor *x)
     return MVM_EXECUTOR_DRAIN;
 }
 
-/* Whether the child has exited; a port that cannot say fails the job and counts as yes. */
+/* Whether the child has exited; an error of the port fails the job and counts as yes. */
 static bool child_exited(struct mvm_executor *x)
 {
     struct mvm_writer w;
@@ -108,7 +108,7 @@ static enum mvm_executor_state watch_ending(struct mvm_executor *x)
     return mvm_executor_wait(x, earlier(x->now_ms + MVM_KILL_POLL_MS, x->phase_ms));
 }
 
-/* Nothing came although no process is left: a process outside the build holds the pipe. */
+/* No bytes, although no process is left: a process outside the build holds the pipe. */
 static enum mvm_executor_state watch_draining(struct mvm_executor *x)
 {
     if (x->now_ms < x->phase_ms) {
@@ -173,13 +173,13 @@ static enum mvm_executor_state look_after(struct mvm_executor *x)
     return mvm_executor_output_ended(x) ? end_build(x) : watch_draining(x);
 }
 
-/* Whether a pipe that no process of the build holds any more gives more than it could hold. */
+/* Whether a pipe has given more than it can hold since the build's last process ended. */
 static bool floods(const struct mvm_executor *x)
 {
     return x->state == MVM_EXECUTOR_DRAIN && x->now_ms >= x->phase_ms && x->drained > MVM_DRAIN_MAX;
 }
 
-/* build.log takes no more for the moment: nothing is read, so the build waits at its pipe. */
+/* build.log has no room now: nothing is read, so the build blocks on its pipe. */
 static enum mvm_executor_state await_log(struct mvm_executor *x)
 {
     if (x->state != MVM_EXECUTOR_DRAIN) {
@@ -201,8 +201,8 @@ static bool flush(struct mvm_executor *x)
     return true;
 }
 
-/* Output first: while there is some, the process is only asked about now and then, so that one that
- * floods the pipe cannot hide its end. */
+/* Output first: while there is some, the process is polled only now and then, so that one that
+ * floods the pipe cannot hide its exit. */
 enum mvm_executor_state mvm_executor_process(struct mvm_executor *x)
 {
     if (!flush(x)) {

@@ -1,7 +1,7 @@
 /*
  * SYNC, UNMOUNT: the disks after the build. The host mounts the output disk next: nothing may write
- * to it any more, a journal included. So whether its file system is released is asked of the
- * kernel: a copy of the mount in another namespace keeps it alive after unmount has succeeded.
+ * to it any more, a journal included. So the kernel is asked whether its file system is released: a
+ * copy of the mount in another namespace keeps it active after unmount has succeeded.
  */
 #include "internal.h"
 
@@ -51,7 +51,7 @@ static void unmount_in(struct mvm_executor *x)
     x->phase_ms = x->now_ms + MVM_RELEASE_WAIT_MS;
 }
 
-/* Asks again in a moment, by `step`. False: the time for it is over. */
+/* Polls again later, by `step`. False: the time for it is over. */
 static bool retry(struct mvm_executor *x, uint8_t step)
 {
     if (x->now_ms >= x->phase_ms) {

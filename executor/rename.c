@@ -1,14 +1,14 @@
 /*
- * RENAME: what is complete under its temporary name gets its own. After a failure only build.log
- * does, and the rest is discarded.
+ * RENAME: complete files get their final names. After a failure only build.log does, and the rest
+ * is discarded.
  *
  * Whether each name can be replaced is asked before the first is: a directory in the way of one
- * must not leave a set of old and new files. What still can go wrong between two renames is an
- * error of the disk, which the message says, or a power cut.
+ * must not leave a set of old and new files. What can still fail between two renames is the disk,
+ * which the message reports, or the power.
  */
 #include "internal.h"
 
-/* The steps: CHECK + n asks about artifact n, PLACE + n renames, removes or discards it. */
+/* The steps: CHECK + n checks artifact n, PLACE + n renames, removes or discards it. */
 enum { CHECK = 0, PLACE = CHECK + MVM_ARTIFACTS, LOG = PLACE + MVM_ARTIFACTS, SYNC_DIR };
 
 static void fail(struct mvm_executor *x, const char *name, bool mixed)

@@ -5,7 +5,7 @@
 #include "internal.h"
 #include <string.h>
 
-/* From FIND on the step also says where the search is: output, artifact and source. */
+/* From FIND on the step also encodes the position of the search: output, artifact and source. */
 enum { BEGIN, CHECK_STORE, FIND };
 
 static enum mvm_executor_state fail_none(struct mvm_executor *x)
@@ -46,7 +46,7 @@ static enum mvm_executor_state begin(struct mvm_executor *x)
     return x->state;
 }
 
-/* An option may name another store, whose paths are not here; which COPY then says. */
+/* An option may name another store, whose paths are not here; COPY then reports that. */
 static enum mvm_executor_state check_store(struct mvm_executor *x)
 {
     int r = x->port->find_file(x->ctx, x->store_path);
@@ -57,7 +57,7 @@ static enum mvm_executor_state check_store(struct mvm_executor *x)
     return x->stream ? MVM_EXECUTOR_LIST : MVM_EXECUTOR_COPY;
 }
 
-/* Goes through outputs × required artifacts × sources, one question at a time. */
+/* Checks outputs × required artifacts × sources, one a step. */
 static enum mvm_executor_state find(struct mvm_executor *x)
 {
     enum { SOURCES = 2, REQUIRED = 2, EACH = SOURCES * REQUIRED };

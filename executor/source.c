@@ -1,9 +1,9 @@
 /*
- * SOURCE, TIDY: a build without disks whose flake comes over the connection. The archive is not
- * parsed here: nix-store --restore gets it on its stdin, and its word counts. It unpacks into a
- * folder of the agent's own, which is emptied before and after.
+ * SOURCE, TIDY: a build without disks whose flake is sent over the connection. The archive is not
+ * parsed here: nix-store --restore reads it on its stdin, and decides whether it is valid. It
+ * unpacks into the agent's own folder, which is emptied before and after.
  *
- * What was built is held by a root of nix's collector, one folder a slot.
+ * A root keeps nix's garbage collector from what was built; each slot has one, in its own folder.
  */
 #include "internal.h"
 #include <string.h>
@@ -156,7 +156,7 @@ void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_tex
     }
 }
 
-/* A process that reads no more has ended, or will say why. */
+/* A process that has closed its stdin has ended, or will report why. */
 void mvm_executor_feed(struct mvm_executor *x)
 {
     struct mvm_source *s = &x->source;
@@ -184,7 +184,7 @@ void mvm_executor_check_source(struct mvm_executor *x)
     }
 }
 
-/* A relative path without "..", perhaps with a query: nothing that leads out of the source. */
+/* A relative path without "..", perhaps with a query: nothing outside of the source. */
 const char *mvm_source_folder_unsound(struct mvm_text folder)
 {
     const char *query = folder.len > 0 ? memchr(folder.bytes, '?', folder.len) : NULL;

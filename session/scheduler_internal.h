@@ -81,7 +81,7 @@ struct mvm_client *mvm_running_client(const struct mvm_scheduler *v);
 /* Whether a build's end is decided and only its answer is to be sent. */
 bool mvm_running_ended(const struct mvm_scheduler *v);
 
-/* Whether a borrowed text was released: it is in the send buffer, or its client is gone. */
+/* Ends the loan of a text: it is in the send buffer, or its client is gone. */
 void mvm_running_return_lent(struct mvm_scheduler *v);
 
 /* Cancels the build that runs; what it was doing. */

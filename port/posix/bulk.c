@@ -9,8 +9,8 @@
 
 /* ---- trees ---- */
 
-/* Removes what is in the directory `path`. 1: it has a directory, whose name is now behind `path`;
- * 0: it is empty; -1: errno. */
+/* Removes the files in the directory `path`. 1: it has a directory, whose name was appended to
+ * `path`; 0: it is empty; -1: errno. */
 static int empty_directory(char *path, size_t cap)
 {
     struct mvm_posix_directory d;
@@ -37,7 +37,7 @@ static int empty_directory(char *path, size_t cap)
     return r;
 }
 
-/* Down to a directory without directories, which is removed, and up again: the path is the stack.
+/* Descends to a directory without directories, removes it, and ascends: the path is the stack.
  */
 static int remove_below(char *path, size_t cap)
 {

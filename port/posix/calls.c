@@ -1,4 +1,4 @@
-/* The port's calls for disks, as requests to the worker. */
+/* The port's disk calls, as requests to the worker. */
 #include "posix_internal.h"
 
 static int ask_path(void *ctx, enum mvm_posix_call call, const char *path)

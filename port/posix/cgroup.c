@@ -158,7 +158,8 @@ static bool make_below(struct mvm_posix *p)
     return made;
 }
 
-/* Before cgroup.kill (Linux 5.14): one by one. What forks meanwhile is found by the next call. */
+/* Before cgroup.kill (Linux 5.14): one by one. Processes forked meanwhile are found by the next
+ * call. */
 static void kill_listed(int dir)
 {
     struct mvm_posix_lines l;
@@ -200,8 +201,8 @@ static bool has_processes(int dir)
     return has;
 }
 
-/* A cgroup without an owner: its processes are of a build that has none either. `fresh`: an empty
- * one may have been made just now, and be about to be locked. */
+/* A cgroup without an owner: its processes belong to an abandoned build. `fresh`: an empty one may
+ * have just been created, and not be locked yet. */
 static void remove_unlocked(int parent, const char *name, bool fresh)
 {
     int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -214,9 +215,9 @@ static void remove_unlocked(int parent, const char *name, bool fresh)
     }
 }
 
-/* A process that was ended by SIGKILL left its builds' cgroups behind, and what ran in them runs
- * on: that is ended, and they go as soon as they are empty. Those of a live process may be about to
- * be entered; one with this process's number may be its own or of a process that had it before. */
+/* An agent that was ended by SIGKILL leaves its builds' cgroups, and their processes keep running:
+ * these are killed, and the cgroups removed when they are empty. Those of a live process may be
+ * about to be entered; one with this process's number may be its own or an earlier process's. */
 static void remove_left_over(int parent)
 {
     struct mvm_posix_directory d;
@@ -296,7 +297,7 @@ int mvm_posix_cgroup_enter(const struct mvm_posix *p, pid_t pid)
 }
 
 /* Whether a path of cgroups has the build's among its names. A zombie of a cgroup that was removed
- * has " (deleted)" behind. */
+ * has " (deleted)" appended. */
 static bool names_build(const struct mvm_posix *p, struct mvm_text path)
 {
     while (path.len > 0) {
@@ -347,7 +348,7 @@ bool mvm_posix_cgroup_populated(const struct mvm_posix *p)
     return cgroup_says(p, "populated 1", true);
 }
 
-/* A threaded cgroup refuses it. */
+/* Fails in a threaded cgroup. */
 bool mvm_posix_cgroup_kill(struct mvm_posix *p)
 {
     return p->cgroup_kill >= 0 && write(p->cgroup_kill, "1", 1) == 1;

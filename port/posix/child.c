@@ -57,7 +57,7 @@ static bool close_listed(int from)
     return true;
 }
 
-/* Without /proc as well: every number there can be, up to a bound on the time this takes. */
+/* Without /proc as well: every possible number, up to a bound on the time this takes. */
 static void close_each(int from)
 {
     struct rlimit limit = {CLOSE_MAX, CLOSE_MAX};
@@ -68,7 +68,7 @@ static void close_each(int from)
     }
 }
 
-/* Out of the way of what is moved to 0, 1 and 2. */
+/* Moves it above 0, 1 and 2. */
 static int lift(int fd, int place)
 {
     bool in_the_way = fd < MVM_POSIX_REPORT_FD && fd != place;
@@ -104,7 +104,7 @@ bool mvm_posix_child_descriptors(const int standard[3], int *report)
 void mvm_posix_signal(int sig, void (*handler)(int))
 {
 #if defined(__mips__)
-    signal(sig, handler); /* there it does not */
+    signal(sig, handler); /* its struct begins with the flags */
 #else
     const struct {
         void (*handler)(int);

@@ -1,6 +1,6 @@
 /*
- * The time. A loop asks for it once a round, so the vDSO's fast way would gain nothing that can be
- * seen, and costs a static program a KiB to find it: this is the system call.
+ * The time, by system call. A loop reads it once a round, so the faster vDSO would make no
+ * measurable difference, and costs a static program a KiB to find it.
  */
 #define _GNU_SOURCE
 #include "system.h"

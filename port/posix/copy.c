@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* <linux/fs.h> is not there with every libc. */
+/* Not every libc comes with <linux/fs.h>. */
 #ifndef FICLONE
 #define FICLONE _IOW(0x94, 9, int)
 #endif
@@ -53,7 +53,7 @@ static int64_t directly(const struct mvm_posix_work *w, int64_t len)
         n = write(w->to, pages, (size_t)len);
         munmap(pages, (size_t)len);
     }
-    fcntl(w->to, F_SETFL, 0); /* what else is written comes from anywhere */
+    fcntl(w->to, F_SETFL, 0); /* other writes are not aligned */
     return n;
 }
 
@@ -78,7 +78,8 @@ static int64_t through_buffer(struct mvm_posix_work *w, int64_t len)
     return written > 0 ? written : work_failed(w, "write");
 }
 
-/* A way that fails has moved no position; the next does it, and the last says what is the matter.
+/* A method that fails leaves the offsets unchanged; the next one is tried; the last one's error is
+ * reported.
  */
 static int64_t move(struct mvm_posix_work *w, int64_t len)
 {
@@ -92,21 +93,21 @@ static int64_t move(struct mvm_posix_work *w, int64_t len)
     return n > 0 ? n : through_buffer(w, len);
 }
 
-/* Sends a piece on its way to the disk, so that the disk works meanwhile and the sync at the end
- * finds little left to do. A file system that cannot be asked for that loses nothing but time. */
+/* Starts write-back of a piece, so that the disk works meanwhile and the sync at the end has little
+ * left to do. If a file system does not support that, only time is lost. */
 static int64_t write_back(struct mvm_posix_work *w, int64_t len)
 {
     if (sync_file_range(w->to, w->at, len, SYNC_FILE_RANGE_WRITE) == 0 || errno == ENOSYS ||
         errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP || errno == EINTR) {
         return len;
     }
-    /* Said here or never: the kernel reports an error once for each open file. */
+    /* Must be checked here: the kernel reports an error once for each open file. */
     return work_failed(w, "sync_file_range");
 }
 
 /* ---- the pieces of a copy ---- */
 
-/* A hole at the end has left no mark in the target yet. */
+/* A hole at the end does not yet count in the target's size. */
 static int64_t end_here(struct mvm_posix_work *w)
 {
     return ftruncate(w->to, w->at) < 0 ? work_failed(w, "ftruncate") : 0;
@@ -135,7 +136,7 @@ static int64_t step(struct mvm_posix_work *w, int64_t end)
     return copy_data(w, least((hole > w->at ? least(hole, end) : end) - w->at, w->max));
 }
 
-/* Makes the target share the source's blocks, or copies what comes next. */
+/* Makes the target share the source's blocks, or copies the next piece. */
 static int64_t clone_or_step(struct mvm_posix_work *w, int64_t size)
 {
     if (w->at == 0) {
@@ -144,7 +145,7 @@ static int64_t clone_or_step(struct mvm_posix_work *w, int64_t size)
             return size;
         }
     }
-    /* A source that grows is copied as it was at the beginning, one that shrinks as it is. */
+    /* Of a source that grows the original size is copied, of one that shrinks what is left. */
     int64_t end = least(w->end, size);
     return w->at < end ? step(w, end) : end_here(w);
 }
@@ -160,8 +161,7 @@ int64_t mvm_posix_copy_piece(struct mvm_posix_work *w)
     return n;
 }
 
-/* fdatasync(2) leaves out nothing that is needed to read the file back: its size and where its
- * bytes are belong to it. */
+/* fdatasync(2) includes the metadata that is needed to read the file back: its size and extents. */
 int64_t mvm_posix_sync_piece(struct mvm_posix_work *w)
 {
     return fdatasync(w->to) < 0 ? work_failed(w, "fdatasync") : 0;

@@ -1,4 +1,4 @@
-/* A whole file from the store to the output disk: opened, copied, made durable, and the same. */
+/* Copies a file from the store to the output disk durably, and checks that it did not change. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
@@ -11,7 +11,7 @@ static int fail_work(struct mvm_posix *p, const struct mvm_posix_work *w)
     return MVM_PORT_FAILED;
 }
 
-/* Whether a source is what it was: each write and truncation sets the time of its last change. */
+/* Whether a source is unchanged: each write and truncation sets its ctime. */
 static bool is_unchanged(int fd, const struct stat *before)
 {
     struct stat now;

@@ -53,7 +53,7 @@ static bool is_writable_below_root(const struct mvm_posix *p, const char *path)
     return mvm_text_join(full, sizeof full, p->root, path, "") && is_writable_directory(full);
 }
 
-/* NULL: none will do, and nix has to make do as it can. */
+/* NULL: none is usable, and nix has to find one itself. */
 static const char *temporary(const struct mvm_posix *p)
 {
     for (size_t i = 0; i < sizeof temporaries / sizeof temporaries[0]; i++) {

@@ -1,7 +1,7 @@
 /*
- * What an errno is called: the words of strerror(3) in the C locale, the same with every libc, so
- * that a message can be looked for. Those that the calls of this project give; they take half the
- * room of a libc's table.
+ * Texts for errnos, those of strerror(3) in the C locale: the same with every libc, so that
+ * messages can be searched for. Only errnos that this project's calls return: half the size of a
+ * libc's table.
  */
 #include "system.h"
 #include <errno.h>

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* <linux/fs.h> is not there with every libc, whose ioctl(3) may have an int for this. */
+/* Not every libc comes with <linux/fs.h>, and ioctl(3) may take an int for this. */
 #ifndef FS_IOC_GETFLAGS
 #define FS_IOC_GETFLAGS _IOR('f', 1, long)
 #endif
@@ -35,7 +35,7 @@ static void name_descriptor(char *path, size_t cap, int fd)
     mvm_writer_add_u64(&w, (uint64_t)fd);
 }
 
-/* Where an open descriptor is, links resolved. */
+/* The path of an open descriptor, links resolved. */
 static bool resolve(int fd, char *resolved, size_t cap)
 {
     char path[48];
@@ -89,7 +89,7 @@ static int check_regular(struct mvm_posix *p, int fd)
     return 0;
 }
 
-/* Opens what is open by name alone; without /proc by its path again. */
+/* Opens the file behind an O_PATH descriptor; without /proc by its path again. */
 static int reopen(struct mvm_posix *p, int named, const char *path)
 {
     char link[48];
@@ -102,7 +102,7 @@ static int reopen(struct mvm_posix *p, int named, const char *path)
     return fd >= 0 ? fd : fail_open(p, errno);
 }
 
-/* O_PATH opens nothing: no device is started, and no FIFO waits for its other end. */
+/* O_PATH does not open the file: no device is started, and no FIFO waits for its other end. */
 int mvm_posix_open_source(struct mvm_posix *p, const char *within, const char *path)
 {
     int named = open(path, O_PATH | O_CLOEXEC);
@@ -120,7 +120,7 @@ int mvm_posix_open_source(struct mvm_posix *p, const char *within, const char *p
     return r;
 }
 
-/* What is under the name goes first: it may be a link, and a reader of the old file keeps it. */
+/* The old file is removed first: it may be a link, and its readers keep it. */
 int mvm_posix_open_new(struct mvm_posix *p, const char *path)
 {
     if (unlink(path) < 0 && errno != ENOENT) {
@@ -132,8 +132,8 @@ int mvm_posix_open_new(struct mvm_posix *p, const char *path)
         mvm_posix_fail(p, "open", errno);
         return MVM_PORT_FAILED;
     }
-    /* Whatever the umask; a file system without modes may refuse. By the system call, for some
-     * libcs' function supports fewer kinds of descriptors. */
+    /* Independent of the umask; a file system without modes may refuse. By the system call, because
+     * some libcs' function supports fewer kinds of descriptors. */
     syscall(SYS_fchmod, fd, 0644);
     return fd;
 }
@@ -153,8 +153,7 @@ int mvm_posix_find_file(struct mvm_posix *p, const char *path)
 
 /* ---- reading ---- */
 
-/* Only a name that does not exist is not found: neither a link that leads nowhere, nor a path
- * through a file. */
+/* Only a name that does not exist is NOT_FOUND, not a dangling link or a path through a file. */
 static int open_to_read(struct mvm_posix *p, const char *path)
 {
     struct stat st;
@@ -176,7 +175,7 @@ static void stop_reading(struct mvm_posix *p)
     p->worker.reading = -1;
 }
 
-/* The file stays open from its beginning to its end, whatever takes its name meanwhile. */
+/* The file stays open from its beginning to its end, even if its name is replaced meanwhile. */
 int mvm_posix_read_file(struct mvm_posix *p, const char *path, uint64_t offset, char *buf,
                         size_t cap)
 {
@@ -231,7 +230,7 @@ int mvm_posix_put(struct mvm_posix *p, const char *path, const char *text)
     return r;
 }
 
-/* Marks that rename(2) obeys, of a file system that has them. */
+/* File attributes that make rename(2) fail. */
 static bool is_locked(const char *path)
 {
     unsigned long flags = 0;

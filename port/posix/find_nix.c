@@ -1,6 +1,6 @@
 /*
- * Where nix is: the program that was named, else on PATH, else in the profiles its installers
- * make, else the first nix package in the store.
+ * Finds nix: the configured program, else on PATH, else in the profiles that its installers create,
+ * else the first nix package in the store.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -100,7 +100,7 @@ static bool is_nix_package(const char *name)
                     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._+");
 }
 
-/* The first by name, so that the answer does not change with the directory's order. */
+/* The first by name, so that the result does not depend on the directory's order. */
 static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
 {
     struct mvm_posix_directory d;

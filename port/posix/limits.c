@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* hidepid=1 and 2 show a process without privilege its own user's processes only; process 1 is
- * there in every pid namespace. */
+ * in every pid namespace. */
 static bool hides_processes(void)
 {
     struct mvm_posix_process first;

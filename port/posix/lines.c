@@ -23,7 +23,7 @@ bool mvm_posix_lines_open(struct mvm_posix_lines *l, int dir, const char *path)
     return l->fd >= 0;
 }
 
-/* Reads behind what is there. False: no room, or nothing more. */
+/* Appends to the buffer. False: no room, or nothing more. */
 static bool read_more(struct mvm_posix_lines *l)
 {
     memmove(l->buf, l->buf + l->start, l->end - l->start);
@@ -35,7 +35,7 @@ static bool read_more(struct mvm_posix_lines *l)
     return n > 0;
 }
 
-/* A line, or what the buffer or the file's end makes one. `*whole`: it had its newline. */
+/* A line, ended by its newline, a full buffer or the file's end. `*whole`: by its newline. */
 static bool next_part(struct mvm_posix_lines *l, struct mvm_text *piece, bool *whole)
 {
     for (;;) {

@@ -3,11 +3,11 @@
  * began, with `subreaper` the orphans that came to this process, and all of their descendants.
  *
  * A pass reads /proc once, in the order of process numbers, and lists the members it has found: a
- * parent has a lower number than its children, so it is listed by the time they are looked at.
- * Where the numbers have begun anew since the build began that can be wrong, and another pass is
- * made. A process is kept open while it is looked at, and signalled through that descriptor, so
- * that a number which is used again meanwhile is of no consequence. The first process is collected
- * last, by close_build: until then its number names its session and nothing else.
+ * parent has a lower number than its children, so it is listed before they are examined.
+ * If the numbers have wrapped around since the build began that can be wrong, and another pass is
+ * made. A process's directory is held open while it is examined, and the process is signalled
+ * through that descriptor, so that reuse of its number is harmless. The first process is reaped
+ * last, by close_build: until then its number cannot be reused, and identifies its session.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -19,7 +19,7 @@
 
 enum { PASSES = 4 };
 
-/* The first process's number, unless the program collected it and the number is in use again. */
+/* The first process's number, unless the program has reaped it and the number is reused. */
 static pid_t trusted_session(const struct mvm_posix_scan *s)
 {
     const struct mvm_posix *p = s->p;
@@ -110,7 +110,7 @@ void mvm_posix_scan_begin(struct mvm_posix_scan *s, const struct mvm_posix *p,
     s->session = s->unusable ? 0 : trusted_session(s);
 }
 
-/* One that has ended, or that this process may not look at: it could not signal it either. */
+/* One that has ended, or that this process may not examine: it could not signal it either. */
 static bool is_out_of_reach(void)
 {
     return errno == ENOENT || errno == ESRCH || errno == EACCES || errno == EPERM;

@@ -13,7 +13,7 @@ void mvm_posix_count_memory(int parent)
     int fd = openat(parent, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
     if (fd >= 0) {
         ssize_t n = write(fd, "+memory", 7);
-        (void)n; /* without it the exit status is all there is */
+        (void)n; /* without it only the exit status is known */
         close(fd);
     }
 }

@@ -73,7 +73,7 @@ int mvm_posix_make_dir(struct mvm_posix *p, const char *dir)
 
 struct device {
     const char *path;
-    const char *type; /* NULL: no mark that is known */
+    const char *type; /* NULL: unknown */
     bool read_only;
 };
 
@@ -110,13 +110,13 @@ static int try_type(const struct device *d, const char *dir, const char *type, u
     return mount(d->path, dir, type, flags, NULL) < 0 ? errno : 0;
 }
 
-/* What mount(2) says of a file system that is not this type, or is not in the kernel. */
+/* The errnos of mount(2) for a file system of another type, or one that the kernel lacks. */
 static bool is_other_type(int err)
 {
     return err == EINVAL || err == ENODEV;
 }
 
-/* Tries every file system of the kernel that lives on a device. */
+/* Tries every file system of the kernel that needs a device. */
 static int try_all(const struct device *d, const char *dir, unsigned long flags)
 {
     struct mvm_posix_lines l;

@@ -1,6 +1,6 @@
 /*
- * Why a mount has failed. mount(2) gives one of a few numbers; the rest is in the super block, or
- * in the kernel's log, which is read from where it ended before the call.
+ * Why a mount has failed. mount(2) returns one of a few errnos; the details are in the super block,
+ * or in the kernel's log, which is read from its end before the call.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -11,7 +11,7 @@
 
 enum { RECORD_CAP = 1024, UUID_LEN = 16, XFS_UUID_AT = 32 };
 
-/* ext4's super block: where it is, and its member s_feature_incompat. */
+/* ext4's super block: its offset, and that of its member s_feature_incompat. */
 enum { EXT4_INCOMPAT_AT = 1024 + 96, EXT4_RECOVER = 0x4, EXT4_KNOWN = 0x3e7d6 };
 
 void mvm_posix_kmsg_open(struct mvm_posix_kmsg *k)
@@ -163,7 +163,7 @@ static struct mvm_text record_text(const char *record, size_t len)
     return mvm_posix_cut(&rest, '\n');
 }
 
-/* The first line about the device is the cause, what follows are its consequences. */
+/* The first line about the device is the cause, those after it are its consequences. */
 static bool add_log(struct mvm_posix *p, const char *device, const struct mvm_posix_kmsg *k)
 {
     char record[RECORD_CAP];

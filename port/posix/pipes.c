@@ -12,8 +12,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* What a pipe holds: an hour's build should not stop for a host that is slow for a moment. Without
- * privilege the kernel may allow less, which is all right. */
+/* Capacity of a pipe: a build should not block because a host is slow for a moment. Without
+ * privilege the kernel may allow less, which is acceptable. */
 enum { PIPE_SIZE = 256 * 1024 };
 
 void mvm_posix_output_none(struct mvm_posix_output *o)

@@ -13,7 +13,7 @@ uint64_t mvm_posix_ticks(void)
     return mvm_posix_clock_ns(CLOCK_BOOTTIME) / (1000000000u / getauxval(AT_CLKTCK));
 }
 
-/* The program's name in /proc/PID/stat may hold anything, but no ')' comes behind it. */
+/* The program's name in /proc/PID/stat may have any characters, but no ')' follows it. */
 bool mvm_posix_process_read(int dir, const char *path, struct mvm_posix_process *is)
 {
     char buf[1024];
@@ -93,8 +93,7 @@ bool mvm_posix_proc_is_usable(void)
 {
     struct mvm_posix_lines l;
     if (!mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/status")) {
-        return errno == EMFILE || errno == ENFILE ||
-               errno == ENOMEM; /* it may be at another time */
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM; /* it may succeed later */
     }
     bool usable = shows_self(&l);
     mvm_posix_lines_close(&l);

@@ -1,4 +1,4 @@
-/* Why a call of the port has failed: in words, and as the port's error. */
+/* Why a call of the port has failed: as text, and as the port's error. */
 #include "posix_internal.h"
 #include <errno.h>
 #include <string.h>

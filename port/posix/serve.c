@@ -1,6 +1,6 @@
 /*
- * What the worker does: one request after the other, and between them the bytes of build.log. It
- * calls the kernel, with this process's struct as it was when the worker was made, and reports.
+ * The worker's loop: it serves one request after the other, and writes the bytes of build.log
+ * between them. It works on the copy of the agent's struct from the time of the fork.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -15,12 +15,12 @@ struct server {
     struct mvm_posix *p;
     int requests;
     int log;         /* a socket */
-    uint64_t logged; /* bytes that have come */
+    uint64_t logged; /* bytes received */
     char texts[MVM_POSIX_TEXTS * MVM_PATH_MAX];
     struct mvm_posix_request request;
     const char *text[MVM_POSIX_TEXTS];
     struct mvm_posix_answer answer;
-    char *answer_text; /* what goes with it: its own text, or `data` */
+    char *answer_text; /* sent with it: its own text, or `data` */
     size_t answer_len;
     struct mvm_posix_reading reading;
     char data[MVM_BULK_DATA_MAX];
@@ -55,7 +55,7 @@ static void write_log(struct server *s, const char *bytes, size_t len)
     }
 }
 
-/* True: some came. */
+/* True: bytes were received. */
 static bool move_log(struct server *s)
 {
     char bytes[16384];
@@ -66,7 +66,7 @@ static bool move_log(struct server *s)
     return n > 0;
 }
 
-/* Whatever was sent before the request has come already. */
+/* Everything that was sent before the request is already in the socket. */
 static int close_log(struct server *s)
 {
     struct mvm_posix *p = s->p;
@@ -217,7 +217,7 @@ static int64_t serve_call(struct server *s)
 
 /* ---- requests ---- */
 
-/* False: none will come. */
+/* False: end of requests. */
 static bool receive(struct server *s)
 {
     struct iovec parts[2] = {{&s->request, sizeof s->request}, {s->texts, sizeof s->texts}};
@@ -258,7 +258,7 @@ void mvm_posix_serve(struct mvm_posix *p, int requests, int log)
         }
         bool logs = fds[1].revents != 0;
         if (logs && !move_log(&s)) {
-            log = -1; /* its other end is closed: what is left to do is asked for, or the end */
+            log = -1; /* its other end is closed: only requests, or the end, can follow */
         }
         if (!logs && fds[0].revents != 0) {
             if (!receive(&s)) {

@@ -21,7 +21,7 @@ static void close_fd(int *fd)
     }
 }
 
-/* Makes a descriptor one above 2: below it would be in the way of what the child gets there. */
+/* Moves a descriptor above 2: 0 to 2 are for the child's own. */
 static int lift(int *fd)
 {
     if (*fd < 0 || *fd > STDERR_FILENO) {
@@ -91,7 +91,7 @@ static void reset_build(struct mvm_posix *p)
     p->exited = false;
 }
 
-/* Ends a process that has just begun and may not run as it is. */
+/* Kills a process that was started but cannot be used. */
 static void end_at_once(pid_t pid)
 {
     kill(-pid, SIGKILL);
@@ -160,7 +160,7 @@ int mvm_posix_spawn(void *ctx, const char *const argv[])
     return mvm_posix_spawn_with(ctx, argv, -1);
 }
 
-/* Looks at the first process's end and leaves it uncollected: its number stays its own. */
+/* Peeks at the first process's exit without reaping it: its number is not reused. */
 static int peek_exit(const struct mvm_posix *p, siginfo_t *info)
 {
     int flags = WEXITED | WNOHANG | WNOWAIT;
@@ -214,7 +214,7 @@ void mvm_posix_close_build(void *ctx)
 {
     struct mvm_posix *p = ctx;
     if (p->pid != 0) {
-        bool left = mvm_posix_remaining(p) != 0; /* collects orphans */
+        bool left = mvm_posix_remaining(p) != 0; /* reaps orphans */
         if (left && p->survivors_since == 0) {
             p->survivors_since = p->since;
         }

@@ -1,10 +1,10 @@
 /*
  * Starts the build's first process, by the best of three ways: posix_spawn(3), if libc's can do all
- * that a build needs; clone3(2) right into the build's cgroup; vfork(2). A way that fails leaves
- * nothing behind, and the next one is tried; the last one's error is reported.
+ * that a build needs; clone3(2) directly into the build's cgroup; vfork(2). If one fails the next
+ * one is tried; the last one's error is reported.
  *
- * All three bring the process into its cgroup before its program begins, so whatever it starts is
- * born inside.
+ * All three put the process into its cgroup before its program begins, so its descendants are
+ * inside as well.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"

@@ -8,9 +8,9 @@
  * (vfork(2), CLONE_VFORK in clone(2)): it never returns into that frame, takes no lock, changes
  * nothing of the parent's but errno and one flag, and no signal handler runs in it.
  *
- * In both the parent sleeps until the child's program runs or the child has ended. What goes wrong
- * is then in a pipe. Some emulators and checkers make a vfork a fork, which the unset flag shows:
- * then the parent waits for the end of the pipe, which a process that another thread forks
+ * In both the parent sleeps until the child's program runs or the child has ended. Errors are
+ * reported through a pipe. Some emulators and checkers turn a vfork into a fork; then the flag is
+ * unset: then the parent waits for the end of the pipe, which a process that another thread forks
  * meanwhile can hold open, so it waits for the child's end as well, and not for long.
  */
 #define _GNU_SOURCE
@@ -50,7 +50,7 @@ struct clone_arguments {
 
 /* What the child reports: an errno each, 0 for none. */
 struct report {
-    int cgroup; /* it could not enter its cgroup, and goes on */
+    int cgroup; /* it could not enter its cgroup, and continues */
     int start;  /* it could not execute its program, and ends */
 };
 
@@ -61,7 +61,7 @@ static void send_report(int fd, struct report r)
     mvm_posix_raw_write(fd, &r, sizeof r); /* the parent keeps the pipe open, and there is room */
 }
 
-/* What the agent's own directory and protection from the OOM killer are must not reach a build. */
+/* The agent's directory and its protection from the OOM killer are not for builds. */
 static void leave_surroundings(void)
 {
     int fd = mvm_posix_raw_open(AT_FDCWD, mvm_posix_oom_score_adj, O_WRONLY | O_CLOEXEC);
@@ -124,7 +124,7 @@ static void await_report(int fd, pid_t pid, struct report *all)
     }
 }
 
-/* After the child's start. 0 or an errno; a child that could not start has been collected. */
+/* After the child's start. 0 or an errno; a child that could not start has been reaped. */
 static int finish(int fd, pid_t pid, bool waited, int *cgroup_err)
 {
     struct report all = {0, 0};

@@ -1,6 +1,6 @@
 /*
- * Which file system is on a device: mount(2) wants to be told. The marks are those in the kernel's
- * sources of each file system.
+ * Which file system is on a device: mount(2) needs its name. The magic numbers are those in the
+ * kernel's sources of each file system.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"

@@ -1,13 +1,13 @@
 /*
  * Signals to all of a build's processes, and how many are left.
  *
- * A cgroup is killed by the kernel in one go. Otherwise the processes are listed, which takes one
- * pass over /proc, and then signalled. So that none is born behind the pass, they are frozen or
- * stopped first, except for SIGKILL with a subreaper: whatever the pass has missed is then an
- * orphan of this process, and the next pass finds it.
+ * A cgroup is killed by the kernel atomically. Otherwise the processes are listed, in one pass over
+ * /proc, and then signalled. So that none is forked after the pass, they are frozen or stopped
+ * first, except for SIGKILL with a subreaper: a process that the pass has missed is then an orphan
+ * of this process, and the next pass finds it.
  *
  * The first process and its group are always signalled, also without a usable /proc: their number
- * is the build's until the first process is collected.
+ * is the build's until the first process is reaped.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How often a call goes through /proc at most; the executor repeats the call. */
+/* The most passes over /proc in one call; the executor repeats the call. */
 enum {
     STOP_ROUNDS = 50, /* a process in uninterruptible sleep stops later */
     SIGNAL_ROUNDS = 5,
@@ -74,7 +74,7 @@ void mvm_posix_kill_group(const struct mvm_posix *p)
 
 /* ---- all of them ---- */
 
-/* Sends to all that are listed. Returns the errno of one that could not be sent to. */
+/* Signals all listed processes. Returns the errno of one that could not be signalled. */
 static int send_to_listed(const struct mvm_posix *p, struct mvm_posix_members *members, int sig)
 {
     struct mvm_posix_scan s = {.p = p, .members = members, .dir = -1, .proc.fd = -1};
@@ -87,7 +87,7 @@ static int send_to_listed(const struct mvm_posix *p, struct mvm_posix_members *m
     return s.err;
 }
 
-/* Lists all. Returns the errno that kept one from being looked at. */
+/* Lists all. Returns the errno of one that could not be examined. */
 static int list_all(const struct mvm_posix *p, struct mvm_posix_members *members)
 {
     struct mvm_posix_scan s;
@@ -134,7 +134,7 @@ static void let_go(struct mvm_posix *p, struct mvm_posix_members *members)
     }
 }
 
-/* Signals what a pass finds, until one finds nothing that is not listed already. */
+/* Signals the processes that a pass finds, until a pass finds no new one. */
 static int signal_in_passes(const struct mvm_posix *p, struct mvm_posix_members *members, int sig)
 {
     struct mvm_posix_scan s;
@@ -167,7 +167,7 @@ static int signal_held(struct mvm_posix *p, struct mvm_posix_members *members, i
 
 /* ---- the port's calls ---- */
 
-/* Moves members that are outside of the cgroup back in. True: some are outside all the same. */
+/* Moves members that are outside of the cgroup back in. True: some are still outside. */
 static bool adopt(const struct mvm_posix *p)
 {
     bool outside = true;
@@ -238,7 +238,7 @@ int mvm_posix_signal_build(void *ctx, enum mvm_signal signal)
 
 /* ---- what is left ---- */
 
-/* An orphan of the build that came to this process and has ended. */
+/* Reaps an orphan of the build whose parent is now this process. */
 static bool is_ours_to_reap(const struct mvm_posix_scan *s)
 {
     return mvm_posix_process_is_dead(&s->is) && s->is.parent == s->self && s->is.pid != s->p->pid &&

@@ -3,9 +3,9 @@
  * changes, so that a loop around it has nothing to track.
  *
  * A source is armed by the call that found nothing ("none now", MVM_PORT_LATER) and disarmed by the
- * next one that finds something. So the descriptor is readable only if a call would now give more
- * than the last one did, and a loop that polls it by level does not spin while the executor waits
- * for its client.
+ * next one that finds something. So the descriptor is readable only if a call would now return more
+ * than the last one did, and a level-triggered loop does not spin while the executor waits for its
+ * client.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -47,7 +47,7 @@ void mvm_posix_watch(struct mvm_posix *p, enum mvm_posix_source of, int fd, bool
     }
 }
 
-/* Taken out of the set, for a hang-up is reported of whatever is in it. */
+/* Removed from the set, because epoll always reports hang-ups. */
 void mvm_posix_watch_off(struct mvm_posix *p, enum mvm_posix_source of)
 {
     if (p->watch.armed[of] >= 0) {
@@ -79,7 +79,7 @@ int mvm_posix_read_watched(void *ctx, enum mvm_stream stream, uint8_t *buf, size
     return n;
 }
 
-/* A clock's descriptor in place of a pidfd: before Linux 5.3 the exit must be looked for. */
+/* A clock's descriptor in place of a pidfd: before Linux 5.3 the exit must be polled for. */
 int mvm_posix_timer(struct mvm_posix *p)
 {
     const struct itimerspec soon = {.it_value.tv_nsec = MVM_KILL_POLL_MS * 1000000L};

@@ -1,14 +1,14 @@
 /*
- * The worker: a process of its own that makes every call for a disk. File I/O has no non-blocking
- * form, nor has mount(2): a disk that is slow, frozen or gone holds up the worker, never the loop.
+ * The worker: a process that does all disk I/O. Neither file I/O nor mount(2) has a non-blocking
+ * form: a disk that is slow, frozen or gone blocks the worker, not the loop.
  *
- * It is a fork(2) of this process, made with the job's first call for a disk and ended with the
- * job. It keeps two sockets and nothing else of what this process has open: one for requests and
- * their answers, one for the bytes of build.log. It ends when this process ends. Its mounts are in
+ * It is a fork(2) of this process, created by the job's first disk call and ended with the job. It
+ * closes all inherited descriptors except two sockets: one for requests and their answers, one for
+ * the bytes of build.log. It ends when this process ends. Its mounts are in
  * the same mount namespace, so they are this process's, too.
  *
- * A worker whose disk hangs cannot be killed before the disk answers. It is left behind, and the
- * next call gets another.
+ * A worker whose disk hangs cannot be killed before the disk responds. It is abandoned, and the
+ * next call starts another.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -33,8 +33,8 @@ void mvm_posix_worker_init(struct mvm_posix *p)
 
 /* ---- its beginning ---- */
 
-/* fork(2) without what fork(3) does for a program that goes on: the child calls nothing but the
- * kernel, so no library of this process has to be made ready for it. */
+/* fork(2) without libc's fork handlers: the child makes only system calls, so no library state has
+ * to be made consistent for it. */
 static pid_t fork_bare(void)
 {
 #ifdef SYS_fork
@@ -44,7 +44,7 @@ static pid_t fork_bare(void)
 #endif
 }
 
-/* In the child: what is sent to the agent's terminal, group or service is the agent's to answer. */
+/* In the child: signals to the agent's terminal, group or service are for the agent to handle. */
 static void be_worker(struct mvm_posix *p, pid_t parent, int requests, int log)
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGXFSZ};
@@ -142,8 +142,8 @@ static void close_all(struct mvm_posix *p)
     p->worker.ending = false;
 }
 
-/* Whether there is no worker any more; collects it. Never waits: what ends may have files to close
- * on a disk that hangs. If the caller reaps, mvm_posix_child_exited comes. */
+/* Whether the worker has ended; reaps it. Never waits: a worker that ends may have to close files
+ * on a disk that hangs. If the caller reaps children, mvm_posix_child_exited reports it. */
 static bool has_ended(struct mvm_posix *p)
 {
     struct mvm_posix_worker *w = &p->worker;
@@ -242,8 +242,8 @@ void mvm_posix_worker_fini(struct mvm_posix *p)
 
 /* ---- requests and answers ---- */
 
-/* The worker has ended without an answer, or is ending; one that lives and cannot be asked is of no
- * use. FAILED, or LATER until it is known how it ended. */
+/* The worker has ended without an answer, or is ending; one that cannot be reached is killed.
+ * FAILED, or LATER until its exit status is known. */
 static int fail_ended(struct mvm_posix *p)
 {
     struct mvm_writer w;
@@ -341,7 +341,7 @@ int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask)
         mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
         return MVM_PORT_LATER;
     }
-    /* What is long goes to its room without a detour. */
+    /* Long data is received directly into its buffer. */
     bool direct = ask->cap > sizeof a.text;
     char *bytes = direct ? ask->room : a.text;
     ssize_t n = receive(w->fd, &a, bytes, direct ? ask->cap : sizeof a.text);
