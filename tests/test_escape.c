@@ -251,10 +251,12 @@ static void each_byte_at_each_place_goes_back_or_ends_the_copy(void **state)
 static void a_run_of_a_string_goes_on_over_its_escapes(void **state)
 {
     (void)state;
-    char place[256];
+    char place[512];
     static const uint8_t text[] =
         "\"one\\ntwo and three\\tfour, five; and six\\\"seven \\u00e9 eight nine ten"
-        " eleven twelve thirteen fourteen fifteen sixteen seventeen\"";
+        " eleven twelve thirteen fourteen fifteen sixteen seventeen"
+        " eighteen nineteen twenty, and as much again as the widest blocks of a processor need to"
+        " find a whole one of them in here: twenty-one twenty-two twenty-three twenty-four\"";
     struct mvm_json j;
     size_t used;
     mvm_json_init(&j);
