@@ -98,6 +98,7 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
                         struct mvm_writer *why)
 {
     a->len = 0;
+    a->disk_failed = false;
     a->allowed = max_size;
     a->parent = a->dir = -1;
     if (!open_parent(a, folder, why)) {
@@ -152,6 +153,7 @@ bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t s
     f.fd = openat(a->dir, f.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (f.fd < 0 || ftruncate(f.fd, (off_t)size) < 0) {
         fail(why, f.name, strerror(errno));
+        a->disk_failed = true;
         if (f.fd >= 0) {
             close(f.fd);
         }
@@ -162,10 +164,15 @@ bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t s
     return true;
 }
 
+bool mvm_artifacts_fits(const struct mvm_artifact_file *f, uint64_t offset, uint64_t len)
+{
+    return offset >= f->done && offset <= f->size && len <= f->size - offset;
+}
+
 bool mvm_artifacts_write(struct mvm_artifact_file *f, uint64_t offset, struct mvm_text bytes,
                          struct mvm_writer *why)
 {
-    if (offset < f->done || offset > f->size || bytes.len > f->size - offset) {
+    if (!mvm_artifacts_fits(f, offset, bytes.len)) {
         return fail(why, f->name, "bytes out of order or past its end");
     }
     for (size_t at = 0; at < bytes.len;) {

@@ -25,6 +25,7 @@ struct mvm_artifact_file {
 struct mvm_artifacts {
     size_t len;
     struct mvm_artifact_file files[MVM_ARTIFACTS_MAX];
+    bool disk_failed; /* after false: the disk is why, not the other side */
     /* its own */
     uint64_t allowed;     /* bytes of all files together */
     int parent;           /* the folder that has both; -1: not open */
@@ -41,6 +42,9 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
 /* One more artifact of the set, of this size. */
 bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t size,
                        struct mvm_writer *why);
+
+/* Whether bytes at `offset` are in order and before its end. */
+bool mvm_artifacts_fits(const struct mvm_artifact_file *f, uint64_t offset, uint64_t len);
 
 /* Bytes of `f` at `offset`; what is between `f->done` and there is a hole. */
 bool mvm_artifacts_write(struct mvm_artifact_file *f, uint64_t offset, struct mvm_text bytes,

@@ -37,7 +37,7 @@ static void show_retrying(struct mvm_run *r)
 static void show_way_back(struct mvm_run *r)
 {
     const struct mvm_exchange *x = &r->exchange;
-    if (x->kept && x->accepted) {
+    if (x->kept && x->accepted && r->options->output == NULL) {
         MVM_DISPLAY_TELL(&r->display, "the build may go on: mvm-builder join ", r->id,
                          " comes back to it, cancel ends it");
     }
@@ -69,12 +69,21 @@ static int finish_err(struct mvm_run *r)
 static int refuse(struct mvm_run *r)
 {
     MVM_DISPLAY_TELL(&r->display, r->conversation.why);
-    return MVM_EXIT_ERR;
+    return r->options->output != NULL ? MVM_EXIT_NO_CONNECTION : MVM_EXIT_ERR;
+}
+
+/* The events of a build with --output; MVM_RUN_ON: it goes on. */
+static int move_bulk(struct mvm_run *r, enum mvm_exchange_event event)
+{
+    if (event == MVM_EXCHANGE_SOURCE) {
+        return mvm_run_source(r);
+    }
+    return event == MVM_EXCHANGE_OK ? mvm_run_list(r) : mvm_run_artifact(r);
 }
 
 static int follow(struct mvm_run *r)
 {
-    for (;;) {
+    for (int status = MVM_RUN_ON;;) {
         enum mvm_exchange_event event = mvm_exchange_next(&r->exchange);
         mvm_run_show_note(r);
         switch (event) {
@@ -88,7 +97,15 @@ static int follow(struct mvm_run *r)
             show_retrying(r);
             break;
         case MVM_EXCHANGE_OK:
-            return finish_ok(r);
+            if (r->options->output == NULL) {
+                return finish_ok(r);
+            }
+            status = move_bulk(r, event);
+            break;
+        case MVM_EXCHANGE_SOURCE:
+        case MVM_EXCHANGE_ARTIFACT:
+            status = move_bulk(r, event);
+            break;
         case MVM_EXCHANGE_ERR:
             return finish_err(r);
         case MVM_EXCHANGE_FAILED:
@@ -97,6 +114,9 @@ static int follow(struct mvm_run *r)
             return refuse(r);
         case MVM_EXCHANGE_SIGNALLED:
             return interrupt(r);
+        }
+        if (status != MVM_RUN_ON) {
+            return status;
         }
     }
 }
@@ -120,14 +140,28 @@ static struct mvm_message request_of(const struct mvm_run *r)
         return (struct mvm_message){.kind = MVM_MESSAGE_JOIN, .id = mvm_text_from(r->id)};
     }
     return (struct mvm_message){
-        .kind = MVM_MESSAGE_BUILD,
+        .kind = o->output != NULL ? MVM_MESSAGE_STREAM_BUILD : MVM_MESSAGE_BUILD,
         .id = mvm_text_from(r->id),
         .build = {.flake_ref = mvm_text_from(o->flake),
                   .attr = mvm_text_from(o->attr),
                   .has_timeout = o->has_timeout,
                   .timeout_secs = o->timeout_secs,
-                  .keep = o->retry_secs > 0 ? MVM_FLAG_TRUE : MVM_FLAG_ABSENT},
+                  .keep = o->retry_secs > 0 ? MVM_FLAG_TRUE : MVM_FLAG_ABSENT,
+                  .has_source = o->folder != NULL,
+                  .source_size = o->folder != NULL ? r->stream.source_size : 0},
     };
+}
+
+/* False: reported. */
+static bool open_stream(struct mvm_run *r)
+{
+    const struct mvm_host_options *o = r->options;
+    if (o->output != NULL &&
+        !mvm_stream_open(&r->stream, o->folder, o->all_files, o->output, o->max_size)) {
+        MVM_DISPLAY_TELL(&r->display, r->stream.why);
+        return false;
+    }
+    return true;
 }
 
 int mvm_run_build(struct mvm_run *r)
@@ -140,10 +174,15 @@ int mvm_run_build(struct mvm_run *r)
     if (!choose_id(r)) {
         return MVM_EXIT_NO_CONNECTION;
     }
+    if (!open_stream(r)) {
+        return MVM_EXIT_USAGE;
+    }
     const struct mvm_message request = request_of(r);
     mvm_display_start(&r->display, "connecting");
     mvm_exchange_init(&r->exchange, &r->conversation, &request, o->retry_secs * 1000, silence_ms);
+    r->exchange.renews = o->id == NULL;
     int status = follow(r);
     mvm_exchange_finish(&r->exchange);
+    mvm_stream_close(&r->stream);
     return status;
 }

@@ -197,6 +197,9 @@ enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t unti
         case MVM_SESSION_NOTHING:
             break;
         }
+        if (c->feeding && mvm_session_can_send(&c->session)) {
+            return MVM_ROOM;
+        }
         enum mvm_arrival moved = move_bytes(c, until_ms);
         if (moved == MVM_LATE) {
             explain_late(c);
@@ -217,6 +220,15 @@ enum mvm_arrival mvm_conversation_send(struct mvm_conversation *c, const struct 
     }
     mvm_session_send(&c->session, m);
     return MVM_ARRIVED;
+}
+
+enum mvm_arrival mvm_conversation_flush(struct mvm_conversation *c, uint64_t until_ms)
+{
+    enum mvm_arrival moved = MVM_ARRIVED;
+    while (moved == MVM_ARRIVED && !mvm_session_flushed(&c->session)) {
+        moved = mvm_session_ended(&c->session) ? MVM_LOST : move_bytes(c, until_ms);
+    }
+    return moved;
 }
 
 /* ---- questions ---- */
@@ -270,6 +282,7 @@ static void begin_session(struct mvm_conversation *c)
     mvm_session_init(&c->session, MVM_DIRECTION_RESPONSES, &memory);
     mvm_session_speak(&c->session, c->wire);
     c->agent = (struct mvm_agent_abilities){.hello = false};
+    c->feeding = false;
     c->first_len = 0;
     c->first_ended = false;
     c->first[0] = '\0';

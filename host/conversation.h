@@ -13,6 +13,7 @@
 /* How the wait for a message ended. */
 enum mvm_arrival {
     MVM_ARRIVED,     /* c->session.message is it */
+    MVM_ROOM,        /* c->feeding, and a message can be sent without waiting */
     MVM_UNCONNECTED, /* no connection was established; c->why gives the reason */
     MVM_LOST,        /* the connection has ended; likewise */
     MVM_BROKEN,      /* a frame that cannot be read; likewise */
@@ -30,6 +31,8 @@ struct mvm_agent_abilities {
     bool cancel;
     bool join;
     bool keep;
+    bool source;    /* the flake can be sent */
+    bool artifacts; /* … and what was built fetched */
 };
 
 /* Some 16 MiB, touched only as far as the longest message needs: keep it static. */
@@ -42,6 +45,7 @@ struct mvm_conversation {
     struct mvm_connection connection;
     struct mvm_session session;
     struct mvm_agent_abilities agent;
+    bool feeding;             /* more is to be sent: `next` ends when there is room */
     bool greeting;            /* our Hello is not answered yet */
     uint64_t heard_ms;        /* when the last message arrived, or the connection was made */
     uint64_t answer_until_ms; /* MVM_NEVER or when the answer to a question is late */
@@ -78,6 +82,9 @@ enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t unti
  * one. ARRIVED: that, or an Err which does not belong to a build. */
 enum mvm_arrival mvm_conversation_ask(struct mvm_conversation *c, const struct mvm_message *request,
                                       enum mvm_kind answer);
+
+/* Waits until everything sent is the connection's. ARRIVED, or as next. */
+enum mvm_arrival mvm_conversation_flush(struct mvm_conversation *c, uint64_t until_ms);
 
 /* `done`: the request was answered. Otherwise the other side is given time to notice. */
 void mvm_conversation_close(struct mvm_conversation *c, bool done);

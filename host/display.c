@@ -128,6 +128,14 @@ void mvm_display_follow(struct mvm_display *d)
     mvm_status_heard(&d->status);
 }
 
+void mvm_display_move(struct mvm_display *d, enum mvm_phase_kind kind, const char *name,
+                      uint64_t done, uint64_t total)
+{
+    mvm_status_heard(&d->status);
+    mvm_phase_move(&d->phase, kind, name, done, total, mvm_clock_ms());
+    show_phase(d);
+}
+
 /* ---- frames ---- */
 
 /* JSON for a terminal: controls that JSON does not have to escape are escaped all the same. */
@@ -169,6 +177,14 @@ void mvm_display_frame(struct mvm_display *d, const struct mvm_message *m)
         } else {
             mvm_sink_add(&d->out, (struct mvm_text){(const char *)part, n});
         }
+    }
+}
+
+void mvm_display_json(struct mvm_display *d, struct mvm_text line)
+{
+    if (d->json) {
+        mvm_sink_add(&d->out, line);
+        mvm_sink_add_string(&d->out, "\n");
     }
 }
 

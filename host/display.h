@@ -53,6 +53,13 @@ void mvm_display_frame(struct mvm_display *d, const struct mvm_message *m);
 
 void mvm_display_log(struct mvm_display *d, const struct mvm_message *m);
 
+/* Bytes that the program moves itself: SENDING or FETCHING `name`. */
+void mvm_display_move(struct mvm_display *d, enum mvm_phase_kind kind, const char *name,
+                      uint64_t done, uint64_t total);
+
+/* A line on stdout, with --json alone. */
+void mvm_display_json(struct mvm_display *d, struct mvm_text line);
+
 /* How a build ended. */
 void mvm_display_ok(struct mvm_display *d, struct mvm_text store_path);
 void mvm_display_failure(struct mvm_display *d); /* before the words that give the reason */

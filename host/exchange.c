@@ -23,6 +23,11 @@ static bool is_join(const struct mvm_exchange *x)
     return x->request.kind == MVM_MESSAGE_JOIN;
 }
 
+static bool is_stream(const struct mvm_exchange *x)
+{
+    return x->request.kind == MVM_MESSAGE_STREAM_BUILD;
+}
+
 static bool is_ours(const struct mvm_exchange *x, struct mvm_text id)
 {
     return id.bytes != NULL && id.len == x->request.id.len &&
@@ -43,6 +48,7 @@ static enum mvm_exchange_event end(struct mvm_exchange *x, enum mvm_exchange_eve
 {
     x->state = MVM_EXCHANGE_ENDED;
     x->message = &x->conversation->session.message;
+    x->answered = event == MVM_EXCHANGE_OK || event == MVM_EXCHANGE_ERR;
     return event;
 }
 
@@ -83,6 +89,7 @@ static enum mvm_exchange_event lose(struct mvm_exchange *x, enum mvm_arrival how
     if (!may_retry(x, how)) {
         return fail(x, how);
     }
+    x->split = x->split || (x->source_at > 0 && !x->built);
     mvm_conversation_close(x->conversation, true);
     x->state = MVM_EXCHANGE_CONNECTING;
     x->try_ms = mvm_clock_after(x->backoff_ms);
@@ -98,6 +105,9 @@ static enum mvm_exchange_event lose(struct mvm_exchange *x, enum mvm_arrival how
 static enum mvm_exchange_event send_request(struct mvm_exchange *x)
 {
     struct mvm_message m = x->request;
+    x->source_at = x->credit = 0;
+    x->listed = x->conversation->feeding = false;
+    x->getting = NULL;
     x->joins = is_join(x) || x->accepted;
     if (x->joins) {
         m = (struct mvm_message){.kind = MVM_MESSAGE_JOIN, .id = x->request.id};
@@ -113,11 +123,28 @@ static enum mvm_exchange_event send_request(struct mvm_exchange *x)
     return how == MVM_ARRIVED ? MVM_EXCHANGE_ASKED : lose(x, how);
 }
 
+/* A reason why this agent cannot take a StreamBuild; NULL: it can. */
+static const char *lacks(const struct mvm_exchange *x)
+{
+    const struct mvm_agent_abilities *a = &x->conversation->agent;
+    if (!a->ids || !a->artifacts) {
+        return "this agent does not give out artifacts over the connection: --output needs one "
+               "that "
+               "does";
+    }
+    return x->request.build.has_source && !a->source
+               ? "this agent does not take a flake over the connection: send: needs one that does"
+               : NULL;
+}
+
 /* Whether this agent can do what is wanted; says so if it can do less. */
 static enum mvm_exchange_event prepare(struct mvm_exchange *x)
 {
     struct mvm_conversation *c = x->conversation;
     x->named = c->agent.ids;
+    if (is_stream(x) && lacks(x) != NULL) {
+        return refuse(x, lacks(x));
+    }
     if ((is_join(x) || x->accepted) && !(c->agent.ids && c->agent.join)) {
         return refuse(x, "this agent cannot join a build");
     }
@@ -161,6 +188,24 @@ static bool is_met_again(const struct mvm_exchange *x, const struct mvm_message 
            mvm_text_equal(m->refusal.category, mvm_category_word(MVM_CATEGORY_ID_CONFLICT));
 }
 
+/* The agent cancels a build whose source came in part over a connection that was lost. It is begun
+ * again, as another build. */
+static bool is_cut(const struct mvm_exchange *x, const struct mvm_message *m)
+{
+    return x->renews && x->split &&
+           mvm_text_equal(m->refusal.category, mvm_category_word(MVM_CATEGORY_CANCELLED));
+}
+
+static enum mvm_exchange_event renew(struct mvm_exchange *x)
+{
+    if (!mvm_id_make(x->renewed)) {
+        return end(x, MVM_EXCHANGE_ERR);
+    }
+    x->request.id = mvm_text_from(x->renewed);
+    x->accepted = x->sent = x->split = false;
+    return send_request(x);
+}
+
 /* A parse error carries no id. It is about our Build if that is never accepted. */
 static void doubt(struct mvm_exchange *x, const struct mvm_message *m)
 {
@@ -177,6 +222,10 @@ static void doubt(struct mvm_exchange *x, const struct mvm_message *m)
 static bool on_err(struct mvm_exchange *x, enum mvm_exchange_event *event)
 {
     const struct mvm_message *m = &x->conversation->session.message;
+    if (x->named && is_ours(x, m->id) && is_cut(x, m)) {
+        *event = renew(x);
+        return *event != MVM_EXCHANGE_ASKED;
+    }
     if (!x->named ? m->id.bytes == NULL : is_ours(x, m->id)) {
         *event = end(x, MVM_EXCHANGE_ERR);
         return true;
@@ -201,7 +250,14 @@ static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
     struct mvm_conversation *c = x->conversation;
     struct mvm_writer why;
     if (mvm_is_store_path(c->session.message.text)) {
-        return end(x, MVM_EXCHANGE_OK);
+        if (!is_stream(x)) {
+            return end(x, MVM_EXCHANGE_OK);
+        }
+        x->message = &c->session.message;
+        x->built = x->listed = x->accepted = true;
+        x->trying = c->feeding = false;
+        x->credit = 0;
+        return MVM_EXCHANGE_OK;
     }
     mvm_writer_init(&why, c->why, sizeof c->why);
     mvm_writer_add(&why, "its Ok does not name a store path: ");
@@ -209,6 +265,77 @@ static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
     mvm_writer_finish(&why);
     return fail(x, MVM_BROKEN);
 }
+
+/* ---- bulk ---- */
+
+static void on_want(struct mvm_exchange *x)
+{
+    const struct mvm_build *build = &x->request.build;
+    uint64_t left = build->has_source ? build->source_size - x->source_at - x->credit : 0;
+    uint64_t more = x->conversation->session.message.bulk.length;
+    x->accepted = true;
+    x->trying = false;
+    if (!x->built) {
+        x->credit += more < left ? more : left;
+        x->conversation->feeding = x->credit > 0;
+    }
+}
+
+static enum mvm_exchange_event on_artifact(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    const struct mvm_message *m = &c->session.message;
+    if (x->getting == NULL || !mvm_text_equal(m->bulk.name, x->getting)) {
+        mvm_conversation_set_why(c, "bytes of an artifact that was not asked for");
+        return fail(x, MVM_BROKEN);
+    }
+    x->message = m;
+    x->trying = false;
+    x->getting = m->bulk.last == MVM_FLAG_TRUE ? NULL : x->getting;
+    return MVM_EXCHANGE_ARTIFACT;
+}
+
+void mvm_exchange_source(struct mvm_exchange *x, struct mvm_text data)
+{
+    struct mvm_message m = {.kind = MVM_MESSAGE_SOURCE, .text = data, .id = x->request.id};
+    m.bulk.offset = x->source_at;
+    x->source_at += data.len;
+    x->credit -= data.len;
+    m.bulk.last = x->source_at == x->request.build.source_size ? MVM_FLAG_TRUE : MVM_FLAG_ABSENT;
+    x->conversation->feeding = x->credit > 0;
+    mvm_session_send(&x->conversation->session, &m);
+}
+
+void mvm_exchange_get(struct mvm_exchange *x, const char *name, uint64_t offset, uint64_t length)
+{
+    struct mvm_message m = {.kind = MVM_MESSAGE_GET, .id = x->request.id};
+    m.bulk.name = mvm_text_from(name);
+    m.bulk.offset = offset;
+    m.bulk.length = length;
+    x->getting = name;
+    mvm_conversation_send(x->conversation, &m); /* `next` finds out what went wrong */
+}
+
+void mvm_exchange_drop(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    const struct mvm_message m = {.kind = MVM_MESSAGE_DROP, .id = x->request.id};
+    int signal = c->waiter->signal;
+    c->waiter->signal = 0;
+    c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
+    if (x->state == MVM_EXCHANGE_FOLLOWING && mvm_conversation_send(c, &m) == MVM_ARRIVED) {
+        mvm_conversation_flush(c, c->answer_until_ms);
+    }
+    c->waiter->signal = signal != 0 ? signal : c->waiter->signal;
+    x->state = MVM_EXCHANGE_ENDED;
+}
+
+void mvm_exchange_reject(struct mvm_exchange *x)
+{
+    fail(x, MVM_BROKEN);
+}
+
+/* ---- messages ---- */
 
 /* False: the message is not ours, or leads to no event. */
 static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
@@ -223,10 +350,20 @@ static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
         *event = MVM_EXCHANGE_LOG;
         return ours;
     case MVM_MESSAGE_OK:
+        ours = ours && !x->listed;
         *event = ours ? on_ok(x) : MVM_EXCHANGE_LOG;
         return ours;
     case MVM_MESSAGE_ERR:
         return on_err(x, event);
+    case MVM_MESSAGE_WANT:
+        if (ours && is_stream(x)) {
+            on_want(x);
+        }
+        break;
+    case MVM_MESSAGE_ARTIFACT:
+        ours = ours && is_stream(x);
+        *event = ours ? on_artifact(x) : MVM_EXCHANGE_LOG;
+        return ours;
     case MVM_MESSAGE_PONG:
     case MVM_MESSAGE_WELCOME:
     case MVM_MESSAGE_CANCELLED:
@@ -239,8 +376,6 @@ static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
     case MVM_MESSAGE_SOURCE:
     case MVM_MESSAGE_GET:
     case MVM_MESSAGE_DROP:
-    case MVM_MESSAGE_WANT:
-    case MVM_MESSAGE_ARTIFACT:
         break;
     }
     return false;
@@ -279,6 +414,9 @@ static enum mvm_exchange_event follow(struct mvm_exchange *x)
     for (;;) {
         enum mvm_exchange_event event;
         enum mvm_arrival how = mvm_conversation_next(x->conversation, deadline(x));
+        if (how == MVM_ROOM) {
+            return MVM_EXCHANGE_SOURCE;
+        }
         if (how == MVM_LATE) {
             return on_silence(x);
         }
@@ -323,6 +461,10 @@ enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
 {
     bool connected = x->state == MVM_EXCHANGE_FOLLOWING;
     bool serial = mvm_conversation_on_serial(x->conversation);
+    if (x->built) {
+        mvm_exchange_drop(x);
+        return MVM_INTERRUPTION_NONE;
+    }
     if (!x->sent) {
         return MVM_INTERRUPTION_NONE;
     }
@@ -340,7 +482,5 @@ enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
 
 void mvm_exchange_finish(struct mvm_exchange *x)
 {
-    bool answered = x->state == MVM_EXCHANGE_ENDED && x->message != NULL &&
-                    (x->message->kind == MVM_MESSAGE_OK || x->message->kind == MVM_MESSAGE_ERR);
-    mvm_conversation_close(x->conversation, answered || !x->sent);
+    mvm_conversation_close(x->conversation, x->answered || !x->sent);
 }

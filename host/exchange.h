@@ -1,7 +1,7 @@
 /*
- * One exchange within a conversation: a Build or a Join, its log, its end. It recognises its own
- * answers, and reconnects after a lost connection. Kinds of exchange differ in what they send and
- * which messages they wait for.
+ * One exchange within a conversation: a Build, StreamBuild or Join, its log, its end. It recognises
+ * its own answers, and reconnects after a lost connection. Kinds of exchange differ in what they
+ * send and which messages they wait for.
  *
  *     mvm_exchange_init(&x, &conversation, &request, …);
  *     for (;;) {
@@ -14,13 +14,16 @@
 #include "conversation.h"
 
 enum mvm_exchange_event {
-    MVM_EXCHANGE_ASKED,     /* connected, and the request is on its way */
-    MVM_EXCHANGE_LOG,       /* x->message */
-    MVM_EXCHANGE_OK,        /* x->message: a valid store path; the end */
-    MVM_EXCHANGE_ERR,       /* x->message; the end */
-    MVM_EXCHANGE_RETRYING,  /* x->failure, conversation->why: next tries to connect again */
-    MVM_EXCHANGE_FAILED,    /* likewise; the end */
-    MVM_EXCHANGE_UNABLE,    /* the agent cannot do what was asked for: conversation->why; the end */
+    MVM_EXCHANGE_ASKED,    /* connected, and the request is on its way */
+    MVM_EXCHANGE_LOG,      /* x->message */
+    MVM_EXCHANGE_SOURCE,   /* STREAM_BUILD: more of the source may go, see mvm_exchange_source */
+    MVM_EXCHANGE_OK,       /* x->message: a valid store path; the end, of a STREAM_BUILD that of the
+                            * build: mvm_exchange_get is next, again after each loss */
+    MVM_EXCHANGE_ARTIFACT, /* x->message: bytes of the artifact that was asked for */
+    MVM_EXCHANGE_ERR,      /* x->message; the end */
+    MVM_EXCHANGE_RETRYING, /* x->failure, conversation->why: next tries to connect again */
+    MVM_EXCHANGE_FAILED,   /* likewise; the end */
+    MVM_EXCHANGE_UNABLE,   /* the agent cannot do what was asked for: conversation->why; the end */
     MVM_EXCHANGE_SIGNALLED, /* see interrupt */
 };
 
@@ -36,23 +39,33 @@ enum mvm_interruption {
 
 struct mvm_exchange {
     struct mvm_conversation *conversation;
-    struct mvm_message request; /* BUILD or JOIN */
+    struct mvm_message request; /* BUILD, STREAM_BUILD or JOIN */
     uint64_t retry_ms;          /* how long to try to connect again; 0: not */
     uint64_t silence_ms;        /* without a frame for so long: lost; MVM_NEVER */
+
+    uint64_t source_at; /* SOURCE: where it goes on; 0: from its beginning, maybe again */
+    uint64_t credit;    /* … and for how many bytes */
+    bool renews;        /* may take a fresh id if the agent lost a part of the source */
 
     const struct mvm_message *message; /* see the events; until the next call */
     enum mvm_arrival failure;
 
     /* The exchange's own. */
     enum { MVM_EXCHANGE_CONNECTING, MVM_EXCHANGE_FOLLOWING, MVM_EXCHANGE_ENDED } state;
-    bool named;      /* this agent's answers carry ids */
-    bool sent;       /* the request was sent, over this connection or an earlier one */
-    bool accepted;   /* a frame of the build has arrived */
-    bool kept;       /* the build outlives its connection */
-    bool resent;     /* the Build was sent more than once */
-    bool joins;      /* the last request sent is a Join */
-    bool trying;     /* RETRYING was reported for the present loss */
-    uint64_t try_ms; /* when to connect next */
+    bool named;    /* this agent's answers carry ids */
+    bool sent;     /* the request was sent, over this connection or an earlier one */
+    bool accepted; /* a frame of the build has arrived */
+    bool kept;     /* the build outlives its connection */
+    bool resent;   /* the Build was sent more than once */
+    bool answered; /* nothing of the connection is needed any more */
+    bool built;    /* STREAM_BUILD: an Ok has come … */
+    bool listed;   /* … over this connection */
+    bool split;    /* a connection was lost with a part of the source sent */
+    char renewed[MVM_ID_FRESH_LEN + 1];
+    const char *getting; /* the artifact that was asked for; NULL: none */
+    bool joins;          /* the last request sent is a Join */
+    bool trying;         /* RETRYING was reported for the present loss */
+    uint64_t try_ms;     /* when to connect next */
     uint64_t backoff_ms;
     uint64_t give_up_ms;
     uint64_t doubt_ms; /* when `doubt` becomes the answer; MVM_NEVER: there is none */
@@ -60,12 +73,26 @@ struct mvm_exchange {
     char doubt_text[MVM_MESSAGE_MAX];
 };
 
-/* `request` and its texts are borrowed: a BUILD or JOIN with its id. */
+/* `request` and its texts are borrowed: a BUILD, STREAM_BUILD or JOIN with its id. */
 void mvm_exchange_init(struct mvm_exchange *x, struct mvm_conversation *c,
                        const struct mvm_message *request, uint64_t retry_ms, uint64_t silence_ms);
 
 /* Continues until there is something to report. Do not call it after the end. */
 enum mvm_exchange_event mvm_exchange_next(struct mvm_exchange *x);
+
+/* After SOURCE: the next bytes, at most x->credit and MVM_BULK_DATA_MAX; borrowed until the next
+ * event. */
+void mvm_exchange_source(struct mvm_exchange *x, struct mvm_text data);
+
+/* After the Ok of a STREAM_BUILD: asks for an artifact from `offset` to its end; `name` is borrowed
+ * until the next one. Its last ARTIFACT has `last`. */
+void mvm_exchange_get(struct mvm_exchange *x, const char *name, uint64_t offset, uint64_t length);
+
+/* The artifacts are not needed any more: the end of a STREAM_BUILD after its Ok. */
+void mvm_exchange_drop(struct mvm_exchange *x);
+
+/* The other side broke the rules of what the caller watches; conversation->why says how. */
+void mvm_exchange_reject(struct mvm_exchange *x);
 
 /* After SIGNALLED: cancels the build if closing the connection does not. Takes MVM_HOST_CANCEL_MS
  * at most, less if another signal comes. */

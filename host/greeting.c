@@ -34,6 +34,8 @@ static void learn(struct mvm_conversation *c)
         .cancel = has_word(features, "cancel"),
         .join = has_word(features, "join"),
         .keep = has_word(features, "keep"),
+        .source = has_word(features, "source"),
+        .artifacts = has_word(features, "artifacts"),
     };
 }
 

@@ -105,6 +105,14 @@ _Static_assert(MVM_HOST_QUIET_MS >= 1000,
 
 /* ---- sizes, in bytes ----------------------------------------------------------------------- */
 
+/* Bytes of all artifacts that --output accepts if --max-size does not set it: images of some GiB,
+ * and no disk is full because a guest says so. Past it: nothing is fetched. */
+#ifndef MVM_HOST_MAX_SIZE
+#define MVM_HOST_MAX_SIZE 17179869184
+#endif
+_Static_assert(MVM_HOST_MAX_SIZE >= 1,
+               "MVM_HOST_MAX_SIZE is less than 1: nothing could be fetched");
+
 /* The bytes quoted of an answer that is not an agent's. Past it: cut, with a mark. */
 #ifndef MVM_HOST_QUOTE_MAX
 #define MVM_HOST_QUOTE_MAX 80

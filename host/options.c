@@ -13,7 +13,24 @@
 #define SECONDS_MAX UINT32_MAX
 
 /* Options by number, above every character. */
-enum { TO = 256, FOR, TIMEOUT, LOG, ID, RETRY, SILENCE, JSON, WIRE, VERSION, HELP, OPTIONS_END };
+enum {
+    TO = 256,
+    FOR,
+    TIMEOUT,
+    LOG,
+    ID,
+    RETRY,
+    SILENCE,
+    JSON,
+    WIRE,
+    OUTPUT,
+    ALL_FILES,
+    MAX_SIZE,
+    SHA256,
+    VERSION,
+    HELP,
+    OPTIONS_END
+};
 
 static const struct option names[] = {
     {"to", required_argument, NULL, TO},
@@ -25,6 +42,10 @@ static const struct option names[] = {
     {"silence", required_argument, NULL, SILENCE},
     {"json", no_argument, NULL, JSON},
     {"wire", required_argument, NULL, WIRE},
+    {"output", required_argument, NULL, OUTPUT},
+    {"all-files", no_argument, NULL, ALL_FILES},
+    {"max-size", required_argument, NULL, MAX_SIZE},
+    {"sha256", no_argument, NULL, SHA256},
     {"version", no_argument, NULL, VERSION},
     {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0},
@@ -44,6 +65,10 @@ static const struct {
     {LOG, BIT(MVM_HOST_BUILD) | BIT(MVM_HOST_JOIN), "--log is for build and join"},
     {RETRY, BIT(MVM_HOST_BUILD) | BIT(MVM_HOST_JOIN), "--retry is for build and join"},
     {SILENCE, BIT(MVM_HOST_BUILD) | BIT(MVM_HOST_JOIN), "--silence is for build and join"},
+    {OUTPUT, BIT(MVM_HOST_BUILD), "--output is for build"},
+    {ALL_FILES, BIT(MVM_HOST_BUILD), "--all-files is for build"},
+    {MAX_SIZE, BIT(MVM_HOST_BUILD), "--max-size is for build"},
+    {SHA256, BIT(MVM_HOST_BUILD), "--sha256 is for build"},
 };
 
 static const struct {
@@ -116,6 +141,19 @@ static bool set_seconds(uint64_t *secs, const char *text, uint64_t max)
     return mistake("too large a number of seconds", text);
 }
 
+static bool set_size(uint64_t *bytes, const char *text)
+{
+    switch (mvm_number_parse(text, INT64_MAX, bytes)) {
+    case MVM_NUMBER_FINE:
+        return true;
+    case MVM_NUMBER_NONE:
+        return mistake("not a number of bytes", text);
+    case MVM_NUMBER_LARGE:
+        break;
+    }
+    return mistake("too large a number of bytes", text);
+}
+
 static bool set_id(struct mvm_host_options *o, const char *text)
 {
     o->id = text;
@@ -147,6 +185,17 @@ static bool set_option(struct mvm_host_options *o, int option, const char *value
         return true;
     case WIRE:
         return set_wire(o, value);
+    case OUTPUT:
+        o->output = value;
+        return true;
+    case ALL_FILES:
+        o->all_files = true;
+        return true;
+    case MAX_SIZE:
+        return set_size(&o->max_size, value);
+    case SHA256:
+        o->sha256 = true;
+        return true;
     case HELP:
         o->command = MVM_HOST_HELP;
         return true;
@@ -172,14 +221,37 @@ static bool is_utf8(const char *text)
     return mvm_utf8_whole(&state);
 }
 
+/* send:FOLDER?dir=SUB: the flake is the part from the question mark on. */
+static bool split_folder(struct mvm_host_options *o)
+{
+    static const char prefix[] = "send:";
+    if (strncmp(o->flake, prefix, sizeof prefix - 1) != 0) {
+        return true;
+    }
+    const char *path = o->flake + sizeof prefix - 1;
+    size_t len = strcspn(path, "?");
+    if (len == 0 || len >= sizeof o->folder_path) {
+        return mistake(len == 0 ? "give a folder behind send:" : "the path is too long", o->flake);
+    }
+    if (path[len] != '\0' && strncmp(path + len, "?dir=", 5) != 0) {
+        return mistake("behind the folder, ?dir= alone can follow", o->flake);
+    }
+    memcpy(o->folder_path, path, len);
+    o->folder_path[len] = '\0';
+    o->folder = o->folder_path;
+    o->flake = path + len;
+    return true;
+}
+
 static bool set_operands(struct mvm_host_options *o, char *const operands[])
 {
     switch (o->command) {
     case MVM_HOST_BUILD:
         o->flake = operands[0];
         o->attr = operands[1];
-        return (is_utf8(o->flake) && is_utf8(o->attr)) ||
-               mistake("flake and attribute must be UTF-8", "build");
+        return ((is_utf8(o->flake) && is_utf8(o->attr)) ||
+                mistake("flake and attribute must be UTF-8", "build")) &&
+               split_folder(o);
     case MVM_HOST_JOIN:
     case MVM_HOST_CANCEL:
         return set_id(o, operands[0]);
@@ -226,8 +298,38 @@ static bool set_command(struct mvm_host_options *o, unsigned given, int argc, ch
     return set_operands(o, argv + 1);
 }
 
-static bool check_together(const struct mvm_host_options *o)
+/* A build without disks: bytes, which JSON lines do not carry. */
+static bool check_output(struct mvm_host_options *o, unsigned given)
 {
+    const unsigned of_output = BIT(MAX_SIZE - TO) | BIT(SHA256 - TO);
+    if (o->output == NULL) {
+        if (o->folder != NULL) {
+            return mistake("a flake that is sent needs --output", "build");
+        }
+        return (given & of_output) == 0 ||
+               mistake("--max-size and --sha256 go with --output", "build");
+    }
+    if (!mvm_proto_present) {
+        return mistake("--output needs the protobuf wire, which this build lacks", "build");
+    }
+    if ((given & BIT(WIRE - TO)) != 0 && o->wire == MVM_WIRE_JSON) {
+        return mistake("--output goes without --wire json", "build");
+    }
+    if (o->peer.kind == MVM_PEER_SERIAL) {
+        return mistake("a serial line does not carry --output", o->address);
+    }
+    o->wire = MVM_WIRE_PROTO;
+    return true;
+}
+
+static bool check_together(struct mvm_host_options *o, unsigned given)
+{
+    if (o->all_files && o->folder == NULL) {
+        return mistake("--all-files goes with send:", "build");
+    }
+    if (!check_output(o, given)) {
+        return false;
+    }
     /* Lengths cannot be found again after a host that ended within a frame; lines can. */
     if (o->peer.kind == MVM_PEER_SERIAL && o->wire != MVM_WIRE_JSON) {
         return mistake("a serial line carries --wire json alone", o->address);
@@ -247,6 +349,7 @@ bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
     o->for_secs = MVM_HOST_WAIT_FOR_SECS;
     o->silence_secs = MVM_HOST_SILENCE_SECS;
     o->wire = MVM_WIRE_JSON;
+    o->max_size = MVM_HOST_MAX_SIZE;
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (!set_option(o, option, optarg)) {
             return false;
@@ -259,5 +362,5 @@ bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
     if (!set_command(o, given, argc - optind, argv + optind)) {
         return false;
     }
-    return (o->address != NULL || set_to_from_environment(o)) && check_together(o);
+    return (o->address != NULL || set_to_from_environment(o)) && check_together(o, given);
 }

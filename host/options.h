@@ -22,6 +22,12 @@ struct mvm_host_options {
     const char *address; /* the peer as it was written */
     const char *flake;   /* BUILD */
     const char *attr;    /* BUILD */
+    const char *output;  /* BUILD: the folder for the artifacts; NULL: they stay in the guest */
+    const char *folder;  /* BUILD: the folder to send, `flake` is in it; NULL: none. Good while the
+                          * options are */
+    bool all_files;      /* … and what git does not track */
+    bool sha256;         /* BUILD, if output */
+    uint64_t max_size;   /* likewise: bytes */
     const char *id;      /* JOIN, CANCEL · BUILD: NULL for a fresh one */
     const char *log;     /* BUILD, JOIN: a file for the log; NULL: none */
     bool has_timeout;
@@ -31,6 +37,7 @@ struct mvm_host_options {
     uint64_t for_secs;     /* WAIT; 0: one attempt */
     bool json;
     enum mvm_wire wire; /* JSON or PROTO */
+    char folder_path[4096];
 };
 
 /* Reads MVM_HOST_TO if there is no --to. False: a mistake, which was reported on stderr. */

@@ -82,6 +82,20 @@ static bool take_staging(struct mvm_phase *p, struct mvm_text rest, uint64_t now
     return true;
 }
 
+void mvm_phase_move(struct mvm_phase *p, enum mvm_phase_kind kind, const char *name, uint64_t done,
+                    uint64_t total, uint64_t now_ms)
+{
+    struct mvm_text text = mvm_text_from(name);
+    if (p->kind != kind || !mvm_text_equal(text, p->name) || done < p->done) {
+        text.len = text.len < MVM_PHASE_NAME_MAX ? text.len : MVM_PHASE_NAME_MAX;
+        begin_file(p, text, done, now_ms);
+    }
+    p->kind = kind;
+    p->total = total;
+    p->done = done;
+    p->done_ms = now_ms;
+}
+
 static bool take_queued(struct mvm_phase *p, struct mvm_text rest)
 {
     uint64_t ahead;
@@ -115,10 +129,9 @@ bool mvm_phase_take(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms)
 const char *mvm_phase_title(const struct mvm_phase *p)
 {
     static const char *const titles[] = {
-        [MVM_PHASE_QUEUED] = "queued",
-        [MVM_PHASE_MOUNTING] = "mounting",
-        [MVM_PHASE_BUILDING] = "building",
-        [MVM_PHASE_STAGING] = "staging",
+        [MVM_PHASE_QUEUED] = "queued",   [MVM_PHASE_MOUNTING] = "mounting",
+        [MVM_PHASE_SENDING] = "sending", [MVM_PHASE_BUILDING] = "building",
+        [MVM_PHASE_STAGING] = "staging", [MVM_PHASE_FETCHING] = "fetching",
     };
     return titles[p->kind];
 }
@@ -161,6 +174,22 @@ static void add_rate(const struct mvm_phase *p, struct mvm_writer *w)
     }
 }
 
+static void add_left(const struct mvm_phase *p, struct mvm_writer *w)
+{
+    uint64_t moved = p->done - p->first, left = p->total - p->done;
+    uint64_t ms = p->done_ms - p->first_ms;
+    if (moved == 0 || ms == 0 || left == 0) {
+        return;
+    }
+    double secs = (double)left / (double)moved * (double)ms / 1000;
+    uint64_t whole = secs < 359999 ? (uint64_t)secs : 359999; /* 100 hours, less a second */
+    mvm_writer_add(w, ", ");
+    mvm_writer_add_u64(w, whole / 60);
+    mvm_writer_add(w, whole % 60 < 10 ? ":0" : ":");
+    mvm_writer_add_u64(w, whole % 60);
+    mvm_writer_add(w, " left");
+}
+
 void mvm_phase_add_detail(const struct mvm_phase *p, struct mvm_writer *w)
 {
     const struct unit *unit = unit_for(p->total);
@@ -168,7 +197,8 @@ void mvm_phase_add_detail(const struct mvm_phase *p, struct mvm_writer *w)
         mvm_writer_add_u64(w, p->ahead);
         mvm_writer_add(w, " ahead");
     }
-    if (p->kind != MVM_PHASE_STAGING) {
+    bool ours = p->kind == MVM_PHASE_SENDING || p->kind == MVM_PHASE_FETCHING;
+    if (p->kind != MVM_PHASE_STAGING && !ours) {
         return;
     }
     mvm_writer_add(w, p->name);
@@ -178,4 +208,7 @@ void mvm_phase_add_detail(const struct mvm_phase *p, struct mvm_writer *w)
     add_amount(w, p->total, unit);
     mvm_writer_add(w, unit->name);
     add_rate(p, w);
+    if (ours) {
+        add_left(p, w);
+    }
 }

@@ -24,15 +24,17 @@
 enum mvm_phase_kind {
     MVM_PHASE_QUEUED,
     MVM_PHASE_MOUNTING,
+    MVM_PHASE_SENDING, /* by mvm_phase_move alone */
     MVM_PHASE_BUILDING,
     MVM_PHASE_STAGING,
+    MVM_PHASE_FETCHING, /* likewise */
 };
 
 struct mvm_phase {
     enum mvm_phase_kind kind;
     uint64_t ahead; /* QUEUED: builds before ours */
 
-    /* STAGING */
+    /* SENDING, STAGING, FETCHING */
     char name[MVM_PHASE_NAME_MAX + 1];
     uint64_t total;
     uint64_t first; /* `done` when the first word of this file came */
@@ -48,10 +50,15 @@ void mvm_phase_init(struct mvm_phase *p);
  * line shows, too. */
 bool mvm_phase_take(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms);
 
+/* Bytes that this program moves itself. */
+void mvm_phase_move(struct mvm_phase *p, enum mvm_phase_kind kind, const char *name, uint64_t done,
+                    uint64_t total, uint64_t now_ms);
+
 /* "building". */
 const char *mvm_phase_title(const struct mvm_phase *p);
 
-/* "rootfs.ext4: 1.2 of 10.0 GiB, 310.4 MiB/s", the rate over the file until now; or nothing. */
+/* "rootfs.ext4: 1.2 of 10.0 GiB, 310.4 MiB/s", the rate over the file until now; of
+ * bytes that this program moves also the time left: ", 0:12 left"; or nothing. */
 void mvm_phase_add_detail(const struct mvm_phase *p, struct mvm_writer *w);
 
 #endif

@@ -29,6 +29,7 @@ int mvm_run_fail(struct mvm_run *r, enum mvm_arrival how)
         break;
     case MVM_LOST:
     case MVM_ARRIVED:
+    case MVM_ROOM:
         MVM_DISPLAY_TELL(d, "connection lost before the answer: ", why);
         break;
     }

@@ -8,13 +8,15 @@
 #include "display.h"
 #include "exchange.h"
 #include "options.h"
+#include "stream.h"
 
 enum mvm_exit_status {
     MVM_EXIT_OK = 0,
     MVM_EXIT_ERR = 1,           /* the agent's answer is Err, or it cannot do what was asked for */
-    MVM_EXIT_USAGE = 2,         /* or the log's file cannot be opened: nothing was asked */
+    MVM_EXIT_USAGE = 2,         /* or a file or folder that was named cannot be used */
     MVM_EXIT_NO_CONNECTION = 3, /* none was established, or no valid answer arrived over it */
-    MVM_EXIT_OUTPUT = 4,        /* the answer was good, but stdout or the log's file is not whole */
+    MVM_EXIT_OUTPUT = 4,        /* the answer was good, but stdout, the log's file or the artifacts
+                                 * cannot be written */
     MVM_EXIT_SIGNAL = 128,      /* and the signal's number */
 };
 
@@ -25,7 +27,9 @@ struct mvm_run {
     struct mvm_display display;
     struct mvm_conversation conversation;
     struct mvm_exchange exchange; /* build, join */
+    struct mvm_stream stream;     /* build --output */
     const char *id;               /* likewise: of the options, or the fresh one */
+    char store_path[512];         /* build --output: of the Ok */
     char fresh_id[MVM_ID_FRESH_LEN + 1];
 };
 
@@ -38,6 +42,12 @@ int mvm_run_wait(struct mvm_run *r);
 int mvm_run_hello(struct mvm_run *r);
 int mvm_run_cancel(struct mvm_run *r);
 int mvm_run_build(struct mvm_run *r); /* and join */
+
+/* bulk.c, the events of build --output. The exit status, or MVM_RUN_ON: it goes on. */
+enum { MVM_RUN_ON = -1 };
+int mvm_run_source(struct mvm_run *r);
+int mvm_run_list(struct mvm_run *r);
+int mvm_run_artifact(struct mvm_run *r);
 
 /* report.c: displays the conversation's new notes. */
 void mvm_run_show_note(struct mvm_run *r);

@@ -1,13 +1,11 @@
 #define _GNU_SOURCE
 #include "sha256.h"
+#include "child.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 /* Reads up to `cap` bytes, to the end of `fd`. */
 static size_t read_all(int fd, char *buf, size_t cap)
@@ -25,18 +23,12 @@ static pid_t start(int fd, int *out)
 {
     char *const argv[] = {"sha256sum", NULL};
     int fds[2];
-    pid_t pid = -1;
-    posix_spawn_file_actions_t actions;
     if (pipe2(fds, O_CLOEXEC) < 0) {
         return -1;
     }
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
-    int err = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
+    pid_t pid = mvm_child_start(argv, fd, fds[1]);
     close(fds[1]);
-    if (err != 0) {
+    if (pid < 0) {
         close(fds[0]);
         return -1;
     }

@@ -1,16 +1,14 @@
 #define _GNU_SOURCE
 #include "tree.h"
+#include "child.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum { PATH_CAP = 4096 };
 
@@ -127,18 +125,14 @@ static pid_t start_git(const char *folder, int *out, struct mvm_writer *why)
     char *const argv[] = {"git", "-C", (char *)(uintptr_t)folder, "ls-files", "--cached",
                           "-z",  NULL};
     int fds[2];
-    pid_t pid = -1;
-    posix_spawn_file_actions_t actions;
     if (pipe2(fds, O_CLOEXEC) < 0) {
         fail(why, "pipe", strerror(errno));
         return -1;
     }
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
-    int err = posix_spawnp(&pid, "git", &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
+    pid_t pid = mvm_child_start(argv, -1, fds[1]);
+    int err = errno;
     close(fds[1]);
-    if (err != 0) {
+    if (pid < 0) {
         close(fds[0]);
         fail(why, "git", strerror(err));
         return -1;

@@ -37,7 +37,7 @@ _mvm_builder() {
     --listen) words=(vsock: unix: fd: serial:) ;;
     --wire) words=(json proto) ;;
     --end) words=(poweroff reboot halt) ;;
-    --*-dir | --*-dev | --nix | --policy | --module | --modules | --log | build) _mvm_builder_files ;;
+    --*-dir | --*-dev | --nix | --policy | --module | --modules | --log | --output | build) _mvm_builder_files ;;
     *)
         mapfile -t words < <("$program" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)
         [[ ${program##*/} != mvm-builder ]] || words+=(ping wait hello build join cancel)

@@ -1,0 +1,187 @@
+#include "stream.h"
+#include "mvm_proto.h"
+#include <string.h>
+
+static struct mvm_writer begin_why(struct mvm_stream *s)
+{
+    struct mvm_writer why;
+    mvm_writer_init(&why, s->why, sizeof s->why);
+    return why;
+}
+
+static enum mvm_stream_result lie(struct mvm_stream *s, const char *what, const char *more)
+{
+    struct mvm_writer why = begin_why(s);
+    mvm_writer_add3(&why, what, more, "");
+    mvm_writer_finish(&why);
+    return MVM_STREAM_LIES;
+}
+
+/* ---- the source ---- */
+
+static bool open_source(struct mvm_stream *s, const char *folder, bool all_files,
+                        struct mvm_writer *why)
+{
+    enum mvm_tree_choice choice = all_files ? MVM_TREE_ALL : MVM_TREE_TRACKED;
+    if (!mvm_tree_list(&s->tree, folder, choice, why) ||
+        !mvm_nar_open(&s->nar, folder, &s->tree, why)) {
+        return false;
+    }
+    int64_t size = mvm_nar_measure(&s->nar, why);
+    if (size < 0) {
+        mvm_nar_close(&s->nar);
+        return false;
+    }
+    s->folder = folder;
+    s->source_size = (uint64_t)size;
+    return true;
+}
+
+/* Another connection: the archive from its beginning. */
+static bool rewind_source(struct mvm_stream *s, struct mvm_writer *why)
+{
+    mvm_nar_close(&s->nar);
+    return mvm_nar_open(&s->nar, s->folder, &s->tree, why);
+}
+
+/* As many bytes as fit, in as many pieces as they are made in. */
+static bool fill(struct mvm_stream *s, size_t cap, size_t *len, struct mvm_writer *why)
+{
+    for (*len = 0; *len < cap;) {
+        ssize_t n = mvm_nar_pull(&s->nar, s->data + *len, cap - *len, why);
+        if (n <= 0) {
+            if (n == 0) {
+                mvm_writer_add3(why, s->folder, ": ", "it changed while it was sent");
+            }
+            return false;
+        }
+        *len += (size_t)n;
+    }
+    return true;
+}
+
+enum mvm_stream_result mvm_stream_source(struct mvm_stream *s, uint64_t at, uint64_t most,
+                                         struct mvm_text *data)
+{
+    struct mvm_writer why = begin_why(s);
+    size_t len = most < sizeof s->data ? (size_t)most : sizeof s->data;
+    bool good = at > 0 || s->nar.bytes == 0 || rewind_source(s, &why);
+    good = good && fill(s, len, &len, &why);
+    mvm_writer_finish(&why);
+    *data = (struct mvm_text){(const char *)s->data, len};
+    return good ? MVM_STREAM_GOOD : MVM_STREAM_DISK;
+}
+
+/* ---- artifacts ---- */
+
+static enum mvm_stream_result add_all(struct mvm_stream *s, struct mvm_text list)
+{
+    struct mvm_artifact_item item;
+    while (mvm_proto_next_artifact(&list, &item)) {
+        struct mvm_writer why = begin_why(s);
+        bool good = mvm_artifacts_add(&s->artifacts, item.name, item.size, &why);
+        mvm_writer_finish(&why);
+        if (!good) {
+            return s->artifacts.disk_failed ? MVM_STREAM_DISK : MVM_STREAM_LIES;
+        }
+    }
+    return s->artifacts.len > 0 ? MVM_STREAM_GOOD : lie(s, "its Ok lists no artifacts", "");
+}
+
+static enum mvm_stream_result compare_all(struct mvm_stream *s, struct mvm_text list)
+{
+    struct mvm_artifact_item item;
+    size_t i = 0;
+    for (; mvm_proto_next_artifact(&list, &item); i++) {
+        if (i == s->artifacts.len || !mvm_text_equal(item.name, s->artifacts.files[i].name) ||
+            item.size != s->artifacts.files[i].size) {
+            break;
+        }
+    }
+    return i == s->artifacts.len && list.len == 0
+               ? MVM_STREAM_GOOD
+               : lie(s, "its Ok lists other artifacts than before", "");
+}
+
+/* An artifact all of whose bytes have come is whole, also if its last frame was lost. */
+static void skip_whole(struct mvm_stream *s)
+{
+    const struct mvm_artifacts *a = &s->artifacts;
+    while (s->current < a->len && a->files[s->current].done == a->files[s->current].size) {
+        s->current++;
+    }
+}
+
+enum mvm_stream_result mvm_stream_list(struct mvm_stream *s, const struct mvm_message *ok)
+{
+    enum mvm_stream_result result =
+        s->artifacts.len == 0 ? add_all(s, ok->artifacts) : compare_all(s, ok->artifacts);
+    skip_whole(s);
+    return result;
+}
+
+enum mvm_stream_result mvm_stream_artifact(struct mvm_stream *s, const struct mvm_message *m)
+{
+    struct mvm_artifact_file *f = &s->artifacts.files[s->current];
+    bool last = m->bulk.last == MVM_FLAG_TRUE;
+    if (!mvm_artifacts_fits(f, m->bulk.offset, m->text.len)) {
+        return lie(s, f->name, ": bytes out of order or past its end");
+    }
+    if (m->text.len == 0 && !last) {
+        return lie(s, f->name, ": a piece without bytes");
+    }
+    struct mvm_writer why = begin_why(s);
+    bool good = mvm_artifacts_write(f, m->bulk.offset, m->text, &why);
+    mvm_writer_finish(&why);
+    if (!good) {
+        return MVM_STREAM_DISK;
+    }
+    if (last) {
+        mvm_artifacts_end(f);
+        skip_whole(s);
+    }
+    return last ? MVM_STREAM_ENDED : MVM_STREAM_GOOD;
+}
+
+/* ---- the set ---- */
+
+bool mvm_stream_open(struct mvm_stream *s, const char *folder, bool all_files, const char *output,
+                     uint64_t max_size)
+{
+    struct mvm_writer why = begin_why(s);
+    s->source_size = 0;
+    s->current = 0;
+    s->folder = NULL;
+    s->open = (folder == NULL || open_source(s, folder, all_files, &why)) &&
+              mvm_artifacts_open(&s->artifacts, output, max_size, &why);
+    if (!s->open && s->folder != NULL) {
+        mvm_nar_close(&s->nar);
+    }
+    mvm_writer_finish(&why);
+    return s->open;
+}
+
+enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums)
+{
+    for (size_t i = 0; i < s->artifacts.len; i++) {
+        s->sums[i][0] = '\0';
+        if (sums) {
+            mvm_sha256_file(s->artifacts.files[i].fd, s->sums[i]);
+        }
+    }
+    struct mvm_writer why = begin_why(s);
+    bool good = mvm_artifacts_commit(&s->artifacts, &why);
+    mvm_writer_finish(&why);
+    return good ? MVM_STREAM_GOOD : MVM_STREAM_DISK;
+}
+
+void mvm_stream_close(struct mvm_stream *s)
+{
+    if (s->open) {
+        mvm_artifacts_abandon(&s->artifacts);
+    }
+    if (s->open && s->folder != NULL) {
+        mvm_nar_close(&s->nar);
+    }
+    s->open = false;
+}

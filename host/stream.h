@@ -1,0 +1,60 @@
+/*
+ * The files of a build without disks: the archive that is sent, the artifacts that come. It has no
+ * knowledge of connections; what goes in and comes out are bytes, and the reasons for people.
+ */
+#ifndef MVM_STREAM_H
+#define MVM_STREAM_H
+
+#include "artifacts.h"
+#include "mvm_message.h"
+#include "nar.h"
+#include "sha256.h"
+
+enum mvm_stream_result {
+    MVM_STREAM_GOOD,
+    MVM_STREAM_ENDED, /* GOOD, and the artifact is whole; all are if there is no next one */
+    MVM_STREAM_LIES,  /* what came breaks the rules */
+    MVM_STREAM_DISK,  /* a file cannot be written or read */
+};
+
+/* Some 72 MiB, of which memory is only touched as far as there are files: keep it static. */
+struct mvm_stream {
+    uint64_t source_size; /* bytes of the archive; 0: none is sent */
+    struct mvm_artifacts artifacts;
+    size_t current; /* the artifact that comes now; artifacts.len: all have come */
+    char why[512];  /* after LIES, DISK and false */
+
+    /* its own */
+    bool open;
+    const char *folder;
+    struct mvm_nar nar;
+    struct mvm_tree tree;
+    char sums[MVM_ARTIFACTS_MAX][MVM_SHA256_TEXT_CAP];
+    uint8_t data[MVM_BULK_DATA_MAX];
+};
+
+/* Measures the archive of `folder` (NULL: none) and begins a set of artifacts for `output`. False:
+ * `why`. */
+bool mvm_stream_open(struct mvm_stream *s, const char *folder, bool all_files, const char *output,
+                     uint64_t max_size);
+
+/* The archive's bytes at `at`, up to `most`, in `*data` until the next call; at 0 it begins anew.
+ */
+enum mvm_stream_result mvm_stream_source(struct mvm_stream *s, uint64_t at, uint64_t most,
+                                         struct mvm_text *data);
+
+/* An Ok with its list of artifacts; a later one must be the same. Sets `current` to the first
+ * artifact that is not whole. */
+enum mvm_stream_result mvm_stream_list(struct mvm_stream *s, const struct mvm_message *ok);
+
+/* Bytes of the current artifact. */
+enum mvm_stream_result mvm_stream_artifact(struct mvm_stream *s, const struct mvm_message *m);
+
+/* Puts the set in place, after adding up what is in it if `sums`: s->sums, "" for what could not
+ * be. */
+enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums);
+
+/* Removes what has come, unless it was committed, and closes all. */
+void mvm_stream_close(struct mvm_stream *s);
+
+#endif
