@@ -4,7 +4,9 @@
 #include "scheduler_internal.h"
 #include <string.h>
 
-#define FEATURES        "ids cancel join keep"
+#define FEATURES "ids cancel join keep"
+
+/* On the protobuf wire, if builds without disks are done. */
 #define STREAM_FEATURES FEATURES " source artifacts"
 
 /* ---- reasons ---- */
