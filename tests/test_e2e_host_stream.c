@@ -8,6 +8,11 @@
 
 #define FEATURES HOST_FEATURES " source artifacts"
 
+#define NEEDS_PROTOBUF()                                                                           \
+    if (!mvm_proto_present) {                                                                      \
+        E2E_SKIP("no protobuf wire");                                                              \
+    }
+
 /* ---- the agent, on the protobuf wire ---- */
 
 static struct {
@@ -181,6 +186,7 @@ static void assert_nothing_there(void)
 /* A flake of the guest's, built without disks. */
 static void begin(const char *option, const char *value)
 {
+    NEEDS_PROTOBUF();
     snprintf(output, sizeof output, "%s", e2e_path("out"));
     host_listen("a.sock");
     host_start("build", "f", "a", "--output", output, option, value);
@@ -206,6 +212,7 @@ static const char *source_folder(size_t bytes)
 /* Starts a build with a source of some 200 KiB; its archive's size. */
 static uint64_t begin_with_source(const char *id)
 {
+    NEEDS_PROTOBUF();
     snprintf(output, sizeof output, "%s", e2e_path("out"));
     host_listen("a.sock");
     host_start("build", source_folder(200000), "a", "--all-files", "--output", output, "--retry",
@@ -527,6 +534,7 @@ static void another_list_after_a_loss_is_rejected(void **state)
 static void an_agent_without_the_words_is_refused(void **state)
 {
     (void)state;
+    NEEDS_PROTOBUF();
     snprintf(output, sizeof output, "%s", e2e_path("out"));
     host_listen("a.sock");
     host_start("build", "f", "a", "--output", output);
@@ -560,6 +568,7 @@ static void a_file_that_cannot_be_written_is_exit_4(void **state)
 static void a_folder_with_other_files_is_not_replaced(void **state)
 {
     (void)state;
+    NEEDS_PROTOBUF();
     mkdir(e2e_path("out"), 0777);
     e2e_write_text(e2e_path("out/letter"), "dear");
     snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
@@ -584,12 +593,58 @@ static void options_that_do_not_go_together_are_refused(void **state)
         {{"join", "my.build_no-0001", "--output", "o"}, "--output is for build"},
     };
     (void)state;
+    NEEDS_PROTOBUF();
     snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         host_start_words(lines[i].words);
         assert_int_equal(host_finish(), HOST_USAGE);
         host_assert_err_has(lines[i].why);
     }
+}
+
+/* ---- the real agent; nix and nix-store are small scripts ---- */
+
+static pid_t start_agent(void)
+{
+    static char script[2048];
+    const char *store_path = e2e_store_image("a kernel", "a rootfs");
+    snprintf(script, sizeof script,
+             "for word; do [ \"$before\" = --out-link ] && link=$word; before=$word; done\n"
+             "flake=${installable%%%%#*}; flake=${flake#path:}; flake=${flake%%%%\\?*}\n"
+             "[ -f \"$flake/all\" ] && echo \"unpacked $(wc -c <\"$flake/all\")\" >&2\n"
+             "ln -s %s \"$link\"\necho %s\n",
+             store_path, store_path);
+    e2e_write_nix(script);
+    e2e_write_text(e2e_path("nix-store"), "#!/bin/sh\nmkdir \"$2\" && exec cat >\"$2/all\"\n");
+    chmod(e2e_path("nix-store"), 0755);
+    snprintf(output, sizeof output, "%s", e2e_path("out"));
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    return E2E_AGENT("a", "--stream-dir", e2e_path("stream"));
+}
+
+static void the_real_agent_builds_what_was_sent_and_gives_it_out(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    start_agent();
+    host_start("build", source_folder(700000), "a", "--all-files", "--output", output);
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_file("kernel", "a kernel");
+    assert_file("rootfs", "a rootfs");
+    host_assert_err_has("unpacked 700280\n"); /* as nix-store --dump has it */
+}
+
+static void the_real_agent_gives_out_a_build_of_its_own_flake(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    start_agent();
+    host_start("build", "flake", "a", "--output", output, "--retry", "20");
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_file("kernel", "a kernel");
+    host_start("build", "flake", "a", "--output", output, "--max-size", "10");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    assert_file("kernel", "a kernel"); /* the set from before */
 }
 
 int main(void)
@@ -614,6 +669,8 @@ int main(void)
         E2E_TEST(an_agent_without_the_words_is_refused),
         E2E_TEST(a_file_that_cannot_be_written_is_exit_4),
         E2E_TEST(a_folder_with_other_files_is_not_replaced),
+        E2E_TEST(the_real_agent_builds_what_was_sent_and_gives_it_out),
+        E2E_TEST(the_real_agent_gives_out_a_build_of_its_own_flake),
         E2E_TEST(options_that_do_not_go_together_are_refused),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
