@@ -1,4 +1,4 @@
-/* Addresses: the word before the first colon says how to read the rest. */
+/* Addresses: the word before the first colon is the kind. */
 #include "address.h"
 #include <stddef.h>
 #include <string.h>

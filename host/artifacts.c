@@ -22,7 +22,7 @@ static bool fail(struct mvm_writer *why, const char *what, const char *reason)
 
 /* ---- folders ---- */
 
-/* Removes the artifacts of a folder in `parent`, and it. Nothing else is ever removed. */
+/* Removes the artifacts of a folder in `parent`, and the folder. Nothing else is removed. */
 static void remove_folder(int parent, const char *name)
 {
     int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -83,7 +83,7 @@ static bool open_parent(struct mvm_artifacts *a, const char *folder, struct mvm_
     return a->parent >= 0 || fail(why, slash != NULL ? path : ".", strerror(errno));
 }
 
-/* A name in the parent that no other program uses: of this process. */
+/* A name in the parent that is unique to this process. */
 static void name_other(const struct mvm_artifacts *a, const char *suffix, char *to, size_t cap)
 {
     struct mvm_writer w;
@@ -218,7 +218,7 @@ static bool rename_with(const struct mvm_artifacts *a, unsigned flags)
     return syscall(SYS_renameat2, a->parent, a->fresh, a->parent, a->name, flags) == 0;
 }
 
-/* The new folder takes the old one's name. Afterwards `fresh` names the old set, if there was one.
+/* Gives the new folder the old one's name. Afterwards `fresh` names the old set, if there was one.
  */
 static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
 {

@@ -33,7 +33,7 @@ static void show_retrying(struct mvm_run *r)
     mvm_display_change(&r->display, "connecting");
 }
 
-/* What a person can still do about a build that is out of reach. */
+/* Advice for a build that cannot be reached. */
 static void show_way_back(struct mvm_run *r)
 {
     const struct mvm_exchange *x = &r->exchange;

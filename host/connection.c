@@ -97,7 +97,7 @@ static bool open_vsock(struct mvm_connection *c, const struct mvm_peer *p, struc
     if (!open_socket(c, AF_VSOCK, why)) {
         return false;
     }
-    /* The kernel's own limit is two seconds. One too old for the option keeps it. */
+    /* The kernel's default is two seconds; an older kernel lacks the option. */
     setsockopt(c->fd, AF_VSOCK, VSOCK_CONNECT_TIMEOUT, &limit, sizeof limit);
     return connect_socket(c->fd, &name, sizeof name, w, until_ms, why);
 }

@@ -63,14 +63,14 @@ static void explain_broken(struct mvm_conversation *c)
     mvm_writer_finish(&why);
 }
 
-/* Other agents send lines of the log that are of any length. */
+/* Other agents send log lines of any length. */
 static bool is_too_long(enum mvm_decoder_error error)
 {
     return error == MVM_DECODER_FRAME_TOO_LONG || error == MVM_DECODER_FIELD_TOO_LONG;
 }
 
-/* True: the frame can be skipped. A variant that this version does not know always is. Besides
- * that, a connection carries nothing but frames, so that any other may have been the answer. */
+/* True: the frame can be skipped. Unknown variants always are. On a connection all else is a frame,
+ * and any other bad one may have been the answer. */
 static bool may_skip_frame(struct mvm_conversation *c)
 {
     enum mvm_decoder_error error = frame_error(c);
@@ -96,7 +96,7 @@ static bool may_skip_frame(struct mvm_conversation *c)
 
 /* ---- moving bytes ---- */
 
-/* For "it answered something else": the first line, as far as it is quoted. */
+/* For "it answered something else": the part of the first line that is quoted. */
 static void keep_first(struct mvm_conversation *c, const uint8_t *bytes, size_t len)
 {
     for (size_t i = 0; i < len && !c->first_ended; i++) {
@@ -135,7 +135,8 @@ static void transmit(struct mvm_conversation *c)
     }
 }
 
-/* Readable only while there is room: a peer that sends and does not read must not keep us busy. */
+/* Polls for reading only while there is room: a peer that sends and does not read must not make us
+ * spin. */
 static short wanted(struct mvm_conversation *c)
 {
     size_t cap;
@@ -143,7 +144,7 @@ static short wanted(struct mvm_conversation *c)
     return mvm_session_flushed(&c->session) ? events : events | POLLOUT;
 }
 
-/* Waits, and moves what can be moved. */
+/* Waits, then reads and writes what is possible. */
 static enum mvm_arrival move_bytes(struct mvm_conversation *c, uint64_t until_ms)
 {
     short revents = 0;
@@ -260,7 +261,7 @@ enum mvm_arrival mvm_conversation_ask(struct mvm_conversation *c, const struct m
             return how;
         }
         if (mvm_clock_ms() >= c->answer_until_ms) {
-            explain_late(c); /* other messages never end */
+            explain_late(c); /* other messages kept coming */
             return MVM_LATE;
         }
     }

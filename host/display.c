@@ -72,8 +72,8 @@ void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w)
     w->tick_ctx = d;
 }
 
-/* A build of an hour whose log has no place to go helps no one, so the file comes first. A FIFO
- * without a reader is refused, not waited for. */
+/* The file is opened before the build begins, since a build without its log is of little use. A
+ * FIFO without a reader is an error. */
 bool mvm_display_open_log(struct mvm_display *d, const char *path)
 {
     d->log_path = path;
@@ -138,7 +138,7 @@ void mvm_display_move(struct mvm_display *d, enum mvm_phase_kind kind, const cha
 
 /* ---- frames ---- */
 
-/* JSON for a terminal: controls that JSON does not have to escape are escaped all the same. */
+/* JSON for a terminal: control characters that JSON may have unescaped are escaped, too. */
 static void add_json_visible(struct mvm_display *d, const uint8_t *bytes, size_t len)
 {
     static const char digits[] = "0123456789abcdef";
@@ -235,7 +235,7 @@ static void sum_up(struct mvm_display *d, const char *what, const char *rest)
     }
 }
 
-/* A log in a file or a pipe is there whole, and is not repeated in it. */
+/* A log in a file or a pipe is complete, so its last lines are not repeated. */
 void mvm_display_failure(struct mvm_display *d)
 {
     sum_up(d, "failed after ", d->tail.count > 0 ? "; the last lines of the log:" : "");

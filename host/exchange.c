@@ -66,8 +66,8 @@ static enum mvm_exchange_event refuse(struct mvm_exchange *x, const char *why)
 
 /* ---- a lost connection ---- */
 
-/* A build that was accepted is found again if it outlives its connection. One that was not, or
- * cannot have been, is asked for again: a request with a known id is refused. */
+/* A build that was accepted is joined again if it outlives its connection. One that was perhaps not
+ * accepted is requested again: a request with a known id is refused. */
 static bool may_retry(const struct mvm_exchange *x, enum mvm_arrival how)
 {
     if (x->retry_ms == 0 || how == MVM_BROKEN || mvm_clock_ms() >= x->give_up_ms) {
@@ -76,7 +76,7 @@ static bool may_retry(const struct mvm_exchange *x, enum mvm_arrival how)
     return !x->sent || (x->named && (!x->accepted || x->kept || is_join(x)));
 }
 
-/* What was lost, and what to do about it. The first loss of a row is reported. */
+/* Handles a loss of the connection. Only the first of consecutive losses is reported. */
 static enum mvm_exchange_event lose(struct mvm_exchange *x, enum mvm_arrival how)
 {
     if (how == MVM_SIGNALLED) {
@@ -137,7 +137,7 @@ static const char *lacks(const struct mvm_exchange *x)
                : NULL;
 }
 
-/* Whether this agent can do what is wanted; says so if it can do less. */
+/* Whether this agent supports the request; reports what it lacks. */
 static enum mvm_exchange_event prepare(struct mvm_exchange *x)
 {
     struct mvm_conversation *c = x->conversation;
@@ -162,8 +162,8 @@ static enum mvm_exchange_event prepare(struct mvm_exchange *x)
     return send_request(x);
 }
 
-/* The Hello of an agent that is busy may take as long as the build's own frames. Protobuf wants an
- * agent that has it, and such an agent answers at any time. */
+/* The Hello of a busy agent may take as long as the build's own frames. An agent with protobuf
+ * answers at any time. */
 static enum mvm_exchange_event open_and_ask(struct mvm_exchange *x)
 {
     struct mvm_conversation *c = x->conversation;
@@ -398,7 +398,7 @@ static enum mvm_exchange_event on_silence(struct mvm_exchange *x)
     return lose(x, MVM_LATE);
 }
 
-/* An agent without ids sends no heartbeats, as far as one can know: its silence means nothing. */
+/* An agent without ids may send no heartbeats, so its silence has no meaning. */
 static uint64_t deadline(const struct mvm_exchange *x)
 {
     uint64_t since_ms = x->conversation->heard_ms;

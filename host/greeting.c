@@ -1,8 +1,8 @@
-/* The beginning of a conversation: our Hello, and what an agent makes of it. */
+/* The beginning of a conversation: our Hello, and the agent's answer. */
 #include "greeting.h"
 #include <string.h>
 
-/* What has arrived so far. */
+/* What was received so far. */
 struct greeting {
     bool refused;        /* an Err that can be the answer to our Hello */
     bool pinged;         /* on a serial line: our own Ping is sent, */
@@ -74,7 +74,7 @@ static enum mvm_arrival on_message(struct mvm_conversation *c, struct greeting *
     return MVM_ARRIVED;
 }
 
-/* A connection is ours alone, a serial line is not: there the nonce must be in the answer. */
+/* A serial line may have answers to others: there the nonce must be in the answer. */
 static bool is_answered(const struct mvm_conversation *c)
 {
     const struct mvm_message *m = &c->session.message;
@@ -118,7 +118,7 @@ static enum mvm_arrival await_answer(struct mvm_conversation *c, struct greeting
             return MVM_ARRIVED;
         }
         how = how == MVM_ARRIVED ? on_message(c, g) : how;
-        bool over = mvm_clock_ms() >= until_ms; /* also if messages never end */
+        bool over = mvm_clock_ms() >= until_ms; /* also if messages keep coming */
         if (how != MVM_ARRIVED || over) {
             return how == MVM_ARRIVED ? MVM_LATE : how;
         }
@@ -144,7 +144,7 @@ static enum mvm_arrival greet(struct mvm_conversation *c, uint64_t until_ms)
         return settle_for_none(c);
     }
     if (how == MVM_LOST && g.settling && !mvm_conversation_on_serial(c)) {
-        return mvm_conversation_connect(c, until_ms); /* it hung up on Hello: go on without */
+        return mvm_conversation_connect(c, until_ms); /* it hung up on Hello: continue without */
     }
     return how;
 }

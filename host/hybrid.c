@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* "OK 4294967295" and room for the future. */
+/* "OK 4294967295", with room to spare. */
 enum { OK_LINE_MAX = 32 };
 
 static const char no_listener[] =
@@ -19,7 +19,7 @@ static bool fail(struct mvm_writer *why, const char *text)
     return false;
 }
 
-/* A reset or broken pipe is one more way to refuse: while the guest boots, monitors do either. */
+/* A reset or broken pipe is a refusal, too: while the guest boots, monitors do either. */
 static bool fail_by(struct mvm_writer *why, const char *call, int error)
 {
     if (error == ECONNRESET || error == EPIPE) {

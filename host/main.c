@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 /* A program may be started without the first three descriptors; without this a socket would become
- * one of them, and the log would go there. What is written to such a one fails, so that a store
- * path which did not arrive is not taken for one that did. */
+ * one of them, and the log would go there. Writes to its replacement fail, so that a lost store
+ * path is reported. */
 static void fill_standard_descriptors(void)
 {
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {

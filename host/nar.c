@@ -230,7 +230,7 @@ static ssize_t pull_contents(struct mvm_nar *n, uint8_t *out, size_t cap, struct
     return len;
 }
 
-/* The contents are read, and there must be no more of them than there were. */
+/* All contents are read; the file must not have grown. */
 static int finish_contents(struct mvm_nar *n, struct mvm_writer *why)
 {
     struct stat st;

@@ -93,7 +93,7 @@ static bool mistake(const char *what, const char *about)
 
 /* ---- values ---- */
 
-/* `how` is where the address was given. */
+/* `how` names the source of the address. */
 static bool set_to(struct mvm_host_options *o, const char *how, const char *text)
 {
     const char *wrong = mvm_peer_parse(&o->peer, text);
@@ -104,7 +104,7 @@ static bool set_to(struct mvm_host_options *o, const char *how, const char *text
     return wrong == NULL;
 }
 
-/* Without --to. An empty variable is as good as none. */
+/* Without --to. An empty variable counts as unset. */
 static bool set_to_from_environment(struct mvm_host_options *o)
 {
     const char *text = getenv(MVM_HOST_TO);
@@ -265,7 +265,7 @@ static bool set_operands(struct mvm_host_options *o, char *const operands[])
     return true;
 }
 
-/* `given`: the options that were, by BIT of their number from TO on. */
+/* `given`: the options given, by BIT of their number from TO on. */
 static bool check_scopes(enum mvm_host_command command, unsigned given)
 {
     for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
@@ -330,7 +330,7 @@ static bool check_together(struct mvm_host_options *o, unsigned given)
     if (!check_output(o, given)) {
         return false;
     }
-    /* Lengths cannot be found again after a host that ended within a frame; lines can. */
+    /* After a host that ended within a frame the next line can be found, the next length cannot. */
     if (o->peer.kind == MVM_PEER_SERIAL && o->wire != MVM_WIRE_JSON) {
         return mistake("a serial line carries --wire json alone", o->address);
     }

@@ -117,7 +117,7 @@ bool mvm_phase_take(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms)
         return false;
     }
     if (own && p->kind == MVM_PHASE_QUEUED) {
-        p->kind = MVM_PHASE_MOUNTING; /* our turn has come */
+        p->kind = MVM_PHASE_MOUNTING; /* it is our turn */
     } else if (!own && p->kind < MVM_PHASE_BUILDING) {
         p->kind = MVM_PHASE_BUILDING;
     }
@@ -153,7 +153,7 @@ static const struct unit *unit_for(uint64_t bytes)
     return &units[i];
 }
 
-/* With one decimal, rounded down: what is not whole never looks whole. */
+/* With one decimal, rounded down: an incomplete copy is not shown as complete. */
 static void add_amount(struct mvm_writer *w, uint64_t bytes, const struct unit *unit)
 {
     mvm_writer_add_u64(w, bytes / unit->bytes);

@@ -1,4 +1,4 @@
-/* The commands that ask one question: ping, wait, hello, cancel. */
+/* The commands with one request and one answer: ping, wait, hello, cancel. */
 #include "greeting.h"
 #include "run.h"
 #include "visible.h"
@@ -6,7 +6,7 @@
 
 static const struct mvm_message ping = {.kind = MVM_MESSAGE_PING};
 
-/* Reports an Err that came for an answer. */
+/* Reports an Err in place of the answer. */
 static int refused(struct mvm_run *r)
 {
     mvm_display_err(&r->display, &r->conversation.session.message);
@@ -139,7 +139,7 @@ static void show_field(struct mvm_run *r, const char *name, struct mvm_text valu
     struct mvm_writer w;
     mvm_writer_init(&w, text, sizeof text);
     mvm_writer_add(&w, name);
-    while (value.len > 0) { /* one line each, whatever they hold */
+    while (value.len > 0) { /* one line each, for any contents */
         char shown[MVM_VISIBLE_CAP];
         mvm_writer_add_text(&w, mvm_visible_next(&value, false, shown));
     }

@@ -1,4 +1,4 @@
-/* What the commands report of a conversation. */
+/* Reports of a conversation's notes and failures. */
 #include "run.h"
 
 void mvm_run_show_note(struct mvm_run *r)

@@ -1,4 +1,4 @@
-/* The command that was asked for, from its beginning to its exit status. */
+/* Runs the command, from its beginning to its exit status. */
 #include "run.h"
 
 static int run_command(struct mvm_run *r)

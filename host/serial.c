@@ -20,7 +20,7 @@ static bool make_raw(struct mvm_connection *c, struct mvm_writer *why)
     struct termios raw = c->saved;
     cfmakeraw(&raw);
     raw.c_cflag |= CLOCAL | CREAD;
-    /* What arrived before is not for us. */
+    /* Earlier bytes are not for us. */
     if (tcsetattr(c->fd, TCSAFLUSH, &raw) < 0) {
         return fail(why, "tcsetattr", errno);
     }

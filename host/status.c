@@ -78,7 +78,7 @@ static void add_detail(const struct mvm_status *s, uint64_t now_ms, struct mvm_w
     }
 }
 
-/* Asked for each draw: a terminal can change its size. */
+/* Read for each draw: a terminal can change its size. */
 static size_t columns(const struct mvm_status *s)
 {
     struct winsize size;
@@ -99,7 +99,7 @@ void mvm_status_draw(struct mvm_status *s)
     mvm_writer_add(&w, " ");
     mvm_status_add_time(s, &w);
     add_detail(s, now_ms, &w);
-    /* Some terminals go to the next line as soon as the last column is taken. */
+    /* Some terminals wrap as soon as the last column is filled. */
     size_t room = columns(s) - 1;
     mvm_sink_add_string(s->sink, OWN_COLOURS CLEAR_LINE);
     mvm_sink_add(s->sink, (struct mvm_text){text, w.len < room ? w.len : room});

@@ -11,7 +11,7 @@ void mvm_tail_init(struct mvm_tail *t)
     t->next = 0;
 }
 
-/* Up to where `bytes` hold whole UTF-8 characters, if the first `len` of them are kept. */
+/* The number of the first `len` bytes to keep so that no UTF-8 character is cut. */
 static size_t before_character(const char *bytes, size_t len)
 {
     size_t at = len;

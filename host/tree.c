@@ -88,7 +88,7 @@ static bool list_directory(struct mvm_tree *t, int root, const char *path, struc
     return good;
 }
 
-/* The list is its own queue: what it has of directories is listed behind it. */
+/* The list is its own queue: the contents of its directories are appended to it. */
 static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
 {
     bool good = list_directory(t, root, "", why);
@@ -119,7 +119,7 @@ static bool in_checkout(const char *folder)
     return found;
 }
 
-/* Starts `git ls-files`; its pid, and `*out` to read the names from, each with a NUL behind it. */
+/* Starts `git ls-files`; its pid, and `*out` to read the names from, each NUL-terminated. */
 static pid_t start_git(const char *folder, int *out, struct mvm_writer *why)
 {
     char *const argv[] = {"git", "-C", (char *)(uintptr_t)folder, "ls-files", "--cached",
@@ -167,7 +167,7 @@ static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
 }
 
 /* A conflict lists a name once for each side, and what was deleted but not yet from the index is
- * still listed: neither is a file more. */
+ * still listed: neither is another file. */
 static void drop_absent(struct mvm_tree *t, int root)
 {
     size_t kept = 0;

@@ -37,7 +37,7 @@ static size_t character_len(struct mvm_text text)
     return len > 0 ? (size_t)len : 0;
 }
 
-/* The length of the unit that begins `text` if it passes as it is; 0: it does not. */
+/* The length of the unit that begins `text` if it passes unchanged; 0: it does not. */
 static size_t passing_len(struct mvm_text text, bool colours)
 {
     uint8_t first = (uint8_t)text.bytes[0];

@@ -1,7 +1,7 @@
 /*
- * Accepting. A peer is looked at before anything is done for it: a connection that is refused costs
- * no other client its place. For that it must be accepted, so a descriptor is held in reserve for
- * when there are no others. One that is welcome and finds every connection busy is parked.
+ * Accepting. A peer is checked first, so that a refused connection does not displace another
+ * client. To be checked it must be accepted, so a descriptor is held in reserve for when there are
+ * no others. If every connection is busy, an allowed one is parked.
  */
 #define _GNU_SOURCE
 #include "server_internal.h"

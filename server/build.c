@@ -1,4 +1,4 @@
-/* Builds: the scheduler's steps, and what is said of them. */
+/* Builds: the scheduler's steps, and the events and log lines of builds. */
 #include "server_internal.h"
 
 static void report(struct mvm_server *s, const struct mvm_server_event *e)

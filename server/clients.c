@@ -1,4 +1,4 @@
-/* Which connections there are: they come, are served, make room, and go. */
+/* The set of connections: added, served, evicted, closed. */
 #define _GNU_SOURCE
 #include "server_internal.h"
 #include <sys/socket.h>
@@ -116,7 +116,7 @@ void mvm_server_clients_read(struct mvm_server *s)
     }
 }
 
-/* The next user of the line gets a fresh session on it; what was not taken is lost, and said so. */
+/* The next user of the line gets a fresh session; unsent bytes are lost, which is logged. */
 static void restart_serial(struct mvm_server *s, struct mvm_server_connection *c)
 {
     mvm_scheduler_detach(&s->scheduler, c->client);

@@ -53,8 +53,8 @@ void mvm_server_connection_event(struct mvm_server_connection *c, uint32_t event
     }
 }
 
-/* The descriptor is of no use any more. A serial line is closed, and opened again later; what was
- * asked for over it goes on meanwhile. */
+/* The descriptor has failed. A serial line is closed, and opened again later; its builds continue
+ * meanwhile. */
 static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, const char *why)
 {
     if (c->kind != MVM_CONNECTION_SERIAL) {

@@ -1,4 +1,4 @@
-/* The life of a listener: down, up, lost, tried again. */
+/* The states of a listener: down, up, lost, retried. */
 #define _GNU_SOURCE
 #include "server_internal.h"
 #include <fcntl.h>
@@ -121,7 +121,7 @@ static void open_listener(struct mvm_server *s, struct mvm_server_listener *l)
     mvm_server_say(s, "listening on ", l->address.text, "");
 }
 
-/* The socket's name is gone: once all that connected by it is accepted, it is made again. */
+/* The socket's name was removed: after accepting all waiting connections, create it again. */
 static void look_at_name(struct mvm_server *s, struct mvm_server_listener *l)
 {
     if (mvm_server_unix_is_there(l)) {

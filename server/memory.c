@@ -23,7 +23,7 @@ static size_t aligned(size_t size)
 /* The fields of a session that takes sources. */
 enum { STREAM_FIELDS_CAP = MVM_BULK_DATA_MAX + MVM_PROTO_SLACK };
 
-/* Fills in what is left to the server. */
+/* Fills in the defaults. */
 static struct mvm_server_config complete(const struct mvm_server_config *given)
 {
     struct mvm_server_config c = *given;
@@ -131,8 +131,8 @@ static void take(void *memory, size_t size)
     }
 }
 
-/* A kernel that has promised more memory than there is is found out now, not hours into a build.
- * From here on nothing grows but by clients. */
+/* Touches the memory now, so that a kernel that has overcommitted fails now, not hours into a
+ * build. From here on only clients add to it. */
 void mvm_server_memory_take(struct mvm_server *s)
 {
     volatile char stack[STACK_TAKEN];

@@ -1,4 +1,4 @@
-/* What the server says of its own doings: lines for the program around it. */
+/* The server's own messages: lines for the program around it. */
 #include "mvm_utf8.h"
 #include "server_internal.h"
 

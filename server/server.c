@@ -179,7 +179,7 @@ void mvm_server_stop(struct mvm_server *s, uint32_t grace_ms)
     }
 }
 
-/* Whether nothing can come any more: every listener was inherited, and is gone. */
+/* Whether no client can connect any more: every listener was inherited, and is closed. */
 static bool all_over(const struct mvm_server *s)
 {
     for (size_t i = 0; i < s->listeners_len; i++) {
@@ -224,7 +224,7 @@ bool mvm_server_orderly(const struct mvm_server *s)
 {
     for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
         if (s->listeners[i].state == MVM_LISTENER_OVER && s->listeners[i].said) {
-            return false; /* it could not be had */
+            return false; /* it could not be opened */
         }
     }
     return !s->incomplete;
@@ -258,7 +258,7 @@ static bool look_at_all(struct mvm_server *s)
     return more;
 }
 
-/* By time alone. */
+/* Timers. */
 static uint64_t next_deadline(const struct mvm_server *s)
 {
     uint64_t at = mvm_server_sooner(mvm_scheduler_deadline(&s->scheduler), s->refused_ms);

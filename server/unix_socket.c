@@ -1,6 +1,6 @@
 /*
- * Unix sockets that the server makes: private from the first moment, one server for each path, and
- * made again if a cleaner removes them.
+ * Unix sockets that the server creates: private from the start, one server for each path, and
+ * created again if a cleaner removes them.
  *
  * A lock on PATH.lock decides which server has the path. It is a POSIX lock: it ends with the
  * process, even if a child lives on with a copy of its descriptors. The name of the lock file is

@@ -1,7 +1,7 @@
 /*
- * The epoll set. Within, it is edge-triggered: each descriptor is put into it once, and what is
- * known of it holds until a call would block. From outside it is level-triggered: `wake` makes it
- * readable while there is more to do than one step does. The port's own set goes into it as it is:
+ * The epoll set. Inside, it is edge-triggered: each descriptor is added once, and its state holds
+ * until a call would block. Outside, it is level-triggered: `wake` makes it readable while one step
+ * leaves work to do. The port's own set goes into it as it is:
  * it is readable only if the executor has something to do.
  */
 #define _GNU_SOURCE
@@ -74,7 +74,7 @@ void mvm_server_watch_room(struct mvm_server *s, struct mvm_server_connection *c
     }
     c->room_asked = wanted;
     if (!control_connection(s, c, EPOLL_CTL_MOD, c->fd, wanted ? EPOLLOUT : 0)) {
-        c->gone = true; /* nothing would ever be heard of it again */
+        c->gone = true; /* it would never be reported again */
     }
 }
 

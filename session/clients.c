@@ -1,4 +1,4 @@
-/* The lives of clients: from attach to detach, and which may be closed. */
+/* Clients: attach, detach, and which may be closed. */
 #include "scheduler_internal.h"
 
 struct mvm_client *mvm_scheduler_attach(struct mvm_scheduler *v,
@@ -31,7 +31,7 @@ static void drop_waiting(struct mvm_scheduler *v, size_t index)
     mvm_queue_remove(v, index);
 }
 
-/* A line or an answer that is being sent goes on. */
+/* A line or an answer that is being sent is not interrupted. */
 void mvm_client_leave_builds(struct mvm_scheduler *v, struct mvm_client *c)
 {
     for (size_t i = v->queued; i-- > 0;) {

@@ -61,7 +61,7 @@ static uint32_t copy_text(char *to, struct mvm_text text)
     return (uint32_t)text.len;
 }
 
-/* The decoder has held the texts to their limits: they fit. */
+/* The decoder has enforced the limits of the texts: they fit. */
 void mvm_queue_add(struct mvm_scheduler *v, struct mvm_client *c, const struct mvm_message *m)
 {
     struct mvm_queued_build *t = &v->queue[v->queued++];

@@ -122,7 +122,7 @@ static void welcome(struct mvm_scheduler *v, struct mvm_client *c, struct mvm_te
 
 /* ---- frames ---- */
 
-/* Mostly there is room, and nothing to queue. */
+/* Usually there is room, and no need to queue. */
 static void answer_ping(struct mvm_scheduler *v, struct mvm_client *c)
 {
     static const struct mvm_message pong = {.kind = MVM_MESSAGE_PONG};
@@ -174,13 +174,14 @@ static void handle_request(struct mvm_scheduler *v, struct mvm_client *c)
     }
 }
 
-/* Whether all that one request can lead to has room: two answers and the end of each build. */
+/* Whether there is room for all that one request can cause: two answers and the end of each build.
+ */
 static bool has_room(const struct mvm_scheduler *v, const struct mvm_client *c)
 {
     return c->owed_len + mvm_queue_count(v, c) + 3 <= MVM_OWED_MAX;
 }
 
-/* A line cannot be closed: it is read on, from whatever comes next. */
+/* A line cannot be closed: continue with the next bytes. */
 static void resume_line(struct mvm_client *c)
 {
     if (c->permanent && mvm_session_broken(&c->session)) {

@@ -1,4 +1,4 @@
-/* The build that runs, its lines, and its answer: what the executor says goes to its client. */
+/* The build that runs: passes its lines and its answer from the executor to its client. */
 #include "scheduler_internal.h"
 
 struct mvm_client *mvm_running_client(const struct mvm_scheduler *v)

@@ -1,4 +1,4 @@
-/* A client that takes nothing of what the running build has for it, and so holds up others. */
+/* Clients that do not read what the running build has for them, and thus delay others. */
 #include "scheduler_internal.h"
 
 /* The client that the running build waits for; NULL: none. */

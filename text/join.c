@@ -1,4 +1,4 @@
-/* Strings one behind the other: for messages and paths, of which codecs make none. */
+/* Concatenation, for messages and paths; in a file of its own because codecs do not need it. */
 #include "mvm_text.h"
 
 void mvm_writer_add3(struct mvm_writer *w, const char *a, const char *b, const char *c)

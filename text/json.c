@@ -1,6 +1,7 @@
 /*
  * The parser: a state, a bit for each open level, and one function for each family of states.
- * Each takes some bytes and returns a token, an error, or PARTIAL to be called for the next byte.
+ * Each consumes some bytes and returns a token, an error, or PARTIAL to be called for the next
+ * byte.
  */
 #include "mvm_escape.h"
 #include "mvm_json.h"
@@ -195,7 +196,7 @@ static void store(struct mvm_json *j, const uint8_t *bytes, size_t len)
     j->text.len += len;
 }
 
-/* Takes the plain bytes at the front of bytes[0 … len-1], and says how many they were. */
+/* Consumes the plain bytes at the front of bytes[0 … len-1], and returns their number. */
 static size_t store_run(struct mvm_json *j, const uint8_t *bytes, size_t len)
 {
     if (j->place == NULL) {
@@ -304,7 +305,7 @@ static bool is_trailing(uint16_t unit)
     return (unit & 0xfc00) == 0xdc00;
 }
 
-/* The fourth digit has come. A dropped string's units are not looked at. */
+/* After the fourth digit. A dropped string's units are not checked. */
 static enum mvm_json_token end_escape(struct mvm_json *j)
 {
     if (j->place == NULL) {
@@ -392,7 +393,7 @@ static enum number_byte number_byte(uint8_t byte)
     return byte == '+' || byte == '-' ? NUMBER_SIGN : NUMBER_OTHER;
 }
 
-/* What each byte makes of each state; DONE: the number has ended before it. */
+/* The next state, by state and byte; DONE: the number has ended before the byte. */
 static const uint8_t number_next[][NUMBER_OTHER + 1] = {
     /*                           0         1-9       .       e E            + -            other */
     [MINUS - MINUS] = {ZERO, INTEGER, NO_JSON, NO_JSON, NO_JSON, NO_JSON},

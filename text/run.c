@@ -123,9 +123,9 @@ static inline bool is_doubtful(const struct look *l)
     return word_of(doubts) != 0;
 }
 
-/* Blocks of characters, until some are all ASCII, or hold a byte that is in doubt. More of them at
- * a time as long as all is well. Begins and ends between characters; the three bytes before `from`
- * are there to be looked at. */
+/* Blocks of characters, until some are all ASCII, or have a doubtful byte. More of them at a time
+ * as long as all are valid. Begins and ends between characters; the three bytes before `from` are
+ * there to be looked at. */
 static size_t copy_characters(uint8_t *to, const uint8_t *from, size_t len)
 {
     size_t at = 0, most = 2 * BLOCK;
@@ -152,7 +152,7 @@ static size_t copy_characters(uint8_t *to, const uint8_t *from, size_t len)
     return mvm_utf8_boundary(from, at);
 }
 
-/* A run that goes on beyond ASCII. `at` bytes of it are copied. Apart from the rest so that runs of
+/* Continues a run beyond ASCII. `at` bytes of it are copied. Apart from the rest so that runs of
  * plain ASCII do not pay for the registers it needs. */
 __attribute__((noinline)) static size_t copy_mixed(uint8_t *to, const uint8_t *from, size_t len,
                                                    size_t at)

@@ -1,6 +1,6 @@
 #include "mvm_utf8.h"
 
-/* The first byte of a character says how many more there are, and bounds the second: it is what
+/* The first byte of a character determines how many follow, and bounds the second, which
  * excludes overlong forms, surrogates and code points past U+10FFFF (RFC 3629, section 4). */
 static bool begin(struct mvm_utf8 *u, uint8_t lead)
 {

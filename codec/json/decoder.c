@@ -1,6 +1,6 @@
 /*
- * The parser gives tokens; here a state says what each may be. The schema says which variants and
- * fields there are.
+ * The parser returns tokens; the state here determines which ones are allowed. The schema defines
+ * the variants and fields.
  */
 #include "json_template.h"
 #include "mvm_decoder.h"
@@ -91,7 +91,7 @@ static enum mvm_decoder_error expect_value(struct mvm_decoder *d, unsigned at, e
     return go_to(d, state);
 }
 
-/* Whether the key or string that has just come is `name`. */
+/* Whether the last key or string is `name`. */
 static bool named(const struct mvm_decoder *d, const char *name, size_t len)
 {
     return d->json.text.len == len && !d->json.overflow && memcmp(d->name, name, len) == 0;
@@ -385,7 +385,8 @@ struct input {
     const uint8_t *line_end; /* the next newline, or the end; NULL or before `at`: not known yet */
 };
 
-/* As memcmp(3) == 0: literals are so short that its call would cost more than the comparison. */
+/* As memcmp(3) == 0, inline: literals are short, and the call would cost more than the comparison.
+ */
 static bool is_same(const uint8_t *at, const char *literal, size_t len)
 {
     uint64_t a, b;
@@ -406,7 +407,7 @@ static bool is_same(const uint8_t *at, const char *literal, size_t len)
     return len == 0;
 }
 
-/* Whether the input at `at` goes on with a step's literal, without its comma if `bare`. */
+/* Whether the input at `at` continues with a step's literal, without its comma if `bare`. */
 static bool is_next(const struct input *in, const uint8_t *at, const struct mvm_step *step,
                     unsigned bare)
 {
@@ -422,8 +423,8 @@ static bool is_end_next(const struct input *in, const uint8_t *at, const struct 
            is_same(at, step->literal, len);
 }
 
-/* The step with which the input at `at` goes on, from `step` on in its kind; NULL: none. The third
- * byte of their literals tells them apart. */
+/* The step that matches the input at `at`, from `step` on in its kind; NULL: none. Literals differ
+ * in their third byte. */
 static const struct mvm_step *next_step(const struct input *in, const uint8_t *at,
                                         const struct mvm_step *step, unsigned bare)
 {
@@ -438,8 +439,8 @@ static const struct mvm_step *next_step(const struct input *in, const uint8_t *a
     return is_end_next(in, at, step) ? step : NULL;
 }
 
-/* The first step of the kind that the input seems to be, by its third byte, which tells kinds
- * apart, too. NULL: of none. */
+/* The first step of the kind that the input seems to be, by its third byte, in which kinds differ,
+ * too. NULL: none. */
 static const struct mvm_step *first_step(const struct mvm_decoder *d, const struct input *in)
 {
     unsigned last = mvm_last_kind((enum mvm_direction)d->direction);
@@ -531,7 +532,7 @@ static size_t follow_value(struct mvm_decoder *d, const uint8_t *at, const uint8
     return field->type == MVM_TYPE_TIMEOUT ? follow_number(d, at, limit) : 0;
 }
 
-/* The value of a field: pushed, after the parser has caught up with `behind` bytes. */
+/* The value of a field: pushed, after the parser has advanced by `behind` bytes. */
 static enum mvm_decoder_status push_value(struct mvm_decoder *d, struct input *in, unsigned field,
                                           size_t behind)
 {
@@ -553,8 +554,8 @@ static void leave_template(struct mvm_decoder *d, struct input *in, const uint8_
     }
 }
 
-/* Goes along the template as far as the input does, then leaves the parser in the state that
- * pushing these bytes would. Meanwhile `in->at` is where the parser is. */
+/* Follows the template as far as the input matches, then puts the parser into the state that
+ * pushing these bytes would. Meanwhile `in->at` is the parser's position. */
 static enum mvm_decoder_status follow(struct mvm_decoder *d, struct input *in)
 {
     unsigned bare;

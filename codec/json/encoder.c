@@ -1,7 +1,7 @@
 /*
  * A message is a list of steps: a literal, then a field's value. Inside a text, runs that need no
- * escape are copied as they are. An escape, a character or a number is made in the room or, if the
- * room may be too small for it, in `piece`, which is then copied as room comes.
+ * escape are copied unchanged. An escape, a character or a number is written to the output or, if
+ * that may be too small, to `piece`, which is then copied as there is room.
  */
 #include "json_template.h"
 #include "mvm_encoder.h"
@@ -80,9 +80,8 @@ static void make_value(struct mvm_encoder *e, const struct mvm_field *field)
 }
 
 /* What a plain run stopped at: a byte to escape, one that is ill formed, or a character that the
- * room's end cuts in two. Writes it, up to MVM_ESCAPE_CAP bytes, and says how many bytes it stands
- * for.
- */
+ * room's end cuts in two. Writes it, `*made` bytes, up to MVM_ESCAPE_CAP, and returns how many
+ * bytes of the text it encodes. */
 static size_t make_character(uint8_t *to, size_t *made, const uint8_t *bytes, size_t len)
 {
     if (*bytes < 0x80) {
@@ -143,7 +142,7 @@ static void put_part(struct mvm_encoder *e, struct mvm_text text, struct room *r
     }
 }
 
-/* True: the text is done, and its closing quote. */
+/* True: the text and its closing quote are written. */
 static bool put_text(struct mvm_encoder *e, struct mvm_text text, struct room *room)
 {
     while (put_piece(e, room)) {
@@ -202,7 +201,7 @@ static bool is_absent(struct mvm_message *m, const struct mvm_step *step)
                                         : mvm_text_field(m, field)->bytes == NULL;
 }
 
-/* The step after a finished one; behind a head a literal has no comma. */
+/* The step after a finished one; after a head a literal has no comma. */
 static void next_step(struct mvm_encoder *e)
 {
     unsigned next = e->step + 1u;
@@ -223,7 +222,8 @@ void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
     begin_step(e, mvm_first_steps[m->kind], 0);
 }
 
-/* All of a literal's array, by moves of eight bytes: less than a memcpy(3) of its length costs. */
+/* Copies all of a literal's array, eight bytes at a time: cheaper than a memcpy(3) of its length.
+ */
 static void copy_literal(uint8_t *to, const char *literal)
 {
     _Static_assert(MVM_LITERAL_CAP == 24, "three moves");
@@ -248,8 +248,8 @@ static bool put_plain_text(struct mvm_encoder *e, const struct mvm_text *text, s
     return true;
 }
 
-/* The short way: literals and texts in one go, as long as there is room for them and no escape.
- * Stops before a step that is another, or in its text. */
+/* The fast path: literals and texts, as long as there is room for them and no escape. Stops before
+ * any other step, or in its text. */
 static void put_whole(struct mvm_encoder *e, struct room *room)
 {
     while (e->step != IDLE && e->literal_at <= 1 && room->left > MVM_LITERAL_CAP) {

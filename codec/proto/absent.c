@@ -1,4 +1,4 @@
-/* A build without nanopb (make PROTOBUF=no): the wire is not there, and sessions never choose it.
+/* A build without nanopb (make PROTOBUF=no): without the wire, sessions never select it.
  */
 #include "mvm_proto.h"
 

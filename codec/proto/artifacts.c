@@ -1,4 +1,4 @@
-/* The list of artifacts in an Ok: items of the repeated field, one behind the other. */
+/* The list of artifacts in an Ok: consecutive items of the repeated field. */
 #include "mvm.pb.h"
 #include "mvm_proto.h"
 #include <pb_decode.h>

@@ -1,6 +1,6 @@
 /*
- * Length-prefixed protobuf → messages. The prefix is read byte by byte; the message is gathered
- * and, when whole, taken apart by nanopb, whose callbacks leave the texts where they are.
+ * Length-prefixed protobuf → messages. The prefix is read byte by byte; the message is collected
+ * and, when complete, parsed by nanopb, whose callbacks do not copy the texts.
  */
 #include "mvm_proto.h"
 #include "mvm_run.h"
@@ -113,7 +113,7 @@ static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind 
     return false;
 }
 
-/* Wire types that nanopb has no name for. */
+/* Wire types that nanopb does not define. */
 enum { GROUP_START = 3, GROUP_END = 4 };
 
 /* Past the end of a group whose start has been read. */
@@ -151,8 +151,8 @@ static bool skip_field(pb_istream_t *stream, pb_wire_type_t type, uint32_t numbe
     return (int)type == GROUP_START ? skip_group(stream, number) : pb_skip_field(stream, type);
 }
 
-/* The fields of a kind, without the groups among them: nanopb knows none, and gets what lies
- * between two of them. */
+/* The fields of a kind, without groups, which nanopb does not support: it gets the bytes between
+ * them. */
 static bool decode_between_groups(pb_istream_t *inner, struct decoding *in, enum mvm_kind kind)
 {
     pb_istream_t fields = *inner;
@@ -188,7 +188,7 @@ static bool decode_fields(pb_istream_t *inner, struct decoding *in, enum mvm_kin
 }
 
 /* A field of a request or response: one of its kinds, to be read by nanopb, or one to skip. Of a
- * kind that stands twice the parts are merged; of two kinds the last one counts alone. */
+ * kind that occurs twice the parts are merged; of two kinds only the last one counts. */
 static bool decode_field(pb_istream_t *stream, struct decoding *in)
 {
     pb_wire_type_t type;
@@ -252,7 +252,7 @@ static void keep_values(struct decoding *in)
     }
 }
 
-/* A request or response. nanopb would come to the same by way of each kind that it is not. */
+/* A request or response. nanopb would try each kind in turn, with the same result. */
 static bool decode(pb_istream_t *stream, struct decoding *in)
 {
     while (stream->bytes_left > 0) {
@@ -315,7 +315,7 @@ static enum mvm_decoder_status lose_framing(struct mvm_proto_decoder *d,
     return MVM_DECODER_BROKEN;
 }
 
-/* The prefix is whole. */
+/* The prefix is complete. */
 static enum mvm_decoder_status take_prefix(struct mvm_proto_decoder *d)
 {
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;

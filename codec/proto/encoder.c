@@ -29,15 +29,15 @@ static size_t sound_len(const uint8_t *bytes, size_t len)
     return sound;
 }
 
-/* How long is what a text begins with that is not: a maximal subpart. */
+/* The length of the ill-formed maximal subpart at the front of a text. */
 static size_t unsound_len(const uint8_t *bytes, size_t len)
 {
     int n = mvm_utf8_next(bytes, len);
     return n < 0 ? (size_t)-n : len;
 }
 
-/* Bytes of a string as it goes out. Peers refuse a message with a string that is not UTF-8, so that
- * each maximal subpart of what is not becomes a replacement. */
+/* Bytes of a string as encoded. Peers refuse a message with a string that is not UTF-8, so each
+ * ill-formed maximal subpart is replaced. */
 static size_t string_len(const struct mvm_text *text)
 {
     const uint8_t *bytes = (const uint8_t *)text->bytes;
@@ -56,7 +56,7 @@ static size_t string_len(const struct mvm_text *text)
 
 /* ---- the frame without its texts ------------------------------------------------------------ */
 
-/* nanopb's output: MVM_PROTO_SKELETON_CAP is what there can be of it. */
+/* nanopb's output: at most MVM_PROTO_SKELETON_CAP bytes. */
 static bool write_skeleton(pb_ostream_t *stream, const pb_byte_t *bytes, size_t len)
 {
     struct mvm_proto_encoder *e = stream->state;
@@ -81,7 +81,7 @@ static bool write_text(pb_ostream_t *stream, const pb_field_t *field, void *cons
            leave_gap(stream, gap);
 }
 
-/* The list of an Ok is all gap: its items have tags and lengths of their own. */
+/* The list of an Ok is one gap: its items have tags and lengths of their own. */
 static bool write_artifacts(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
 {
     (void)field;
@@ -96,7 +96,7 @@ static pb_callback_t add_gap(struct mvm_proto_encoder *e, unsigned field, size_t
     return (pb_callback_t){.funcs.encode = write, .arg = gap};
 }
 
-/* proto3 leaves an empty text out, unless it is optional and there. */
+/* proto3 omits an empty text, unless it is optional and present. */
 static pb_callback_t add_text(struct mvm_proto_encoder *e, unsigned at)
 {
     const struct mvm_field *field = &mvm_fields[at];
@@ -136,8 +136,8 @@ static void add_field(struct mvm_proto_encoder *e, union mvm_proto_parts *parts,
     }
 }
 
-/* The next item of an Ok's list, from byte `*at` of it on: its bytes as it goes out, 0: the end. A
- * list that was decoded is the whole Ok, of which only the items go out. */
+/* The next item of an Ok's list, from byte `*at` of it on: its length as encoded; 0: the end. A
+ * list that was decoded is the whole Ok, of which only the items are sent. */
 static size_t next_item(const struct mvm_text *artifacts, size_t *at, uint8_t *bytes)
 {
     struct mvm_artifact_item item;
@@ -179,8 +179,8 @@ static void make_head(struct mvm_proto_encoder *e, uint32_t len)
     memcpy(e->skeleton + e->skeleton_at, head, head_len);
 }
 
-/* A request or response is one of its kinds: a tag, and that message behind its length. nanopb
- * would come to the same by way of each kind that it is not, and measure the message first. */
+/* A request or response is one of its kinds: a tag, a length and that message. nanopb would try
+ * each kind in turn, and measure the message first, with the same result. */
 static void make_skeleton(struct mvm_proto_encoder *e)
 {
     pb_ostream_t stream = {.callback = write_skeleton, .state = e, .max_size = SIZE_MAX};
