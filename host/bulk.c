@@ -2,7 +2,7 @@
 #include "run.h"
 #include <string.h>
 
-/* What is wrong on this machine ends the build or lets go of what was built. */
+/* What is wrong on this machine ends the build or releases what was built. */
 static int fail_here(struct mvm_run *r, int status)
 {
     mvm_display_failure(&r->display);

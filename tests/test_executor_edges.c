@@ -4,7 +4,7 @@
  */
 static void walk(int from, int to);
 #define MVM_EXECUTOR_EDGE(from, to) walk((int)(from), (int)(to))
-#define answer executor_answer /* the fixture has one, too */
+#define answer                      executor_answer /* the fixture has one, too */
 #include "../executor/executor.c"
 #undef answer
 
