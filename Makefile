@@ -36,7 +36,7 @@ SEES_examples/supervisor := $(SEES_agent)
 SEES_examples/events := $(SEES_agent)
 SEES_examples/port := $(SEES_executor) executor
 SEES_tests/simulation := $(SEES_session) session port/sim
-SEES_fuzz       := $(SEES_tests/simulation) tests/simulation
+SEES_fuzz       := $(SEES_tests/simulation) tests/simulation host
 SEES_tests      := $(SEES_agent) port/sim tests/simulation
 SEES_bench      := $(SEES_session)
 

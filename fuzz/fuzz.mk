@@ -12,6 +12,9 @@ $(OUT)/fuzz_%: $(BUILD)/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(if $(LIB_FUZZING_ENGINE)
 	$(run)$(if $(LIB_FUZZING_ENGINE),$(CXX) $(CXXFLAGS),$(CC)) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ \
 	    $(filter %.o,$^) $(filter %.a,$^) $(LIB_FUZZING_ENGINE)
 
+# The host tool's files, without its main.
+$(OUT)/fuzz_host_stream: $(addprefix $(BUILD)/host/,stream.o artifacts.o tree.o nar.o sha256.o child.o)
+
 $(BUILD)/fuzz/seeds: $(BUILD)/fuzz/seeds.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)
 	$(link)
