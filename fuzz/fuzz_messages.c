@@ -159,7 +159,7 @@ static bool is_utf8(struct mvm_text text)
     return mvm_utf8_whole(&state);
 }
 
-/* As it was, or mended, if this wire carries no other bytes than UTF-8; absent as it was. */
+/* Unchanged, or repaired if this wire carries only UTF-8; absent stays absent. */
 static void check_text(struct mvm_text text, struct mvm_text was, const struct mvm_field *field,
                        bool any_bytes)
 {
@@ -208,7 +208,7 @@ static void check_message(struct mvm_message *m, struct mvm_message *was, bool p
     }
 }
 
-/* What both wires mend they mend alike. */
+/* Both wires repair a text in the same way. */
 static void check_mended(struct mvm_message *json, struct mvm_message *protobuf)
 {
     const struct mvm_variant *variant = &mvm_variants[json->kind];

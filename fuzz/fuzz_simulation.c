@@ -1,4 +1,5 @@
-/* The simulated world, its chances taken from the input: the fuzzer looks for the life that breaks.
+/* The simulated world, its random numbers taken from the input: the fuzzer searches for a life that
+ * fails.
  */
 #include "fuzz.h"
 #include "simulation.h"

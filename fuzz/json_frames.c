@@ -3,8 +3,8 @@
 
 enum { FIELDS_CAP = 4096, TRANSCRIPT_CAP = 1 << 16 };
 
-/* Everything a decoder said, as bytes: each message as its canonical frame, each refusal as its
- * explanation. */
+/* Everything a decoder returned, as bytes: each message as its canonical frame, each bad frame as
+ * its explanation. */
 struct transcript {
     size_t len;
     uint8_t bytes[TRANSCRIPT_CAP];
@@ -73,7 +73,7 @@ void fuzz_json_frames(enum mvm_direction direction, const uint8_t *data, size_t 
     decode(&cut, direction, fields[1], data, size, &dice);
     FUZZ_CHECK(whole.len == cut.len && memcmp(whole.bytes, cut.bytes, whole.len) == 0);
 
-    /* One message alone: its frame is a fixed point. */
+    /* A single message: its frame is a fixed point. */
     if (whole.len > 0 && whole.len < TRANSCRIPT_CAP &&
         memchr(whole.bytes, '\n', whole.len) == whole.bytes + whole.len - 1 &&
         memchr("{\"", whole.bytes[0], 2) != NULL) {

@@ -1,4 +1,4 @@
-/* build --output: what is sent and fetched, between the exchange, the files and the display. */
+/* build --output: passes data between the exchange, the files and the display. */
 #include "run.h"
 #include <string.h>
 

@@ -86,8 +86,7 @@ static const struct {
 
 static bool mistake(const char *what, const char *about)
 {
-    fprintf(stderr, "mvm-builder: %s%s%s; --help tells more\n", about, *about != '\0' ? ": " : "",
-            what);
+    fprintf(stderr, "mvm-builder: %s%s%s; see --help\n", about, *about != '\0' ? ": " : "", what);
     return false;
 }
 
@@ -99,7 +98,7 @@ static bool set_to(struct mvm_host_options *o, const char *how, const char *text
     const char *wrong = mvm_peer_parse(&o->peer, text);
     o->address = text;
     if (wrong != NULL) {
-        fprintf(stderr, "mvm-builder: %s%s: %s; --help tells more\n", how, text, wrong);
+        fprintf(stderr, "mvm-builder: %s%s: %s; see --help\n", how, text, wrong);
     }
     return wrong == NULL;
 }

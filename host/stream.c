@@ -103,7 +103,7 @@ static enum mvm_stream_result compare_all(struct mvm_stream *s, struct mvm_text 
                : lie(s, "its Ok lists other artifacts than before", "");
 }
 
-/* An artifact all of whose bytes have come is whole, also if its last frame was lost. */
+/* An artifact with all its bytes is complete, even if its last frame was lost. */
 static void skip_whole(struct mvm_stream *s)
 {
     const struct mvm_artifacts *a = &s->artifacts;

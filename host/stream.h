@@ -1,6 +1,6 @@
 /*
- * The files of a build without disks: the archive that is sent, the artifacts that come. It has no
- * knowledge of connections; what goes in and comes out are bytes, and the reasons for people.
+ * The files of a build without disks: the archive to send, the artifacts received. It does not know
+ * about connections; it exchanges bytes, and messages for people.
  */
 #ifndef MVM_STREAM_H
 #define MVM_STREAM_H
@@ -13,15 +13,15 @@
 enum mvm_stream_result {
     MVM_STREAM_GOOD,
     MVM_STREAM_ENDED, /* GOOD, and the artifact is whole; all are if there is no next one */
-    MVM_STREAM_LIES,  /* what came breaks the rules */
+    MVM_STREAM_LIES,  /* the agent broke the rules */
     MVM_STREAM_DISK,  /* a file cannot be written or read */
 };
 
-/* Some 72 MiB, of which memory is only touched as far as there are files: keep it static. */
+/* Some 72 MiB, touched only as far as there are files: keep it static. */
 struct mvm_stream {
     uint64_t source_size; /* bytes of the archive; 0: none is sent */
     struct mvm_artifacts artifacts;
-    size_t current; /* the artifact that comes now; artifacts.len: all have come */
+    size_t current; /* the artifact being received; artifacts.len: all are complete */
     char why[512];  /* after LIES, DISK and false */
 
     /* its own */
@@ -38,13 +38,13 @@ struct mvm_stream {
 bool mvm_stream_open(struct mvm_stream *s, const char *folder, bool all_files, const char *output,
                      uint64_t max_size);
 
-/* The archive's bytes at `at`, up to `most`, in `*data` until the next call; at 0 it begins anew.
+/* The archive's bytes at `at`, up to `most`, in `*data` until the next call; at 0 it starts again.
  */
 enum mvm_stream_result mvm_stream_source(struct mvm_stream *s, uint64_t at, uint64_t most,
                                          struct mvm_text *data);
 
 /* An Ok with its list of artifacts; a later one must be the same. Sets `current` to the first
- * artifact that is not whole. */
+ * artifact that is not complete. */
 enum mvm_stream_result mvm_stream_list(struct mvm_stream *s, const struct mvm_message *ok);
 
 /* Bytes of the current artifact. */
@@ -54,7 +54,7 @@ enum mvm_stream_result mvm_stream_artifact(struct mvm_stream *s, const struct mv
  * be. */
 enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums);
 
-/* Removes what has come, unless it was committed, and closes all. */
+/* Removes what was received, unless it was committed, and closes all. */
 void mvm_stream_close(struct mvm_stream *s);
 
 #endif

@@ -26,7 +26,7 @@ bool copy_stays_in_place(const void *to, size_t len)
     return lies_in(to, len, decoder.name, sizeof decoder.name);
 }
 
-/* A text that has come lies in the field buffer, one that has not is nowhere. */
+/* A decoded text is in the field buffer; one not decoded yet is nowhere. */
 static void own(struct mvm_text *text)
 {
     size_t at = any_size();

@@ -240,7 +240,7 @@ static void leave_if_idle(struct mvm_server *s)
     if (!mvm_scheduler_idle(&s->scheduler) || mvm_server_clients_any(s)) {
         s->active_ms = s->now_ms;
     } else if (s->now_ms >= s->active_ms + s->config.exit_idle_ms) {
-        mvm_server_stop_itself(s, "nothing to do for as long as was told");
+        mvm_server_stop_itself(s, "idle for the configured time");
     }
 }
 

@@ -2,7 +2,7 @@
  * Artifacts on their way to clients, piece by piece, each client in its turn. The reader does what
  * may wait for a disk, one call at a time: it reads a piece, or removes the folder of a place. A
  * piece is sent only if its frame fits the client's send buffer, so the memory for pieces is
- * never lent, and a client that does not read holds up no other.
+ * never lent, and a client that does not read does not delay others.
  */
 #include "scheduler_internal.h"
 #include <string.h>
@@ -241,7 +241,7 @@ static bool choose(struct mvm_scheduler *v)
     return s->call != NO_CALL;
 }
 
-/* One look at the call in progress; false: it is not done. */
+/* Polls the call in progress; false: it is not done. */
 static bool ask(struct mvm_scheduler *v)
 {
     struct mvm_streams *s = &v->streams;

@@ -166,14 +166,14 @@ struct mvm_text mvm_streams_list(const struct mvm_scheduler *v, unsigned place, 
 void mvm_streams_want(struct mvm_scheduler *v);
 
 /* The running build's client changes: the next one is asked for the source from its beginning.
- * False: some of it has come, and not all. */
+ * False: some of it was received, but not all. */
 bool mvm_streams_restart_source(struct mvm_scheduler *v);
 
 void mvm_streams_source(struct mvm_scheduler *v, const struct mvm_client *c,
                         const struct mvm_message *m);
 void mvm_streams_drop(struct mvm_scheduler *v, struct mvm_text id);
 
-/* Nothing is held any more, and nothing is fetched. */
+/* Releases all held artifacts and ends all Gets. */
 void mvm_streams_stop(struct mvm_scheduler *v);
 
 /* ---- gets.c: artifacts on their way to clients ---- */
@@ -182,7 +182,7 @@ enum mvm_place {
     MVM_PLACE_FREE,
     MVM_PLACE_BUILDING,
     MVM_PLACE_HELD,
-    MVM_PLACE_DROPPED, /* what is in its folder is to be removed */
+    MVM_PLACE_DROPPED, /* its folder's contents are to be removed */
 };
 
 void mvm_gets_add(struct mvm_scheduler *v, struct mvm_client *c, const struct mvm_message *m);
@@ -190,7 +190,7 @@ void mvm_gets_add(struct mvm_scheduler *v, struct mvm_client *c, const struct mv
 /* Ends the client's Get, if there is one, without an answer. */
 void mvm_gets_end(struct mvm_scheduler *v, struct mvm_client *c);
 
-/* Ends every Get of a build that is held no longer, with Err. */
+/* Ends every Get of a build that is no longer held, with Err. */
 void mvm_gets_refuse(struct mvm_scheduler *v, unsigned place, enum mvm_reason reason);
 
 /* Reads, sends and removes what it can; whether there is more to do. */

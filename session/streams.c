@@ -5,7 +5,7 @@
 
 enum { NO_PLACE = MVM_STREAM_BUILDS };
 
-/* What an earlier agent has left is removed by the reader. */
+/* The reader removes what an earlier agent has left. */
 void mvm_streams_init(struct mvm_scheduler *v)
 {
     struct mvm_streams *s = &v->streams;
@@ -38,7 +38,7 @@ unsigned mvm_streams_find(const struct mvm_scheduler *v, struct mvm_text id)
 
 /* ---- places ---- */
 
-/* What clients knew of it is not true any more. */
+/* Clients' state about it is no longer valid. */
 static void forget(struct mvm_scheduler *v, unsigned place)
 {
     struct mvm_stream_build *b = &v->streams.builds[place];

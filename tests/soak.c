@@ -88,7 +88,7 @@ static char letter_of(const char *path)
     }
     struct mvm_text file = e2e_read(path);
     if (file.len != IMAGE_BYTES || memcmp(file.bytes, file.bytes + 1, IMAGE_BYTES - 1) != 0) {
-        fail_msg("%s is half a file: %zu bytes", path, file.len);
+        fail_msg("%s is incomplete: %zu bytes", path, file.len);
     }
     return file.bytes[0];
 }

@@ -65,7 +65,7 @@ enum {
 
 #define E2E_TEST(f) cmocka_unit_test_prestate_setup_teardown(f, e2e_set_up, e2e_tear_down, #f)
 
-/* Says loudly why a test cannot run here, and skips it. */
+/* Skips the test, and prints prominently why it cannot run here. */
 #define E2E_SKIP(...)                                                                              \
     do {                                                                                           \
         fprintf(stderr, "SKIPPED %s: ", e2e_test);                                                 \
@@ -85,19 +85,19 @@ int e2e_tear_down(void **state);
 uint64_t e2e_now_ms(void);
 void e2e_sleep_ms(int ms);
 
-/* Whether `ready` became true within `ms`; asked every 10 ms. */
+/* Whether `ready` became true within `ms`; polled every 10 ms. */
 bool e2e_until(bool (*ready)(const char *about), const char *about, int ms);
 
 /* ---- files ---- */
 
-/* NAME in the test's directory, made as printf does; good until the test's end. */
+/* NAME in the test's directory, formatted as by printf; valid until the test's end. */
 const char *e2e_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void e2e_make_dir(const char *path);
 void e2e_write(const char *path, const void *bytes, size_t len);
 void e2e_write_text(const char *path, const char *text);
 bool e2e_exists(const char *path);
 
-/* A whole file of up to 32 MiB, NUL behind it; good until the next call. */
+/* A whole file of up to 32 MiB, NUL-terminated; valid until the next call. */
 struct mvm_text e2e_read(const char *path);
 void e2e_assert_file(const char *path, const char *text);
 
@@ -110,7 +110,7 @@ int e2e_wait(pid_t pid, int ms);
 /* Sends a signal, then waits. */
 int e2e_end(pid_t pid, int sig);
 
-/* A program that ran to its end. `out` and `err` have NUL behind them. */
+/* A program that ran to its end. `out` and `err` are NUL-terminated. */
 struct e2e_result {
     int status; /* as waitpid(2) has it */
     size_t out_len;
@@ -119,7 +119,7 @@ struct e2e_result {
     char err[E2E_RESULT_CAP];
 };
 
-/* Runs argv, found on PATH, with `input` (or nothing) as stdin; good until the next call. */
+/* Runs argv, found on PATH, with `input` (or nothing) as stdin; valid until the next call. */
 const struct e2e_result *e2e_run(const char *const argv[], const char *input, int ms);
 #define E2E_RUN(...) e2e_run((const char *const[]){__VA_ARGS__, NULL}, NULL, 30000)
 bool e2e_have(const char *program);
@@ -145,7 +145,7 @@ int e2e_count_zombies(pid_t pid);
 /*
  * Starts the agent NAME: its socket is NAME.sock, its --out-dir NAME.out, its stderr NAME.log, all
  * in the test's directory; no disks, no policy, the stand-in `nix` of that directory. More
- * arguments come behind and override. Returns when the socket accepts connections.
+ * arguments are appended and override these. Returns when the socket accepts connections.
  */
 pid_t e2e_start_agent(const char *const name_and_more[]);
 #define E2E_AGENT(...) e2e_start_agent((const char *const[]){__VA_ARGS__, NULL})
@@ -176,7 +176,7 @@ struct e2e_frame {
     struct mvm_text line; /* as it came, without the newline; likewise */
 };
 
-/* A connection to agent NAME; to any Unix socket; over a descriptor, which is the caller's no more.
+/* A connection to agent NAME; to any Unix socket; over a descriptor, which it then owns.
  * All are closed at the test's end. */
 struct e2e_conn *e2e_dial(const char *name);
 struct e2e_conn *e2e_dial_path(const char *path);
@@ -194,7 +194,7 @@ void e2e_say_build_secs(struct e2e_conn *c, const char *attr, unsigned secs);
 
 /* The next line, without its newline and undecoded; false: end of file. */
 bool e2e_line(struct e2e_conn *c, struct mvm_text *line, int ms);
-/* The next frame; a line that is none fails the test, as does the end of the connection. */
+/* The next frame; any other line fails the test, as does the end of the connection. */
 struct e2e_frame e2e_frame(struct e2e_conn *c, int ms);
 /* The next Ok or Err; Log lines are skipped. */
 struct e2e_frame e2e_answer(struct e2e_conn *c, int ms);
@@ -202,13 +202,13 @@ struct e2e_frame e2e_answer(struct e2e_conn *c, int ms);
 const char *e2e_assert_err(struct e2e_conn *c, const char *start, int ms);
 /* The answer is Ok; its store path. */
 const char *e2e_assert_ok(struct e2e_conn *c, int ms);
-/* A Log of this line comes, sooner or later. */
+/* A Log of this line arrives, perhaps after others. */
 void e2e_await_line(struct e2e_conn *c, const char *line);
 /* A Ping is answered, first of all, within `ms`; how long it took, in ms. */
 int e2e_ping(struct e2e_conn *c, int ms);
-/* Nothing comes for `ms`, not even the end. */
+/* Nothing arrives for `ms`, not even the end. */
 void e2e_assert_silent(struct e2e_conn *c, int ms);
-/* The connection ends with nothing more said. */
+/* The connection ends without another frame. */
 void e2e_assert_ended(struct e2e_conn *c, int ms);
 
 /* Hybrid vsock as a monitor offers it: a socket RELAY.sock that takes "CONNECT 21470\n", answers

@@ -43,7 +43,7 @@ int host_end(int sig);
 bool host_runs(void);
 pid_t host_pid(void);
 
-/* What it has written; good until the next call of either. */
+/* Its output; valid until the next call of either. */
 const char *host_out(void);
 const char *host_err(void);
 /* Waits until `text` is in its stderr. */
@@ -72,7 +72,7 @@ void host_say(struct e2e_conn *c, const char *format, ...) __attribute__((format
 
 /* Waits for the Hello and answers it. Returns `c`. */
 struct e2e_conn *host_welcome(struct e2e_conn *c, const char *features);
-/* … as an agent does that has none. */
+/* … as an agent without Hello does. */
 struct e2e_conn *host_refuse_hello(struct e2e_conn *c);
 
 /* The id of the last request that had one, and the nonce of the last Hello. */

@@ -268,15 +268,13 @@ static void an_address_that_is_none_is_told_with_where_it_stands(void **state)
     } cases[] = {
         {"http://x", NULL,
          "mvm-builder: MVM_BUILDER_TO=http://x: it begins with none of unix:, vsock:, uds: and "
-         "serial:; --help tells more\n"},
+         "serial:; see --help\n"},
         {"unix:/x", "uds:/y",
-         "mvm-builder: --to uds:/y: no port after the path (uds:PATH:PORT); --help tells more\n"},
+         "mvm-builder: --to uds:/y: no port after the path (uds:PATH:PORT); see --help\n"},
         {"", NULL,
-         "mvm-builder: give the agent's address: --to ADDRESS, or MVM_BUILDER_TO; --help tells "
-         "more\n"},
+         "mvm-builder: give the agent's address: --to ADDRESS, or MVM_BUILDER_TO; see --help\n"},
         {NULL, NULL,
-         "mvm-builder: give the agent's address: --to ADDRESS, or MVM_BUILDER_TO; --help tells "
-         "more\n"},
+         "mvm-builder: give the agent's address: --to ADDRESS, or MVM_BUILDER_TO; see --help\n"},
         {"serial:/x", NULL, "mvm-builder: serial:/x: a serial line carries --wire json alone; "},
     };
     (void)state;

@@ -77,7 +77,7 @@ static void assert_fails(const char *client)
 
 /* ---- what their heads print ---- */
 
-/* The lines at the head of a client, one by one, as they are printed; what stands for something is
+/* The lines at the head of a client, one by one, as they are printed; a placeholder is
  * put in, an id as the build before has shown it. */
 static const struct e2e_result *run_printed_lines(const char *client)
 {

@@ -24,7 +24,7 @@
 
 static const struct mvm_port *const port = &mvm_posix_port;
 
-/* A test that cannot run here says why before it is skipped. */
+/* A test that cannot run here prints why before it is skipped. */
 #define SKIP_BECAUSE(...)                                                                          \
     do {                                                                                           \
         fprintf(stderr, "SKIPPED, because " __VA_ARGS__);                                          \
@@ -80,7 +80,7 @@ static inline void await_port(const struct mvm_posix *posix)
     assert_true(poll(&fd, 1, 60000) >= 0);
 }
 
-/* The result of a call for a disk, whose worker is waited for. */
+/* The result of a disk call; waits for its worker. */
 #define AWAIT(result, call)                                                                        \
     do {                                                                                           \
         while (((result) = (call)) == MVM_PORT_LATER) {                                            \

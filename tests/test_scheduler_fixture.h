@@ -82,7 +82,7 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
     return event;
 }
 
-/* A line that is "…" goes on for ever. */
+/* A line that is "…" repeats forever. */
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
 {
     (void)now_ms;
@@ -268,7 +268,7 @@ static inline struct mvm_client *build_alone(const struct act *script)
     return c;
 }
 
-/* Everything the client is sent now; its transport takes it, the service is not stepped. */
+/* Everything the client is sent now; its transport takes it, the scheduler is not stepped. */
 static inline const char *hear(struct mvm_client *c)
 {
     size_t len, total = 0;

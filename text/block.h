@@ -173,7 +173,7 @@ static inline block each(uint8_t byte)
  * The escape class of bytes: above PLAIN_MAX are control characters, quote and backslash, and what
  * is beyond ASCII unless that is to be plain. By the first exclusive or ASCII's columns of 32
  * change places, and places in them: control characters come last, from 0x60 on, the quote before
- * them, at 0x5f; the backslash is left behind, at 0x21. With 0x1f off it is 2, and plain ones are
+ * them, at 0x5f; the backslash stays at 0x21. With 0x1f off it is 2, and plain ones are
  * below 0x40. The second exclusive or swaps 2 for the highest of these, and leaves alone on which
  * side of 0x40 a byte is. The top bit puts what is beyond ASCII above all that, or below.
  *

@@ -75,7 +75,8 @@ static size_t unescape_block(uint8_t **to, const uint8_t *from, uint64_t stops)
 }
 
 /* If an escape ends just before the block's last byte, a whole block is read from there, and
- * written to a byte before it at the latest, for an escape is longer than what it stands for. */
+ * written to a byte before it at the latest, because an escape is longer than the character that it
+ * encodes. */
 enum { FROM_CAP = 2 * BLOCK - 1, TO_CAP = 2 * BLOCK - 2 };
 
 size_t mvm_unescape_copy(uint8_t *to, size_t cap, const uint8_t *from, size_t len, size_t *used)

@@ -102,7 +102,7 @@ static void begin_message(struct mvm_decoder *d, enum mvm_kind kind)
     const struct mvm_text none = {NULL, 0};
     struct mvm_message *m = &d->message;
     m->kind = kind;
-    m->text = none; /* each by itself: a chain of assignments copies what was just stored */
+    m->text = none; /* separately: a chain of assignments copies what was just stored */
     m->id = none;
     m->hello = (struct mvm_hello){none, none, none, none};
     m->build.flake_ref = none;

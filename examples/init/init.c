@@ -77,7 +77,7 @@ static void start_program(void)
     posix_spawnattr_destroy(&attr);
 }
 
-/* Signals run together: one SIGCHLD may stand for many children. */
+/* Signals run together: one SIGCHLD may be for many children. */
 static void collect_children(void)
 {
     int status;

@@ -20,7 +20,7 @@ const char *check_whole(struct mvm_sim *sim)
     for (int i = 0; i < ARTIFACTS; i++) {
         const struct mvm_sim_file *f = mvm_sim_find(sim, artifacts[i].name);
         if (f != NULL && !is_whole(f, i)) {
-            return "half a file under a final name";
+            return "an incomplete file under a final name";
         }
     }
     return NULL;

@@ -29,7 +29,7 @@ int main(int argc, char **argv)
         const char *wrong = simulate(rng_by_seed(seed), NULL);
         if (wrong != NULL) {
             violations++;
-            printf("seed %llu: %s; %s %llu tells more\n", (unsigned long long)seed, wrong, argv[0],
+            printf("seed %llu: %s; see %s %llu\n", (unsigned long long)seed, wrong, argv[0],
                    (unsigned long long)seed);
         }
     }

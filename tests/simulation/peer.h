@@ -73,7 +73,7 @@ struct peer_world {
 /* A fresh connection to the scheduler. False: it has no slot. */
 bool peer_connect(struct peer *p, struct peer_world *w);
 
-/* Another host at the end of a line, that knows nothing of the former one. */
+/* Another host at the end of a line, without state of the former one. */
 void peer_change_hosts(struct peer *p, struct peer_world *w);
 
 /* Does what is due by now; returns whether anything was. */

@@ -16,7 +16,7 @@
  *   - old clients get no field and no variant that is new;
  *   - the lines of a build come in order, none lost, none twice;
  *   - a build that nothing goes wrong with is Ok, and a kept one does not end with its connection;
- *   - a final name never holds half a file, nor loses one, not even if the power goes;
+ *   - a final name always has a complete file, even after a power cut;
  *   - every byte that was read of a build's output is in build.log;
  *   - no process, handle or mount is left that was not there;
  *   - the next build works.
@@ -28,7 +28,7 @@
 #include "rng.h"
 #include <stdio.h>
 
-/* Runs one. NULL: everything held; else what did not, a static text. `trace`: where to tell what
+/* Runs one. NULL: everything held; else what did not, a static text. `trace`: where to print what
  * happens; NULL: nowhere. Not reentrant: its world is static. */
 const char *simulate(struct rng rng, FILE *trace);
 

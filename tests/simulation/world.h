@@ -73,10 +73,10 @@ void init_agent(void);
 
 /* ---- what must hold: checks.c. NULL: it does ---- */
 
-/* No half of a file under a final name. */
+/* No incomplete file under a final name. */
 const char *check_whole(struct mvm_sim *sim);
 
-/* Once the power was thought to go: what would be left. */
+/* After a simulated power cut: what would be left. */
 const char *check_dark(void);
 const char *check_left_over(void);
 
