@@ -160,6 +160,26 @@ static bool set_id(struct mvm_host_options *o, const char *text)
            mistake("an id is 16 to 64 of A-Z a-z 0-9 . _ -", text);
 }
 
+/* Those of a build without disks. */
+static bool set_output_option(struct mvm_host_options *o, int option, const char *value)
+{
+    switch (option) {
+    case OUTPUT:
+        o->output = value;
+        return true;
+    case ALL_FILES:
+        o->all_files = true;
+        return true;
+    case MAX_SIZE:
+        return set_size(&o->max_size, value);
+    case SHA256:
+        o->sha256 = true;
+        return true;
+    default:
+        return mistake("the options are wrong", ""); /* getopt has reported which, and why */
+    }
+}
+
 static bool set_option(struct mvm_host_options *o, int option, const char *value)
 {
     switch (option) {
@@ -184,17 +204,6 @@ static bool set_option(struct mvm_host_options *o, int option, const char *value
         return true;
     case WIRE:
         return set_wire(o, value);
-    case OUTPUT:
-        o->output = value;
-        return true;
-    case ALL_FILES:
-        o->all_files = true;
-        return true;
-    case MAX_SIZE:
-        return set_size(&o->max_size, value);
-    case SHA256:
-        o->sha256 = true;
-        return true;
     case HELP:
         o->command = MVM_HOST_HELP;
         return true;
@@ -202,7 +211,7 @@ static bool set_option(struct mvm_host_options *o, int option, const char *value
         o->command = MVM_HOST_VERSION;
         return true;
     default:
-        return mistake("the options are wrong", ""); /* getopt has reported which, and why */
+        return set_output_option(o, option, value);
     }
 }
 
