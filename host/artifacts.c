@@ -57,6 +57,28 @@ static bool is_a_set(const struct mvm_artifacts *a, struct mvm_writer *why)
     return good;
 }
 
+/* A folder that something is mounted on cannot be renamed. False if the kernel cannot tell. */
+static bool is_mount_point(const struct mvm_artifacts *a)
+{
+#ifdef STATX_ATTR_MOUNT_ROOT
+    struct statx st;
+    return statx(a->parent, a->name, AT_SYMLINK_NOFOLLOW, 0, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+#else
+    (void)a;
+    return false;
+#endif
+}
+
+/* Whether a new set can take the folder's place. */
+static bool can_replace(const struct mvm_artifacts *a, struct mvm_writer *why)
+{
+    if (is_mount_point(a)) {
+        return fail(why, a->name, "a mount point cannot be replaced; name a folder in it");
+    }
+    return is_a_set(a, why);
+}
+
 /* Splits `folder` into its parent, opened, and its name there. */
 static bool open_parent(struct mvm_artifacts *a, const char *folder, struct mvm_writer *why)
 {
@@ -105,7 +127,7 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
         return false;
     }
     name_other(a, ".new-", a->fresh, sizeof a->fresh);
-    if (!is_a_set(a, why)) {
+    if (!can_replace(a, why)) {
         close(a->parent);
         a->parent = -1;
         return false;

@@ -222,6 +222,16 @@ static void a_folder_with_other_files_is_refused_and_left_alone(void **state)
     assert_int_equal(entries(base), 1);
 }
 
+/* Before the build, not after it: the rename would fail. */
+static void a_mount_point_is_refused(void **state)
+{
+    (void)state;
+    assert_false(mvm_artifacts_open(&set, "/proc", 1000, &why));
+#ifdef STATX_ATTR_MOUNT_ROOT
+    assert_string_equal(why_text, "proc: a mount point cannot be replaced; name a folder in it");
+#endif
+}
+
 static void a_name_that_is_a_file_or_a_link_is_refused(void **state)
 {
     (void)state;
@@ -293,6 +303,7 @@ int main(void)
         TEST(all_sizes_together_are_bounded),
         TEST(bytes_come_in_order_and_within_the_size),
         TEST(a_folder_with_other_files_is_refused_and_left_alone),
+        TEST(a_mount_point_is_refused),
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(odd_names_of_folders_work_or_are_refused),
         TEST(a_disk_that_is_full_leaves_the_old_set),
