@@ -126,7 +126,7 @@ static void take(void *memory, size_t size)
     if (madvise(page, len, MADV_POPULATE_WRITE) < 0) {
         for (size_t i = 0; i < size; i += MEMORY_PAGE) {
             volatile uint8_t *byte = (uint8_t *)memory + i;
-            *byte = *byte;
+            *byte = *byte; /* cppcheck-suppress selfAssignment */
         }
     }
 }
