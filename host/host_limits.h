@@ -46,7 +46,7 @@ _Static_assert(MVM_HOST_RETRY_MAX_MS >= MVM_HOST_RETRY_FIRST_MS,
 
 /* After an Err in answer to Hello: how long a line must be quiet until the agent counts as one
  * without Hello. On a line without connections the Err can be an earlier client's, and our own
- * answer comes right behind it. */
+ * answer follows immediately. */
 #ifndef MVM_HOST_SETTLE_MS
 #define MVM_HOST_SETTLE_MS 100
 #endif

@@ -8,7 +8,7 @@
  *     mvm_server_init(&server, &config, memory, sizeof memory);
  *     do {
  *         uint64_t deadline = mvm_server_step(&server, mvm_server_now_ms());
- *         wait until mvm_server_fd(&server) is readable or the deadline has come
+ *         wait until mvm_server_fd(&server) is readable or the deadline is reached
  *     } while (!mvm_server_stopped(&server));
  *     mvm_server_fini(&server);
  *

@@ -61,7 +61,8 @@ static void join_build(struct mvm_scheduler *v, struct mvm_client *c, struct mvm
         struct mvm_queued_build *t = &v->queue[index];
         struct mvm_client *before = t->client;
         if (before != c && index == 0 && !mvm_streams_restart_source(v)) {
-            mvm_executor_cancel(v->executor); /* what has come of its source is not known to c */
+            mvm_executor_cancel(
+                v->executor); /* c does not know how much of its source was received */
         }
         t->client = c;
         t->beaten_ms = v->now_ms;

@@ -67,8 +67,8 @@ void mvm_session_speak(struct mvm_session *s, enum mvm_wire wire)
 
 /* ---- transport side ---- */
 
-/* Bytes that have come are never moved: they are decoded before more are asked for, but for those
- * that wait until the peer takes its answers, and then there is no hurry. */
+/* Received bytes are not moved: they are decoded before more are read, except those that wait until
+ * the peer reads its answers, which is not urgent. */
 uint8_t *mvm_session_room(struct mvm_session *s, size_t *cap)
 {
     if (s->receive_start == s->receive_end) {

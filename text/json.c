@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum json_state {
-    BLANK = MVM_JSON_STATE_BLANK,         /* nothing but white space has come */
+    BLANK = MVM_JSON_STATE_BLANK,         /* only white space so far */
     FIRST_KEY = MVM_JSON_STATE_FIRST_KEY, /* a key, or the end of the object */
     NEXT = MVM_JSON_STATE_NEXT,           /* a comma, or the end of what is open */
     NEXT_VALUE,                           /* a value must come */
@@ -19,9 +19,9 @@ enum json_state {
     DONE, /* the value is whole: nothing but white space may come */
     /* in the middle of a token from here on */
     STRING,
-    ESCAPE,   /* behind the backslash */
+    ESCAPE,   /* after the backslash */
     HEX,      /* in the four digits */
-    LOW_HALF, /* a leading surrogate has come: \ of the other half */
+    LOW_HALF, /* after a leading surrogate: \ of the other half */
     LOW_HALF_U,
     LITERAL,
     MINUS, /* numbers, by what came last */
@@ -421,7 +421,7 @@ static enum mvm_json_token take_number(struct mvm_json *j, struct input *in)
     if (next == DONE) {
         return end_value(j, MVM_JSON_NUMBER);
     }
-    if (next == INTEGER) { /* behind a minus */
+    if (next == INTEGER) { /* after a minus */
         return go_on(j, next);
     }
     j->is_u64 = false;

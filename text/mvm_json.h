@@ -149,7 +149,7 @@ static inline bool mvm_json_at_next(const struct mvm_json *j)
  */
 enum mvm_json_token mvm_json_finish(struct mvm_json *j);
 
-/* Whether nothing but white space (space, tab, CR, LF) has come since init. */
+/* Whether only white space (space, tab, CR, LF) was consumed since init. */
 static inline bool mvm_json_blank(const struct mvm_json *j)
 {
     return j->state == MVM_JSON_STATE_BLANK;

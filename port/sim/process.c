@@ -1,4 +1,4 @@
-/* The build: a script, and how far it has come by the clock. */
+/* The build: a script, executed by the clock. */
 #include "sim_internal.h"
 #include <string.h>
 
