@@ -624,7 +624,7 @@ static void past_the_limit_the_oldest_is_dropped(void **state)
     begin();
     start();
     struct peer *p = dial();
-    char id[] = "build-number-000";
+    char id[32];
     for (int i = 0; i <= MVM_STREAM_BUILDS; i++) {
         snprintf(id, sizeof id, "build-number-%03d", i);
         ask_build(p, id, "a", false);
