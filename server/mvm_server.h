@@ -112,6 +112,7 @@ struct mvm_server {
     uint64_t now_ms;
     uint64_t deadline_ms; /* what the last step returned */
     int caller_fd;        /* of mvm_server_wait; -1: none */
+    int stream_lock;      /* the folder of builds without disks; -1: not locked */
     bool caller_ready;
     bool stopping;
     bool stopped;

@@ -91,7 +91,6 @@ static void init_reader(struct mvm_server *s)
         s->posix.beside = &s->reader;
         s->config.scheduler.reader = &mvm_posix_port;
         s->config.scheduler.reader_ctx = &s->reader;
-        s->config.scheduler.stream_left = access(s->config.executor.stream_dir, F_OK) == 0;
     }
 }
 
@@ -111,8 +110,10 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
     s->epoll = s->wake = s->reserve = s->names = s->caller_fd = -1;
     s->stop_ms = s->flush_ms = s->linger_ms = s->drain_ms = s->refused_ms = UINT64_MAX;
     s->now_ms = s->active_ms = mvm_server_now_ms();
+    mvm_server_stream_lock(s);
     int r = check(s, memory, size);
     if (r < 0) {
+        mvm_server_stream_unlock(s);
         return r;
     }
     mvm_server_memory_take(s);
@@ -130,6 +131,7 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
     if (!mvm_server_watch_init(s)) {
         int error = errno;
         fini_ports(s);
+        mvm_server_stream_unlock(s);
         return fail_init(s, MVM_SERVER_FAILED, "epoll", mvm_posix_error_text(error));
     }
     tend_listeners(s);
@@ -332,6 +334,7 @@ void mvm_server_fini(struct mvm_server *s)
     }
     mvm_server_clients_close_all(s);
     fini_ports(s);
+    mvm_server_stream_unlock(s);
     mvm_server_watch_close(s);
 }
 

@@ -232,6 +232,10 @@ void mvm_server_watch_room(struct mvm_server *s, struct mvm_server_connection *c
 
 void mvm_server_watch_close(struct mvm_server *s);
 
+/* ---- stream_lock.c: stream_dir is this server's, or there are no builds without disks ---- */
+void mvm_server_stream_lock(struct mvm_server *s);
+void mvm_server_stream_unlock(struct mvm_server *s);
+
 /* ---- say.c: the log ---- */
 
 enum { MVM_SERVER_LINE_CAP = 1024 }; /* bytes of a line; past it: it ends with " [cut]" */

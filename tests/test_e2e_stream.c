@@ -617,6 +617,27 @@ static void a_connection_that_was_lost_is_followed_by_join_and_get(void **state)
     assert_true(mvm_text_equal(hear(next).text, "a rootfs"));
 }
 
+static void a_second_agent_leaves_the_folder_of_the_first_alone(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    begin();
+    start();
+    struct peer *p = dial();
+    ask_build(p, A, "a", false);
+    assert_ok(p, "kernel", 8);
+    E2E_AGENT("b", "--stream-dir", dir());
+    struct e2e_conn *c = e2e_dial("b");
+    e2e_say(c, E2E_PING);
+    assert_int_equal(e2e_frame(c, E2E_PATIENCE_MS).kind, MVM_MESSAGE_PONG);
+    ask_get(p, A, "kernel", 0, 8);
+    assert_true(mvm_text_equal(hear(p).text, "a kernel"));
+    assert_int_equal(access(dir(), F_OK), 0);
+    char root[E2E_PATH_CAP];
+    snprintf(root, sizeof root, "%s/0", dir());
+    assert_int_equal(access(root, F_OK), 0);
+}
+
 static void past_the_limit_the_oldest_is_dropped(void **state)
 {
     (void)state;
@@ -698,6 +719,7 @@ int main(void)
         E2E_TEST(an_artifact_that_is_dropped_while_it_goes_out_ends_with_err),
         E2E_TEST(a_get_that_breaks_the_rules_is_refused),
         E2E_TEST(a_connection_that_was_lost_is_followed_by_join_and_get),
+        E2E_TEST(a_second_agent_leaves_the_folder_of_the_first_alone),
         E2E_TEST(past_the_limit_the_oldest_is_dropped),
         E2E_TEST(a_build_that_fails_leaves_nothing),
         E2E_TEST(what_a_dead_agent_left_is_removed_at_the_start),

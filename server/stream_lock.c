@@ -1,0 +1,39 @@
+/*
+ * The folder of builds without disks has one user: a second server would empty it as what an
+ * earlier one has left. The lock ends with this process.
+ */
+#define _GNU_SOURCE
+#include "server_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A folder that cannot be made is left to the build that needs it, whose Err says why. */
+void mvm_server_stream_lock(struct mvm_server *s)
+{
+    const char *dir = s->config.executor.stream_dir;
+    s->stream_lock = -1;
+    if (dir == NULL || !mvm_proto_present) {
+        return;
+    }
+    s->config.scheduler.stream_left = mkdir(dir, 0700) < 0 && errno == EEXIST;
+    s->stream_lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->stream_lock < 0 || flock(s->stream_lock, LOCK_EX | LOCK_NB) == 0 ||
+        errno != EWOULDBLOCK) {
+        return;
+    }
+    mvm_server_say(s, dir, " is in use by another agent; ", "no builds without disks");
+    mvm_server_stream_unlock(s);
+    s->config.executor.stream_dir = NULL;
+    s->config.scheduler.stream_left = false;
+}
+
+void mvm_server_stream_unlock(struct mvm_server *s)
+{
+    if (s->stream_lock >= 0) {
+        close(s->stream_lock);
+    }
+    s->stream_lock = -1;
+}
