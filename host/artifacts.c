@@ -36,6 +36,13 @@ static void remove_folder(int parent, const char *name)
     unlinkat(parent, name, AT_REMOVEDIR);
 }
 
+static bool is_artifact(int dir, const char *name)
+{
+    struct stat st;
+    return mvm_artifact_known(name) && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(st.st_mode);
+}
+
 /* Whether the folder, if it is there, has nothing but artifacts. */
 static bool is_a_set(const struct mvm_artifacts *a, struct mvm_writer *why)
 {
@@ -48,7 +55,7 @@ static bool is_a_set(const struct mvm_artifacts *a, struct mvm_writer *why)
     bool good = true;
     while (good && (entry = readdir(dir)) != NULL) {
         const char *name = entry->d_name;
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !mvm_artifact_known(name)) {
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_artifact(fd, name)) {
             mvm_writer_add3(why, a->name, " has a file that is not an artifact: ", name);
             good = false;
         }

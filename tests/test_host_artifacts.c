@@ -218,6 +218,10 @@ static void a_folder_with_other_files_is_refused_and_left_alone(void **state)
     close(open(path, O_WRONLY | O_CREAT, 0644));
     assert_false(mvm_artifacts_open(&set, out, 1000, &why));
     assert_string_equal(why_text, "out has a file that is not an artifact: thesis.txt");
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/rootfs.ext4", out); /* a directory is no artifact */
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_false(mvm_artifacts_open(&set, out, 1000, &why));
     assert_int_equal(entries(out), 2);
     assert_int_equal(entries(base), 1);
 }
