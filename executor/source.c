@@ -184,17 +184,21 @@ void mvm_executor_check_source(struct mvm_executor *x)
     }
 }
 
-/* A relative path without "..", perhaps with a query: nothing outside of the source. */
+static bool separates(char c)
+{
+    return c == '/' || c == '?' || c == '&' || c == '=';
+}
+
+/* A relative path without "..", perhaps with a query, which has none either: nothing outside of the
+ * source. */
 const char *mvm_source_folder_unsound(struct mvm_text folder)
 {
-    const char *query = folder.len > 0 ? memchr(folder.bytes, '?', folder.len) : NULL;
-    size_t len = query != NULL ? (size_t)(query - folder.bytes) : folder.len;
-    if (len > 0 && folder.bytes[0] == '/') {
+    if (folder.len > 0 && folder.bytes[0] == '/') {
         return "it is not a folder in the source";
     }
-    for (size_t i = 0; i + 1 < len; i++) {
-        bool begins = i == 0 || folder.bytes[i - 1] == '/';
-        bool ends = i + 2 == len || folder.bytes[i + 2] == '/';
+    for (size_t i = 0; i + 1 < folder.len; i++) {
+        bool begins = i == 0 || separates(folder.bytes[i - 1]);
+        bool ends = i + 2 == folder.len || separates(folder.bytes[i + 2]);
         if (begins && ends && folder.bytes[i] == '.' && folder.bytes[i + 1] == '.') {
             return "it leads out of the source";
         }

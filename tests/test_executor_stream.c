@@ -106,8 +106,9 @@ static void a_folder_in_the_source_is_built(void **state)
 static void a_folder_outside_the_source_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"/etc",      "..", "a/..", "../x",
-                                      "a/../../b", "-x", "a#b",  "a\nb"};
+    static const char *const bad[] = {
+        "/etc",          "..",        "a/..", "../x", "?dir=..", "a?dir=b/../..",
+        "?x=1&dir=../y", "a/../../b", "-x",   "a#b",  "a\nb"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct stream_case c = sent;
         c.flake_ref = bad[i];
