@@ -8,8 +8,6 @@
  */
 #include "internal.h"
 
-static const char store[] = "/nix/store";
-
 static bool is_ignored(int64_t r)
 {
     return r == MVM_PORT_NOT_FOUND || r == MVM_PORT_NOT_REGULAR;
@@ -85,7 +83,7 @@ static void copy_source(struct mvm_executor *x, const struct mvm_artifact *a)
     const char *source = a->sources[x->step];
     const char *from = mvm_executor_path(x, 0, x->store_path, source);
     const char *to = mvm_executor_temporary(x, 1, a->target);
-    int64_t r = x->port->copy(x->ctx, store, from, to, &x->size);
+    int64_t r = x->port->copy(x->ctx, mvm_store, from, to, &x->size);
     if (mvm_executor_later(x, r)) {
         return;
     }

@@ -70,6 +70,10 @@ void mvm_executor_make_command(struct mvm_executor *x);
 void mvm_executor_make_unpack_command(struct mvm_executor *x);
 void mvm_executor_add_command(const struct mvm_executor *x, struct mvm_writer *w);
 
+/* ---- launch.c: starts the command in argv by a call of the port. False: the job has failed ----
+ */
+bool mvm_executor_launch(struct mvm_executor *x, int (*spawn)(void *ctx, const char *const argv[]));
+
 /* ---- output.c: pipes → lines and build.log ---- */
 void mvm_executor_output_reset(struct mvm_executor *x);
 bool mvm_executor_next_line(struct mvm_executor *x); /* true: `text` is a line of stream `turn` */
@@ -106,6 +110,7 @@ struct mvm_artifact {
 };
 
 extern const struct mvm_artifact mvm_artifacts[MVM_ARTIFACTS];
+extern const char mvm_store[];     /* the directory that every artifact must be in */
 extern const char mvm_build_log[]; /* its name on the output disk */
 
 /* Whether every path made of out_dir fits; else the job has failed. Before any is made. */

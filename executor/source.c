@@ -51,23 +51,10 @@ static int prepare(struct mvm_executor *x)
 
 static enum mvm_executor_state start(struct mvm_executor *x)
 {
-    struct mvm_writer w;
     mvm_executor_make_unpack_command(x);
-    mvm_executor_output_reset(x);
     mvm_executor_set_deadline(x);
-    x->peeked_ms = x->now_ms;
-    x->exit = (struct mvm_exit){false, 255};
-    if (x->port->spawn_fed(x->ctx, x->argv) < 0) {
-        if (mvm_executor_fail(x, MVM_CATEGORY_NIX_NOT_FOUND, &w)) {
-            mvm_writer_add3(&w, "nix not found: ", x->port->reason(x->ctx), ": ");
-            mvm_executor_add_command(x, &w);
-            mvm_writer_finish(&w);
-        }
-        x->port->close_build(x->ctx);
-        return MVM_EXECUTOR_SYNC;
-    }
-    x->unpacking = true;
-    return MVM_EXECUTOR_RUN;
+    x->unpacking = mvm_executor_launch(x, x->port->spawn_fed);
+    return x->unpacking ? MVM_EXECUTOR_RUN : MVM_EXECUTOR_SYNC;
 }
 
 enum mvm_executor_state mvm_executor_prepare(struct mvm_executor *x)
