@@ -110,18 +110,18 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
     s->epoll = s->wake = s->reserve = s->names = s->caller_fd = -1;
     s->stop_ms = s->flush_ms = s->linger_ms = s->drain_ms = s->refused_ms = UINT64_MAX;
     s->now_ms = s->active_ms = mvm_server_now_ms();
-    mvm_server_stream_lock(s);
+    s->stream_lock = -1;
     int r = check(s, memory, size);
     if (r < 0) {
-        mvm_server_stream_unlock(s);
         return r;
-    }
-    mvm_server_memory_take(s);
-    if (s->config.scheduler.boot == NULL) {
-        draw_boot(s);
     }
     for (size_t i = 0; i < s->listeners_len; i++) {
         mvm_server_listener_init(s, &s->listeners[i]);
+    }
+    mvm_server_stream_lock(s);
+    mvm_server_memory_take(s);
+    if (s->config.scheduler.boot == NULL) {
+        draw_boot(s);
     }
     mvm_posix_init(&s->posix, &s->config.posix);
     init_reader(s);

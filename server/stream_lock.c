@@ -14,8 +14,7 @@
 void mvm_server_stream_lock(struct mvm_server *s)
 {
     const char *dir = s->config.executor.stream_dir;
-    s->stream_lock = -1;
-    if (dir == NULL || !mvm_proto_present) {
+    if (dir == NULL) {
         return;
     }
     s->config.scheduler.stream_left = mkdir(dir, 0700) < 0 && errno == EEXIST;
@@ -26,7 +25,7 @@ void mvm_server_stream_lock(struct mvm_server *s)
     }
     mvm_server_say(s, dir, " is in use by another agent; ", "no builds without disks");
     mvm_server_stream_unlock(s);
-    s->config.executor.stream_dir = NULL;
+    s->config.executor.stream_dir = s->config.scheduler.stream_dir = NULL;
     s->config.scheduler.stream_left = false;
 }
 

@@ -104,10 +104,11 @@ static void run_agent(const char *const more[])
     struct mvm_writer why;
     path_in(out, "out");
     path_in(nix, "nix");
-    const char *argv[ARGS_MAX] = {"agent",        "--out-dir",   out,     "--out-dev", "none",
-                                  "--in-dev",     "none",        "--nix", nix,         "--policy",
-                                  "/nonexistent", "--heartbeat", "0"};
-    int argc = 13;
+    const char *argv[ARGS_MAX] = {
+        "agent", "--out-dir",    out,   "--out-dev", "none",         "--in-dev",
+        "none",  "--nix",        nix,   "--policy",  "/nonexistent", "--heartbeat",
+        "0",     "--stream-dir", "none"};
+    int argc = 15;
     for (int i = 0; more[i] != NULL; i++) {
         argv[argc++] = more[i];
     }
@@ -697,10 +698,12 @@ static void a_descriptor_that_is_not_open_is_said_once_and_others_are_served(voi
 static void descriptors_of_its_own_are_never_taken_for_inherited_ones(void **state)
 {
     (void)state;
+    char stream[128];
+    path_in(stream, "stream");
     for (int fd = 3; fd < 8; fd++) {
         char address[32];
         snprintf(address, sizeof address, "fd:%d", fd);
-        START("--listen", address);
+        START("--listen", address, "--stream-dir", stream);
         assert_int_equal(wait_for_exit(), 1);
     }
     assert_int_equal(count_in_log("Bad file descriptor"), 5);

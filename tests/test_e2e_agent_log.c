@@ -46,6 +46,8 @@ static pid_t start(int err, int ignored)
                                 e2e_path("nix"),
                                 "--policy",
                                 e2e_path("no-policy"),
+                                "--stream-dir",
+                                "none",
                                 NULL};
     pid_t pid = e2e_fork();
     if (pid == 0) {

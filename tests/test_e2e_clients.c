@@ -450,9 +450,10 @@ static void a_connection_handed_over_is_served_and_the_agent_ends_with_it(void *
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     fcntl(pair[0], F_SETFD, FD_CLOEXEC);
     snprintf(listen_on, sizeof listen_on, "fd:%d", pair[1]);
-    const char *const args[] = {"--listen",  listen_on,        "--out-dir", e2e_path("a.out"),
-                                "--out-dev", "none",           "--nix",     e2e_path("nix"),
-                                "--policy",  e2e_path("none"), NULL};
+    const char *const args[] = {"--listen",  listen_on,        "--out-dir",    e2e_path("a.out"),
+                                "--out-dev", "none",           "--nix",        e2e_path("nix"),
+                                "--policy",  e2e_path("none"), "--stream-dir", "none",
+                                NULL};
     pid_t agent = e2e_start_bare_agent("a", args, NULL);
     close(pair[1]);
     struct e2e_conn *c = e2e_adopt(pair[0]);

@@ -197,6 +197,8 @@ static void start_with_empty_environment(const char *nix)
                                 "--nix-option",
                                 "sandbox",
                                 sandbox(),
+                                "--stream-dir",
+                                "none",
                                 NULL};
     e2e_start_bare_agent("a", args, env);
     e2e_await_log("a", "listening on unix:");
@@ -234,9 +236,10 @@ static void what_is_set_is_left_alone(void **state)
     e2e_write_text(e2e_path("nix"),
                    "#!/bin/sh\n/usr/bin/tr '\\0' '\\n' </proc/$$/environ; exit 3\n");
     const char *const env[] = {"HOME=/my/home", "PATH=/my/path", "TMPDIR=/my/tmp", "MINE=1", NULL};
-    const char *const args[] = {"--listen",  address,          "--out-dir", e2e_path("a.out"),
-                                "--out-dev", "none",           "--nix",     e2e_path("nix"),
-                                "--policy",  e2e_path("none"), NULL};
+    const char *const args[] = {"--listen",  address,          "--out-dir",    e2e_path("a.out"),
+                                "--out-dev", "none",           "--nix",        e2e_path("nix"),
+                                "--policy",  e2e_path("none"), "--stream-dir", "none",
+                                NULL};
     e2e_start_bare_agent("a", args, env);
     e2e_await_log("a", "listening on unix:");
     struct e2e_conn *c = e2e_dial("a");
