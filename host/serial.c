@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 static bool fail(struct mvm_writer *why, const char *call, int error)
@@ -28,6 +29,17 @@ static bool make_raw(struct mvm_connection *c, struct mvm_writer *why)
     return true;
 }
 
+/* Two readers of one line would each get a part of the answers. Other programs that open lines
+ * lock them in the same way; the lock ends with the process. */
+static bool lock(struct mvm_connection *c, struct mvm_writer *why)
+{
+    if (flock(c->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        mvm_writer_add(why, "another program uses this line");
+        return false;
+    }
+    return true; /* a device that has no locks is used without */
+}
+
 bool mvm_serial_open(struct mvm_connection *c, const char *path, struct mvm_waiter *w,
                      uint64_t until_ms, struct mvm_writer *why)
 {
@@ -35,7 +47,7 @@ bool mvm_serial_open(struct mvm_connection *c, const char *path, struct mvm_wait
     if (c->fd < 0) {
         return fail(why, "open", errno);
     }
-    if (isatty(c->fd) && !make_raw(c, why)) {
+    if (!lock(c, why) || (isatty(c->fd) && !make_raw(c, why))) {
         return false;
     }
     if (mvm_waiter_wait(w, c->fd, POLLOUT, until_ms, NULL) != MVM_WAKE_READY) {

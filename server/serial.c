@@ -4,6 +4,7 @@
 #include "virtio_port.h"
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -27,6 +28,16 @@ static int make_raw(int fd)
     return 0;
 }
 
+/* Two agents on one line would each get a part of the requests. */
+static int take(int fd)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        errno = EBUSY;
+        return -1;
+    }
+    return make_raw(fd);
+}
+
 int mvm_server_serial_open(const char *device)
 {
     char path[MVM_VIRTIO_PORT_CAP];
@@ -38,5 +49,5 @@ int mvm_server_serial_open(const char *device)
         device = path;
     }
     int fd = open(device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    return fd < 0 || make_raw(fd) == 0 ? fd : mvm_server_fail_closing(fd);
+    return fd < 0 || take(fd) == 0 ? fd : mvm_server_fail_closing(fd);
 }

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -749,6 +750,22 @@ static void a_serial_line_is_raw_and_begins_with_a_newline(void **state)
     close(master);
 }
 
+static void a_serial_line_that_another_process_uses_is_waited_for(void **state)
+{
+    (void)state;
+    char address[64];
+    int master = open_pty(address);
+    int other = open(address + strlen("serial:"), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+    START("--listen", address);
+    wait_for_log(": Device or resource busy; trying again every second");
+    close(other);
+    wait_for_log("listening on serial:");
+    hear(master, "\n");
+    assert_pong(master);
+    close(master);
+}
+
 static void a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on(void **state)
 {
     (void)state;
@@ -830,6 +847,7 @@ int main(void)
         TEST(descriptors_of_its_own_are_never_taken_for_inherited_ones),
         TEST(a_descriptor_that_cannot_be_waited_for_is_said),
         TEST(a_serial_line_is_raw_and_begins_with_a_newline),
+        TEST(a_serial_line_that_another_process_uses_is_waited_for),
         TEST(a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on),
         TEST(a_signal_ends_the_build_answers_its_client_and_then_the_agent),
         TEST(sigpipe_and_sighup_do_not_end_it),

@@ -2,6 +2,8 @@
  * there, noise, and agents of both kinds. */
 #define _GNU_SOURCE
 #include "support_host.h"
+#include <fcntl.h>
+#include <sys/file.h>
 
 static void assert_ok(void)
 {
@@ -159,6 +161,20 @@ static void a_ping_waits_for_its_own_pong(void **state)
     assert_memory_equal(host_out(), "Pong in ", 8);
 }
 
+static void a_line_that_another_program_uses_is_left_alone(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    int other = open(host_address + strlen("serial:"), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+    host_start("build", "f", "a");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("another program uses this line\n");
+    close(other);
+    host_start("ping");
+    host_await_request(c, "{\"Hello\":"); /* the first of all requests */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +185,7 @@ int main(void)
         E2E_TEST(ctrl_c_asks_for_a_cancel),
         E2E_TEST(ctrl_c_says_if_the_build_goes_on),
         E2E_TEST(a_ping_waits_for_its_own_pong),
+        E2E_TEST(a_line_that_another_program_uses_is_left_alone),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }
