@@ -26,9 +26,9 @@ SEES_codec/proto := $(SEES_codec) codec codec/json
 SEES_session    := $(SEES_codec) codec codec/json codec/proto executor
 SEES_port/posix := $(SEES_text) text executor
 SEES_port/sim   := $(SEES_text) text executor
-SEES_server     := $(SEES_session) session port/posix
+SEES_server     := $(SEES_session) session port/posix transport
 SEES_agent      := $(SEES_server) server
-SEES_host       := $(SEES_session) session
+SEES_host       := $(SEES_session) session transport
 SEES_examples/embed := $(SEES_agent)
 SEES_examples/init := $(SEES_agent)
 SEES_examples/sigwait := $(SEES_agent)
@@ -36,14 +36,14 @@ SEES_examples/supervisor := $(SEES_agent)
 SEES_examples/events := $(SEES_agent)
 SEES_examples/port := $(SEES_executor) executor
 SEES_tests/simulation := $(SEES_session) session port/sim
-SEES_fuzz       := $(SEES_tests/simulation) tests/simulation host
+SEES_fuzz       := $(SEES_tests/simulation) tests/simulation transport host
 SEES_tests      := $(SEES_agent) port/sim tests/simulation
-SEES_bench      := $(SEES_session)
+SEES_bench      := $(SEES_session) transport
 
 # Inits with a builder in them and without; the one around libsystemd's loop if that is installed.
 INITS := sigwait supervisor $(if $(wildcard /usr/include/systemd/sd-event.h),events)
 
-LIBRARY := text codec codec/json codec/proto executor session port/posix server
+LIBRARY := text codec codec/json codec/proto executor session port/posix transport server
 MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port $(INITS:%=examples/%) tests/simulation tests/vsock-device fuzz tests bench
 
 ifeq ($(PROTOBUF),yes)

@@ -1,6 +1,7 @@
 /* The command line: a table of options, and for each kind of value a function that takes it. */
 #include "options.h"
 #include "mvm_version.h"
+#include "parse.h"
 #include "small_files.h"
 #include <limits.h>
 #include <string.h>
@@ -28,41 +29,9 @@ _Static_assert(sizeof(struct mvm_options) <= UINT16_MAX, "an option's offset");
 
 /* ---- values ---- */
 
-static bool read_u64(const char *digits, uint64_t max, uint64_t *value)
+static const char *parse_seconds(const char *text, uint64_t max, uint64_t *secs)
 {
-    uint64_t v = 0;
-    for (const char *p = digits; *p != '\0'; p++) {
-        uint64_t digit = (uint64_t)(unsigned char)*p - '0';
-        if (digit > 9 || v > (max - digit) / 10) {
-            return false;
-        }
-        v = v * 10 + digit;
-    }
-    *value = v;
-    return digits[0] != '\0';
-}
-
-static bool read_u32(const char *digits, uint32_t max, uint32_t *value)
-{
-    uint64_t v = 0;
-    bool sound = read_u64(digits, max, &v);
-    *value = (uint32_t)v;
-    return sound;
-}
-
-/* What follows `prefix` in `text`; NULL: it does not begin with it. */
-static const char *after(const char *text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    return strncmp(text, prefix, len) == 0 ? text + len : NULL;
-}
-
-static const char *check_path(const char *path, size_t cap)
-{
-    if (path[0] == '\0') {
-        return "no path";
-    }
-    return strlen(path) < cap ? NULL : "path too long";
+    return mvm_parse_u64(text, max, secs) == MVM_NUMBER_FINE ? NULL : "not a number of seconds";
 }
 
 /* ---- setters ---- */
@@ -91,7 +60,7 @@ static void set_string(struct mvm_options *o, const struct option *option, const
 static const char *set_path(struct mvm_options *o, const struct option *option,
                             char *const values[])
 {
-    const char *wrong = check_path(values[0], MVM_PATH_MAX);
+    const char *wrong = mvm_parse_path(values[0], MVM_PATH_MAX);
     if (wrong == NULL) {
         set_string(o, option, values[0]);
     }
@@ -137,48 +106,37 @@ static const char *set_timeout(struct mvm_options *o, const struct option *optio
                                char *const values[])
 {
     (void)option;
-    uint64_t secs;
-    if (!read_u64(values[0], FOREVER_SECS, &secs)) {
-        return "not a number of seconds";
-    }
-    o->executor.timeout_secs = secs > 0 ? secs : FOREVER_SECS;
-    return NULL;
+    uint64_t *secs = &o->executor.timeout_secs;
+    const char *wrong = parse_seconds(values[0], FOREVER_SECS, secs);
+    *secs = *secs > 0 ? *secs : FOREVER_SECS;
+    return wrong;
 }
 
 static const char *set_heartbeat(struct mvm_options *o, const struct option *option,
                                  char *const values[])
 {
     (void)option;
-    uint32_t secs;
-    if (!read_u32(values[0], UINT32_MAX / 1000, &secs)) {
-        return "not a number of seconds";
-    }
-    o->executor.heartbeat_ms = o->scheduler.heartbeat_ms = secs * 1000;
-    return NULL;
+    uint64_t secs = o->executor.heartbeat_ms / 1000;
+    const char *wrong = parse_seconds(values[0], UINT32_MAX / 1000, &secs);
+    o->executor.heartbeat_ms = o->scheduler.heartbeat_ms = (uint32_t)secs * 1000;
+    return wrong;
 }
 
 static const char *set_exit_idle(struct mvm_options *o, const struct option *option,
                                  char *const values[])
 {
     (void)option;
-    uint32_t secs;
-    if (!read_u32(values[0], UINT32_MAX / 1000, &secs)) {
-        return "not a number of seconds";
-    }
-    o->exit_idle_ms = secs * 1000;
-    return NULL;
+    uint64_t secs = o->exit_idle_ms / 1000;
+    const char *wrong = parse_seconds(values[0], UINT32_MAX / 1000, &secs);
+    o->exit_idle_ms = (uint32_t)secs * 1000;
+    return wrong;
 }
 
 static const char *set_host_epoch(struct mvm_options *o, const struct option *option,
                                   char *const values[])
 {
     (void)option;
-    uint64_t secs;
-    if (!read_u64(values[0], MVM_EPOCH_MAX_SECS, &secs)) {
-        return "not a number of seconds";
-    }
-    o->host_epoch_secs = secs;
-    return NULL;
+    return parse_seconds(values[0], MVM_EPOCH_MAX_SECS, &o->host_epoch_secs);
 }
 
 static const char *set_allow_cid(struct mvm_options *o, const struct option *option,
@@ -190,7 +148,7 @@ static const char *set_allow_cid(struct mvm_options *o, const struct option *opt
         return NULL;
     }
     uint32_t cid;
-    if (!read_u32(values[0], UINT32_MAX - 1, &cid)) {
+    if (mvm_parse_u32(values[0], UINT32_MAX - 1, &cid) != MVM_NUMBER_FINE) {
         return "neither a CID nor any";
     }
     if (o->allowed_cids_len == MVM_ALLOWED_CIDS_MAX) {
@@ -210,7 +168,7 @@ static const char *set_flag(struct mvm_options *o, const struct option *option,
 
 static const char *add_module(struct mvm_options *o, const char *path, bool list)
 {
-    const char *wrong = check_path(path, MVM_PATH_MAX);
+    const char *wrong = mvm_parse_path(path, MVM_PATH_MAX);
     if (wrong == NULL && o->modules_len == MVM_MODULES_MAX) {
         wrong = "too many modules: list them in a file";
     }
@@ -335,7 +293,7 @@ void mvm_options_begin(struct mvm_options *o)
 static const struct option *find_option(const char *arg, const char **value)
 {
     for (size_t i = 0; i < OPTIONS_LEN; i++) {
-        const char *rest = after(arg, options[i].name);
+        const char *rest = mvm_parse_prefix(arg, options[i].name);
         if (rest != NULL && (*rest == '\0' || *rest == '=')) {
             *value = *rest == '=' ? rest + 1 : NULL;
             return &options[i];

@@ -16,7 +16,7 @@ $(addprefix $(BUILD)/bench/,agent stage growth nix): $(BUILD)/bench/%: $(BUILD)/
 $(BUILD)/bench/echo $(BUILD)/bench/boot_echo: $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	$(call say,LINK $@)
-	$(run)musl-gcc -std=c11 $(WARN) -O2 -static -s -o $@ $<
+	$(run)musl-gcc -std=c11 $(WARN) -O2 -static -s -Itransport -o $@ $<
 
 # The agent as it goes into a guest.
 $(BUILD)/bench/static-agent: force

@@ -1,6 +1,7 @@
 /* An init that does the least: loads the modules of its arguments' folder, listens on vsock port
  * 21470 and sends back what comes. The peer of the agent as process 1. */
 #define _GNU_SOURCE
+#include "vsock.h"
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,14 +10,6 @@
 #include <unistd.h>
 
 enum { PORT = 21470 };
-
-struct vsock_address {
-    sa_family_t family;
-    uint16_t reserved;
-    uint32_t port;
-    uint32_t cid;
-    uint8_t zero[4];
-};
 
 static void load(const char *name)
 {
@@ -51,7 +44,7 @@ int main(void)
     for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
         load(modules[i]);
     }
-    const struct vsock_address name = {.family = AF_VSOCK, .port = PORT, .cid = UINT32_MAX};
+    const struct mvm_vsock_name name = {.family = AF_VSOCK, .port = PORT, .cid = UINT32_MAX};
     int listener = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(listener, (const struct sockaddr *)&name, sizeof name) < 0 ||
         listen(listener, 16) < 0) {

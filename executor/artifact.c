@@ -12,7 +12,6 @@ const struct mvm_artifact mvm_artifacts[MVM_ARTIFACTS] = {
      "{\"note\":\"Base fc config placeholder\"}\n"},
 };
 
-const char mvm_store[] = "/nix/store";
 const char mvm_build_log[] = "build.log";
 
 static const char temporary_suffix[] = ".mvm-tmp";

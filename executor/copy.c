@@ -7,6 +7,7 @@
  * its output, and this process may read more than the build may.
  */
 #include "internal.h"
+#include "store.h"
 
 static bool is_ignored(int64_t r)
 {
@@ -83,7 +84,7 @@ static void copy_source(struct mvm_executor *x, const struct mvm_artifact *a)
     const char *source = a->sources[x->step];
     const char *from = mvm_executor_path(x, 0, x->store_path, source);
     const char *to = mvm_executor_temporary(x, 1, a->target);
-    int64_t r = x->port->copy(x->ctx, mvm_store, from, to, &x->size);
+    int64_t r = x->port->copy(x->ctx, MVM_STORE, from, to, &x->size);
     if (mvm_executor_later(x, r)) {
         return;
     }

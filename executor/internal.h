@@ -110,7 +110,6 @@ struct mvm_artifact {
 };
 
 extern const struct mvm_artifact mvm_artifacts[MVM_ARTIFACTS];
-extern const char mvm_store[];     /* the directory that every artifact must be in */
 extern const char mvm_build_log[]; /* its name on the output disk */
 
 /* Whether every path made of out_dir fits; else the job has failed. Before any is made. */

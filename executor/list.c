@@ -3,6 +3,7 @@
  * on request; the target of an artifact's link must be there, too.
  */
 #include "internal.h"
+#include "store.h"
 
 /* The first step asks about the output itself, which may be a file; step n about name n - 1. */
 static const char *question(struct mvm_executor *x)
@@ -55,7 +56,7 @@ enum mvm_executor_state mvm_executor_list(struct mvm_executor *x)
         mvm_executor_fail_cancelled(x);
         return end(x);
     }
-    int r = x->port->file_size(x->ctx, mvm_store, question(x), &size);
+    int r = x->port->file_size(x->ctx, MVM_STORE, question(x), &size);
     if (mvm_executor_later(x, r)) {
         return x->state;
     }

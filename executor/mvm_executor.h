@@ -80,7 +80,8 @@ struct mvm_executor_config {
     size_t source_cap;      /* at least MVM_BULK_DATA_MAX bytes */
 };
 
-/* A build to do; borrowed during start only. */
+/* A build to do; borrowed during start only. Not the wire's struct mvm_build: the executor does not
+ * depend on the codec, and a job has what the scheduler decides, such as `slot`. */
 struct mvm_job {
     struct mvm_text flake_ref;
     struct mvm_text attr;
@@ -89,8 +90,8 @@ struct mvm_job {
 
     /* Without disks: nothing is staged, the artifacts are listed. */
     bool stream;
-    unsigned
-        slot; /* which root holds what was built, below MVM_STREAM_BUILDS; replaces an earlier */
+    /* Which root holds what was built, below MVM_STREAM_BUILDS; replaces an earlier one. */
+    unsigned slot;
     bool has_source;      /* flake_ref is a folder in an archive of … */
     uint64_t source_size; /* … so many bytes, which mvm_executor_source hands over */
 };

@@ -5,9 +5,10 @@
  * prints a store path as a line of its own is understood, too.
  */
 #include "internal.h"
+#include "store.h"
 #include <string.h>
 
-static const char store[] = "/nix/store/";
+static const char store[] = MVM_STORE "/";
 
 void mvm_nix_result_reset(struct mvm_nix_result *n)
 {

@@ -4,13 +4,9 @@
  * exited, and a child may close its pipes and live on. The job continues when the process has
  * exited, none of its descendants is left, and both pipes have ended.
  */
+#include "deadline.h"
 #include "internal.h"
 #include <string.h>
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 static enum mvm_executor_state kill_all(struct mvm_executor *x)
 {
@@ -105,14 +101,14 @@ static enum mvm_executor_state watch_ending(struct mvm_executor *x)
         x->phase_ms = x->now_ms + MVM_KILL_POLL_MS;
         x->port->signal_build(x->ctx, MVM_SIGNAL_KILL);
     }
-    return mvm_executor_wait(x, earlier(x->now_ms + MVM_KILL_POLL_MS, x->phase_ms));
+    return mvm_executor_wait(x, mvm_sooner(x->now_ms + MVM_KILL_POLL_MS, x->phase_ms));
 }
 
 /* No bytes, although no process is left: a process outside the build holds the pipe. */
 static enum mvm_executor_state watch_draining(struct mvm_executor *x)
 {
     if (x->now_ms < x->phase_ms) {
-        return mvm_executor_wait(x, earlier(x->now_ms + MVM_KILL_POLL_MS, x->phase_ms));
+        return mvm_executor_wait(x, mvm_sooner(x->now_ms + MVM_KILL_POLL_MS, x->phase_ms));
     }
     x->output[MVM_STDOUT].ended = true;
     x->output[MVM_STDERR].ended = true;

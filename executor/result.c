@@ -3,6 +3,7 @@
  * holds a kernel and a root file system.
  */
 #include "internal.h"
+#include "store.h"
 #include <string.h>
 
 /* From FIND on the step also encodes the position of the search: output, artifact and source. */
@@ -17,7 +18,7 @@ static enum mvm_executor_state fail_none(struct mvm_executor *x)
             mvm_writer_add(&w, "none of its outputs is \"out\", and there are too many others: ");
         } else if (x->result.other[0] != '\0') {
             mvm_writer_add3(&w, "it printed ", x->result.other,
-                            ", which is not below /nix/store: ");
+                            ", which is not below " MVM_STORE ": ");
         }
         mvm_executor_add_command(x, &w);
         mvm_writer_finish(&w);

@@ -1,42 +1,16 @@
 /* Addresses: the word before the first colon is the kind. */
 #include "address.h"
+#include "parse.h"
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
 
 #define SUN_PATH_CAP (sizeof((struct sockaddr_un *)0)->sun_path)
 
-enum mvm_number mvm_number_parse(const char *text, uint64_t max, uint64_t *value)
+/* A CID or port: the highest value of 32 bits means "any". */
+static enum mvm_number parse_specific(const char *text, uint32_t *value)
 {
-    uint64_t v = 0;
-    bool large = false;
-    if (*text == '\0') {
-        return MVM_NUMBER_NONE;
-    }
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9') {
-            return MVM_NUMBER_NONE;
-        }
-        uint64_t digit = (uint64_t)(*text - '0');
-        large = large || digit > max || v > (max - digit) / 10;
-        v = large ? 0 : v * 10 + digit;
-    }
-    if (large) {
-        return MVM_NUMBER_LARGE;
-    }
-    *value = v;
-    return MVM_NUMBER_FINE;
-}
-
-/* A CID or port: 32 bits, and the highest value means "any". */
-static enum mvm_number parse_u32(const char *text, uint32_t *value)
-{
-    uint64_t v;
-    enum mvm_number result = mvm_number_parse(text, UINT32_MAX - 1, &v);
-    if (result == MVM_NUMBER_FINE) {
-        *value = (uint32_t)v;
-    }
-    return result;
+    return mvm_parse_u32(text, UINT32_MAX - 1, value);
 }
 
 /* The first `len` bytes of `path`; they and a terminator must fit `cap`. */
@@ -67,7 +41,7 @@ static const char *parse_serial(struct mvm_peer *p, const char *rest)
 
 static const char *parse_port(const char *text, uint32_t *port, const char *missing)
 {
-    switch (parse_u32(text, port)) {
+    switch (parse_specific(text, port)) {
     case MVM_NUMBER_FINE:
         return NULL;
     case MVM_NUMBER_LARGE:
@@ -96,7 +70,7 @@ static const char *parse_cid(const char *text, size_t len, uint32_t *value)
     }
     memcpy(cid, text, len);
     cid[len] = '\0';
-    switch (parse_u32(cid, value)) {
+    switch (parse_specific(cid, value)) {
     case MVM_NUMBER_FINE:
         return NULL;
     case MVM_NUMBER_LARGE:
@@ -129,9 +103,9 @@ const char *mvm_peer_parse(struct mvm_peer *p, const char *text)
     };
     memset(p, 0, sizeof *p);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        size_t len = strlen(kinds[i].prefix);
-        if (strncmp(text, kinds[i].prefix, len) == 0) {
-            return kinds[i].parse(p, text + len);
+        const char *rest = mvm_parse_prefix(text, kinds[i].prefix);
+        if (rest != NULL) {
+            return kinds[i].parse(p, rest);
         }
     }
     return "it begins with none of unix:, vsock:, uds: and serial:";

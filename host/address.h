@@ -7,11 +7,10 @@
  *                       for the vsock of their guest
  *     serial:DEVICE     a tty or a virtio-serial port
  */
-#ifndef MVM_ADDRESS_H
-#define MVM_ADDRESS_H
+#ifndef MVM_PEER_ADDRESS_H
+#define MVM_PEER_ADDRESS_H
 
 #include "mvm_limits.h"
-#include <stdbool.h>
 #include <stdint.h>
 
 enum mvm_peer_kind {
@@ -30,15 +29,5 @@ struct mvm_peer {
 
 /* Fills `*p` from `text`. NULL: done; else what is wrong with it, a static text. */
 const char *mvm_peer_parse(struct mvm_peer *p, const char *text);
-
-enum mvm_number {
-    MVM_NUMBER_FINE,
-    MVM_NUMBER_NONE,  /* not digits alone */
-    MVM_NUMBER_LARGE, /* over the maximum */
-};
-
-/* Parses a decimal number, only digits, up to `max`, into `*value`, which is unchanged unless the
- * result is FINE. */
-enum mvm_number mvm_number_parse(const char *text, uint64_t max, uint64_t *value);
 
 #endif

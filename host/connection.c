@@ -3,6 +3,7 @@
 #include "connection.h"
 #include "hybrid.h"
 #include "serial.h"
+#include "vsock.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -11,19 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum {
-    BACKLOG_RETRY_MS = 20, /* connect(2) of a Unix socket has no "in progress" for a full backlog */
-    VSOCK_CONNECT_TIMEOUT = 6,
-};
-
-/* vsock(7), spelled out: not every libc comes with the kernel's headers. */
-struct vsock_address {
-    sa_family_t family;
-    uint16_t reserved;
-    uint32_t port;
-    uint32_t cid;
-    uint8_t zero[4];
-};
+/* connect(2) of a Unix socket has no "in progress" for a full backlog. */
+enum { BACKLOG_RETRY_MS = 20 };
 
 static bool fail(struct mvm_writer *why, const char *call, int error)
 {
@@ -91,14 +81,14 @@ static bool open_unix(struct mvm_connection *c, const struct mvm_peer *p, struct
 static bool open_vsock(struct mvm_connection *c, const struct mvm_peer *p, struct mvm_waiter *w,
                        uint64_t until_ms, struct mvm_writer *why)
 {
-    struct vsock_address name = {.family = AF_VSOCK, .port = p->port, .cid = p->cid};
+    struct mvm_vsock_name name = {.family = AF_VSOCK, .port = p->port, .cid = p->cid};
     struct timeval limit = {.tv_sec = MVM_HOST_CONNECT_MS / 1000,
                             .tv_usec = MVM_HOST_CONNECT_MS % 1000 * 1000L};
     if (!open_socket(c, AF_VSOCK, why)) {
         return false;
     }
     /* The kernel's default is two seconds; an older kernel lacks the option. */
-    setsockopt(c->fd, AF_VSOCK, VSOCK_CONNECT_TIMEOUT, &limit, sizeof limit);
+    setsockopt(c->fd, AF_VSOCK, MVM_VSOCK_CONNECT_TIMEOUT, &limit, sizeof limit);
     return connect_socket(c->fd, &name, sizeof name, w, until_ms, why);
 }
 

@@ -1,5 +1,6 @@
 /* The beginning of a conversation: our Hello, and the agent's answer. */
 #include "greeting.h"
+#include "deadline.h"
 #include <string.h>
 
 /* What was received so far. */
@@ -99,18 +100,13 @@ static enum mvm_arrival settle_for_none(struct mvm_conversation *c)
     return MVM_ARRIVED;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static enum mvm_arrival await_answer(struct mvm_conversation *c, struct greeting *g)
 {
     for (;;) {
         uint64_t until_ms = c->answer_until_ms;
         if (g->settling) {
-            g->settled_ms = earlier(g->settled_ms, mvm_clock_after(MVM_HOST_SETTLE_MAX_MS));
-            until_ms = earlier(g->settled_ms, mvm_clock_after(MVM_HOST_SETTLE_MS));
+            g->settled_ms = mvm_sooner(g->settled_ms, mvm_clock_after(MVM_HOST_SETTLE_MAX_MS));
+            until_ms = mvm_sooner(g->settled_ms, mvm_clock_after(MVM_HOST_SETTLE_MS));
         }
         enum mvm_arrival how = mvm_conversation_next(c, until_ms);
         if (how == MVM_ARRIVED && is_answered(c)) {

@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 #include "hybrid.h"
-#include "address.h"
+#include "parse.h"
 #include "quote.h"
 #include <errno.h>
 #include <poll.h>
@@ -106,7 +106,7 @@ bool mvm_hybrid_handshake(int fd, uint32_t port, struct mvm_waiter *w, uint64_t 
     }
     line[len] = '\0';
     if (strncmp(line, "OK ", 3) != 0 ||
-        mvm_number_parse(line + 3, UINT32_MAX, &host_port) != MVM_NUMBER_FINE) {
+        mvm_parse_u64(line + 3, UINT32_MAX, &host_port) != MVM_NUMBER_FINE) {
         return not_ok(line, len, why);
     }
     return true;

@@ -1,26 +1,8 @@
 #define _GNU_SOURCE
 #include "identity.h"
 #include <errno.h>
+#include <stdint.h>
 #include <sys/random.h>
-
-static bool is_id_character(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-}
-
-bool mvm_id_is_valid(struct mvm_text id)
-{
-    if (id.len < MVM_ID_MIN || id.len > MVM_ID_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < id.len; i++) {
-        if (!is_id_character(id.bytes[i])) {
-            return false;
-        }
-    }
-    return true;
-}
 
 /* The kernel gives so few bytes whole, or none. */
 static bool read_random(void *bytes, size_t len)

@@ -2,8 +2,9 @@
 #include "options.h"
 #include "help.h"
 #include "host_limits.h"
-#include "identity.h"
+#include "id.h"
 #include "mvm_utf8.h"
+#include "parse.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +130,7 @@ static bool set_wire(struct mvm_host_options *o, const char *text)
 
 static bool set_seconds(uint64_t *secs, const char *text, uint64_t max)
 {
-    switch (mvm_number_parse(text, max, secs)) {
+    switch (mvm_parse_u64(text, max, secs)) {
     case MVM_NUMBER_FINE:
         return true;
     case MVM_NUMBER_NONE:
@@ -142,7 +143,7 @@ static bool set_seconds(uint64_t *secs, const char *text, uint64_t max)
 
 static bool set_size(uint64_t *bytes, const char *text)
 {
-    switch (mvm_number_parse(text, INT64_MAX, bytes)) {
+    switch (mvm_parse_u64(text, INT64_MAX, bytes)) {
     case MVM_NUMBER_FINE:
         return true;
     case MVM_NUMBER_NONE:
@@ -156,7 +157,7 @@ static bool set_size(uint64_t *bytes, const char *text)
 static bool set_id(struct mvm_host_options *o, const char *text)
 {
     o->id = text;
-    return mvm_id_is_valid(mvm_text_from(text)) ||
+    return mvm_id_valid(mvm_text_from(text)) ||
            mistake("an id is 16 to 64 of A-Z a-z 0-9 . _ -", text);
 }
 
@@ -232,11 +233,10 @@ static bool is_utf8(const char *text)
 /* send:FOLDER?dir=SUB: the flake is the part from the question mark on. */
 static bool split_folder(struct mvm_host_options *o)
 {
-    static const char prefix[] = "send:";
-    if (strncmp(o->flake, prefix, sizeof prefix - 1) != 0) {
+    const char *path = mvm_parse_prefix(o->flake, "send:");
+    if (path == NULL) {
         return true;
     }
-    const char *path = o->flake + sizeof prefix - 1;
     size_t len = strcspn(path, "?");
     if (len == 0 || len >= sizeof o->folder_path) {
         return mistake(len == 0 ? "give a folder behind send:" : "the path is too long", o->flake);

@@ -1,4 +1,5 @@
 #include "store_path.h"
+#include "store.h"
 
 static bool is_name_character(char c)
 {
@@ -8,7 +9,7 @@ static bool is_name_character(char c)
 
 bool mvm_is_store_path(struct mvm_text text)
 {
-    static const char store[] = "/nix/store/";
+    static const char store[] = MVM_STORE "/";
     const size_t start = sizeof store - 1;
     if (!mvm_text_begins(text, store) || text.len == start ||
         text.len - start > MVM_STORE_NAME_MAX || text.bytes[start] == '.') {

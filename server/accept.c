@@ -5,8 +5,8 @@
  */
 #define _GNU_SOURCE
 #include "server_internal.h"
-#include "vsock.h"
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { ACCEPTS = 16 };

@@ -211,7 +211,7 @@ uint64_t mvm_server_clients_deadline(const struct mvm_server *s)
     for (size_t i = 0; i < s->served; i++) {
         const struct mvm_server_connection *c = &s->connections[i];
         if (c->client != NULL && c->look_ms != 0) {
-            at = mvm_server_sooner(at, c->look_ms);
+            at = mvm_sooner(at, c->look_ms);
         }
     }
     return at;

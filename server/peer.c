@@ -6,7 +6,7 @@
 
 static bool is_allowed(const struct mvm_server_config *c, uint32_t cid)
 {
-    if (c->any_cid || cid == MVM_SERVER_HOST_CID) {
+    if (c->any_cid || cid == MVM_VSOCK_HOST_CID) {
         return true;
     }
     for (size_t i = 0; i < c->allowed_cids_len; i++) {
@@ -19,7 +19,7 @@ static bool is_allowed(const struct mvm_server_config *c, uint32_t cid)
 
 bool mvm_server_peer_cid(int fd, uint32_t *cid)
 {
-    struct mvm_server_vsock_name name = {0};
+    struct mvm_vsock_name name = {0};
     socklen_t len = sizeof name;
     if (getpeername(fd, (struct sockaddr *)&name, &len) < 0 || name.family != AF_VSOCK) {
         return false;
@@ -65,7 +65,7 @@ bool mvm_server_peer_allowed(struct mvm_server *s, uint32_t cid)
         say_refused(s, cid);
     } else {
         r->unsaid++;
-        s->refused_ms = mvm_server_sooner(s->refused_ms, s->now_ms + MVM_REFUSED_SAY_MS);
+        s->refused_ms = mvm_sooner(s->refused_ms, s->now_ms + MVM_REFUSED_SAY_MS);
     }
     return false;
 }

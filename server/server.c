@@ -175,7 +175,7 @@ void mvm_server_stop_itself(struct mvm_server *s, const char *why)
 void mvm_server_stop(struct mvm_server *s, uint32_t grace_ms)
 {
     begin_to_stop(s);
-    s->stop_ms = mvm_server_sooner(s->stop_ms, mvm_server_now_ms() + grace_ms);
+    s->stop_ms = mvm_sooner(s->stop_ms, mvm_server_now_ms() + grace_ms);
     if (grace_ms == 0) {
         s->stopped = s->incomplete = true;
     }
@@ -196,11 +196,11 @@ static bool all_over(const struct mvm_server *s)
  * machine ends with us it must have been read. */
 static bool clients_are_served(struct mvm_server *s)
 {
-    s->flush_ms = mvm_server_sooner(s->flush_ms, s->now_ms + MVM_TERM_GRACE_MS);
+    s->flush_ms = mvm_sooner(s->flush_ms, s->now_ms + MVM_TERM_GRACE_MS);
     if (!mvm_server_clients_flushed(s) || mvm_scheduler_reading(&s->scheduler)) {
         return s->now_ms >= s->flush_ms;
     }
-    s->linger_ms = mvm_server_sooner(s->linger_ms, s->now_ms + s->config.linger_ms);
+    s->linger_ms = mvm_sooner(s->linger_ms, s->now_ms + s->config.linger_ms);
     s->drain_ms = UINT64_MAX;
     return s->now_ms >= s->linger_ms || mvm_server_clients_gone(s);
 }
@@ -263,17 +263,17 @@ static bool look_at_all(struct mvm_server *s)
 /* Timers. */
 static uint64_t next_deadline(const struct mvm_server *s)
 {
-    uint64_t at = mvm_server_sooner(mvm_scheduler_deadline(&s->scheduler), s->refused_ms);
+    uint64_t at = mvm_sooner(mvm_scheduler_deadline(&s->scheduler), s->refused_ms);
     for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
-        at = mvm_server_sooner(at, mvm_server_listener_deadline(&s->listeners[i]));
+        at = mvm_sooner(at, mvm_server_listener_deadline(&s->listeners[i]));
     }
-    at = mvm_server_sooner(at, mvm_server_clients_deadline(s));
+    at = mvm_sooner(at, mvm_server_clients_deadline(s));
     if (s->stopping) {
-        uint64_t lingering = mvm_server_sooner(s->linger_ms, s->drain_ms);
-        at = mvm_server_sooner(at, s->stop_ms);
-        at = mvm_server_sooner(at, s->linger_ms != UINT64_MAX ? lingering : s->flush_ms);
+        uint64_t lingering = mvm_sooner(s->linger_ms, s->drain_ms);
+        at = mvm_sooner(at, s->stop_ms);
+        at = mvm_sooner(at, s->linger_ms != UINT64_MAX ? lingering : s->flush_ms);
     } else if (s->config.exit_idle_ms > 0) {
-        at = mvm_server_sooner(at, s->active_ms + s->config.exit_idle_ms);
+        at = mvm_sooner(at, s->active_ms + s->config.exit_idle_ms);
     }
     return at;
 }

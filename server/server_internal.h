@@ -2,6 +2,7 @@
 #ifndef MVM_SERVER_INTERNAL_H
 #define MVM_SERVER_INTERNAL_H
 
+#include "deadline.h"
 #include "mvm_server.h"
 #include "system.h"
 #include <errno.h>
@@ -62,6 +63,8 @@ uint64_t mvm_server_listener_deadline(const struct mvm_server_listener *l);
 int mvm_server_fail_closing(int fd);
 
 /* ---- each kind: a descriptor, or -1 with errno ---- */
+enum { MVM_SERVER_BACKLOG = 1024 }; /* of listen(2) */
+
 int mvm_server_vsock_open(const struct mvm_address *a);
 int mvm_server_unix_open(struct mvm_server *s, struct mvm_server_listener *l);
 int mvm_server_serial_open(const char *device);
@@ -271,10 +274,5 @@ bool mvm_server_build_step(struct mvm_server *s);
 
 /* Stops as the configuration demands, and logs why. */
 void mvm_server_stop_itself(struct mvm_server *s, const char *why);
-
-static inline uint64_t mvm_server_sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 #endif

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 1024,
     LOCK_TRIES = 4, /* each time another server has just removed the name */
     LOCK_PATH_CAP = sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof ".lock",
 };
@@ -159,8 +158,8 @@ int mvm_server_unix_open(struct mvm_server *s, struct mvm_server_listener *l)
         return -1;
     }
     int fd = stream_socket();
-    if (fd >= 0 &&
-        (bind_private(fd, path) < 0 || listen(fd, BACKLOG) < 0 || lstat(path, &st) < 0)) {
+    if (fd >= 0 && (bind_private(fd, path) < 0 || listen(fd, MVM_SERVER_BACKLOG) < 0 ||
+                    lstat(path, &st) < 0)) {
         fd = mvm_server_fail_closing(fd);
     }
     if (fd < 0) {

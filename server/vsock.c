@@ -6,7 +6,7 @@
 
 int mvm_server_vsock_open(const struct mvm_address *a)
 {
-    struct mvm_server_vsock_name name = {.family = AF_VSOCK, .port = a->port, .cid = a->cid};
+    struct mvm_vsock_name name = {.family = AF_VSOCK, .port = a->port, .cid = a->cid};
     int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         return -1;

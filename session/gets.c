@@ -5,6 +5,7 @@
  * never lent, and a client that does not read does not delay others.
  */
 #include "scheduler_internal.h"
+#include "store.h"
 #include <string.h>
 
 enum call { NO_CALL, READ, REMOVE_PLACE, REMOVE_SOURCE, END };
@@ -14,8 +15,6 @@ enum {
     /* Bytes of a frame beside the piece. */
     OVERHEAD = MVM_PROTO_SKELETON_CAP + MVM_ID_MAX + MVM_WORD_MAX,
 };
-
-static const char store[] = "/nix/store";
 
 static struct mvm_text id_of(const struct mvm_scheduler *v, unsigned place)
 {
@@ -250,7 +249,8 @@ static bool ask(struct mvm_scheduler *v)
     uint64_t offset = s->offset;
     int64_t r = 0;
     if (call == READ && s->cap > 0) {
-        r = port->read_data(v->config.reader_ctx, store, s->path, &offset, v->config.bulk, s->cap);
+        r = port->read_data(v->config.reader_ctx, MVM_STORE, s->path, &offset, v->config.bulk,
+                            s->cap);
     } else if (call == END) {
         r = port->end_job(v->config.reader_ctx);
     } else if (call != READ) {

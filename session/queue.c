@@ -15,27 +15,6 @@ struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t)
     };
 }
 
-/* ---- ids ---- */
-
-static bool is_id_byte(char byte)
-{
-    return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
-}
-
-bool mvm_id_valid(struct mvm_text id)
-{
-    if (id.len < MVM_ID_MIN) { /* the decoder has held it to MVM_ID_MAX */
-        return false;
-    }
-    for (size_t i = 0; i < id.len; i++) {
-        if (!is_id_byte(id.bytes[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
 struct mvm_text mvm_queued_build_id(const struct mvm_queued_build *t)
 {
     return (struct mvm_text){t->id_len > 0 ? t->id : NULL, t->id_len};

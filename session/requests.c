@@ -1,5 +1,6 @@
 /* What clients ask for: Ping, Hello, builds, Join, Cancel, artifacts. Each is answered, or queued.
  */
+#include "id.h"
 #include "scheduler_internal.h"
 
 /* ---- Build ---- */

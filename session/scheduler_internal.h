@@ -6,17 +6,8 @@
 #ifndef MVM_SCHEDULER_INTERNAL_H
 #define MVM_SCHEDULER_INTERNAL_H
 
+#include "deadline.h"
 #include "mvm_scheduler.h"
-
-static inline uint64_t mvm_later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static inline uint64_t mvm_sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Whether an optional text is present. */
 static inline bool mvm_text_present(struct mvm_text text)
@@ -34,9 +25,6 @@ enum mvm_was {
 };
 
 /* ---- queue.c ---- */
-
-/* A valid id: 16 to 64 of A-Z a-z 0-9 . _ - */
-bool mvm_id_valid(struct mvm_text id);
 
 /* The build's id; absent if it has none. */
 struct mvm_text mvm_queued_build_id(const struct mvm_queued_build *t);

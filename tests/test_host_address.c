@@ -1,5 +1,6 @@
 /* Addresses as a person writes them, and what is said of those that are none. */
 #include "address.h"
+#include "parse.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,19 +114,18 @@ static void numbers_are_digits_up_to_their_limit(void **state)
 {
     uint64_t value = 7;
     (void)state;
-    assert_int_equal(mvm_number_parse("18446744073709551615", UINT64_MAX, &value), MVM_NUMBER_FINE);
+    assert_int_equal(mvm_parse_u64("18446744073709551615", UINT64_MAX, &value), MVM_NUMBER_FINE);
     assert_true(value == UINT64_MAX);
-    assert_int_equal(mvm_number_parse("18446744073709551616", UINT64_MAX, &value),
-                     MVM_NUMBER_LARGE);
-    assert_int_equal(mvm_number_parse("0012", 12, &value), MVM_NUMBER_FINE);
+    assert_int_equal(mvm_parse_u64("18446744073709551616", UINT64_MAX, &value), MVM_NUMBER_LARGE);
+    assert_int_equal(mvm_parse_u64("0012", 12, &value), MVM_NUMBER_FINE);
     assert_int_equal(value, 12);
-    assert_int_equal(mvm_number_parse("13", 12, &value), MVM_NUMBER_LARGE);
-    assert_int_equal(mvm_number_parse("9", 5, &value), MVM_NUMBER_LARGE);
-    assert_int_equal(mvm_number_parse("", 12, &value), MVM_NUMBER_NONE);
-    assert_int_equal(mvm_number_parse("+1", 12, &value), MVM_NUMBER_NONE);
-    assert_int_equal(mvm_number_parse("1 ", 12, &value), MVM_NUMBER_NONE);
-    assert_int_equal(mvm_number_parse("99x", 12, &value), MVM_NUMBER_NONE);
-    assert_int_equal(mvm_number_parse("0x1", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_parse_u64("13", 12, &value), MVM_NUMBER_LARGE);
+    assert_int_equal(mvm_parse_u64("9", 5, &value), MVM_NUMBER_LARGE);
+    assert_int_equal(mvm_parse_u64("", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_parse_u64("+1", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_parse_u64("1 ", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_parse_u64("99x", 12, &value), MVM_NUMBER_NONE);
+    assert_int_equal(mvm_parse_u64("0x1", 12, &value), MVM_NUMBER_NONE);
     assert_int_equal(value, 12); /* as it was */
 }
 

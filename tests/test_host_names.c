@@ -1,7 +1,9 @@
 /* Store paths and ids: which texts are one. */
 #include "advice.h"
+#include "id.h"
 #include "identity.h"
 #include "mvm_category.h"
+#include "mvm_limits.h"
 #include "store_path.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,7 +70,7 @@ static void a_store_path_has_the_length_that_nix_allows(void **state)
 
 static bool is_id(const char *text)
 {
-    return mvm_id_is_valid(mvm_text_from(text));
+    return mvm_id_valid(mvm_text_from(text));
 }
 
 static void an_id_is_of_its_characters_and_length(void **state)

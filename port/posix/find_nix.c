@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
+#include "store.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -16,12 +17,10 @@ static const char *const profiles[] = {
     "/nix/var/nix/profiles/per-user/root/profile/bin",
 };
 
-static const char nix_store[] = "/nix/store";
-
-static const char looked[] = "looked on PATH, in /nix/var/nix/profiles/default/bin, "
-                             "/root/.nix-profile/bin, "
-                             "/nix/var/nix/profiles/per-user/root/profile/bin and "
-                             "/nix/store/HASH-nix-VERSION/bin";
+static const char looked[] =
+    "looked on PATH, in /nix/var/nix/profiles/default/bin, "
+    "/root/.nix-profile/bin, "
+    "/nix/var/nix/profiles/per-user/root/profile/bin and " MVM_STORE "/HASH-nix-VERSION/bin";
 
 enum { NAME_CAP = 256, HASH_LEN = 32 };
 
@@ -78,8 +77,8 @@ static bool in_profiles(const struct mvm_posix *p, char *buf, size_t cap)
 
 static bool in_store_path(const struct mvm_posix *p, const char *name, char *buf, size_t cap)
 {
-    char dir[sizeof nix_store + 1 + NAME_CAP];
-    return mvm_text_join(dir, sizeof dir, nix_store, "/", name) &&
+    char dir[sizeof MVM_STORE + 1 + NAME_CAP];
+    return mvm_text_join(dir, sizeof dir, MVM_STORE, "/", name) &&
            try_below(p, mvm_text_from(dir), "/bin", buf, cap);
 }
 
@@ -106,7 +105,7 @@ static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
     struct mvm_posix_directory d;
     char best[NAME_CAP] = "";
     const char *name;
-    if (!mvm_text_join(buf, cap, p->root, nix_store, "") ||
+    if (!mvm_text_join(buf, cap, p->root, MVM_STORE, "") ||
         !mvm_posix_directory_open(&d, AT_FDCWD, buf)) {
         return false;
     }

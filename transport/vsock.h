@@ -1,11 +1,12 @@
 /* vsock(7), spelled out: not every libc comes with the kernel's headers. */
-#ifndef MVM_SERVER_VSOCK_H
-#define MVM_SERVER_VSOCK_H
+#ifndef MVM_VSOCK_H
+#define MVM_VSOCK_H
 
 #include <stdint.h>
 #include <sys/socket.h>
 
-struct mvm_server_vsock_name {
+/* struct sockaddr_vm; a CID or port of UINT32_MAX: any */
+struct mvm_vsock_name {
     sa_family_t family;
     uint16_t reserved;
     uint32_t port;
@@ -13,6 +14,6 @@ struct mvm_server_vsock_name {
     uint8_t zero[4];
 };
 
-enum { MVM_SERVER_BACKLOG = 1024, MVM_SERVER_HOST_CID = 2 };
+enum { MVM_VSOCK_HOST_CID = 2, MVM_VSOCK_CONNECT_TIMEOUT = 6 };
 
 #endif

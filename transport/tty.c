@@ -1,0 +1,25 @@
+#include "tty.h"
+#include <stddef.h>
+
+int mvm_tty_make_raw(int fd, struct termios *saved)
+{
+    struct termios t;
+    if (tcgetattr(fd, &t) < 0) {
+        return -1;
+    }
+    if (saved != NULL) {
+        *saved = t;
+    }
+    t.c_iflag = 0;
+    t.c_oflag = 0;
+    t.c_lflag = 0;
+    t.c_cflag = (t.c_cflag & ~(tcflag_t)(CSIZE | PARENB | HUPCL)) | CS8 | CREAD | CLOCAL;
+    t.c_cc[VMIN] = 1;
+    t.c_cc[VTIME] = 0;
+    /* TCSAFLUSH would first wait for unsent bytes, which a host that is away does not read. */
+    if (tcsetattr(fd, TCSANOW, &t) < 0) {
+        return -1;
+    }
+    tcflush(fd, TCIOFLUSH);
+    return 0;
+}
