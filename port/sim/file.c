@@ -39,9 +39,10 @@ static int find(struct mvm_sim *s, const char *path, struct mvm_sim_file **f)
 /* A directory that has something in it is there. */
 bool mvm_sim_find_directory(const struct mvm_sim *s, const char *path)
 {
+    const struct mvm_sim *owner = s->owner != NULL ? s->owner : s;
     size_t len = strlen(path);
     for (int i = 0; i < MVM_SIM_FILES; i++) {
-        const struct mvm_sim_file *f = &s->files[i];
+        const struct mvm_sim_file *f = &owner->files[i];
         if (f->there && strncmp(f->path, path, len) == 0 && f->path[len] == '/') {
             return true;
         }

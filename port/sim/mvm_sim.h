@@ -17,8 +17,10 @@ extern "C" {
 
 extern const struct mvm_port mvm_sim_port; /* its context is a struct mvm_sim * */
 
+#define MVM_SIM_UNPACKED "/flake.nix"
+
 enum {
-    MVM_SIM_FILES = 32,
+    MVM_SIM_FILES = 40,
     MVM_SIM_FILE_CAP = 4096, /* bytes; a write past it is a full disk */
     MVM_SIM_TRACE_CAP = 16384,
 };
@@ -44,6 +46,8 @@ struct mvm_sim_script {
     const char *err;
     size_t err_repeats;   /* how often `err` is printed; 0: once */
     uint64_t run_ms;      /* until it exits; UINT64_MAX: never */
+    uint64_t reads;       /* of a fed process: the bytes that it reads before it exits; 0: all */
+    bool reads_nothing;   /* of a fed process: its input has no room */
     struct mvm_exit exit; /* unless it is killed */
     bool ignores_term;    /* SIGTERM does nothing */
     bool survives_kill;   /* in uninterruptible sleep */
@@ -69,11 +73,13 @@ struct mvm_sim {
     /* ---- set by the test ---- */
     uint64_t now_ms;
     struct mvm_sim_script build;
-    struct mvm_sim_script unpack; /* of a process that is fed: from the end of its input on */
+    struct mvm_sim_script unpack; /* of a process that is fed: from the end of its input on. What it
+                                   * is fed is in the file UNPACKED in argv[2], as far as it fits */
     struct mvm_sim_disk out;
     struct mvm_sim_disk in;
     const char *out_dir;
     const char *in_dir;
+    struct mvm_sim *owner; /* whose files this one uses, too; NULL: it has its own */
     bool no_nix;
     bool dir_in_the_way;  /* make_dir fails */
     bool alone;           /* no disk call returns LATER */
@@ -96,6 +102,7 @@ struct mvm_sim {
     unsigned hung;  /* calls that were abandoned */
     unsigned spawned;
     uint64_t fed;                /* bytes written to its stdin */
+    unsigned reads;              /* calls of read_data that found the file */
     bool feeding;                /* its input has not ended */
     bool confused;               /* a call was made while another was in progress */
     bool failed;                 /* fail_at was reached; */
@@ -116,6 +123,8 @@ struct mvm_sim {
     uint64_t shows_ms[MVM_STREAMS + 1]; /* when output of each stream, and the exit, are visible */
     size_t given[MVM_STREAMS];          /* bytes read of each stream */
     struct mvm_sim_file *log;           /* open; NULL: it is not */
+    struct mvm_sim_file *unpacked;      /* what a fed process writes */
+    char link[256];                     /* the running build's --out-link, or "" */
     struct {
         unsigned call; /* in progress, from 1; 0: none is */
         bool fails;
@@ -136,6 +145,11 @@ void mvm_sim_put(struct mvm_sim *s, const char *path, const char *text);
 
 /* The file at that path, or NULL. */
 struct mvm_sim_file *mvm_sim_find(struct mvm_sim *s, const char *path);
+
+/* Likewise of any bytes, up to MVM_SIM_FILE_CAP; NULL: there is no room. In a file that read_data
+ * reads, bytes of value 0 are a hole. */
+struct mvm_sim_file *mvm_sim_put_bytes(struct mvm_sim *s, const char *path, const void *bytes,
+                                       size_t len);
 
 /* What the job has left but must not leave: a process, an open handle, a temporary file in out_dir,
  * a new mount. Returns its name; NULL: nothing. */

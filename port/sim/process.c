@@ -18,6 +18,17 @@ int mvm_sim_find_nix(void *ctx, char *path, size_t cap)
     return 0;
 }
 
+/* The link that the build makes if it succeeds. */
+static void find_link(struct mvm_sim *s)
+{
+    s->link[0] = '\0';
+    for (int i = 0; s->argv[i] != NULL; i++) {
+        if (strcmp(s->argv[i], "--out-link") == 0 && s->argv[i + 1] != NULL) {
+            mvm_text_join(s->link, sizeof s->link, s->argv[i + 1], "", "");
+        }
+    }
+}
+
 int mvm_sim_start(struct mvm_sim *s, const struct mvm_sim_script *script, const char *const argv[])
 {
     size_t n = 0;
@@ -29,6 +40,7 @@ int mvm_sim_start(struct mvm_sim *s, const struct mvm_sim_script *script, const 
         n++;
     }
     s->argv[n] = NULL;
+    find_link(s);
     s->running = script;
     s->spawned++;
     s->started_ms = s->now_ms;
@@ -112,6 +124,10 @@ int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e)
         return 0;
     }
     *e = s->now_ms >= s->ended_ms ? (struct mvm_exit){true, s->killed ? 9 : 15} : s->running->exit;
+    if (s->link[0] != '\0' && !e->signaled && e->code == 0) {
+        mvm_sim_put(s, s->link, "a link");
+        s->link[0] = '\0';
+    }
     return 1;
 }
 
@@ -169,5 +185,6 @@ void mvm_sim_close_build(void *ctx)
     struct mvm_sim *s = ctx;
     s->abandoned = s->abandoned || (s->running != NULL && (!exited(s) || s->child_alive));
     s->feeding = false;
+    s->unpacked = NULL;
     s->running = NULL;
 }

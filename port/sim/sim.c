@@ -12,6 +12,7 @@ void mvm_sim_init(struct mvm_sim *s, const char *out_dir, const char *in_dir)
 
 struct mvm_sim_file *mvm_sim_find(struct mvm_sim *s, const char *path)
 {
+    s = mvm_sim_owner(s);
     for (int i = 0; i < MVM_SIM_FILES; i++) {
         if (s->files[i].there && strcmp(s->files[i].path, path) == 0) {
             return &s->files[i];
@@ -22,6 +23,7 @@ struct mvm_sim_file *mvm_sim_find(struct mvm_sim *s, const char *path)
 
 struct mvm_sim_file *mvm_sim_new_file(struct mvm_sim *s, const char *path)
 {
+    s = mvm_sim_owner(s);
     for (int i = 0; i < MVM_SIM_FILES; i++) {
         struct mvm_sim_file *f = &s->files[i];
         if (!f->there && !f->shadow && strlen(path) < sizeof f->path) {
@@ -34,17 +36,24 @@ struct mvm_sim_file *mvm_sim_new_file(struct mvm_sim *s, const char *path)
     return NULL;
 }
 
-void mvm_sim_put(struct mvm_sim *s, const char *path, const char *text)
+struct mvm_sim_file *mvm_sim_put_bytes(struct mvm_sim *s, const char *path, const void *bytes,
+                                       size_t len)
 {
     struct mvm_sim_file *f = mvm_sim_find(s, path);
     if (f == NULL) {
         f = mvm_sim_new_file(s, path);
     }
-    if (f != NULL && strlen(text) <= sizeof f->bytes) {
-        f->len = strlen(text);
-        memcpy(f->bytes, text, f->len);
+    if (f != NULL && len <= sizeof f->bytes) {
+        f->len = len;
+        memcpy(f->bytes, bytes, len);
         f->durable = f->named = true;
     }
+    return f;
+}
+
+void mvm_sim_put(struct mvm_sim *s, const char *path, const char *text)
+{
+    mvm_sim_put_bytes(s, path, text, strlen(text));
 }
 
 static bool is_temporary(const struct mvm_sim *s, const struct mvm_sim_file *f)
@@ -78,7 +87,8 @@ void mvm_sim_restart(struct mvm_sim *s)
 {
     s->running = NULL;
     s->child_alive = s->abandoned = false;
-    s->log = NULL;
+    s->log = s->unpacked = NULL;
+    s->feeding = false;
     s->asked.call = 0;
     s->copy.from = s->copy.to = NULL;
 }

@@ -6,6 +6,12 @@
 
 struct mvm_sim_file *mvm_sim_new_file(struct mvm_sim *s, const char *path);
 
+/* The simulation that has the files. */
+static inline struct mvm_sim *mvm_sim_owner(struct mvm_sim *s)
+{
+    return s->owner != NULL ? s->owner : s;
+}
+
 /* Takes a file from its name; the disk learns of it with the next sync of the directory. */
 void mvm_sim_drop(struct mvm_sim_file *f);
 
