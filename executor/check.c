@@ -2,6 +2,13 @@
 #include "internal.h"
 #include <string.h>
 
+/* U+0080 to U+009F, in UTF-8. */
+static bool is_c1(struct mvm_text text, size_t at)
+{
+    unsigned char second = at + 1 < text.len ? (unsigned char)text.bytes[at + 1] : 0;
+    return (unsigned char)text.bytes[at] == 0xc2 && second >= 0x80 && second < 0xa0;
+}
+
 /* What is wrong with a text that becomes part of nix's argument, or NULL. Shell characters are
  * fine: there is no shell. */
 static const char *unsound(struct mvm_text text, size_t max)
@@ -17,7 +24,7 @@ static const char *unsound(struct mvm_text text, size_t max)
         if (c == '\0') {
             return "it holds a NUL byte";
         }
-        if (c < 0x20 || c == 0x7f) {
+        if (c < 0x20 || c == 0x7f || is_c1(text, i)) {
             return "it holds a control character";
         }
     }
@@ -96,7 +103,8 @@ void mvm_executor_accept(struct mvm_executor *x, const struct mvm_job *job)
     mvm_writer_init(&w, x->installable, sizeof x->installable);
     if (job->has_source) {
         bool in_root = job->flake_ref.len == 0 || job->flake_ref.bytes[0] == '?';
-        mvm_writer_add3(&w, "path:", x->config->stream_dir, in_root ? "/source" : "/source/");
+        mvm_writer_add3(&w, "path:", x->config->stream_dir, "/" MVM_STREAM_SOURCE);
+        mvm_writer_add(&w, in_root ? "" : "/");
     }
     mvm_writer_add_text(&w, job->flake_ref);
     mvm_writer_add(&w, "#");

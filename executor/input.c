@@ -52,8 +52,7 @@ static int hex(char c)
     return at != NULL ? (int)(at - digits) : -1;
 }
 
-/* The next byte of a path, with %XX decoded. */
-static char next_byte(struct mvm_text *t)
+char mvm_flake_next_byte(struct mvm_text *t)
 {
     int high = t->len > 2 && t->bytes[0] == '%' ? hex(t->bytes[1]) : -1;
     int low = high >= 0 ? hex(t->bytes[2]) : -1;
@@ -99,7 +98,7 @@ static bool split(struct names *n, struct mvm_text path)
         return false;
     }
     while (path.len > 0) {
-        char c = next_byte(&path);
+        char c = mvm_flake_next_byte(&path);
         if (c != '/') {
             n->text[n->len++] = c;
             continue;

@@ -50,6 +50,9 @@ bool mvm_executor_check_policy(struct mvm_executor *x);
 /* ---- input.c: whether a flake reference names the directory `dir` or something in it ---- */
 bool mvm_flake_is_in(struct mvm_text flake_ref, const char *dir);
 
+/* Takes the next byte of a path, with %XX decoded. */
+char mvm_flake_next_byte(struct mvm_text *t);
+
 /* ---- source.c: the source of a build without disks ---- */
 
 /* Passes received bytes of the source to nix-store. */
@@ -61,7 +64,7 @@ void mvm_executor_check_source(struct mvm_executor *x);
 /* A folder in the source, or "": what is wrong with it, or NULL. */
 const char *mvm_source_folder_unsound(struct mvm_text folder);
 
-/* STREAM_DIR/source, STREAM_DIR/SLOT and STREAM_DIR/SLOT/result into a path slot. */
+/* The source, or a name in the root of the job's slot ("" for the root), into a path slot. */
 const char *mvm_executor_source_path(struct mvm_executor *x, int slot);
 const char *mvm_executor_root_path(struct mvm_executor *x, int slot, const char *name);
 

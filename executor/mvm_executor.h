@@ -80,6 +80,11 @@ struct mvm_executor_config {
     size_t source_cap;      /* at least MVM_BULK_DATA_MAX bytes */
 };
 
+/* What a build without disks has in stream_dir: its source, and the root of each slot, whose number
+ * follows. Nothing else there is touched. */
+#define MVM_STREAM_SOURCE "mvm-source"
+#define MVM_STREAM_ROOT   "mvm-root-"
+
 /* A build to do; borrowed during start only. Not the wire's struct mvm_build: the executor does not
  * depend on the codec, and a job has what the scheduler decides, such as `slot`. */
 struct mvm_job {

@@ -12,15 +12,14 @@ enum { MAKE_DIR, CLEAR_SOURCE, CLEAR_ROOT, MAKE_ROOT, FIND, START };
 
 const char *mvm_executor_source_path(struct mvm_executor *x, int slot)
 {
-    return mvm_executor_path(x, slot, x->config->stream_dir, "source");
+    return mvm_executor_path(x, slot, x->config->stream_dir, MVM_STREAM_SOURCE);
 }
 
 const char *mvm_executor_root_path(struct mvm_executor *x, int slot, const char *name)
 {
     struct mvm_writer w;
     mvm_writer_init(&w, x->path[slot], sizeof x->path[slot]);
-    mvm_writer_add(&w, x->config->stream_dir);
-    mvm_writer_add(&w, "/");
+    mvm_writer_add3(&w, x->config->stream_dir, "/", MVM_STREAM_ROOT);
     mvm_writer_add_u64(&w, x->slot);
     mvm_writer_add(&w, name);
     return x->path[slot];
@@ -177,20 +176,28 @@ static bool separates(char c)
 }
 
 /* A relative path without "..", perhaps with a query, which has none either: nothing outside of the
- * source. */
+ * source. nix decodes %XX in both. */
 const char *mvm_source_folder_unsound(struct mvm_text folder)
 {
-    if (folder.len > 0 && folder.bytes[0] == '/') {
-        return "it is not a folder in the source";
-    }
-    for (size_t i = 0; i + 1 < folder.len; i++) {
-        bool begins = i == 0 || separates(folder.bytes[i - 1]);
-        bool ends = i + 2 == folder.len || separates(folder.bytes[i + 2]);
-        if (begins && ends && folder.bytes[i] == '.' && folder.bytes[i + 1] == '.') {
-            return "it leads out of the source";
+    bool only_dots = true; /* the component, so far, … */
+    unsigned len = 0;      /* … of so many bytes */
+    for (bool first = true; folder.len > 0; first = false) {
+        char c = mvm_flake_next_byte(&folder);
+        if (first && c == '/') {
+            return "it is not a folder in the source";
         }
+        if (!separates(c)) {
+            only_dots = only_dots && c == '.';
+            len++;
+            continue;
+        }
+        if (only_dots && len == 2) {
+            break;
+        }
+        only_dots = true;
+        len = 0;
     }
-    return NULL;
+    return only_dots && len == 2 ? "it leads out of the source" : NULL;
 }
 
 /* ---- TIDY ---- */

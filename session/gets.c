@@ -206,7 +206,8 @@ static void begin_remove(struct mvm_scheduler *v, enum call call, unsigned place
     v->streams.removing = call == REMOVE_PLACE;
     v->streams.place = (uint8_t)place;
     mvm_writer_init(&w, v->streams.path, sizeof v->streams.path);
-    mvm_writer_add3(&w, v->config.stream_dir, "/", call == REMOVE_SOURCE ? "source" : "");
+    mvm_writer_add3(&w, v->config.stream_dir, "/",
+                    call == REMOVE_SOURCE ? MVM_STREAM_SOURCE : MVM_STREAM_ROOT);
     if (call == REMOVE_PLACE) {
         mvm_writer_add_u64(&w, place);
     }
@@ -237,27 +238,45 @@ static bool choose(struct mvm_scheduler *v)
     } else if (s->opened && !any_get(v)) {
         s->call = END;
     }
+    s->called_ms = v->now_ms;
     return s->call != NO_CALL;
 }
 
-/* Polls the call in progress; false: it is not done. */
+static int64_t poll_call(const struct mvm_scheduler *v, uint64_t *offset)
+{
+    const struct mvm_streams *s = &v->streams;
+    const struct mvm_port *port = v->config.reader;
+    void *ctx = v->config.reader_ctx;
+    switch ((enum call)s->call) { /* COVERAGE: each call has its case */
+    case READ:
+        return s->cap == 0
+                   ? 0
+                   : port->read_data(ctx, MVM_STORE, s->path, offset, v->config.bulk, s->cap);
+    case END:
+        return port->end_job(ctx);
+    case REMOVE_PLACE:
+    case REMOVE_SOURCE:
+        return port->remove_tree(ctx, s->path);
+    case NO_CALL:
+        break;
+    }
+    return 0; /* COVERAGE: each call has returned */
+}
+
+/* Polls the call in progress; false: it is not done. One that takes too long is abandoned: what it
+ * would have removed is removed by the next build in that place. */
 static bool ask(struct mvm_scheduler *v)
 {
     struct mvm_streams *s = &v->streams;
-    const struct mvm_port *port = v->config.reader;
     enum call call = (enum call)s->call;
     uint64_t offset = s->offset;
-    int64_t r = 0;
-    if (call == READ && s->cap > 0) {
-        r = port->read_data(v->config.reader_ctx, MVM_STORE, s->path, &offset, v->config.bulk,
-                            s->cap);
-    } else if (call == END) {
-        r = port->end_job(v->config.reader_ctx);
-    } else if (call != READ) {
-        r = port->remove_tree(v->config.reader_ctx, s->path);
-    }
+    int64_t r = poll_call(v, &offset);
     if (r == MVM_PORT_LATER) {
-        return false;
+        if (v->now_ms < mvm_gets_deadline(v)) {
+            return false;
+        }
+        v->config.reader->abandon(v->config.reader_ctx);
+        r = MVM_PORT_FAILED;
     }
     s->call = NO_CALL;
     s->removing = false;
@@ -271,17 +290,35 @@ static bool ask(struct mvm_scheduler *v)
     return true;
 }
 
+/* A build that could not be cancelled any more has ended after the scheduler was stopped. */
+static void drop_late(struct mvm_scheduler *v)
+{
+    if (v->streams.stopping && v->queued == 0) {
+        mvm_streams_stop(v);
+    }
+}
+
 bool mvm_gets_drive(struct mvm_scheduler *v)
 {
     if (v->config.stream_dir == NULL) {
         return false;
     }
+    drop_late(v);
     for (int i = 0; i < PIECES; i++) {
-        if ((v->streams.call == NO_CALL && !choose(v)) || !ask(v)) {
+        if (v->streams.call == NO_CALL && !choose(v)) {
+            return false;
+        }
+        if (!ask(v)) {
             return false;
         }
     }
     return true;
+}
+
+uint64_t mvm_gets_deadline(const struct mvm_scheduler *v)
+{
+    const struct mvm_streams *s = &v->streams;
+    return s->call == NO_CALL ? UINT64_MAX : s->called_ms + MVM_DISK_PATIENCE_MS;
 }
 
 bool mvm_scheduler_reading(const struct mvm_scheduler *v)

@@ -146,15 +146,16 @@ struct mvm_stream_build {
 /* Builds without disks: one place for each that is held, and the reader. */
 struct mvm_streams {
     struct mvm_stream_build builds[MVM_STREAM_BUILDS];
-    uint64_t begun;  /* builds */
-    uint64_t credit; /* bytes of the running build's source that its client was asked for, … */
-    uint64_t came;   /* … and that were received */
-    uint8_t running; /* the place of the running build */
-    uint8_t call;    /* of the reader, in progress */
-    uint8_t place;   /* … which it is about, … */
-    bool removing;   /* … if it empties one */
-    bool clears;     /* what an earlier agent has left of a source is to be removed */
-    bool opened;     /* the reader was used since its last end_job */
+    uint64_t begun;     /* builds */
+    uint64_t credit;    /* bytes of the running build's source that its client was asked for, … */
+    uint64_t came;      /* … and that were received */
+    uint64_t called_ms; /* when the reader's call began */
+    uint8_t running;    /* the place of the running build */
+    uint8_t call;       /* of the reader, in progress */
+    uint8_t place;      /* … which it is about, … */
+    bool removing;      /* … if it empties one */
+    bool clears;        /* what an earlier agent has left of a source is to be removed */
+    bool opened;        /* the reader was used since its last end_job */
     bool stopping;
     size_t turn;                /* the client that was read for last */
     struct mvm_client *reading; /* the client that is read for; NULL: its Get has ended */
@@ -177,7 +178,7 @@ struct mvm_scheduler_config {
      */
     const char *stream_dir;
     bool stream_left;              /* remove what an earlier program has left in it */
-    const struct mvm_port *reader; /* with remove_tree, read_data and end_job; not the … */
+    const struct mvm_port *reader; /* with remove_tree, read_data, end_job and abandon; not the … */
     void *reader_ctx;              /* … executor's: it works while a build runs */
     uint8_t *bulk;                 /* the caller's memory for a piece of an artifact */
     size_t bulk_cap;               /* ≥ 1; at most MVM_BULK_DATA_MAX is used */

@@ -15,10 +15,11 @@ static bool id_known(const struct mvm_scheduler *v, struct mvm_text id)
 static enum mvm_reason refusal_of(const struct mvm_scheduler *v, const struct mvm_message *m)
 {
     const struct mvm_build *b = &m->build;
-    if (mvm_text_present(m->id) && !mvm_id_valid(m->id)) {
+    bool stream = m->kind == MVM_MESSAGE_STREAM_BUILD;
+    if ((mvm_text_present(m->id) || stream) && !mvm_id_valid(m->id)) {
         return MVM_REASON_INVALID_ID;
     }
-    if (m->kind == MVM_MESSAGE_STREAM_BUILD && v->config.stream_dir == NULL) {
+    if (stream && v->config.stream_dir == NULL) {
         return MVM_REASON_NEEDS_DISK;
     }
     if (id_known(v, m->id)) {

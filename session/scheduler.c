@@ -46,13 +46,14 @@ bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
 
 uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v)
 {
+    uint64_t at = mvm_gets_deadline(v);
     if (v->queued == 0) {
-        return UINT64_MAX;
+        return at;
     }
     if (v->detached) {
         return v->now_ms;
     }
-    uint64_t at = mvm_sooner(mvm_stalls_at(v), mvm_queue_beat_at(v));
+    at = mvm_sooner(at, mvm_sooner(mvm_stalls_at(v), mvm_queue_beat_at(v)));
     return mvm_scheduler_building(v) ? mvm_sooner(at, mvm_executor_deadline(v->executor)) : at;
 }
 

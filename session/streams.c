@@ -170,10 +170,12 @@ static bool has_source(const struct mvm_scheduler *v)
            v->queue[0].has_source;
 }
 
+/* What was not asked for yet, or is not needed any more, is dropped. */
 void mvm_streams_source(struct mvm_scheduler *v, const struct mvm_client *c,
                         const struct mvm_message *m)
 {
-    if (has_source(v) && v->queue[0].client == c && mvm_queue_find(v, m->id) == 0) {
+    bool wanted = has_source(v) && mvm_executor_source_limit(v->executor) > 0;
+    if (wanted && v->queue[0].client == c && mvm_queue_find(v, m->id) == 0) {
         v->streams.came += m->text.len;
         mvm_executor_source(v->executor, m->bulk.offset, m->text, m->bulk.last == MVM_FLAG_TRUE);
     }

@@ -318,7 +318,7 @@ static void a_source_goes_in_by_credit(void **state)
     }
     assert_int_equal(m.kind, MVM_MESSAGE_OK);
     assert_true(seen);
-    assert_true(is_gone(e2e_path("stream/source")));
+    assert_true(is_gone(e2e_path("stream/mvm-source")));
     ask(p, MVM_MESSAGE_DROP, A);
     assert_nothing_left();
 }
@@ -634,7 +634,7 @@ static void a_second_agent_leaves_the_folder_of_the_first_alone(void **state)
     assert_true(mvm_text_equal(hear(p).text, "a kernel"));
     assert_int_equal(access(dir(), F_OK), 0);
     char root[E2E_PATH_CAP];
-    snprintf(root, sizeof root, "%s/0", dir());
+    snprintf(root, sizeof root, "%s/mvm-root-0", dir());
     assert_int_equal(access(root, F_OK), 0);
 }
 

@@ -225,10 +225,12 @@ static void unsound_requests_start_nothing(void **state)
         const char *attr;
         const char *beginning;
     } cases[] = {
-        {"", "a", "invalid flake_ref: "},      {"-x", "a", "invalid flake_ref: "},
-        {"a#b", "a", "invalid flake_ref: "},   {"a\nb", "a", "invalid flake_ref: "},
-        {"a\x7f", "a", "invalid flake_ref: "}, {"a", "", "invalid attr: "},
-        {"a", "--impure", "invalid attr: "},   {"a", "a\tb", "invalid attr: "},
+        {"", "a", "invalid flake_ref: "},         {"-x", "a", "invalid flake_ref: "},
+        {"a#b", "a", "invalid flake_ref: "},      {"a\nb", "a", "invalid flake_ref: "},
+        {"a\x7f", "a", "invalid flake_ref: "},    {"a", "", "invalid attr: "},
+        {"a", "--impure", "invalid attr: "},      {"a", "a\tb", "invalid attr: "},
+        {"\xc2\x80", "a", "invalid flake_ref: "}, {"a\xc2\x9bm", "a", "invalid flake_ref: "},
+        {"a", "a\xc2\x9f", "invalid attr: "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         setup(state);
