@@ -233,7 +233,10 @@ static uint64_t clock_of(const struct mvm_executor *x)
     if (x->state == MVM_EXECUTOR_RUN) {
         return x->cancelled ? x->now_ms : x->deadline_ms;
     }
-    return x->state == MVM_EXECUTOR_TERM ? x->phase_ms : UINT64_MAX;
+    if (x->state == MVM_EXECUTOR_TERM) {
+        return x->signal_ms < x->phase_ms ? x->signal_ms : x->phase_ms;
+    }
+    return UINT64_MAX;
 }
 
 uint64_t mvm_executor_deadline(const struct mvm_executor *x)

@@ -261,6 +261,7 @@ struct mvm_executor {
     uint64_t now_ms;
     uint64_t wake_ms;     /* when the last WAIT wants a step */
     uint64_t phase_ms;    /* the phase's deadline: of a wait for a device, of TERM, KILL, DRAIN */
+    uint64_t signal_ms;   /* when SIGTERM is tried again; UINT64_MAX: it was sent */
     uint64_t deadline_ms; /* the build's; UINT64_MAX: none */
     uint64_t peeked_ms;   /* when the process was last asked about though there was output */
     uint64_t logged_ms;   /* when the last line was accepted */

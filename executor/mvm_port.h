@@ -65,7 +65,7 @@ enum mvm_signal {
 };
 
 struct mvm_port {
-    /* ---- the build's processes: never LATER ---- */
+    /* ---- the build's processes: never LATER, except signal_build ---- */
 
     /* Starts argv[0] with argv (ends with NULL), in a session of its own, stdin empty, stdout and
      * stderr on pipes, no other descriptor, default signals, with an environment fit for nix. It
@@ -80,7 +80,8 @@ struct mvm_port {
      * close_build); 0 still running. */
     int (*poll_exit)(void *ctx, struct mvm_exit *e);
 
-    /* Sends a signal to every process of the build that is left. 0, also if none is. */
+    /* Sends a signal to every process of the build that is left, once. 0, also if none is. LATER:
+     * none was sent yet, and the build is held meanwhile; repeat the call soon. */
     int (*signal_build)(void *ctx, enum mvm_signal signal);
 
     /* Whether processes of the build are left, besides an exited and reaped first one: > 0 some, 0

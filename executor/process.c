@@ -17,11 +17,20 @@ static enum mvm_executor_state kill_all(struct mvm_executor *x)
 }
 
 /* Asks every process to end. A failure to send shows in KILL, which checks whether it worked. */
+static void ask_to_end(struct mvm_executor *x)
+{
+    bool later = x->port->signal_build(x->ctx, MVM_SIGNAL_TERM) == MVM_PORT_LATER;
+    x->signal_ms = later ? x->now_ms + MVM_KILL_POLL_MS : UINT64_MAX;
+    if (!later) {
+        x->phase_ms = x->now_ms + MVM_TERM_GRACE_MS;
+    }
+}
+
 static enum mvm_executor_state terminate(struct mvm_executor *x, enum mvm_cause cause)
 {
     x->cause = cause;
-    x->port->signal_build(x->ctx, MVM_SIGNAL_TERM);
     x->phase_ms = x->now_ms + MVM_TERM_GRACE_MS;
+    ask_to_end(x);
     return MVM_EXECUTOR_TERM;
 }
 
@@ -38,6 +47,9 @@ enum mvm_executor_state mvm_executor_watch_process(struct mvm_executor *x)
     }
     if (x->state == MVM_EXECUTOR_TERM && x->now_ms >= x->phase_ms) {
         return kill_all(x);
+    }
+    if (x->state == MVM_EXECUTOR_TERM && x->now_ms >= x->signal_ms) {
+        ask_to_end(x);
     }
     return x->state;
 }

@@ -257,6 +257,16 @@
 #error "MVM_TERM_GRACE_MS: at least 1, since SIGTERM comes before SIGKILL"
 #endif
 
+/* How long a build's processes may take to stop, so that none is forked while SIGTERM is sent to
+ * all; one in uninterruptible sleep does not stop. Past it: SIGTERM is sent, then further passes
+ * over the processes find those forked meanwhile. */
+#ifndef MVM_HOLD_MS
+#define MVM_HOLD_MS 2000
+#endif
+#if MVM_HOLD_MS < 1
+#error "MVM_HOLD_MS: at least 1, since a process takes a moment to stop"
+#endif
+
 /* Poll interval for the remaining processes of a build that is being ended, and for the main
  * process of a build that prints without a pause. */
 #ifndef MVM_KILL_POLL_MS

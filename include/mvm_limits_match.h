@@ -48,6 +48,7 @@
     X(TIMEOUT_DEFAULT_SECS, MVM_TIMEOUT_DEFAULT_SECS)                                              \
     X(PROGRESS_MS, MVM_PROGRESS_MS)                                                                \
     X(TERM_GRACE_MS, MVM_TERM_GRACE_MS)                                                            \
+    X(HOLD_MS, MVM_HOLD_MS)                                                                        \
     X(KILL_POLL_MS, MVM_KILL_POLL_MS)                                                              \
     X(KILL_PATIENCE_MS, MVM_KILL_PATIENCE_MS)                                                      \
     X(DRAIN_MS, MVM_DRAIN_MS)                                                                      \

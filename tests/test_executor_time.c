@@ -49,6 +49,31 @@ static void one_that_ignores_sigterm_is_killed_after_the_grace(void **state)
     assert_non_null(strstr(sim.trace, "kill "));
 }
 
+/* The grace begins when all have the signal. */
+static void one_that_takes_long_to_stop_is_sent_sigterm_later(void **state)
+{
+    static const struct {
+        uint64_t stops_ms;
+        bool ignores_term;
+        uint64_t ends_ms;
+    } cases[] = {
+        {700, false, 700},
+        {700, true, 700 + MVM_TERM_GRACE_MS},
+        {4000, true, 4000 + MVM_TERM_GRACE_MS},
+        {UINT64_MAX, false, MVM_TERM_GRACE_MS},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        setup(state);
+        sim.build.run_ms = UINT64_MAX;
+        sim.build.stops_ms = cases[i].stops_ms;
+        sim.build.ignores_term = cases[i].ignores_term;
+        start_with("f", "a", true, 1);
+        finish();
+        assert_err("nix build timed out after 1 s: ");
+        assert_in_range(sim.now_ms, 1000 + cases[i].ends_ms, 1200 + cases[i].ends_ms);
+    }
+}
+
 static void a_grandchild_that_holds_the_pipe_does_not_hang_the_job(void **state)
 {
     (void)state;
@@ -441,6 +466,7 @@ int main(void)
         T(the_time_is_the_requests_else_the_configurations_else_the_wires),
         T(no_limit_and_limits_past_the_clock_never_end_a_build),
         T(one_that_ignores_sigterm_is_killed_after_the_grace),
+        T(one_that_takes_long_to_stop_is_sent_sigterm_later),
         T(a_grandchild_that_holds_the_pipe_does_not_hang_the_job),
         T(a_stranger_that_holds_the_pipe_is_waited_for_only_so_long),
         T(one_that_survives_sigkill_is_said_and_left),

@@ -56,7 +56,7 @@ static void without_a_free_descriptor_sigkill_still_reaches_the_build(void **sta
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     none.rlim_max = before.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    port->signal_build(&posix, MVM_SIGNAL_KILL);
+    signal_build(MVM_SIGNAL_KILL);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     await_remaining(0);
     kill_and_close();
@@ -74,7 +74,7 @@ static void a_signal_to_a_long_chain_takes_one_short_step(void **state)
     await_ready(LONG_CHAIN);
     for (int i = 0; i < 2; i++) {
         uint64_t before = clock_ms();
-        assert_int_equal(port->signal_build(&posix, signals[i]), 0);
+        assert_int_equal(signal_build(signals[i]), 0);
         assert_true(clock_ms() - before < STEP_MS);
     }
     await_remaining(0);
@@ -133,7 +133,7 @@ static void a_build_beside_processes_of_an_earlier_one_says_so(void **state)
     assert_non_null(port->limits(&posix));
     assert_non_null(strstr(port->limits(&posix), "an earlier build"));
     while (port->remaining(&posix) != 0) {
-        port->signal_build(&posix, MVM_SIGNAL_KILL);
+        signal_build(MVM_SIGNAL_KILL);
     }
     port->close_build(&posix);
 

@@ -193,7 +193,7 @@ static bool await_gone(int ms, bool kill_it)
             return false;
         }
         if (kill_it) {
-            port->signal_build(&posix, MVM_SIGNAL_KILL);
+            signal_build(MVM_SIGNAL_KILL);
         }
         sleep_ms(POLL_MS);
     }
@@ -220,7 +220,7 @@ static int run_agent(const struct cell *c, const char *cgroup)
         read_pipes(&lines);
         sleep_ms(1);
     }
-    port->signal_build(&posix, MVM_SIGNAL_TERM);
+    signal_build(MVM_SIGNAL_TERM);
     if (!await_gone(GRACE_MS, false) && !await_gone(KILL_MS, true)) {
         report |= IMPATIENT;
     }

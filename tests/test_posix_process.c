@@ -168,7 +168,7 @@ static void without_a_build_there_is_nothing_to_signal_or_to_close(void **state)
 {
     (void)state;
     use(&by_proc);
-    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+    assert_int_equal(signal_build(MVM_SIGNAL_KILL), 0);
     assert_int_equal(port->remaining(&posix), 0);
     port->close_build(&posix);
     assert_int_equal(posix.output[MVM_STDOUT].fd, -1);
@@ -201,7 +201,7 @@ static void a_hidden_grandchild_is_found_and_only_sigkill_ends_it(void **state)
     assert_int_equal(await_exit().code, 0);
     assert_int_equal(port->read_output(&posix, MVM_STDOUT, &byte, 1), 0);
     await_remaining(1);
-    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), 0);
+    assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
     sleep_ms(50);
     assert_int_equal(port->remaining(&posix), 1);
     kill_and_close();
@@ -212,7 +212,7 @@ static void sigterm_reaches_the_first_process(void **state)
 {
     spawn_in(*state, "stay", NULL);
     await_ready(1);
-    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), 0);
+    assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
     struct mvm_exit e = await_exit();
     assert_true(e.signaled);
     assert_int_equal(e.code, SIGTERM);
@@ -225,7 +225,42 @@ static void one_sigterm_reaches_all_of_a_tree_that_grows(void **state)
 {
     spawn_in(*state, "sow", NULL);
     await_ready(1);
-    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), 0);
+    assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
+    await_remaining(0);
+    assert_pipes_end();
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+/* Keeps every processor busy, for 20 seconds at most. They are older than the build. */
+static void keep_busy(pid_t *busy, long n)
+{
+    for (long i = 0; i < n; i++) {
+        busy[i] = fork();
+        if (busy[i] == 0) {
+            alarm(20);
+            for (;;) {
+            }
+        }
+    }
+    sleep_ms(30);
+}
+
+/* If each of its processes waits long for a processor before it stops or forks. */
+static void one_sigterm_reaches_all_of_a_tree_that_is_starved(void **state)
+{
+    pid_t busy[64];
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    n = n < 64 ? n : 64;
+    keep_busy(busy, n);
+    spawn_in(*state, "starved-sow", NULL);
+    await_ready(1);
+    int sent = signal_build(MVM_SIGNAL_TERM);
+    for (long i = 0; i < n; i++) {
+        kill(busy[i], SIGKILL);
+        waitpid(busy[i], NULL, 0);
+    }
+    assert_int_equal(sent, 0);
     await_remaining(0);
     assert_pipes_end();
     kill_and_close();
@@ -265,7 +300,7 @@ static void one_sigkill_ends_a_tree_without_a_subreaper_too(void **state)
         if (cases[i].count != 0) {
             assert_int_equal(port->remaining(&posix), cases[i].count);
         }
-        assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+        assert_int_equal(signal_build(MVM_SIGNAL_KILL), 0);
         await_remaining(0);
         assert_pipes_end();
         kill_and_close();
@@ -310,7 +345,7 @@ static void a_child_from_before_is_neither_signalled_nor_collected(void **state)
     await_exit();
     await_remaining(1);
     do {
-        assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+        assert_int_equal(signal_build(MVM_SIGNAL_KILL), 0);
     } while (port->remaining(&posix) != 0);
     port->close_build(&posix);
     mvm_posix_fini(&posix);
@@ -358,7 +393,7 @@ static void with_handed_statuses_orphans_are_left_to_the_program(void **state)
     assert_int_equal(waitpid(first, &status, 0), first);
     assert_true(mvm_posix_child_exited(&posix, first, status));
     await_remaining(1);
-    port->signal_build(&posix, MVM_SIGNAL_KILL);
+    signal_build(MVM_SIGNAL_KILL);
     await_remaining(0);
     port->close_build(&posix);
     assert_true(waitpid(-1, &status, 0) > 0);
@@ -395,7 +430,7 @@ static void end_handed_build(bool politely)
     struct mvm_exit e;
     uint64_t until = clock_ms() + PATIENCE_MS;
     if (politely) {
-        assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), 0);
+        assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
     }
     for (int round = 0;; round++) {
         reap_and_hand_over();
@@ -404,7 +439,7 @@ static void end_handed_build(bool politely)
         }
         assert_true(clock_ms() < until);
         if (!politely || round > 20) {
-            assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+            assert_int_equal(signal_build(MVM_SIGNAL_KILL), 0);
         }
         sleep_ms(1);
     }
@@ -477,7 +512,7 @@ static void a_straggler_outside_of_the_cgroup_is_brought_in_and_killed(void **st
     strcpy(strrchr(path, '/'), "/../cgroup.procs");
     write_file(path, number);
     assert_int_equal(port->remaining(&posix), 2);
-    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+    assert_int_equal(signal_build(MVM_SIGNAL_KILL), 0);
     await_remaining(0);
     kill_and_close();
     mvm_posix_fini(&posix);
@@ -625,6 +660,7 @@ int main(int argc, char **argv)
         IN_EACH_MODE(a_hidden_grandchild_is_found_and_only_sigkill_ends_it),
         IN_EACH_MODE(sigterm_reaches_the_first_process),
         IN_EACH_MODE(one_sigterm_reaches_all_of_a_tree_that_grows),
+        IN_EACH_MODE(one_sigterm_reaches_all_of_a_tree_that_is_starved),
         IN_EACH_MODE(a_tree_of_sessions_is_counted_and_killed_whole),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_cgroup),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_freezing),

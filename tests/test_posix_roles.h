@@ -6,6 +6,7 @@
 #define TEST_POSIX_ROLES_H
 
 #include "test_posix_fixture.h"
+#include <sched.h>
 
 enum { PATIENCE_MS = 10000 };
 
@@ -289,6 +290,13 @@ static inline int role_sow(int argc, char **argv)
     return stay();
 }
 
+/* The same at the lowest priority, so that on a busy machine it hardly ever runs. */
+static inline int role_starved_sow(int argc, char **argv)
+{
+    sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+    return role_sow(argc, argv);
+}
+
 /* The build's cgroup as /proc shows it, below the directory `parent`. */
 static inline void own_cgroup_path(const char *parent, char *path, size_t cap)
 {
@@ -369,6 +377,7 @@ static const struct {
     {"breed", role_breed},
     {"crowd", role_crowd},
     {"sow", role_sow},
+    {"starved-sow", role_starved_sow},
 };
 
 /* ---- helpers ---- */
@@ -477,12 +486,22 @@ static inline void assert_pipes_end(void)
     }
 }
 
+/* Signals as the executor does: while the build is being stopped it tries again. */
+static inline int signal_build(enum mvm_signal signal)
+{
+    int r;
+    while ((r = port->signal_build(&posix, signal)) == MVM_PORT_LATER) {
+        sleep_ms(MVM_KILL_POLL_MS);
+    }
+    return r;
+}
+
 /* Kills as the executor does, and sees that nothing is left, no zombie either. */
 static inline void kill_and_close(void)
 {
     uint64_t until = clock_ms() + PATIENCE_MS;
     do {
-        assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+        assert_int_equal(signal_build(MVM_SIGNAL_KILL), 0);
         sleep_ms(5);
     } while (port->remaining(&posix) != 0 && clock_ms() < until);
     assert_int_equal(port->remaining(&posix), 0);

@@ -115,7 +115,7 @@ static void start_and_end_a_grandchild(void)
     await_ready(1);
     await_exit();
     await_remaining(1);
-    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_KILL), 0);
+    assert_int_equal(signal_build(MVM_SIGNAL_KILL), 0);
     await_remaining(0);
     assert_pipes_end();
     port->close_build(&posix);
@@ -202,7 +202,7 @@ static void *spawn_until_cancelled(void *unused)
         }
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
         while (port->remaining(&posix) != 0) {
-            port->signal_build(&posix, MVM_SIGNAL_KILL);
+            signal_build(MVM_SIGNAL_KILL);
         }
         port->close_build(&posix);
         pthread_setcancelstate(cancel_state, NULL);
@@ -227,7 +227,7 @@ static void cancellations_at_random_times_hang_no_start(void **state)
         port->close_build(&posix);
     }
     while (port->remaining(&posix) != 0) {
-        port->signal_build(&posix, MVM_SIGNAL_KILL);
+        signal_build(MVM_SIGNAL_KILL);
     }
     mvm_posix_fini(&posix);
 }

@@ -6,7 +6,6 @@
 #include "posix_internal.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,7 +15,7 @@
 
 static const char prefix[] = "mvm-build-";
 
-enum { FREEZE_ROUNDS = 100, FREEZE_ROUND_MS = 1, MAKE_TRIES = 3 };
+enum { MAKE_TRIES = 3 };
 
 /* ---- where ---- */
 
@@ -354,16 +353,14 @@ bool mvm_posix_cgroup_kill(struct mvm_posix *p)
     return p->cgroup_kill >= 0 && write(p->cgroup_kill, "1", 1) == 1;
 }
 
-/* Freezing takes a moment; a process that is forked meanwhile is frozen too, but not yet listed. */
 bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen)
 {
-    if (write_file(p, "cgroup.freeze", frozen ? "1" : "0") != 0) {
-        return false;
-    }
-    for (int i = 0; i < FREEZE_ROUNDS && frozen && !cgroup_says(p, "frozen 1", false); i++) {
-        poll(NULL, 0, FREEZE_ROUND_MS);
-    }
-    return true;
+    return write_file(p, "cgroup.freeze", frozen ? "1" : "0") == 0;
+}
+
+bool mvm_posix_cgroup_is_frozen(const struct mvm_posix *p)
+{
+    return cgroup_says(p, "frozen 1", false);
 }
 
 /* The first directory in a cgroup's, into name: the cgroups below it. */

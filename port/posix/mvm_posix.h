@@ -134,6 +134,7 @@ struct mvm_posix {
     enum mvm_posix_way way; /* for tests: the only way to start a build */
     struct mvm_exit exit;
     uint64_t since;           /* when the build was started: ticks since boot */
+    uint64_t held_since_ms;   /* since when its processes are being stopped; 0: they are not */
     uint64_t survivors_since; /* of an earlier build that was closed with processes left; 0: none */
     const char *root;         /* for tests: prefix of the fixed paths; else "" */
 

@@ -192,8 +192,10 @@ bool mvm_posix_cgroup_populated(const struct mvm_posix *p);
 /* SIGKILL to all in it, atomically. False: it cannot be done. */
 bool mvm_posix_cgroup_kill(struct mvm_posix *p);
 
-/* Freezes or thaws it. False: this kernel cannot (before 5.2). */
+/* Freezes or thaws it, which takes a moment; a process that is forked meanwhile is frozen, too.
+ * False: this kernel cannot (before 5.2). */
 bool mvm_posix_cgroup_freeze(struct mvm_posix *p, bool frozen);
+bool mvm_posix_cgroup_is_frozen(const struct mvm_posix *p);
 
 /* Removes it, with those made below it. */
 void mvm_posix_cgroup_remove(struct mvm_posix *p);

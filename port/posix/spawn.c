@@ -89,6 +89,7 @@ static void reset_build(struct mvm_posix *p)
     mvm_posix_cgroup_remove(p);
     p->pid = 0;
     p->exited = false;
+    p->held_since_ms = 0;
 }
 
 /* Kills a process that was started but cannot be used. */

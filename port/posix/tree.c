@@ -4,7 +4,8 @@
  * A cgroup is killed by the kernel atomically. Otherwise the processes are listed, in one pass over
  * /proc, and then signalled. So that none is forked after the pass, they are frozen or stopped
  * first, except for SIGKILL with a subreaper: a process that the pass has missed is then an orphan
- * of this process, and the next pass finds it.
+ * of this process, and the next pass finds it. On a busy machine it takes a while until all have
+ * stopped: the call then returns LATER, and is repeated.
  *
  * The first process and its group are always signalled, also without a usable /proc: their number
  * is the build's until the first process is reaped.
@@ -18,13 +19,14 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The most passes over /proc in one call; the executor repeats the call. */
 enum {
-    STOP_ROUNDS = 50, /* a process in uninterruptible sleep stops later */
+    STOP_ROUNDS = 4,
     SIGNAL_ROUNDS = 5,
-    STOP_WAIT_MS = 1,
+    STOP_WAIT_MS = 1, /* a process has to run once more to stop */
     ADOPT_ROUNDS = 5,
 };
 
@@ -97,34 +99,42 @@ static int list_all(const struct mvm_posix *p, struct mvm_posix_members *members
     return s.err;
 }
 
-/* Stops all, until a pass finds none that runs: a stopped process cannot fork. */
-static void stop_all(const struct mvm_posix *p)
+/* Stops those that run. True: there were none; a stopped process cannot fork. */
+static bool all_stopped(const struct mvm_posix *p)
 {
-    bool running = true;
-    for (int i = 0; i < STOP_ROUNDS && running; i++) {
-        struct mvm_posix_members members;
-        struct mvm_posix_scan s;
-        members.len = 0;
-        running = false;
-        mvm_posix_scan_begin(&s, p, &members);
-        while (mvm_posix_scan_next(&s)) {
-            if (s.is_new && !mvm_posix_process_is_stopped(&s.is)) {
-                send_to(&s, SIGSTOP);
-                running = true;
-            }
-        }
-        if (running) {
-            poll(NULL, 0, STOP_WAIT_MS); /* a process has to run once more to stop */
+    struct mvm_posix_members members;
+    struct mvm_posix_scan s;
+    bool stopped = true;
+    members.len = 0;
+    mvm_posix_scan_begin(&s, p, &members);
+    while (mvm_posix_scan_next(&s)) {
+        if (s.is_new && !mvm_posix_process_is_stopped(&s.is)) {
+            send_to(&s, SIGSTOP);
+            stopped = false;
         }
     }
+    return stopped;
 }
 
-/* From here to let_go no process of the build forks. */
-static void hold(struct mvm_posix *p)
+/* Keeps the build from forking, until let_go. False: some still run. */
+static bool hold(struct mvm_posix *p)
 {
-    if (p->cgroup < 0 || !mvm_posix_cgroup_freeze(p, true)) {
-        stop_all(p);
+    bool frozen = p->cgroup >= 0 && mvm_posix_cgroup_freeze(p, true);
+    for (int i = 0; i < STOP_ROUNDS; i++) {
+        if (frozen ? mvm_posix_cgroup_is_frozen(p) : all_stopped(p)) {
+            return true;
+        }
+        poll(NULL, 0, STOP_WAIT_MS);
     }
+    return false;
+}
+
+/* Whether the time to wait for all to stop is over: one in uninterruptible sleep does not. */
+static bool held_long_enough(struct mvm_posix *p)
+{
+    uint64_t now_ms = mvm_posix_clock_ns(CLOCK_MONOTONIC) / 1000000;
+    p->held_since_ms = p->held_since_ms != 0 ? p->held_since_ms : now_ms;
+    return now_ms - p->held_since_ms >= MVM_HOLD_MS;
 }
 
 static void let_go(struct mvm_posix *p, struct mvm_posix_members *members)
@@ -153,15 +163,20 @@ static int signal_in_passes(const struct mvm_posix *p, struct mvm_posix_members 
     return s.err;
 }
 
-/* On a busy machine a process may take longer to stop than this waits: what it has forked by then
- * is found by another pass. */
-static int signal_held(struct mvm_posix *p, struct mvm_posix_members *members, int sig)
+/* Signals all, none of which forks meanwhile; LATER: not all have stopped yet. If some do not stop
+ * in time, or are outside of the cgroup, further passes find what is forked meanwhile. */
+static int signal_held(struct mvm_posix *p, struct mvm_posix_members *members, int sig,
+                       bool outside)
 {
-    hold(p);
+    bool held = hold(p);
+    if (!held && !held_long_enough(p)) {
+        return MVM_PORT_LATER;
+    }
     int listed = list_all(p, members);
     int sent = send_to_listed(p, members, sig);
     let_go(p, members);
-    int later = signal_in_passes(p, members, sig);
+    p->held_since_ms = 0;
+    int later = held && !outside ? 0 : signal_in_passes(p, members, sig);
     return listed != 0 ? listed : sent != 0 ? sent : later;
 }
 
@@ -170,8 +185,8 @@ static int signal_held(struct mvm_posix *p, struct mvm_posix_members *members, i
 /* Moves members that are outside of the cgroup back in. True: some are still outside. */
 static bool adopt(const struct mvm_posix *p)
 {
-    bool outside = true;
-    bool moved = p->cgroup >= 0;
+    bool outside = p->cgroup >= 0;
+    bool moved = outside;
     for (int i = 0; i < ADOPT_ROUNDS && moved; i++) {
         struct mvm_posix_members members;
         struct mvm_posix_scan s;
@@ -200,12 +215,12 @@ static bool lists_first(const struct mvm_posix *p, const struct mvm_posix_member
     return p->exited;
 }
 
-static int terminate_all(struct mvm_posix *p)
+static int terminate_all(struct mvm_posix *p, bool outside)
 {
     struct mvm_posix_members members;
     members.len = 0;
-    int err = signal_held(p, &members, SIGTERM);
-    if (!lists_first(p, &members)) {
+    int err = signal_held(p, &members, SIGTERM, outside);
+    if (err != MVM_PORT_LATER && !lists_first(p, &members)) {
         int direct = signal_group(p, SIGTERM);
         err = err != 0 ? err : direct;
     }
@@ -220,7 +235,11 @@ static int kill_all(struct mvm_posix *p, bool outside)
     struct mvm_posix_members members;
     members.len = 0;
     bool held = !p->config.subreaper || (p->cgroup >= 0 && p->cgroup_kill < 0);
-    int err = held ? signal_held(p, &members, SIGKILL) : signal_in_passes(p, &members, SIGKILL);
+    int err =
+        held ? signal_held(p, &members, SIGKILL, outside) : signal_in_passes(p, &members, SIGKILL);
+    if (err == MVM_PORT_LATER) {
+        return err;
+    }
     int direct = signal_group(p, SIGKILL);
     return err != 0 ? err : direct;
 }
@@ -232,8 +251,8 @@ int mvm_posix_signal_build(void *ctx, enum mvm_signal signal)
         return 0;
     }
     bool outside = adopt(p);
-    int err = signal == MVM_SIGNAL_KILL ? kill_all(p, outside) : terminate_all(p);
-    return err == 0 ? 0 : mvm_posix_fail(p, "kill", err);
+    int err = signal == MVM_SIGNAL_KILL ? kill_all(p, outside) : terminate_all(p, outside);
+    return err == 0 || err == MVM_PORT_LATER ? err : mvm_posix_fail(p, "kill", err);
 }
 
 /* ---- what is left ---- */

@@ -49,6 +49,7 @@ struct mvm_sim_script {
     uint64_t reads;       /* of a fed process: the bytes that it reads before it exits; 0: all */
     bool reads_nothing;   /* of a fed process: its input has no room */
     struct mvm_exit exit; /* unless it is killed */
+    uint64_t stops_ms;    /* SIGTERM is LATER for this long; UINT64_MAX: always */
     bool ignores_term;    /* SIGTERM does nothing */
     bool survives_kill;   /* in uninterruptible sleep */
     bool leaves_child;    /* which runs until it is signalled, and holds the pipes */
@@ -116,7 +117,8 @@ struct mvm_sim {
     /* ---- internal ---- */
     const struct mvm_sim_script *running;
     uint64_t started_ms;
-    uint64_t ended_ms; /* when a signal took effect; UINT64_MAX: not yet */
+    uint64_t stopping_ms; /* when SIGTERM was sent first; UINT64_MAX: not yet */
+    uint64_t ended_ms;    /* when a signal took effect; UINT64_MAX: not yet */
     bool killed;
     bool child_alive;
     bool abandoned;                     /* a build was closed that had a process left */

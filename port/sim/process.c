@@ -44,7 +44,7 @@ int mvm_sim_start(struct mvm_sim *s, const struct mvm_sim_script *script, const 
     s->running = script;
     s->spawned++;
     s->started_ms = s->now_ms;
-    s->ended_ms = UINT64_MAX;
+    s->ended_ms = s->stopping_ms = UINT64_MAX;
     s->killed = false;
     s->child_alive = s->running->leaves_child;
     s->given[MVM_STDOUT] = s->given[MVM_STDERR] = 0;
@@ -131,12 +131,22 @@ int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e)
     return 1;
 }
 
+/* Whether its processes have yet to stop before SIGTERM can be sent to all. */
+static bool is_stopping(struct mvm_sim *s)
+{
+    s->stopping_ms = s->stopping_ms < s->now_ms ? s->stopping_ms : s->now_ms;
+    return s->now_ms - s->stopping_ms < s->running->stops_ms;
+}
+
 int mvm_sim_signal_build(void *ctx, enum mvm_signal signal)
 {
     struct mvm_sim *s = ctx;
     bool kill = signal == MVM_SIGNAL_KILL;
     if (!mvm_sim_call(s, kill ? MVM_SIM_KILL : MVM_SIM_TERM)) {
         return s->fail_as;
+    }
+    if (!kill && is_stopping(s)) {
+        return MVM_PORT_LATER;
     }
     bool ends = kill ? !s->running->survives_kill : !s->running->ignores_term;
     if (ends && !exited(s)) {
