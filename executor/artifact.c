@@ -1,6 +1,5 @@
 /* The artifacts and their names. */
 #include "internal.h"
-#include <string.h>
 
 const struct mvm_artifact mvm_artifacts[MVM_ARTIFACTS] = {
     {"vmlinux", {"kernel", "vmlinux"}, MVM_NEED_REQUIRED, NULL},
@@ -11,50 +10,3 @@ const struct mvm_artifact mvm_artifacts[MVM_ARTIFACTS] = {
      MVM_NEED_DEFAULT,
      "{\"note\":\"Base fc config placeholder\"}\n"},
 };
-
-const char mvm_build_log[] = "build.log";
-
-static const char temporary_suffix[] = ".mvm-tmp";
-
-/* Every name that is appended to a directory, as a member of its size with its NUL byte. */
-union names {
-    char target[sizeof "fc-base.json"];
-    char rootfs[sizeof "rootfs.ext4"];
-    char kernel[sizeof "vmlinux"];
-    char log[sizeof mvm_build_log];
-};
-
-/* "DIR/.NAME.mvm-tmp": what is added to the directory, NUL byte included. */
-enum { LONGEST = sizeof "/." - 1 + sizeof(union names) - 1 + sizeof temporary_suffix };
-
-/* Paths below a store path fit if the longest of them does. */
-_Static_assert(MVM_STORE_PATH_MAX + LONGEST <= MVM_PATH_MAX, "artifacts in a store path");
-
-bool mvm_executor_paths_fit(struct mvm_executor *x)
-{
-    struct mvm_writer w;
-    if (strlen(x->config->out_dir) + LONGEST <= MVM_PATH_MAX) {
-        return true;
-    }
-    if (mvm_executor_fail(x, MVM_CATEGORY_MOUNT, &w)) {
-        mvm_writer_add(&w, x->config->out_dir);
-        mvm_writer_add(&w, ": path too long");
-        mvm_writer_finish(&w);
-    }
-    return false;
-}
-
-const char *mvm_executor_path(struct mvm_executor *x, int slot, const char *dir, const char *name)
-{
-    mvm_text_join(x->path[slot], sizeof x->path[slot], dir, "/", name);
-    return x->path[slot];
-}
-
-const char *mvm_executor_temporary(struct mvm_executor *x, int slot, const char *name)
-{
-    struct mvm_writer w;
-    mvm_writer_init(&w, x->path[slot], sizeof x->path[slot]);
-    mvm_writer_add3(&w, x->config->out_dir, "/.", name);
-    mvm_writer_add(&w, temporary_suffix);
-    return x->path[slot];
-}

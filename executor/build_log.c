@@ -8,9 +8,9 @@
 
 int mvm_executor_log_open(struct mvm_executor *x)
 {
-    int r = x->port->open_log(x->ctx, mvm_executor_temporary(x, 0, mvm_build_log));
+    int r = x->port->open_log(x->ctx, mvm_executor_temporary(x, 0, MVM_BUILD_LOG));
     if (r < 0 && r != MVM_PORT_LATER) {
-        mvm_executor_fail_copy(x, mvm_build_log, x->port->reason(x->ctx));
+        mvm_executor_fail_copy(x, MVM_BUILD_LOG, x->port->reason(x->ctx));
     }
     x->log_open = r >= 0;
     return r;
@@ -62,7 +62,7 @@ enum mvm_executor_state mvm_executor_logfile(struct mvm_executor *x)
         x->log_staged = true;
     }
     if (x->log_failed) {
-        mvm_executor_fail_copy(x, mvm_build_log, x->log_reason);
+        mvm_executor_fail_copy(x, MVM_BUILD_LOG, x->log_reason);
     }
     return x->failed ? MVM_EXECUTOR_RENAME : MVM_EXECUTOR_RESULT;
 }

@@ -64,10 +64,6 @@ void mvm_executor_check_source(struct mvm_executor *x);
 /* A folder in the source, or "": what is wrong with it, or NULL. */
 const char *mvm_source_folder_unsound(struct mvm_text folder);
 
-/* The source, or a name in the root of the job's slot ("" for the root), into a path slot. */
-const char *mvm_executor_source_path(struct mvm_executor *x, int slot);
-const char *mvm_executor_root_path(struct mvm_executor *x, int slot, const char *name);
-
 /* ---- command.c: nix's arguments ---- */
 void mvm_executor_make_command(struct mvm_executor *x);
 void mvm_executor_make_unpack_command(struct mvm_executor *x);
@@ -113,14 +109,21 @@ struct mvm_artifact {
 };
 
 extern const struct mvm_artifact mvm_artifacts[MVM_ARTIFACTS];
-extern const char mvm_build_log[]; /* its name on the output disk */
+
+/* ---- paths.c: made in x->path[slot], 0 or 1, and valid until the next one is made there ---- */
+
+#define MVM_BUILD_LOG "build.log"
 
 /* Whether every path made of out_dir fits; else the job has failed. Before any is made. */
 bool mvm_executor_paths_fit(struct mvm_executor *x);
 
-/* `dir`/`name`, or the name's temporary form in out_dir, in path slot 0 or 1. */
+/* `dir`/`name`, and the temporary form of a name in out_dir. */
 const char *mvm_executor_path(struct mvm_executor *x, int slot, const char *dir, const char *name);
 const char *mvm_executor_temporary(struct mvm_executor *x, int slot, const char *name);
+
+/* The source of a build without disks, and a name in the root of the job's slot ("": the root). */
+const char *mvm_executor_source_path(struct mvm_executor *x, int slot);
+const char *mvm_executor_root_path(struct mvm_executor *x, int slot, const char *name);
 
 /* ---- report.c: failures and the executor's own lines ---- */
 

@@ -104,14 +104,14 @@ static bool place_log(struct mvm_executor *x)
         return true;
     }
     if (x->log_failed) {
-        return discard(x, mvm_build_log);
+        return discard(x, MVM_BUILD_LOG);
     }
-    int r = put_in_place(x, mvm_build_log);
+    int r = put_in_place(x, MVM_BUILD_LOG);
     if (mvm_executor_later(x, r)) {
         return false;
     }
     if (r < 0) {
-        fail(x, mvm_build_log, false);
+        fail(x, MVM_BUILD_LOG, false);
         x->log_failed = true;
     }
     return r >= 0;

@@ -10,21 +10,6 @@
 
 enum { MAKE_DIR, CLEAR_SOURCE, CLEAR_ROOT, MAKE_ROOT, FIND, START };
 
-const char *mvm_executor_source_path(struct mvm_executor *x, int slot)
-{
-    return mvm_executor_path(x, slot, x->config->stream_dir, MVM_STREAM_SOURCE);
-}
-
-const char *mvm_executor_root_path(struct mvm_executor *x, int slot, const char *name)
-{
-    struct mvm_writer w;
-    mvm_writer_init(&w, x->path[slot], sizeof x->path[slot]);
-    mvm_writer_add3(&w, x->config->stream_dir, "/", MVM_STREAM_ROOT);
-    mvm_writer_add_u64(&w, x->slot);
-    mvm_writer_add(&w, name);
-    return x->path[slot];
-}
-
 /* ---- SOURCE ---- */
 
 static void fail_prepare(struct mvm_executor *x)

@@ -33,7 +33,7 @@ static bool is_item(const struct mvm_stream_item *item, struct mvm_text name)
 static enum mvm_reason check(const struct mvm_scheduler *v, const struct mvm_client *c,
                              const struct mvm_message *m, struct mvm_get *get)
 {
-    unsigned place = mvm_streams_find(v, m->id);
+    unsigned place = mvm_places_find(v, m->id);
     uint8_t i = 0;
     if (place == MVM_STREAM_BUILDS) {
         return v->streams.stopping ? MVM_REASON_STOPPING : MVM_REASON_UNKNOWN_ID;

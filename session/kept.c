@@ -11,7 +11,7 @@ void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category
         return;
     }
     k->ok = category == MVM_CATEGORY_NONE;
-    k->stream = mvm_streams_find(v, id) < MVM_STREAM_BUILDS;
+    k->stream = mvm_places_find(v, id) < MVM_STREAM_BUILDS;
     k->category = (uint8_t)category;
     k->id_len = (uint32_t)id.len;
     memcpy(k->id, id.bytes, id.len);

@@ -9,46 +9,6 @@
 /* On the protobuf wire, if builds without disks are done. */
 #define STREAM_FEATURES FEATURES " source artifacts"
 
-/* ---- reasons ---- */
-
-static const struct {
-    const char *message;
-    enum mvm_category category;
-    bool refused; /* nothing has ended: the id is that of another build, or of none */
-} reasons[MVM_REASONS] = {
-    [MVM_REASON_INVALID_ID] = {"invalid id: not 16 to 64 of A-Z a-z 0-9 . _ -",
-                               MVM_CATEGORY_INVALID_REQUEST, true},
-    [MVM_REASON_INVALID_KEEP] = {"invalid keep: a build without a time-out could run for ever",
-                                 MVM_CATEGORY_INVALID_REQUEST, false},
-    [MVM_REASON_ID_CONFLICT] = {"build rejected: another build has this id",
-                                MVM_CATEGORY_ID_CONFLICT, true},
-    [MVM_REASON_NEEDS_DISK] = {"build rejected: builds without disks are not done here",
-                               MVM_CATEGORY_REJECTED, true},
-    [MVM_REASON_DROPPED] = {"artifacts dropped: they are not held any more",
-                            MVM_CATEGORY_SUPERSEDED, false},
-    [MVM_REASON_NO_ARTIFACT] = {"invalid name: the build has no such artifact",
-                                MVM_CATEGORY_INVALID_REQUEST, true},
-    [MVM_REASON_PAST_END] = {"invalid offset: past the artifact's end",
-                             MVM_CATEGORY_INVALID_REQUEST, true},
-    [MVM_REASON_SECOND_GET] = {"invalid Get: another is not answered yet",
-                               MVM_CATEGORY_INVALID_REQUEST, true},
-    [MVM_REASON_NO_ROOM] = {"Get rejected: this connection's buffer is too small",
-                            MVM_CATEGORY_REJECTED, true},
-    [MVM_REASON_UNREADABLE] = {"the artifact cannot be read", MVM_CATEGORY_INTERNAL, true},
-    [MVM_REASON_STOPPING] = {"Get rejected: the agent is stopping", MVM_CATEGORY_STOPPING, true},
-    [MVM_REASON_UNKNOWN_ID] = {"no build with this id is known", MVM_CATEGORY_UNKNOWN_ID, true},
-    [MVM_REASON_QUEUE_FULL] = {"build rejected: queue full", MVM_CATEGORY_QUEUE_FULL, false},
-    [MVM_REASON_CANCELLED] = {"build cancelled", MVM_CATEGORY_CANCELLED, false},
-    [MVM_REASON_MOVED] = {"build moved: another connection joined it", MVM_CATEGORY_MOVED, false},
-    [MVM_REASON_SUPERSEDED] = {"artifacts superseded: a later build has begun to stage its own",
-                               MVM_CATEGORY_SUPERSEDED, false},
-};
-
-const char *mvm_reason_message(enum mvm_reason reason)
-{
-    return reasons[reason].message;
-}
-
 /* ---- messages ---- */
 
 static const char *was_word(uint8_t was)
@@ -107,7 +67,7 @@ static void send_err(struct mvm_client *c, enum mvm_reason reason, uint32_t numb
     struct mvm_message m = {.kind = MVM_MESSAGE_ERR};
     struct mvm_writer w;
     mvm_writer_init(&w, c->note, sizeof c->note);
-    mvm_writer_add(&w, reasons[reason].message);
+    mvm_writer_add(&w, mvm_reason_message(reason));
     if (reason == MVM_REASON_QUEUE_FULL) {
         mvm_writer_add(&w, " (1 running, ");
         mvm_writer_add_u64(&w, number - 1);
@@ -115,8 +75,8 @@ static void send_err(struct mvm_client *c, enum mvm_reason reason, uint32_t numb
     }
     m.text = mvm_writer_finish(&w);
     if (mvm_text_present(id)) {
-        m.refusal.category = mvm_text_from(mvm_category_word(reasons[reason].category));
-        if (reasons[reason].refused) {
+        m.refusal.category = mvm_text_from(mvm_category_word(mvm_reason_category(reason)));
+        if (mvm_reason_refuses(reason)) {
             m.refusal.refused = id;
         } else {
             m.id = id;
@@ -137,7 +97,7 @@ static void send_kept(const struct mvm_scheduler *v, struct mvm_client *c, struc
         .kind = k->ok ? MVM_MESSAGE_OK : MVM_MESSAGE_ERR, .text = {c->note, k->text_len}, .id = id};
     memcpy(c->note, k->text, k->text_len);
     if (k->ok && k->stream) {
-        m.artifacts = mvm_streams_list(v, mvm_streams_find(v, id), c->list);
+        m.artifacts = mvm_places_list(v, mvm_places_find(v, id), c->list);
     }
     if (!k->ok) {
         m.refusal.category = mvm_text_from(mvm_category_word((enum mvm_category)k->category));

@@ -72,6 +72,11 @@ uint32_t mvm_queue_count(const struct mvm_scheduler *v, const struct mvm_client 
     return count;
 }
 
+struct mvm_client *mvm_queue_running_client(const struct mvm_scheduler *v)
+{
+    return v->state == MVM_SCHEDULER_IDLE ? NULL : v->queue[0].client;
+}
+
 /* ---- heartbeats of builds that wait ---- */
 
 /* The executor sends those of the build that runs. A client hears of its builds without an id all
@@ -80,7 +85,7 @@ static bool beats(const struct mvm_scheduler *v, const struct mvm_queued_build *
 {
     bool is_running = t == v->queue && v->state != MVM_SCHEDULER_IDLE;
     return v->config.heartbeat_ms > 0 && t->client != NULL && !is_running &&
-           (t->id_len > 0 || t->client != mvm_running_client(v));
+           (t->id_len > 0 || t->client != mvm_queue_running_client(v));
 }
 
 static uint64_t beat_at(const struct mvm_scheduler *v, const struct mvm_queued_build *t)

@@ -8,7 +8,7 @@
 static bool id_known(const struct mvm_scheduler *v, struct mvm_text id)
 {
     return mvm_queue_find(v, id) < v->queued || mvm_kept_find(v, id) != NULL ||
-           mvm_streams_find(v, id) < MVM_STREAM_BUILDS;
+           mvm_places_find(v, id) < MVM_STREAM_BUILDS;
 }
 
 /* MVM_REASONS: it is accepted. */

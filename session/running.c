@@ -1,9 +1,9 @@
 /* The build that runs: passes its lines and its answer from the executor to its client. */
 #include "scheduler_internal.h"
 
-struct mvm_client *mvm_running_client(const struct mvm_scheduler *v)
+bool mvm_scheduler_building(const struct mvm_scheduler *v)
 {
-    return v->state == MVM_SCHEDULER_IDLE ? NULL : v->queue[0].client;
+    return v->state == MVM_SCHEDULER_BUILDING || v->state == MVM_SCHEDULER_LINE_LENT;
 }
 
 bool mvm_running_ended(const struct mvm_scheduler *v)

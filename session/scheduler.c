@@ -71,8 +71,3 @@ bool mvm_scheduler_idle(const struct mvm_scheduler *v)
 {
     return v->queued == 0;
 }
-
-bool mvm_scheduler_building(const struct mvm_scheduler *v)
-{
-    return v->state == MVM_SCHEDULER_BUILDING || v->state == MVM_SCHEDULER_LINE_LENT;
-}

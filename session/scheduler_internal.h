@@ -1,7 +1,9 @@
 /*
  * What the scheduler's files share. scheduler.c drives; queue.c has the builds that wait,
  * running.c the one that runs, kept.c the answers of those that ended; requests.c handles requests,
- * owed.c queues answers; clients.c attaches and detaches clients, stalls.c finds stalled ones.
+ * owed.c queues answers, reasons.c has their texts; clients.c attaches and detaches clients,
+ * stalls.c finds stalled ones. Builds without disks: places.c has what they made, streams.c their
+ * source, gets.c sends artifacts.
  */
 #ifndef MVM_SCHEDULER_INTERNAL_H
 #define MVM_SCHEDULER_INTERNAL_H
@@ -24,6 +26,35 @@ enum mvm_was {
     MVM_WAS_ENDED,
 };
 
+/* ---- reasons.c ---- */
+
+/* Why a request is refused or a build ends, if the executor did not decide it. */
+enum mvm_reason {
+    MVM_REASON_INVALID_ID,
+    MVM_REASON_INVALID_KEEP,
+    MVM_REASON_ID_CONFLICT,
+    MVM_REASON_UNKNOWN_ID,
+    MVM_REASON_QUEUE_FULL,
+    MVM_REASON_CANCELLED,
+    MVM_REASON_MOVED,
+    MVM_REASON_SUPERSEDED,
+    MVM_REASON_NEEDS_DISK,
+    MVM_REASON_DROPPED,
+    MVM_REASON_NO_ARTIFACT,
+    MVM_REASON_PAST_END,
+    MVM_REASON_SECOND_GET,
+    MVM_REASON_NO_ROOM,
+    MVM_REASON_UNREADABLE,
+    MVM_REASON_STOPPING,
+    MVM_REASONS,
+};
+
+const char *mvm_reason_message(enum mvm_reason reason); /* static */
+enum mvm_category mvm_reason_category(enum mvm_reason reason);
+
+/* Whether nothing has ended: the id in the answer is that of another build, or of none. */
+bool mvm_reason_refuses(enum mvm_reason reason);
+
 /* ---- queue.c ---- */
 
 /* The build's id; absent if it has none. */
@@ -38,6 +69,9 @@ size_t mvm_queue_find(const struct mvm_scheduler *v, struct mvm_text id);
 
 /* How many builds are the client's. */
 uint32_t mvm_queue_count(const struct mvm_scheduler *v, const struct mvm_client *c);
+
+/* The client of the build that runs or is being answered; NULL: none is connected. */
+struct mvm_client *mvm_queue_running_client(const struct mvm_scheduler *v);
 
 /* Heartbeats of the builds that wait: sends what is due; when the next one is. */
 void mvm_queue_beat(struct mvm_scheduler *v);
@@ -63,9 +97,6 @@ void mvm_kept_drop(struct mvm_scheduler *v, struct mvm_text id);
 /* Begins, continues or answers a build; whether there is more to do. */
 bool mvm_running_drive(struct mvm_scheduler *v);
 
-/* The client of the build that runs or is being answered; NULL: none is connected. */
-struct mvm_client *mvm_running_client(const struct mvm_scheduler *v);
-
 /* Whether a build's end is decided and only its answer is to be sent. */
 bool mvm_running_ended(const struct mvm_scheduler *v);
 
@@ -76,27 +107,6 @@ void mvm_running_return_lent(struct mvm_scheduler *v);
 enum mvm_was mvm_running_cancel(struct mvm_scheduler *v);
 
 /* ---- owed.c ---- */
-
-/* Why a request is refused or a build ends, if the executor did not decide it. */
-enum mvm_reason {
-    MVM_REASON_INVALID_ID,
-    MVM_REASON_INVALID_KEEP,
-    MVM_REASON_ID_CONFLICT,
-    MVM_REASON_UNKNOWN_ID,
-    MVM_REASON_QUEUE_FULL,
-    MVM_REASON_CANCELLED,
-    MVM_REASON_MOVED,
-    MVM_REASON_SUPERSEDED,
-    MVM_REASON_NEEDS_DISK,
-    MVM_REASON_DROPPED,
-    MVM_REASON_NO_ARTIFACT,
-    MVM_REASON_PAST_END,
-    MVM_REASON_SECOND_GET,
-    MVM_REASON_NO_ROOM,
-    MVM_REASON_UNREADABLE,
-    MVM_REASON_STOPPING,
-    MVM_REASONS,
-};
 
 enum mvm_owed_kind {
     MVM_OWED_PONG,        /* `number` of them */
@@ -126,13 +136,25 @@ void mvm_owed_send(struct mvm_scheduler *v, struct mvm_client *c);
 /* Drops what is owed. */
 void mvm_owed_clear(struct mvm_client *c);
 
-/* The message of a reason, static. */
-const char *mvm_reason_message(enum mvm_reason reason);
-
 /* ---- requests.c ---- */
 
 /* Handles every frame that the client has sent. Work: at most what one receive buffer holds. */
 void mvm_requests_handle(struct mvm_scheduler *v, struct mvm_client *c);
+
+/* ---- places.c: what builds without disks have made ---- */
+
+enum mvm_place {
+    MVM_PLACE_FREE,
+    MVM_PLACE_BUILDING,
+    MVM_PLACE_HELD,
+    MVM_PLACE_DROPPED, /* its folder's contents are to be removed */
+};
+
+/* The build that holds artifacts under that id; MVM_STREAM_BUILDS: none. */
+unsigned mvm_places_find(const struct mvm_scheduler *v, struct mvm_text id);
+
+/* The list of its artifacts, written to list[0 … MVM_STREAM_LIST_CAP-1]. */
+struct mvm_text mvm_places_list(const struct mvm_scheduler *v, unsigned place, uint8_t *list);
 
 /* ---- streams.c: builds without disks ---- */
 
@@ -143,12 +165,6 @@ int mvm_streams_begin(struct mvm_scheduler *v);
 
 /* The running build has ended. After Ok its artifacts are held; returns their list. */
 struct mvm_text mvm_streams_end(struct mvm_scheduler *v, bool ok);
-
-/* The build that holds artifacts under that id; MVM_STREAM_BUILDS: none. */
-unsigned mvm_streams_find(const struct mvm_scheduler *v, struct mvm_text id);
-
-/* The list of its artifacts, written to list[0 … MVM_STREAM_LIST_CAP-1]. */
-struct mvm_text mvm_streams_list(const struct mvm_scheduler *v, unsigned place, uint8_t *list);
 
 /* Asks the running build's client for more of its source, if there is room for it. */
 void mvm_streams_want(struct mvm_scheduler *v);
@@ -165,13 +181,6 @@ void mvm_streams_drop(struct mvm_scheduler *v, struct mvm_text id);
 void mvm_streams_stop(struct mvm_scheduler *v);
 
 /* ---- gets.c: artifacts on their way to clients ---- */
-
-enum mvm_place {
-    MVM_PLACE_FREE,
-    MVM_PLACE_BUILDING,
-    MVM_PLACE_HELD,
-    MVM_PLACE_DROPPED, /* its folder's contents are to be removed */
-};
 
 void mvm_gets_add(struct mvm_scheduler *v, struct mvm_client *c, const struct mvm_message *m);
 

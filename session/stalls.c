@@ -4,7 +4,7 @@
 /* The client that the running build waits for; NULL: none. */
 static struct mvm_client *blocking_client(const struct mvm_scheduler *v)
 {
-    struct mvm_client *c = v->lent != NULL ? v->lent : mvm_running_client(v);
+    struct mvm_client *c = v->lent != NULL ? v->lent : mvm_queue_running_client(v);
     return c == NULL || mvm_owed_none(c) ? NULL : c;
 }
 

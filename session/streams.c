@@ -1,5 +1,5 @@
-/* Builds without disks: the places that hold what was built, and the source of the one that runs.
- * The executor makes a place's folder anew when a build begins there. */
+/* Builds without disks: which place each gets, and the source of the one that runs. The executor
+ * makes a place's folder anew when a build begins there. */
 #include "scheduler_internal.h"
 #include <string.h>
 
@@ -24,22 +24,10 @@ static struct mvm_text id_of(const struct mvm_stream_build *b)
     return (struct mvm_text){b->id, b->id_len};
 }
 
-unsigned mvm_streams_find(const struct mvm_scheduler *v, struct mvm_text id)
-{
-    for (unsigned i = 0; i < MVM_STREAM_BUILDS; i++) {
-        const struct mvm_stream_build *b = &v->streams.builds[i];
-        if (b->state == MVM_PLACE_HELD && b->id_len == id.len &&
-            memcmp(b->id, id.bytes, id.len) == 0) {
-            return i;
-        }
-    }
-    return NO_PLACE;
-}
-
 /* ---- places ---- */
 
 /* Clients' state about it is no longer valid. */
-static void forget(struct mvm_scheduler *v, unsigned place)
+static void drop_place(struct mvm_scheduler *v, unsigned place)
 {
     struct mvm_stream_build *b = &v->streams.builds[place];
     if (b->state == MVM_PLACE_HELD) {
@@ -83,13 +71,13 @@ int mvm_streams_begin(struct mvm_scheduler *v)
         return -1;
     }
     struct mvm_stream_build *b = &s->builds[place];
-    forget(v, place);
+    drop_place(v, place);
     b->state = MVM_PLACE_BUILDING;
     b->number = ++s->begun;
     b->id_len = t->id_len;
     memcpy(b->id, t->id, t->id_len);
     s->running = (uint8_t)place;
-    s->credit = s->came = 0;
+    s->credit = s->received = 0;
     return (int)place;
 }
 
@@ -119,28 +107,14 @@ struct mvm_text mvm_streams_end(struct mvm_scheduler *v, bool ok)
         return (struct mvm_text){NULL, 0};
     }
     hold(v, &s->builds[place]);
-    return mvm_streams_list(v, place, s->list);
-}
-
-struct mvm_text mvm_streams_list(const struct mvm_scheduler *v, unsigned place, uint8_t *list)
-{
-    size_t len = 0;
-    if (place == NO_PLACE) {
-        return (struct mvm_text){NULL, 0};
-    }
-    const struct mvm_stream_build *b = &v->streams.builds[place];
-    for (unsigned i = 0; i < b->items_len; i++) {
-        struct mvm_artifact_item item = {mvm_text_from(b->items[i].name), b->items[i].size};
-        len += mvm_proto_add_artifact(list + len, MVM_STREAM_LIST_CAP - len, &item);
-    }
-    return (struct mvm_text){(const char *)list, len};
+    return mvm_places_list(v, place, s->list);
 }
 
 void mvm_streams_drop(struct mvm_scheduler *v, struct mvm_text id)
 {
-    unsigned place = mvm_streams_find(v, id);
+    unsigned place = mvm_places_find(v, id);
     if (place != NO_PLACE) {
-        forget(v, place);
+        drop_place(v, place);
     }
 }
 
@@ -148,18 +122,8 @@ void mvm_streams_stop(struct mvm_scheduler *v)
 {
     v->streams.stopping = true;
     for (unsigned i = 0; i < MVM_STREAM_BUILDS; i++) {
-        forget(v, i);
+        drop_place(v, i);
     }
-}
-
-bool mvm_scheduler_holds(const struct mvm_scheduler *v)
-{
-    for (unsigned i = 0; i < MVM_STREAM_BUILDS; i++) {
-        if (v->streams.builds[i].state == MVM_PLACE_HELD) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- the source ---- */
@@ -176,7 +140,7 @@ void mvm_streams_source(struct mvm_scheduler *v, const struct mvm_client *c,
 {
     bool wanted = has_source(v) && mvm_executor_source_limit(v->executor) > 0;
     if (wanted && v->queue[0].client == c && mvm_queue_find(v, m->id) == 0) {
-        v->streams.came += m->text.len;
+        v->streams.received += m->text.len;
         mvm_executor_source(v->executor, m->bulk.offset, m->text, m->bulk.last == MVM_FLAG_TRUE);
     }
 }
@@ -203,9 +167,9 @@ void mvm_streams_want(struct mvm_scheduler *v)
 bool mvm_streams_restart_source(struct mvm_scheduler *v)
 {
     struct mvm_streams *s = &v->streams;
-    if (!has_source(v) || s->came >= v->queue[0].source_size) {
+    if (!has_source(v) || s->received >= v->queue[0].source_size) {
         return true;
     }
     s->credit = 0;
-    return s->came == 0;
+    return s->received == 0;
 }
