@@ -424,7 +424,7 @@ static void a_kept_build_outlives_its_client_at_any_step_but_amid_its_source(voi
         world(NULL);
         struct client *c = connect_client(), *next = connect_client();
         reached = begin_for(c, true, n);
-        uint64_t came = scheduler.streams.came;
+        uint64_t came = scheduler.streams.received;
         bool accepted = scheduler.queued > 0 || c->said_len > 0;
         disconnect(c);
         ask(next, MVM_MESSAGE_JOIN, A);
