@@ -1,5 +1,7 @@
-/* Slices, and the writer that knows when it did not fit. */
+/* Slices, the writer that knows when it did not fit, and the names of artifacts. */
+#include "mvm_artifact.h"
 #include "mvm_text.h"
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -137,6 +139,27 @@ static void the_mark_never_cuts_a_character_in_two(void **state)
     assert_true(mvm_text_equal(mvm_writer_finish(&w), "ab [cut]"));
 }
 
+static void artifacts_have_eleven_names_and_the_last_is_a_whole_output(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "vmlinux",         "kernel",     "Image",  "bzImage",      "rootfs.ext4", "rootfs",
+        "rootfs.squashfs", "rootfs.img", "initrd", "fc-base.json", "image",
+    };
+    enum { NAMES = sizeof names / sizeof names[0] };
+    for (unsigned n = 0; n < NAMES; n++) {
+        assert_string_equal(mvm_artifact_name(n), names[n]);
+        assert_true(strlen(names[n]) < MVM_ARTIFACT_NAME_CAP);
+        assert_true(mvm_artifact_known(names[n]));
+        assert_int_equal(mvm_artifact_is_whole_output(n), n == NAMES - 1);
+    }
+    assert_null(mvm_artifact_name(NAMES));
+    assert_null(mvm_artifact_name(UINT_MAX));
+    assert_false(mvm_artifact_known("vmlinu"));
+    assert_false(mvm_artifact_known("build.log"));
+    assert_false(mvm_artifact_known(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +173,7 @@ int main(void)
         cmocka_unit_test(nothing_is_added_behind_a_cut),
         cmocka_unit_test(the_mark_fits_the_smallest_buffer),
         cmocka_unit_test(the_mark_never_cuts_a_character_in_two),
+        cmocka_unit_test(artifacts_have_eleven_names_and_the_last_is_a_whole_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
