@@ -42,6 +42,14 @@ static struct {
     uint64_t deadline_ms;
     uint64_t default_secs; /* the time limit of jobs that name none; 0: none */
     int timeouts;
+    /* builds without disks */
+    struct mvm_job job; /* of the last start; its texts are not valid */
+    uint64_t source_limit;
+    char source[64]; /* what was handed over of the source, in order */
+    size_t source_len;
+    uint64_t source_offset; /* of the last piece */
+    bool source_last;
+    const char *artifacts[MVM_ARTIFACTS_MAX]; /* up to NULL; of 1000 bytes, 1001 … */
 } fake;
 
 static const struct act waits[] = {{.event = MVM_EXECUTOR_WAIT, .text = ""}};
@@ -56,6 +64,7 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
     assert_true(fake.idle);
     snprintf(fake.flakes[fake.starts], sizeof fake.flakes[0], "%.*s#%.*s", (int)job->flake_ref.len,
              job->flake_ref.bytes, (int)job->attr.len, job->attr.bytes);
+    fake.job = *job;
     fake.at = fake.scripts[fake.starts] != NULL ? fake.scripts[fake.starts] : waits;
     fake.starts++;
     fake.idle = fake.ending = fake.pending = fake.cancelled = false;
@@ -151,33 +160,37 @@ enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x)
     return fake.progress;
 }
 
-/* Builds without disks have tests of their own, with the real executor. */
 uint64_t mvm_executor_source_limit(const struct mvm_executor *x)
 {
     (void)x;
-    return 0;
+    return fake.source_limit;
 }
 
 void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_text data, bool last)
 {
     (void)x;
-    (void)offset;
-    (void)data;
-    (void)last;
+    assert_true(fake.source_len + data.len < sizeof fake.source);
+    memcpy(fake.source + fake.source_len, data.bytes, data.len);
+    fake.source_len += data.len;
+    fake.source_offset = offset;
+    fake.source_last = last;
 }
 
 unsigned mvm_executor_artifacts(const struct mvm_executor *x)
 {
+    unsigned n = 0;
     (void)x;
-    return 0;
+    while (n < MVM_ARTIFACTS_MAX && fake.artifacts[n] != NULL) {
+        n++;
+    }
+    return n;
 }
 
 const char *mvm_executor_artifact(const struct mvm_executor *x, unsigned index, uint64_t *size)
 {
     (void)x;
-    (void)index;
-    *size = 0;
-    return NULL;
+    *size = 1000 + index;
+    return fake.artifacts[index];
 }
 
 /* ---- the stage ---- */

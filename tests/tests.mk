@@ -100,11 +100,14 @@ coverage: ## lines and branches that the unit tests reach, by file
 	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler
 	@BUILD=$(BUILD) tests/coverage
 
+# MUTANTS_OF: files or folders, of text/, codec/, session/, executor/ and port/posix/. As root for the last.
 MUTANTS ?= 200
+MUTANTS_OF ?= text/ codec/ session/
+MUTANTS_SEED ?= 1
 .PHONY: mutants
-mutants: ## change one token of text/, codec/, session/ at a time, MUTANTS of them: each must fail a unit test
+mutants: ## change one token at a time, MUTANTS of MUTANTS_OF by MUTANTS_SEED: 95 % must fail a unit test
 	@scripts/need gcc libc6-dev libcmocka-dev nanopb protobuf-compiler python3
-	@BUILD=$(BUILD) tests/mutants -n $(MUTANTS)
+	@BUILD=$(BUILD) tests/mutants -n $(MUTANTS) -s $(MUTANTS_SEED) $(MUTANTS_OF)
 
 SEEDS ?= 100000
 simulate: ## run SEEDS random worlds with clients, faults and delays
