@@ -7,6 +7,8 @@
 #define A "aaaaaaaaaaaaaaaa"
 #define B "bbbbbbbbbbbbbbbb"
 
+#define PLACE "/streams/" MVM_STREAM_ROOT
+
 /* ---- the reader ---- */
 
 enum { CALLS = 32 };
@@ -19,6 +21,7 @@ static struct {
     int64_t error; /* of read_data, unless 0 */
     int reads;
     int ends;
+    int abandoned;
     char path[MVM_PATH_MAX]; /* of the last read */
     int removed;
     char removals[CALLS][MVM_PATH_MAX];
@@ -64,8 +67,15 @@ static int end_job(void *ctx)
     return disk.later ? MVM_PORT_LATER : 0;
 }
 
+static int abandon(void *ctx)
+{
+    (void)ctx;
+    disk.abandoned++;
+    return 0;
+}
+
 static const struct mvm_port reader = {
-    .read_data = read_data, .remove_tree = remove_tree, .end_job = end_job};
+    .read_data = read_data, .remove_tree = remove_tree, .end_job = end_job, .abandon = abandon};
 
 /* ---- the stage ---- */
 
@@ -293,7 +303,7 @@ static void a_build_that_fails_leaves_an_empty_place(void **state)
     assert_int_equal(m.artifacts.len, 0);
     assert_false(mvm_scheduler_holds(&scheduler));
     assert_int_equal(disk.removed, 1);
-    assert_string_equal(disk.removals[0], "/streams/0");
+    assert_string_equal(disk.removals[0], PLACE "0");
     ask_stream(c, B, 0);
     assert_int_equal(fake.job.slot, 0);
 }
@@ -345,7 +355,7 @@ static void drop_empties_the_place_and_ends_the_answer(void **state)
     hear_nothing(c);
     assert_false(mvm_scheduler_holds(&scheduler));
     assert_int_equal(disk.removed, 1);
-    assert_string_equal(disk.removals[0], "/streams/0");
+    assert_string_equal(disk.removals[0], PLACE "0");
     ask_about(c, MVM_MESSAGE_JOIN, A);
     struct mvm_message m = hear_kind(c, MVM_MESSAGE_ERR);
     assert_true(mvm_text_equal(m.id, A) && mvm_text_equal(m.refusal.category, "superseded"));
@@ -404,9 +414,9 @@ static void what_an_earlier_agent_left_is_removed_before_a_build_begins(void **s
     disk.later = false;
     run(0);
     assert_int_equal(disk.removed, MVM_STREAM_BUILDS + 1);
-    assert_string_equal(disk.removals[0], "/streams/source");
-    assert_string_equal(disk.removals[1], "/streams/0");
-    assert_string_equal(disk.removals[MVM_STREAM_BUILDS], "/streams/7");
+    assert_string_equal(disk.removals[0], "/streams/" MVM_STREAM_SOURCE);
+    assert_string_equal(disk.removals[1], PLACE "0");
+    assert_string_equal(disk.removals[MVM_STREAM_BUILDS], PLACE "7");
     assert_int_equal(fake.starts, 1);
     assert_int_equal(disk.ends, 1);
     assert_false(mvm_scheduler_reading(&scheduler));
@@ -429,7 +439,7 @@ static void a_stop_drops_what_is_held(void **state)
     disk.later = false;
     run(0);
     hear_nothing(c);
-    assert_string_equal(disk.removals[0], "/streams/0");
+    assert_string_equal(disk.removals[0], PLACE "0");
     assert_int_equal(disk.ends, 1);
 }
 
@@ -567,6 +577,26 @@ static void a_file_that_cannot_be_read_ends_its_get(void **state)
     hear_piece(c, 0, 6, true);
 }
 
+static void a_read_that_hangs_is_abandoned_in_time(void **state)
+{
+    (void)state;
+    struct mvm_client *c = built(A);
+    run(7);
+    disk.later = true;
+    ask_get(c, "kernel", 0, 6);
+    run(9);
+    run(9 + MVM_DISK_PATIENCE_MS - 1);
+    assert_int_equal(disk.abandoned, 0);
+    hear_nothing(c);
+    run(9 + MVM_DISK_PATIENCE_MS);
+    assert_int_equal(disk.abandoned, 1);
+    hear_refusal(c, A, "internal");
+    disk.later = false;
+    ask_get(c, "kernel", 0, 6);
+    hear_piece(c, 0, 6, true);
+    assert_int_equal(disk.abandoned, 1);
+}
+
 static void a_drop_ends_the_gets_of_that_build(void **state)
 {
     (void)state;
@@ -620,7 +650,7 @@ static void a_client_with_a_get_is_neither_done_nor_idle(void **state)
     ask_get(c, "kernel", 0, 6);
     run(0);
     mvm_session_peer_ended(&c->session);
-    run(MVM_STALL_MS);
+    run(10);
     assert_false(mvm_scheduler_done(&scheduler, c));
     assert_null(mvm_scheduler_idlest(&scheduler, 1));
     disk.later = false;
@@ -882,6 +912,7 @@ int main(void)
         TEST(a_buffer_that_holds_no_piece_is_refused),
         TEST(a_small_buffer_takes_smaller_pieces),
         TEST(a_file_that_cannot_be_read_ends_its_get),
+        TEST(a_read_that_hangs_is_abandoned_in_time),
         TEST(a_drop_ends_the_gets_of_that_build),
         TEST(a_drop_leaves_the_gets_of_other_builds),
         TEST(a_client_that_leaves_is_read_for_no_more),
