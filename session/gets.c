@@ -304,13 +304,12 @@ bool mvm_gets_drive(struct mvm_scheduler *v)
         return false;
     }
     drop_late(v);
+    bool done = false; /* a call: a build may have waited for it */
     for (int i = 0; i < PIECES; i++) {
-        if (v->streams.call == NO_CALL && !choose(v)) {
-            return false;
+        if ((v->streams.call == NO_CALL && !choose(v)) || !ask(v)) {
+            return done;
         }
-        if (!ask(v)) {
-            return false;
-        }
+        done = true;
     }
     return true;
 }

@@ -49,7 +49,7 @@ static bool is_better(const struct mvm_stream_build *a, const struct mvm_stream_
     return a_held ? a->number < b->number : a->state < b->state;
 }
 
-/* One that is being emptied is not taken. */
+/* One that is being emptied is not taken, but waited for before a held one is dropped. */
 static unsigned best_place(const struct mvm_streams *s)
 {
     unsigned best = NO_PLACE;
@@ -59,7 +59,8 @@ static unsigned best_place(const struct mvm_streams *s)
             best = i;
         }
     }
-    return best;
+    bool drops = best != NO_PLACE && s->builds[best].state == MVM_PLACE_HELD;
+    return drops && s->removing ? NO_PLACE : best;
 }
 
 int mvm_streams_begin(struct mvm_scheduler *v)

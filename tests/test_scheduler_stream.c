@@ -106,6 +106,10 @@ static void what_was_not_asked_for_does_not_count_as_received(void **state)
     struct client *c = connect_client(), *next = connect_client();
     c->feeds = next->feeds = false;
     ask_build_for(c, A, SMALL, true, 60);
+    while (!mvm_scheduler_building(&scheduler)) {
+        turn();
+    }
+    assert_int_equal(mvm_executor_source_limit(&executor), 0);
     send_source(c, A, 0, 10, false);
     while (mvm_executor_source_limit(&executor) == 0) {
         turn();
@@ -450,6 +454,24 @@ static void a_kept_build_outlives_its_client_at_any_step_but_amid_its_source(voi
     assert_true(kept > 10 && ended > 0);
 }
 
+/* No other client could know how much of it has come. */
+static void a_kept_build_ends_at_once_when_its_client_is_lost_amid_its_source(void **state)
+{
+    (void)state;
+    struct client *c = connect_client(), *next = connect_client();
+    c->feeds = false;
+    ask_build_for(c, A, SMALL, true, 60);
+    settle();
+    send_source(c, A, 0, 10, false);
+    settle();
+    disconnect(c);
+    wait_ms(1000);
+    assert_true(mvm_scheduler_idle(&scheduler));
+    ask(next, MVM_MESSAGE_JOIN, A);
+    settle();
+    assert_heard_begins(next, "Err a cancelled: ");
+}
+
 /* … and what the agent waits for does not keep it from answering others. */
 static void a_disk_that_hangs_at_any_step_gives_one_end_and_pings_meanwhile(void **state)
 {
@@ -635,6 +657,7 @@ int main(void)
         TEST(a_time_out_at_any_step_gives_one_end_and_leaves_nothing),
         TEST(a_client_lost_at_any_step_leaves_nothing),
         TEST(a_kept_build_outlives_its_client_at_any_step_but_amid_its_source),
+        TEST(a_kept_build_ends_at_once_when_its_client_is_lost_amid_its_source),
         TEST(a_disk_that_hangs_at_any_step_gives_one_end_and_pings_meanwhile),
         TEST(only_what_an_agent_left_is_removed_from_its_folder),
         TEST(a_build_waits_until_what_an_agent_left_is_removed),
