@@ -9,7 +9,7 @@ $(BUILD)/bench/codec-native: force
 	$(run)$(MAKE) --no-print-directory BUILD=$(BUILD)/native EXTRA_CFLAGS=-march=native $(BUILD)/native/bench/codec
 	$(run)cp $(BUILD)/native/bench/codec $@
 
-$(addprefix $(BUILD)/bench/,agent stage growth nix): $(BUILD)/bench/%: $(BUILD)/bench/%.o
+$(addprefix $(BUILD)/bench/,agent bulk stage growth nix): $(BUILD)/bench/%: $(BUILD)/bench/%.o
 	$(call say,LINK $@)
 	$(link)
 
@@ -53,7 +53,7 @@ $(BUILD)/bench/cargo/release/bench-%: bench/peers/%/src/main.rs bench/peers/%/Ca
 	@touch $@
 
 .PHONY: bench-programs
-bench-programs: $(addprefix $(BUILD)/bench/,codec $(if $(filter x86_64,$(shell uname -m)),codec-native) agent stage growth nix echo static-agent nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent)
+bench-programs: $(addprefix $(BUILD)/bench/,codec $(if $(filter x86_64,$(shell uname -m)),codec-native) agent bulk stage growth nix echo static-agent nanopb $(PEERS) cargo/release/bench-serde cargo/release/bench-agent)
 
 .SECONDARY:
 
@@ -68,6 +68,12 @@ bench-boot: ## from a machine's kernel to the first Pong, beside an init that on
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static socat nanopb
 	@$(MAKE) --no-print-directory all static-programs $(VSOCK_DEVICE) $(BUILD)/bench/boot_echo
 	@BUILD=$(BUILD) bench/run-boot
+
+.PHONY: bench-bulk
+bench-bulk: ## artifacts over a Unix socket, beside socat; writes docs/benchmarks/bulk.md
+	@scripts/need gcc libc6-dev binutils musl-tools socat nanopb mount
+	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,bulk stage nix static-agent)
+	@BUILD=$(BUILD) bench/run-bulk
 
 bench-count: ## count the codec's instructions; fails if they grew by more than 5 %
 	@scripts/need gcc libc6-dev binutils valgrind nanopb

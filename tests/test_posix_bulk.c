@@ -2,14 +2,20 @@
 #define _GNU_SOURCE
 #include "mvm_posix.h"
 #include "temporary.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -199,6 +205,116 @@ static void data_is_read_and_holes_are_skipped(void **state)
     ASK(r, port->end_job(&posix));
 }
 
+/* A file whose bytes tell where they are; `salt` tells files apart. */
+static uint8_t byte_at(uint64_t offset, unsigned salt)
+{
+    return (uint8_t)(offset % 251 + offset / 65536 * 7 + salt);
+}
+
+static void put_pattern(const char *name, size_t size, unsigned salt)
+{
+    FILE *f = fopen(at(name), "w");
+    assert_non_null(f);
+    for (size_t i = 0; i < size; i++) {
+        fputc(byte_at(i, salt), f);
+    }
+    fclose(f);
+}
+
+/* Reads once; how often it had to wait. */
+static int read_piece(const char *name, unsigned salt, uint64_t offset, int64_t *r)
+{
+    static uint8_t buf[MVM_BULK_DATA_MAX];
+    uint64_t from = offset;
+    int waits = 0;
+    while ((*r = port->read_data(&posix, dir, at(name), &offset, buf, sizeof buf)) ==
+           MVM_PORT_LATER) {
+        waits++;
+        wait_for_port();
+    }
+    assert_true(*r >= 0);
+    assert_int_equal(offset, from);
+    for (int64_t i = 0; i < *r; i++) {
+        assert_int_equal(buf[i], byte_at(offset + (uint64_t)i, salt));
+    }
+    return waits;
+}
+
+static void a_reader_that_goes_on_gets_several_pieces_for_one_wait(void **state)
+{
+    (void)state;
+    enum { SIZE = (2 << 20) + 12345 };
+    int waits = 0, pieces = 0;
+    int64_t r;
+    put_pattern("f", SIZE, 0);
+    for (uint64_t at_byte = 0; at_byte < SIZE; at_byte += (uint64_t)r) {
+        waits += read_piece("f", 0, at_byte, &r);
+        assert_true(r > 0);
+        pieces++;
+    }
+    assert_in_range(waits, 1, pieces / 2);
+    ASK(r, port->end_job(&posix));
+}
+
+static void places_of_several_files_are_read_in_any_order(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned salt;
+        uint64_t offset;
+    } places[] = {
+        {"f", 0, 0},      {"f", 0, 65536},  {"f", 0, 131072}, {"g", 9, 196608}, {"g", 9, 262144},
+        {"f", 0, 262144}, {"f", 0, 327680}, {"f", 0, 327680}, {"f", 0, 1},      {"f", 0, 65537},
+        {"g", 9, 65537},  {"f", 0, 131073}, {"f", 0, 524287}, {"g", 9, 0},
+    };
+    (void)state;
+    int64_t r;
+    put_pattern("f", 524288, 0);
+    put_pattern("g", 524288, 9);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        read_piece(places[i].name, places[i].salt, places[i].offset, &r);
+        assert_true(r > 0);
+    }
+    ASK(r, port->end_job(&posix));
+    read_piece("g", 9, 65536, &r); /* by another worker */
+    assert_true(r > 0);
+    ASK(r, port->end_job(&posix));
+}
+
+/* splice(2) fails from now on in this process, so this is the last test. */
+static bool refuse_splice(unsigned error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_splice, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof code[0], code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == 0 &&
+           prctl(PR_SET_SECCOMP, (long)SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* Of file systems that lack it, and of sandboxes. */
+static void without_splice_data_is_copied(void **state)
+{
+    static const unsigned errors[] = {EINVAL, ENOSYS, EPERM};
+    enum { SIZE = 300001 };
+    (void)state;
+    put_pattern("f", SIZE, 3);
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        int64_t r;
+        if (!refuse_splice(errors[i])) {
+            skip();
+        }
+        for (uint64_t at_byte = 0; at_byte < SIZE; at_byte += (uint64_t)r) {
+            read_piece("f", 3, at_byte, &r);
+            assert_true(r > 0);
+        }
+        ASK(r, port->end_job(&posix));
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -209,6 +325,9 @@ int main(void)
         TEST(a_tree_is_removed_and_links_are_not_followed),
         TEST(sizes_are_of_regular_files_within_the_directory),
         TEST(data_is_read_and_holes_are_skipped),
+        TEST(a_reader_that_goes_on_gets_several_pieces_for_one_wait),
+        TEST(places_of_several_files_are_read_in_any_order),
+        TEST(without_splice_data_is_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -309,7 +309,7 @@ static void signals_for_the_agent_do_not_end_it(void **state)
 }
 
 /* Neither the caller's other files nor anything else is held open by it. */
-static void it_has_its_two_sockets_and_nothing_else(void **state)
+static void it_has_two_sockets_and_a_pipe_and_nothing_else(void **state)
 {
     (void)state;
     char path[64];
@@ -323,7 +323,8 @@ static void it_has_its_two_sockets_and_nothing_else(void **state)
         if (e->d_name[0] != '.') {
             ssize_t n = readlinkat(dirfd(dir), e->d_name, link, sizeof link - 1);
             assert_true(n > 0 && atoi(e->d_name) < 4);
-            assert_memory_equal(link, "socket:", 7);
+            bool is_pipe = atoi(e->d_name) == STDERR_FILENO;
+            assert_memory_equal(link, is_pipe ? "pipe:" : "socket:", is_pipe ? 5 : 7);
         }
     }
     closedir(dir);
@@ -436,7 +437,7 @@ int main(void)
         ALONE(a_log_whose_worker_was_killed_is_an_error),
         ALONE(a_log_that_nothing_writes_to_any_more_costs_no_time),
         ALONE(signals_for_the_agent_do_not_end_it),
-        ALONE(it_has_its_two_sockets_and_nothing_else),
+        ALONE(it_has_two_sockets_and_a_pipe_and_nothing_else),
         ALONE(without_a_worker_a_call_fails),
         ALONE(where_statuses_are_handed_over_it_ends_with_its_own),
         ALONE(a_caller_without_standard_descriptors_has_its_copy),

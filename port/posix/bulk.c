@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { COPIED = 16384 };
+
 /* ---- trees ---- */
 
 /* Removes the files in the directory `path`. 1: it has a directory, whose name was appended to
@@ -104,6 +106,7 @@ static int open_reading(struct mvm_posix *p, struct mvm_posix_reading *r, const 
         return error;
     }
     memcpy(r->path, path, strlen(path) + 1);
+    r->data = r->hole = 0;
     return r->fd;
 }
 
@@ -113,26 +116,56 @@ static int64_t fail_read(struct mvm_posix *p, const char *call)
     return MVM_PORT_SOURCE_FAILED;
 }
 
-/* A file system without holes reports one at the file's end. */
-int64_t mvm_posix_read_data(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
-                            const char *path, uint64_t *offset, char *buf, size_t cap)
+/* Finds the data at or after `offset`. 1: found; 0: nothing is left but a hole. Asked once for each
+ * run of data, since a file system may look at every page of it to answer. One without holes
+ * reports a hole at the file's end. */
+static int find_data(struct mvm_posix *p, struct mvm_posix_reading *r, uint64_t offset)
+{
+    if (offset >= r->data && offset < r->hole) {
+        r->data = offset;
+        return 1;
+    }
+    off_t data = lseek(r->fd, (off_t)offset, SEEK_DATA);
+    if (data < 0 && errno != EINVAL) {
+        return errno == ENXIO ? 0 : (int)fail_read(p, "lseek");
+    }
+    off_t hole = data < 0 ? -1 : lseek(r->fd, data, SEEK_HOLE);
+    r->data = data < 0 ? offset : (uint64_t)data;
+    r->hole = hole > data ? (uint64_t)hole : UINT64_MAX;
+    return 1;
+}
+
+/* For file systems and sandboxes without splice(2). Up to `cap` bytes, and what the pipe has room
+ * for. */
+static ssize_t copy_data(int fd, off_t at, int to, size_t cap)
+{
+    char bytes[COPIED];
+    ssize_t n = pread(fd, bytes, cap < sizeof bytes ? cap : sizeof bytes, at);
+    return n > 0 ? write(to, bytes, (size_t)n) : n;
+}
+
+/* The pages of the file themselves go into the pipe. */
+static ssize_t splice_data(int fd, off_t at, int to, size_t cap)
+{
+    loff_t from = at;
+    ssize_t n = splice(fd, &from, to, NULL, cap, SPLICE_F_NONBLOCK);
+    bool unable = n < 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM);
+    return unable ? copy_data(fd, at, to, cap) : n;
+}
+
+int64_t mvm_posix_pass_data(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
+                            const char *path, uint64_t *offset, int to, size_t cap)
 {
     ssize_t n;
     int fd = open_reading(p, r, within, path);
-    if (fd < 0) {
-        return fd;
+    int found = fd < 0 ? fd : find_data(p, r, *offset);
+    if (found <= 0) {
+        return found;
     }
-    off_t data = lseek(fd, (off_t)*offset, SEEK_DATA);
-    if (data < 0 && errno != EINVAL) {
-        return errno == ENXIO ? 0 : fail_read(p, "lseek");
-    }
-    if (data >= 0) {
-        off_t hole = lseek(fd, data, SEEK_HOLE);
-        *offset = (uint64_t)data;
-        cap = hole > data && (uint64_t)(hole - data) < cap ? (size_t)(hole - data) : cap;
-    }
+    *offset = r->data;
+    cap = r->hole - r->data < cap ? (size_t)(r->hole - r->data) : cap;
     do {
-        n = pread(fd, buf, cap, (off_t)*offset);
+        n = splice_data(fd, (off_t)*offset, to, cap);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? fail_read(p, "read") : n;
 }

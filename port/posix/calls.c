@@ -120,17 +120,6 @@ int mvm_posix_ask_file_size(void *ctx, const char *within, const char *path, uin
         &(struct mvm_posix_ask){.call = MVM_POSIX_FILE_SIZE, .text = {within, path}, .size = size});
 }
 
-int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path, uint64_t *offset,
-                                uint8_t *buf, size_t cap)
-{
-    return mvm_posix_ask(ctx, &(struct mvm_posix_ask){.call = MVM_POSIX_READ_DATA,
-                                                      .number = *offset,
-                                                      .text = {within, path},
-                                                      .room = buf,
-                                                      .cap = cap,
-                                                      .size = offset});
-}
-
 int mvm_posix_ask_close_log(void *ctx)
 {
     struct mvm_posix *p = ctx;

@@ -91,16 +91,25 @@ struct mvm_posix_watch {
     int armed[MVM_POSIX_SOURCES]; /* descriptors in the set; -1: none */
 };
 
+/* Data of a file that the worker has passed on and that was not read yet. */
+struct mvm_posix_passed {
+    size_t left; /* bytes in the pipe */
+    uint64_t at; /* their offset in the file */
+    char path[MVM_PATH_MAX];
+};
+
 /* The process that does all disk I/O. */
 struct mvm_posix_worker {
     pid_t pid;     /* 0: none, or it was reaped */
     int fd;        /* a socket: requests and their answers; -1: none */
     int log;       /* a socket: the bytes of build.log */
+    int data;      /* a pipe: the bytes of read_data */
     uint8_t asked; /* the call in progress; 0: none is */
     bool ending;
     int pidfd;       /* -1: none */
     int status;      /* as of waitpid(2) */
     uint64_t logged; /* bytes written to `log` since it was opened */
+    struct mvm_posix_passed passed;
     unsigned hung_len;
     pid_t hung[MVM_POSIX_HUNG_MAX]; /* abandoned workers, whose disks hang */
     /* in the worker itself: */

@@ -268,12 +268,17 @@ int mvm_posix_file_size(struct mvm_posix *p, const char *within, const char *pat
 
 /* What read_data keeps open between two calls. */
 struct mvm_posix_reading {
-    int fd; /* -1: none */
+    int fd;        /* -1: none */
+    uint64_t data; /* it has data from here … */
+    uint64_t hole; /* … to here; the same: not known */
     char path[MVM_PATH_MAX];
 };
 
-int64_t mvm_posix_read_data(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
-                            const char *path, uint64_t *offset, char *buf, size_t cap);
+/* Puts up to `cap` bytes of data into the empty pipe `to`, after it has moved `*offset` past a
+ * hole.
+ */
+int64_t mvm_posix_pass_data(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
+                            const char *path, uint64_t *offset, int to, size_t cap);
 
 /* ---- copy.c ---- */
 
@@ -375,7 +380,15 @@ int mvm_posix_abandon(void *ctx);
 int mvm_posix_end_job(void *ctx);
 
 /* ---- serve.c: the worker's side; returns when the agent's has gone ---- */
-void mvm_posix_serve(struct mvm_posix *p, int requests, int log);
+void mvm_posix_serve(struct mvm_posix *p, int requests, int log, int data);
+
+/* ---- passed.c: what came through the pipe ---- */
+
+/* Bytes for one request of a reader that goes on where it was. Some pieces, so that neither side is
+ * woken for each; it takes no memory, since the pages are the file's. */
+enum { MVM_POSIX_PASS_SIZE = 262144 };
+
+void mvm_posix_passed_drop(struct mvm_posix *p);
 
 /* ---- calls.c: the port's calls for disks, each as a request ---- */
 int mvm_posix_ask_make_dir(void *ctx, const char *dir);

@@ -15,24 +15,21 @@ struct server {
     struct mvm_posix *p;
     int requests;
     int log;         /* a socket */
+    int data;        /* a pipe */
     uint64_t logged; /* bytes received */
     char texts[MVM_POSIX_TEXTS * MVM_PATH_MAX];
     struct mvm_posix_request request;
     const char *text[MVM_POSIX_TEXTS];
     struct mvm_posix_answer answer;
-    char *answer_text; /* sent with it: its own text, or `data` */
-    size_t answer_len;
+    size_t answer_len; /* bytes of its text */
     struct mvm_posix_reading reading;
-    char data[MVM_BULK_DATA_MAX];
 };
 
 /* If the answer cannot be sent, this process ends. */
 static void send_answer(struct server *s)
 {
-    struct iovec parts[2] = {{&s->answer, offsetof(struct mvm_posix_answer, text)},
-                             {s->answer_text, s->answer_len}};
-    const struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
-    if (sendmsg(s->requests, &m, MSG_NOSIGNAL) < 0 && errno != EINTR) {
+    size_t len = offsetof(struct mvm_posix_answer, text) + s->answer_len;
+    if (send(s->requests, &s->answer, len, MSG_NOSIGNAL) < 0 && errno != EINTR) {
         _exit(0);
     }
 }
@@ -135,17 +132,11 @@ static int64_t read_file(struct server *s)
     return r;
 }
 
-static int64_t read_data(struct server *s)
+static int64_t pass_data(struct server *s)
 {
-    size_t cap = s->request.cap < sizeof s->data ? s->request.cap : sizeof s->data;
     s->answer.number = s->request.number;
-    int64_t r = mvm_posix_read_data(s->p, &s->reading, s->text[0], s->text[1], &s->answer.number,
-                                    s->data, cap);
-    if (r > 0) {
-        s->answer_text = s->data;
-        s->answer_len = (size_t)r;
-    }
-    return r;
+    return mvm_posix_pass_data(s->p, &s->reading, s->text[0], s->text[1], &s->answer.number,
+                               s->data, s->request.cap);
 }
 
 static int64_t serve_bulk(struct server *s)
@@ -157,7 +148,7 @@ static int64_t serve_bulk(struct server *s)
     case MVM_POSIX_FILE_SIZE:
         return mvm_posix_file_size(s->p, t[0], t[1], &s->answer.number);
     case MVM_POSIX_READ_DATA:
-        return read_data(s);
+        return pass_data(s);
     default:
         return close_log(s);
     }
@@ -233,7 +224,6 @@ static bool receive(struct server *s)
 
 static void serve_request(struct server *s)
 {
-    s->answer_text = s->answer.text;
     s->answer_len = 0;
     s->answer.number = 0;
     int64_t r = serve_call(s);
@@ -245,9 +235,9 @@ static void serve_request(struct server *s)
     send_answer(s);
 }
 
-void mvm_posix_serve(struct mvm_posix *p, int requests, int log)
+void mvm_posix_serve(struct mvm_posix *p, int requests, int log, int data)
 {
-    struct server s = {.p = p, .requests = requests, .log = log};
+    struct server s = {.p = p, .requests = requests, .log = log, .data = data};
     s.reading.fd = -1;
     p->worker.log_file = p->worker.reading = -1;
     for (;;) {

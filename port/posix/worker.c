@@ -3,9 +3,9 @@
  * form: a disk that is slow, frozen or gone blocks the worker, not the loop.
  *
  * It is a fork(2) of this process, created by the job's first disk call and ended with the job. It
- * closes all inherited descriptors except two sockets: one for requests and their answers, one for
- * the bytes of build.log. It ends when this process ends. Its mounts are in
- * the same mount namespace, so they are this process's, too.
+ * closes all inherited descriptors except two sockets and a pipe: one for requests and their
+ * answers, one for the bytes of build.log, one for data that is read. It ends when this process
+ * ends. Its mounts are in the same mount namespace, so they are this process's, too.
  *
  * A worker whose disk hangs cannot be killed before the disk responds. It is abandoned, and the
  * next call starts another.
@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -28,7 +29,7 @@ enum { FINI_ROUNDS = 200, FINI_ROUND_MS = 10 };
 void mvm_posix_worker_init(struct mvm_posix *p)
 {
     memset(&p->worker, 0, sizeof p->worker);
-    p->worker.fd = p->worker.log = p->worker.pidfd = -1;
+    p->worker.fd = p->worker.log = p->worker.data = p->worker.pidfd = -1;
 }
 
 /* ---- its beginning ---- */
@@ -44,12 +45,15 @@ static pid_t fork_bare(void)
 #endif
 }
 
+/* What connects it with this process: a pair of descriptors each, ours first. */
+enum { REQUESTS, LOG, DATA, CHANNELS };
+
 /* In the child: signals to the agent's terminal, group or service are for the agent to handle. */
-static void be_worker(struct mvm_posix *p, pid_t parent, int requests, int log)
+static void be_worker(struct mvm_posix *p, pid_t parent, int ends[CHANNELS][2])
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGXFSZ};
-    const int standard[3] = {requests, log, log};
-    int fd = requests;
+    const int standard[CHANNELS] = {ends[REQUESTS][1], ends[LOG][1], ends[DATA][1]};
+    int fd = ends[REQUESTS][1];
     setsid();
     prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0L, 0L, 0L);
     if (getppid() != parent || !mvm_posix_child_descriptors(standard, &fd)) {
@@ -59,11 +63,20 @@ static void be_worker(struct mvm_posix *p, pid_t parent, int requests, int log)
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
         mvm_posix_signal(ignored[i], SIG_IGN);
     }
-    mvm_posix_serve(p, STDIN_FILENO, STDOUT_FILENO);
+    mvm_posix_serve(p, REQUESTS, LOG, DATA);
     _exit(0);
 }
 
-static int fork_worker(struct mvm_posix *p, const int requests[2], const int log[2])
+static void close_ends(int ends[CHANNELS][2], int which)
+{
+    for (int i = 0; i < CHANNELS; i++) {
+        if (ends[i][which] >= 0) {
+            close(ends[i][which]);
+        }
+    }
+}
+
+static int fork_worker(struct mvm_posix *p, int ends[CHANNELS][2])
 {
     sigset_t all;
     sigset_t before;
@@ -72,20 +85,19 @@ static int fork_worker(struct mvm_posix *p, const int requests[2], const int log
     sigprocmask(SIG_SETMASK, &all, &before); /* no handler of this process runs in the child */
     pid_t pid = fork_bare();
     if (pid == 0) {
-        be_worker(p, self, requests[1], log[1]);
+        be_worker(p, self, ends);
     }
     int err = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    close(requests[1]);
-    close(log[1]);
+    close_ends(ends, 1);
     if (pid < 0) {
-        close(requests[0]);
-        close(log[0]);
+        close_ends(ends, 0);
         return err;
     }
     p->worker.pid = pid;
-    p->worker.fd = requests[0];
-    p->worker.log = log[0];
+    p->worker.fd = ends[REQUESTS][0];
+    p->worker.log = ends[LOG][0];
+    p->worker.data = ends[DATA][0];
     p->worker.logged = 0;
     p->worker.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     p->worker.status = 0;
@@ -106,22 +118,33 @@ static void collect_hung(struct mvm_posix *p)
     }
 }
 
+/* NULL, or the call that failed. A pipe that cannot be made larger passes less at a time. */
+static const char *connect_all(int ends[CHANNELS][2])
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends[REQUESTS]) < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[LOG]) < 0) {
+        return "socketpair";
+    }
+    if (pipe2(ends[DATA], O_CLOEXEC | O_NONBLOCK) < 0) {
+        return "pipe";
+    }
+    fcntl(ends[DATA][1], F_SETPIPE_SZ, MVM_POSIX_PASS_SIZE);
+    return NULL;
+}
+
 /* 0, or the failure. */
 static int start(struct mvm_posix *p)
 {
-    int requests[2];
-    int log[2];
+    int ends[CHANNELS][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
     collect_hung(p);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, requests) < 0) {
-        return mvm_posix_fail(p, "socketpair", errno);
-    }
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, log) < 0) {
+    const char *call = connect_all(ends);
+    if (call != NULL) {
         int err = errno;
-        close(requests[0]);
-        close(requests[1]);
-        return mvm_posix_fail(p, "socketpair", err);
+        close_ends(ends, 0);
+        close_ends(ends, 1);
+        return mvm_posix_fail(p, call, err);
     }
-    int err = fork_worker(p, requests, log);
+    int err = fork_worker(p, ends);
     return err != 0 ? mvm_posix_fail(p, "fork", err) : 0;
 }
 
@@ -129,7 +152,7 @@ static int start(struct mvm_posix *p)
 
 static void close_all(struct mvm_posix *p)
 {
-    const int all[] = {p->worker.fd, p->worker.log, p->worker.pidfd};
+    const int all[] = {p->worker.fd, p->worker.log, p->worker.data, p->worker.pidfd};
     mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
     mvm_posix_watch_off(p, MVM_POSIX_OF_LOG);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -137,9 +160,10 @@ static void close_all(struct mvm_posix *p)
             close(all[i]);
         }
     }
-    p->worker.fd = p->worker.log = p->worker.pidfd = -1;
+    p->worker.fd = p->worker.log = p->worker.data = p->worker.pidfd = -1;
     p->worker.asked = 0;
     p->worker.ending = false;
+    mvm_posix_passed_drop(p);
 }
 
 /* Whether the worker has ended; reaps it. Never waits: a worker that ends may have to close files
@@ -291,7 +315,7 @@ static int send_request(struct mvm_posix *p, const struct mvm_posix_ask *ask)
 }
 
 static int64_t accept_answer(struct mvm_posix *p, const struct mvm_posix_ask *ask,
-                             const struct mvm_posix_answer *a, const char *bytes, size_t text)
+                             const struct mvm_posix_answer *a, size_t text)
 {
     mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
     if (a->result <= 0 || ask->call != MVM_POSIX_COPY) {
@@ -300,10 +324,10 @@ static int64_t accept_answer(struct mvm_posix *p, const struct mvm_posix_ask *as
     if (a->result < 0) {
         struct mvm_writer w;
         mvm_writer_init(&w, p->reason, sizeof p->reason);
-        mvm_writer_add_text(&w, (struct mvm_text){bytes, text});
+        mvm_writer_add_text(&w, (struct mvm_text){a->text, text});
         mvm_writer_finish(&w);
-    } else if (text > 0 && text <= ask->cap && bytes != ask->room) {
-        memcpy(ask->room, bytes, text);
+    } else if (text > 0 && text <= ask->cap) {
+        memcpy(ask->room, a->text, text);
     }
     if (ask->size != NULL) {
         *ask->size = a->number;
@@ -311,13 +335,11 @@ static int64_t accept_answer(struct mvm_posix *p, const struct mvm_posix_ask *as
     return a->result;
 }
 
-static ssize_t receive(int fd, struct mvm_posix_answer *a, char *bytes, size_t cap)
+static ssize_t receive(int fd, struct mvm_posix_answer *a)
 {
-    struct iovec parts[2] = {{a, offsetof(struct mvm_posix_answer, text)}, {bytes, cap}};
-    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t n;
     do {
-        n = recvmsg(fd, &m, MSG_DONTWAIT);
+        n = recv(fd, a, sizeof *a, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     return n;
 }
@@ -341,10 +363,7 @@ int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask)
         mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
         return MVM_PORT_LATER;
     }
-    /* Long data is received directly into its buffer. */
-    bool direct = ask->cap > sizeof a.text;
-    char *bytes = direct ? ask->room : a.text;
-    ssize_t n = receive(w->fd, &a, bytes, direct ? ask->cap : sizeof a.text);
+    ssize_t n = receive(w->fd, &a);
     if (n < 0 && errno == EAGAIN) {
         mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->fd, false);
         return MVM_PORT_LATER;
@@ -352,7 +371,7 @@ int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask)
     if (n < (ssize_t)head) {
         return fail_ended(p);
     }
-    return accept_answer(p, ask, &a, bytes, (size_t)n - head);
+    return accept_answer(p, ask, &a, (size_t)n - head);
 }
 
 /* ---- build.log ---- */
