@@ -117,9 +117,13 @@ static void show_phase(struct mvm_display *d)
 {
     char text[MVM_STATUS_DETAIL_MAX + 1];
     struct mvm_writer w;
+    if (!d->status.on_terminal) {
+        return;
+    }
     mvm_writer_init(&w, text, sizeof text);
     mvm_phase_add_detail(&d->phase, &w);
-    mvm_status_change(&d->status, mvm_phase_title(&d->phase), (struct mvm_text){text, w.len});
+    mvm_status_progress(&d->status, mvm_phase_title(&d->phase), (struct mvm_text){text, w.len},
+                        mvm_phase_permille(&d->phase));
 }
 
 void mvm_display_follow(struct mvm_display *d)

@@ -53,7 +53,7 @@ void mvm_display_frame(struct mvm_display *d, const struct mvm_message *m);
 
 void mvm_display_log(struct mvm_display *d, const struct mvm_message *m);
 
-/* Bytes that the program moves itself: SENDING or FETCHING `name`. */
+/* Bytes that the program moves itself: SENDING or FETCHING `name`, with a bar. */
 void mvm_display_move(struct mvm_display *d, enum mvm_phase_kind kind, const char *name,
                       uint64_t done, uint64_t total);
 

@@ -190,6 +190,14 @@ static void add_left(const struct mvm_phase *p, struct mvm_writer *w)
     mvm_writer_add(w, " left");
 }
 
+int mvm_phase_permille(const struct mvm_phase *p)
+{
+    if (p->kind != MVM_PHASE_SENDING && p->kind != MVM_PHASE_FETCHING) {
+        return -1;
+    }
+    return p->total > 0 ? (int)((double)p->done / (double)p->total * 1000) : 1000;
+}
+
 void mvm_phase_add_detail(const struct mvm_phase *p, struct mvm_writer *w)
 {
     const struct unit *unit = unit_for(p->total);
@@ -197,14 +205,14 @@ void mvm_phase_add_detail(const struct mvm_phase *p, struct mvm_writer *w)
         mvm_writer_add_u64(w, p->ahead);
         mvm_writer_add(w, " ahead");
     }
-    bool ours = p->kind == MVM_PHASE_SENDING || p->kind == MVM_PHASE_FETCHING;
+    bool ours = mvm_phase_permille(p) >= 0;
     if (p->kind != MVM_PHASE_STAGING && !ours) {
         return;
     }
     mvm_writer_add(w, p->name);
     mvm_writer_add(w, ": ");
     add_amount(w, p->done, unit);
-    mvm_writer_add(w, " of ");
+    mvm_writer_add(w, ours ? "/" : " of ");
     add_amount(w, p->total, unit);
     mvm_writer_add(w, unit->name);
     add_rate(p, w);

@@ -57,8 +57,12 @@ void mvm_phase_move(struct mvm_phase *p, enum mvm_phase_kind kind, const char *n
 /* "building". */
 const char *mvm_phase_title(const struct mvm_phase *p);
 
-/* "rootfs.ext4: 1.2 of 10.0 GiB, 310.4 MiB/s", the rate over the file until now; of
- * bytes that this program moves also the time left: ", 0:12 left"; or nothing. */
+/* How much of the bytes that this program moves itself is done, in thousandths; -1: it moves none.
+ */
+int mvm_phase_permille(const struct mvm_phase *p);
+
+/* "rootfs.ext4: 1.2 of 10.0 GiB, 310.4 MiB/s", the rate over the file until now; of bytes that this
+ * program moves itself "rootfs.ext4: 1.2/10.0 GiB, 310.4 MiB/s, 0:12 left"; or nothing. */
 void mvm_phase_add_detail(const struct mvm_phase *p, struct mvm_writer *w);
 
 #endif

@@ -32,7 +32,15 @@ void mvm_status_change(struct mvm_status *s, const char *what, struct mvm_text d
     mvm_writer_init(&w, s->detail, sizeof s->detail);
     mvm_writer_add_text(&w, detail);
     s->what = s->on_terminal ? what : NULL;
+    s->permille = -1;
     s->stale = true;
+}
+
+void mvm_status_progress(struct mvm_status *s, const char *what, struct mvm_text detail,
+                         int permille)
+{
+    mvm_status_change(s, what, detail);
+    s->permille = permille;
 }
 
 static void add_two_digits(struct mvm_writer *w, uint64_t value)
@@ -86,9 +94,23 @@ static size_t columns(const struct mvm_status *s)
                                                                          : COLUMNS_UNKNOWN;
 }
 
+static void add_bar(struct mvm_writer *w, size_t room, int permille)
+{
+    size_t width = room > w->len + sizeof " []" - 1 ? room - w->len - (sizeof " []" - 1) : 0;
+    width = width < MVM_STATUS_BAR_MOST ? width : MVM_STATUS_BAR_MOST;
+    if (permille < 0 || width < MVM_STATUS_BAR_LEAST) {
+        return;
+    }
+    mvm_writer_add(w, " [");
+    for (size_t i = 0; i < width; i++) {
+        mvm_writer_add(w, i * 1000 < width * (size_t)permille ? "#" : ".");
+    }
+    mvm_writer_add(w, "]");
+}
+
 void mvm_status_draw(struct mvm_status *s)
 {
-    char text[MVM_STATUS_DETAIL_MAX + 64];
+    char text[MVM_STATUS_DETAIL_MAX + MVM_STATUS_BAR_MOST + 64];
     struct mvm_writer w;
     uint64_t now_ms = mvm_clock_ms();
     if (now_ms < mvm_status_deadline(s)) {
@@ -101,6 +123,7 @@ void mvm_status_draw(struct mvm_status *s)
     add_detail(s, now_ms, &w);
     /* Some terminals wrap as soon as the last column is filled. */
     size_t room = columns(s) - 1;
+    add_bar(&w, room, s->permille);
     mvm_sink_add_string(s->sink, OWN_COLOURS CLEAR_LINE);
     mvm_sink_add(s->sink, (struct mvm_text){text, w.len < room ? w.len : room});
     s->second_ms = s->since_ms + (seconds(s) + 1) * 1000;

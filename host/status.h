@@ -15,13 +15,18 @@
 /* Bytes of what follows the time. Past it: cut without a mark, as at a narrow terminal's edge. */
 #define MVM_STATUS_DETAIL_MAX 95
 
+/* Columns of the bar, without its ends. */
+#define MVM_STATUS_BAR_LEAST 4
+#define MVM_STATUS_BAR_MOST  40
+
 struct mvm_status {
     struct mvm_sink *sink;
     bool on_terminal; /* one that a line is wanted on */
     const char *what; /* NULL: no line is wanted */
     char detail[MVM_STATUS_DETAIL_MAX + 1];
-    bool shown; /* it is on the terminal */
-    bool stale; /* … with text that has changed since */
+    int permille; /* of the bar; -1: no bar */
+    bool shown;   /* it is on the terminal */
+    bool stale;   /* … with text that has changed since */
     uint64_t since_ms;
     uint64_t heard_ms; /* when the agent was last heard of; 0: that is not watched */
     uint64_t drawn_ms;
@@ -36,6 +41,11 @@ void mvm_status_start(struct mvm_status *s, const char *what);
 
 /* Shows `what` and, after the time, `detail`, which is copied. The time is not reset. */
 void mvm_status_change(struct mvm_status *s, const char *what, struct mvm_text detail);
+
+/* The same, and a bar that fills the rest of the line, `permille` thousandths of it full; a
+ * terminal that is too narrow for MVM_STATUS_BAR_LEAST columns of it has none. */
+void mvm_status_progress(struct mvm_status *s, const char *what, struct mvm_text detail,
+                         int permille);
 
 /* The agent has sent something. From now on its silence is measured: after MVM_HOST_QUIET_MS the
  * line shows its length in place of the detail. */

@@ -84,6 +84,29 @@ static void a_copy_is_told_with_bytes_and_rate(void **state)
     assert_shown("staging", "initrd: 38 of 38 bytes, 380 bytes/s");
 }
 
+static void bytes_of_our_own_have_the_time_left_and_a_bar(void **state)
+{
+    (void)state;
+    assert_int_equal(mvm_phase_permille(&phase), -1);
+    mvm_phase_move(&phase, MVM_PHASE_FETCHING, "rootfs.ext4", 0, 104857600, 1000);
+    assert_shown("fetching", "rootfs.ext4: 0.0/100.0 MiB");
+    assert_int_equal(mvm_phase_permille(&phase), 0);
+    mvm_phase_move(&phase, MVM_PHASE_FETCHING, "rootfs.ext4", 10485760, 104857600, 3000);
+    assert_shown("fetching", "rootfs.ext4: 10.0/100.0 MiB, 5.0 MiB/s, 0:18 left");
+    assert_int_equal(mvm_phase_permille(&phase), 100);
+    mvm_phase_move(&phase, MVM_PHASE_FETCHING, "rootfs.ext4", 104857600, 104857600, 21000);
+    assert_shown("fetching", "rootfs.ext4: 100.0/100.0 MiB, 5.0 MiB/s");
+    assert_int_equal(mvm_phase_permille(&phase), 1000);
+    mvm_phase_move(&phase, MVM_PHASE_FETCHING, "initrd", 0, 0, 21000);
+    assert_shown("fetching", "initrd: 0/0 bytes");
+    assert_int_equal(mvm_phase_permille(&phase), 1000);
+    mvm_phase_move(&phase, MVM_PHASE_SENDING, "the flake", 1, 2, 22000);
+    assert_shown("sending", "the flake: 1/2 bytes");
+    assert_int_equal(mvm_phase_permille(&phase), 500);
+    assert_true(take("mvm: staging a, 1 of 2 bytes", 23000));
+    assert_int_equal(mvm_phase_permille(&phase), -1);
+}
+
 static void the_rate_is_of_what_was_seen(void **state)
 {
     (void)state;
@@ -177,6 +200,7 @@ int main(void)
         cmocka_unit_test_setup(a_build_may_wait_for_others_first, reset),
         cmocka_unit_test_setup(nothing_of_the_build_s_comes_behind_staging, reset),
         cmocka_unit_test_setup(a_copy_is_told_with_bytes_and_rate, reset),
+        cmocka_unit_test_setup(bytes_of_our_own_have_the_time_left_and_a_bar, reset),
         cmocka_unit_test_setup(the_rate_is_of_what_was_seen, reset),
         cmocka_unit_test_setup(amounts_are_in_the_unit_of_the_whole, reset),
         cmocka_unit_test_setup(the_greatest_amount_at_once_overflows_nothing, reset),

@@ -144,6 +144,36 @@ static void it_leaves_the_last_column_of_any_width_free(void **state)
     }
 }
 
+static void a_bar_fills_the_rest_of_the_line(void **state)
+{
+    static const struct {
+        unsigned short columns;
+        int permille;
+        const char *drawn;
+    } cases[] = {
+        {33, 0, BEGIN "fetching 0:00 a: 1/2 [.........]"},
+        {33, 1, BEGIN "fetching 0:00 a: 1/2 [#........]"},
+        {33, 500, BEGIN "fetching 0:00 a: 1/2 [#####....]"},
+        {33, 1000, BEGIN "fetching 0:00 a: 1/2 [#########]"},
+        {33, -1, BEGIN "fetching 0:00 a: 1/2"},
+        {28, 500, BEGIN "fetching 0:00 a: 1/2 [##..]"},
+        {27, 500, BEGIN "fetching 0:00 a: 1/2"},
+        {20, 500, BEGIN "fetching 0:00 a: 1/"},
+        {1, 500, BEGIN},
+        {200, 0, BEGIN "fetching 0:00 a: 1/2 [........................................]"},
+    };
+    (void)state;
+    start("fetching", 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        set_columns(cases[i].columns);
+        mvm_status_progress(&status, "fetching", mvm_text_from("a: 1/2"), cases[i].permille);
+        assert_drawn(cases[i].drawn);
+    }
+    set_columns(80);
+    mvm_status_change(&status, "building", mvm_text_from("")); /* and what follows has none */
+    assert_drawn(BEGIN "building 0:00");
+}
+
 static void it_is_drawn_when_it_changes_and_not_too_often(void **state)
 {
     (void)state;
@@ -245,6 +275,7 @@ int main(void)
         cmocka_unit_test_setup(a_detail_comes_behind_and_the_time_goes_on, reset),
         cmocka_unit_test_setup(a_detail_has_its_limit, reset),
         cmocka_unit_test_setup(it_leaves_the_last_column_of_any_width_free, reset),
+        cmocka_unit_test_setup(a_bar_fills_the_rest_of_the_line, reset),
         cmocka_unit_test_setup(it_is_drawn_when_it_changes_and_not_too_often, reset),
         cmocka_unit_test_setup(words_of_our_own_are_in_the_terminal_s_colours, reset),
         cmocka_unit_test_setup(silence_is_shown_in_place_of_the_detail, reset),
