@@ -45,9 +45,5 @@ bool mvm_server_build_step(struct mvm_server *s)
         mvm_server_clients_answered(s, s->scheduler.queue[0].client);
         s->built = s->config.exit_after_build;
     }
-    bool wanted = mvm_scheduler_holds(&s->scheduler) && mvm_server_clients_any(s);
-    if (s->built && !s->stopping && !wanted) {
-        mvm_server_stop_itself(s, "the build has ended");
-    }
     return more;
 }

@@ -66,7 +66,7 @@ static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, con
     c->readable = c->writable = c->away = false;
     c->look_ms = 0;
     mvm_session_peer_changed(&c->client->session);
-    mvm_server_listener_lost(s, c->listener, why);
+    mvm_server_listener_down(s, c->listener, "lost ", why);
 }
 
 /* A virtio-serial port without a host. The next client's first bytes may overtake the word that the

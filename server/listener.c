@@ -5,14 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int mvm_server_fail_closing(int fd)
-{
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
 static bool get_option(int fd, int name, int *value)
 {
     socklen_t len = sizeof *value;
@@ -44,27 +36,10 @@ static int open_address(struct mvm_server *s, struct mvm_server_listener *l)
     return -1;
 }
 
-static void go_down(struct mvm_server *s, struct mvm_server_listener *l, const char *what,
-                    const char *why)
-{
-    bool inherited = l->address.kind == MVM_ADDRESS_FD;
-    l->state = inherited ? MVM_LISTENER_OVER : MVM_LISTENER_DOWN;
-    l->fd = -1;
-    l->retry_ms = s->now_ms + MVM_LISTENER_RETRY_MS;
-    if (!l->said) {
-        struct mvm_server_line line;
-        mvm_server_say_begin(&line, what);
-        mvm_writer_add3(&line.w, l->address.text, ": ", why);
-        mvm_writer_add(&line.w, inherited ? "" : "; trying again every second");
-        mvm_server_say_end(s, &line);
-    }
-    l->said = true;
-}
-
 void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *l)
 {
     if (l->address.kind == MVM_ADDRESS_FD && fcntl(l->address.fd, F_GETFD) < 0) {
-        go_down(s, l, "cannot listen on ", mvm_posix_error_text(errno));
+        mvm_server_listener_down(s, l, "cannot listen on ", mvm_posix_error_text(errno));
     }
 }
 
@@ -104,7 +79,7 @@ static void open_listener(struct mvm_server *s, struct mvm_server_listener *l)
     const char *why = NULL;
     l->fd = open_address(s, l);
     if (l->fd < 0) {
-        go_down(s, l, "cannot listen on ", mvm_posix_error_text(errno));
+        mvm_server_listener_down(s, l, "cannot listen on ", mvm_posix_error_text(errno));
         return;
     }
     if (!inspect(s, l)) {
@@ -114,7 +89,7 @@ static void open_listener(struct mvm_server *s, struct mvm_server_listener *l)
     }
     if (why != NULL) {
         close_descriptor(s, l);
-        go_down(s, l, "lost ", why);
+        mvm_server_listener_down(s, l, "lost ", why);
         return;
     }
     l->said = l->said_accept = false;
@@ -128,7 +103,7 @@ static void look_at_name(struct mvm_server *s, struct mvm_server_listener *l)
         l->look = false;
     } else if (!l->pending && l->parked < 0) {
         close_descriptor(s, l);
-        go_down(s, l, "lost ", "the socket was removed");
+        mvm_server_listener_down(s, l, "lost ", "the socket was removed");
         l->retry_ms = s->now_ms;
         l->look = false;
         open_listener(s, l);
@@ -145,11 +120,6 @@ void mvm_server_listener_tend(struct mvm_server *s, struct mvm_server_listener *
             look_at_name(s, l);
         }
     }
-}
-
-void mvm_server_listener_lost(struct mvm_server *s, struct mvm_server_listener *l, const char *why)
-{
-    go_down(s, l, "lost ", why);
 }
 
 void mvm_server_listener_close(struct mvm_server *s, struct mvm_server_listener *l)

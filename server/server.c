@@ -134,6 +134,7 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
         mvm_server_stream_unlock(s);
         return fail_init(s, MVM_SERVER_FAILED, "epoll", mvm_posix_error_text(error));
     }
+    mvm_server_reserve(s);
     tend_listeners(s);
     return 0;
 }
@@ -166,7 +167,7 @@ static void begin_to_stop(struct mvm_server *s)
     mvm_server_watch_arm(s);
 }
 
-void mvm_server_stop_itself(struct mvm_server *s, const char *why)
+static void stop_itself(struct mvm_server *s, const char *why)
 {
     mvm_server_say(s, "stopping: ", why, "");
     begin_to_stop(s);
@@ -242,17 +243,26 @@ static void leave_if_idle(struct mvm_server *s)
     if (!mvm_scheduler_idle(&s->scheduler) || mvm_server_clients_any(s)) {
         s->active_ms = s->now_ms;
     } else if (s->now_ms >= s->active_ms + s->config.exit_idle_ms) {
-        mvm_server_stop_itself(s, "idle for the configured time");
+        stop_itself(s, "idle for the configured time");
+    }
+}
+
+static void leave_if_built(struct mvm_server *s)
+{
+    bool wanted = mvm_scheduler_holds(&s->scheduler) && mvm_server_clients_any(s);
+    if (s->built && !s->stopping && !wanted) {
+        stop_itself(s, "the build has ended");
     }
 }
 
 /* One pass over everything. Returns whether there is more to do now. */
-static bool look_at_all(struct mvm_server *s)
+static bool step_all(struct mvm_server *s)
 {
     mvm_server_clients_read(s);
     bool busy = !mvm_scheduler_idle(&s->scheduler) ||
                 mvm_scheduler_reading(&s->scheduler); /* any client may have been sent something */
     bool more = mvm_server_build_step(s);
+    leave_if_built(s);
     more = mvm_server_clients_write(s, busy) || more;
     tend_listeners(s);
     more = more || s->again;
@@ -282,8 +292,8 @@ static uint64_t next_deadline(const struct mvm_server *s)
 static uint64_t work(struct mvm_server *s, bool more)
 {
     for (int i = 0; i < ROUNDS && (i == 0 || more) && !s->stopped; i++) {
-        bool events = i == 0 ? more : mvm_server_watch_events(s, 0);
-        more = look_at_all(s) || events;
+        bool events = i == 0 ? more : mvm_server_events(s, 0);
+        more = step_all(s) || events;
         mvm_server_peer_say_counts(s, false);
         leave_if_idle(s);
         s->stopped = is_finished(s);
@@ -298,7 +308,7 @@ static uint64_t work(struct mvm_server *s, bool more)
 uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms)
 {
     s->now_ms = now_ms;
-    s->deadline_ms = work(s, mvm_server_watch_events(s, 0));
+    s->deadline_ms = work(s, mvm_server_events(s, 0));
     return s->deadline_ms;
 }
 
@@ -308,7 +318,7 @@ bool mvm_server_wait(struct mvm_server *s, int fd)
         s->caller_fd = fd;
     }
     s->caller_ready = false;
-    bool more = mvm_server_watch_events(s, mvm_server_timeout(s->deadline_ms, s->now_ms));
+    bool more = mvm_server_events(s, mvm_server_timeout(s->deadline_ms, s->now_ms));
     s->now_ms = mvm_server_now_ms();
     s->deadline_ms = work(s, more);
     return s->caller_ready;

@@ -7,6 +7,16 @@
 #include "system.h"
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+/* Closes a descriptor, keeps errno, returns -1. */
+static inline int mvm_server_fail_closing(int fd)
+{
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
 
 /* ---- listener.c: the life of a listener ---- */
 
@@ -42,6 +52,11 @@ struct mvm_server_listener {
     ino_t ino;
 };
 
+/* listener_down.c: it has no descriptor now: DOWN, or OVER if it was inherited. Logs it once, as
+ * `what`, its address and `why`. */
+void mvm_server_listener_down(struct mvm_server *s, struct mvm_server_listener *l, const char *what,
+                              const char *why);
+
 /* To be called for each before the server opens descriptors of its own: an inherited one that is
  * not open is OVER immediately. */
 void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *l);
@@ -49,18 +64,12 @@ void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *
 /* Opens listeners that are due, and checks the names of sockets. */
 void mvm_server_listener_tend(struct mvm_server *s, struct mvm_server_listener *l);
 
-/* Its descriptor was closed: back to DOWN, or OVER if it was inherited. */
-void mvm_server_listener_lost(struct mvm_server *s, struct mvm_server_listener *l, const char *why);
-
 /* Closes it and the connection parked at it, and removes its Unix socket if that is still its own.
  */
 void mvm_server_listener_close(struct mvm_server *s, struct mvm_server_listener *l);
 
 /* When it has something to do though nothing comes; UINT64_MAX: never. */
 uint64_t mvm_server_listener_deadline(const struct mvm_server_listener *l);
-
-/* Closes a descriptor, keeps errno, returns -1. */
-int mvm_server_fail_closing(int fd);
 
 /* ---- each kind: a descriptor, or -1 with errno ---- */
 enum { MVM_SERVER_BACKLOG = 1024 }; /* of listen(2) */
@@ -215,10 +224,6 @@ bool mvm_server_watch_init(struct mvm_server *s);
 /* Makes the set readable until the next wait. */
 void mvm_server_watch_arm(struct mvm_server *s);
 
-/* Waits up to so many milliseconds, -1: forever, and records the events. Returns whether there may
- * be more. */
-bool mvm_server_watch_events(struct mvm_server *s, int timeout_ms);
-
 /* Watches the caller's own descriptor, as long as it is readable. False: errno. */
 bool mvm_server_watch_caller(struct mvm_server *s, int fd);
 
@@ -234,6 +239,12 @@ bool mvm_server_watch_connection(struct mvm_server *s, const struct mvm_server_c
 void mvm_server_watch_room(struct mvm_server *s, struct mvm_server_connection *c);
 
 void mvm_server_watch_close(struct mvm_server *s);
+
+/* ---- events.c ---- */
+
+/* Waits up to so many milliseconds, -1: forever, and records the events. Returns whether there may
+ * be more. */
+bool mvm_server_events(struct mvm_server *s, int timeout_ms);
 
 /* ---- stream_lock.c: stream_dir is this server's, or there are no builds without disks ---- */
 void mvm_server_stream_lock(struct mvm_server *s);
@@ -269,10 +280,5 @@ void mvm_server_memory_take(struct mvm_server *s);
 
 /* One step of the scheduler. Returns whether there is more to do now. */
 bool mvm_server_build_step(struct mvm_server *s);
-
-/* ---- server.c ---- */
-
-/* Stops as the configuration demands, and logs why. */
-void mvm_server_stop_itself(struct mvm_server *s, const char *why);
 
 #endif

@@ -10,8 +10,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { EVENTS = 64 };
-
 static bool control_set(struct mvm_server *s, int op, int fd, uint32_t events, size_t tag)
 {
     struct epoll_event e = {.events = events, .data.u32 = (uint32_t)tag};
@@ -22,7 +20,6 @@ bool mvm_server_watch_init(struct mvm_server *s)
 {
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->wake = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-    mvm_server_reserve(s);
     return s->epoll >= 0 && s->wake >= 0 && mvm_server_watch_add(s, s->wake, MVM_SOURCE_WAKE) &&
            control_set(s, EPOLL_CTL_ADD, mvm_posix_fd(&s->posix), EPOLLIN, MVM_SOURCE_BUILD) &&
            (s->config.executor.stream_dir == NULL ||
@@ -78,41 +75,7 @@ void mvm_server_watch_room(struct mvm_server *s, struct mvm_server_connection *c
     }
 }
 
-/* ---- events ---- */
-
-static void take_event(struct mvm_server *s, const struct epoll_event *e)
-{
-    size_t index = e->data.u32 & 0xffff;
-    switch ((enum mvm_server_source)(e->data.u32 - index)) {
-    case MVM_SOURCE_CONNECTION:
-        mvm_server_connection_event(&s->connections[index], e->events);
-        break;
-    case MVM_SOURCE_LISTENER:
-        s->listeners[index].pending = true;
-        break;
-    case MVM_SOURCE_NAMES:
-        mvm_server_unix_read_names(s);
-        break;
-    case MVM_SOURCE_CALLER:
-        s->caller_ready = true;
-        break;
-    case MVM_SOURCE_WAKE:
-    case MVM_SOURCE_BUILD: /* the step that follows looks for itself */
-        break;
-    }
-}
-
 bool mvm_server_watch_caller(struct mvm_server *s, int fd)
 {
     return control_set(s, EPOLL_CTL_ADD, fd, EPOLLIN, MVM_SOURCE_CALLER);
-}
-
-bool mvm_server_watch_events(struct mvm_server *s, int timeout_ms)
-{
-    struct epoll_event events[EVENTS];
-    int n = epoll_wait(s->epoll, events, EVENTS, timeout_ms);
-    for (int i = 0; i < n; i++) {
-        take_event(s, &events[i]);
-    }
-    return n == EVENTS;
 }

@@ -1,7 +1,15 @@
-#include "tty.h"
+#define _GNU_SOURCE
+#include "serial_line.h"
+#include <errno.h>
 #include <stddef.h>
+#include <sys/file.h>
 
-int mvm_tty_make_raw(int fd, struct termios *saved)
+int mvm_serial_line_lock(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -1 : 0;
+}
+
+int mvm_serial_line_make_raw(int fd, struct termios *saved)
 {
     struct termios t;
     if (tcgetattr(fd, &t) < 0) {
