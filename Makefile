@@ -214,7 +214,7 @@ check: ## build with gcc and clang, run every test, plain, sanitized and under v
 
 lint: ## look for what compilers do not: clang-format, cppcheck, clang-tidy, gcc's analyzer, shellcheck, mandoc
 	@scripts/need gcc libc6-dev clang-format cppcheck clang-tidy shellcheck mandoc nanopb
-	@$(MAKE) --no-print-directory $(BUILD)/libmvm-guest.a >/dev/null
+	@$(MAKE) --no-print-directory all >/dev/null
 	@BUILD=$(BUILD) scripts/lint
 
 format: ## format every C file

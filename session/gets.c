@@ -290,20 +290,11 @@ static bool ask(struct mvm_scheduler *v)
     return true;
 }
 
-/* A build that could not be cancelled any more has ended after the scheduler was stopped. */
-static void drop_late(struct mvm_scheduler *v)
-{
-    if (v->streams.stopping && v->queued == 0) {
-        mvm_streams_stop(v);
-    }
-}
-
 bool mvm_gets_drive(struct mvm_scheduler *v)
 {
     if (v->config.stream_dir == NULL) {
         return false;
     }
-    drop_late(v);
     bool done = false; /* a call: a build may have waited for it */
     for (int i = 0; i < PIECES; i++) {
         if ((v->streams.call == NO_CALL && !choose(v)) || !ask(v)) {

@@ -23,6 +23,14 @@ void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
     mvm_streams_init(v);
 }
 
+/* A build that could not be cancelled any more has ended after the scheduler was stopped. */
+static void drop_late(struct mvm_scheduler *v)
+{
+    if (v->streams.stopping && v->queued == 0 && v->config.stream_dir != NULL) {
+        mvm_streams_stop(v);
+    }
+}
+
 bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
 {
     v->now_ms = now_ms;
@@ -39,6 +47,7 @@ bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
     mvm_queue_beat(v);
     bool more = mvm_running_drive(v);
     mvm_streams_want(v);
+    drop_late(v);
     more = mvm_gets_drive(v) || more;
     mvm_stalls_check(v);
     return more;

@@ -1,29 +1,9 @@
-/*
- * A process whose stdin comes from the executor. It is a socket, not a pipe: a write to one whose
- * reader has gone raises no signal.
- */
+/* Bytes from the executor to a process's stdin, a socket that spawn.c has made. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-int mvm_posix_spawn_fed(void *ctx, const char *const argv[])
-{
-    struct mvm_posix *p = ctx;
-    int ends[2];
-    mvm_posix_end_feed(p);
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-        return mvm_posix_fail(p, "socketpair", errno);
-    }
-    int r = mvm_posix_spawn_with(p, argv, ends[1]);
-    close(ends[1]);
-    p->feed = ends[0];
-    if (r < 0) {
-        mvm_posix_end_feed(p);
-    }
-    return r;
-}
 
 int mvm_posix_feed(void *ctx, const uint8_t *bytes, size_t len)
 {

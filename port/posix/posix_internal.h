@@ -34,14 +34,16 @@ int mvm_posix_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_
 
 /* ---- spawn.c ---- */
 int mvm_posix_spawn(void *ctx, const char *const argv[]);
-
-/* The same with another stdin than an empty one: `input`, which stays the caller's. */
-int mvm_posix_spawn_with(struct mvm_posix *p, const char *const argv[], int input);
-int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e);
+int mvm_posix_spawn_fed(void *ctx, const char *const argv[]);
 void mvm_posix_close_build(void *ctx);
 
-/* ---- feed.c: a process whose stdin comes from the executor ---- */
-int mvm_posix_spawn_fed(void *ctx, const char *const argv[]);
+/* ---- exit.c ---- */
+int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e);
+
+/* Waits for a child's end. */
+void mvm_posix_collect(pid_t pid);
+
+/* ---- feed.c: the stdin of a process, from the executor ---- */
 int mvm_posix_feed(void *ctx, const uint8_t *bytes, size_t len);
 void mvm_posix_end_feed(void *ctx);
 
@@ -157,9 +159,6 @@ struct mvm_posix_program {
 /* A process's oom_score_adj. */
 #define mvm_posix_oom_score_adj "/proc/self/oom_score_adj"
 
-/* Waits for a child's end. */
-void mvm_posix_collect(pid_t pid);
-
 /* 0, and p->pid is set; or an errno. `*cgroup_err`: why it is not in its cgroup. */
 int mvm_posix_start(struct mvm_posix *p, const struct mvm_posix_program *program, int *cgroup_err);
 
@@ -213,7 +212,7 @@ void mvm_posix_pause(void *ctx);
 /* A descriptor that can be read in MVM_KILL_POLL_MS. */
 int mvm_posix_timer(struct mvm_posix *p);
 
-/* The calls of pipes.c and spawn.c, with a watch on what they wait for. */
+/* ---- watched.c: calls of pipes.c, exit.c and spawn.c, with a watch on what they wait for ---- */
 int mvm_posix_read_watched(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);
 int mvm_posix_poll_exit_watched(void *ctx, struct mvm_exit *e);
 void mvm_posix_close_watched(void *ctx);

@@ -1,4 +1,4 @@
-/* The build's first process, from its start to its end: an argument vector, two pipes, a pidfd. */
+/* The build's first process: an argument vector, two pipes, a pidfd. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
@@ -6,12 +6,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* musl 1.2.3 and the older glibc lack the name. */
-enum { ID_PIDFD = 3 };
 
 static void close_fd(int *fd)
 {
@@ -137,7 +135,7 @@ static int launch(struct mvm_posix *p, const char *const argv[], int standard[3]
     return r;
 }
 
-int mvm_posix_spawn_with(struct mvm_posix *p, const char *const argv[], int input)
+static int spawn(struct mvm_posix *p, const char *const argv[], int input)
 {
     if (p->pid != 0) {
         return mvm_posix_fail_text(p, "spawn", "a build is running");
@@ -158,40 +156,25 @@ int mvm_posix_spawn_with(struct mvm_posix *p, const char *const argv[], int inpu
 
 int mvm_posix_spawn(void *ctx, const char *const argv[])
 {
-    return mvm_posix_spawn_with(ctx, argv, -1);
+    return spawn(ctx, argv, -1);
 }
 
-/* Peeks at the first process's exit without reaping it: its number is not reused. */
-static int peek_exit(const struct mvm_posix *p, siginfo_t *info)
-{
-    int flags = WEXITED | WNOHANG | WNOWAIT;
-    memset(info, 0, sizeof *info);
-    if (p->pidfd >= 0 && waitid((idtype_t)ID_PIDFD, (id_t)p->pidfd, info, flags) == 0) {
-        return 0;
-    }
-    return waitid(P_PID, (id_t)p->pid, info, flags);
-}
-
-int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e)
+/* Its stdin is a socket, not a pipe: a write to one whose reader has gone raises no signal. */
+int mvm_posix_spawn_fed(void *ctx, const char *const argv[])
 {
     struct mvm_posix *p = ctx;
-    siginfo_t info;
-    if (p->pid == 0) {
-        return mvm_posix_fail_text(p, "poll_exit", "no build is running");
+    int ends[2];
+    mvm_posix_end_feed(p);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+        return mvm_posix_fail(p, "socketpair", errno);
     }
-    if (!p->exited && !p->config.status_is_handed) {
-        if (peek_exit(p, &info) < 0) {
-            return mvm_posix_fail(p, "waitid", errno);
-        }
-        if (info.si_pid != 0) {
-            p->exit = (struct mvm_exit){info.si_code != CLD_EXITED, info.si_status};
-            p->exited = true;
-        }
+    int r = spawn(p, argv, ends[1]);
+    close(ends[1]);
+    p->feed = ends[0];
+    if (r < 0) {
+        mvm_posix_end_feed(p);
     }
-    if (p->exited) {
-        *e = p->exit;
-    }
-    return p->exited ? 1 : 0;
+    return r;
 }
 
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status)

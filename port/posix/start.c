@@ -9,13 +9,6 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
-#include <sys/wait.h>
-
-void mvm_posix_collect(pid_t pid)
-{
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-}
 
 static bool allows(const struct mvm_posix *p, enum mvm_posix_way way)
 {

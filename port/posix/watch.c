@@ -64,21 +64,6 @@ void mvm_posix_pause(void *ctx)
     }
 }
 
-/* ---- the build ---- */
-
-int mvm_posix_read_watched(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap)
-{
-    struct mvm_posix *p = ctx;
-    enum mvm_posix_source of = stream == MVM_STDOUT ? MVM_POSIX_OF_STDOUT : MVM_POSIX_OF_STDERR;
-    int n = mvm_posix_read_output(p, stream, buf, cap);
-    if (n == 0) {
-        mvm_posix_watch(p, of, p->output[stream].fd, false);
-    } else {
-        mvm_posix_watch_off(p, of);
-    }
-    return n;
-}
-
 /* A clock's descriptor in place of a pidfd: before Linux 5.3 the exit must be polled for. */
 int mvm_posix_timer(struct mvm_posix *p)
 {
@@ -88,25 +73,4 @@ int mvm_posix_timer(struct mvm_posix *p)
     }
     timerfd_settime(p->watch.timer, 0, &soon, NULL);
     return p->watch.timer;
-}
-
-int mvm_posix_poll_exit_watched(void *ctx, struct mvm_exit *e)
-{
-    struct mvm_posix *p = ctx;
-    int r = mvm_posix_poll_exit(p, e);
-    if (r != 0) {
-        mvm_posix_watch_off(p, MVM_POSIX_OF_EXIT);
-    } else if (!p->config.status_is_handed) {
-        mvm_posix_watch(p, MVM_POSIX_OF_EXIT, p->pidfd >= 0 ? p->pidfd : mvm_posix_timer(p), false);
-    }
-    return r;
-}
-
-void mvm_posix_close_watched(void *ctx)
-{
-    struct mvm_posix *p = ctx;
-    mvm_posix_watch_off(p, MVM_POSIX_OF_STDOUT);
-    mvm_posix_watch_off(p, MVM_POSIX_OF_STDERR);
-    mvm_posix_watch_off(p, MVM_POSIX_OF_EXIT);
-    mvm_posix_close_build(p);
 }
