@@ -99,7 +99,7 @@ build/cache/nanopb/pb.h:
 $(BUILD)/codec/proto/mvm.pb.h $(BUILD)/codec/proto/mvm.pb.c &: codec/proto/mvm.proto codec/proto/mvm.options \
 		| $(NANOPB_DIR)/pb.h
 	@mkdir -p $(@D)
-	$(if $(filter-out build/cache/nanopb,$(NANOPB_DIR)),@echo 'nanopb: $(NANOPB_DIR), by NANOPB_DIR')
+	$(if $(filter-out build/cache/nanopb,$(NANOPB_DIR)),@echo 'nanopb: $(NANOPB_DIR) (NANOPB_DIR)')
 	$(call say,GEN  $@)
 	$(run)$(or $(wildcard $(NANOPB_DIR)/generator/nanopb_generator),nanopb_generator.py) -q -Q '#include "%s"' \
 	    -D $(@D) -I codec/proto mvm.proto
