@@ -106,6 +106,7 @@ def main(arguments):
     for kind, text in connection.messages():
         if kind == LOG and text:
             sys.stderr.buffer.write(text + b"\n")
+            sys.stderr.buffer.flush()
         elif kind in (OK, PONG):
             print(text.decode() if kind == OK else "pong, by library version " + version().decode())
             return 0

@@ -63,6 +63,7 @@ class Agent:
                 accepted = True
                 if fields.line or build and not fields.beat:  # without ids it may be a heartbeat
                     sys.stderr.buffer.write(fields.line + b"\n")
+                    sys.stderr.buffer.flush()
             elif name == "ok" and fields.id == build:
                 print(fields.out_path)
                 return 0
