@@ -183,7 +183,7 @@ static bool has_read_all(struct mvm_server *s, struct mvm_server_connection *c)
     if (c->kind != MVM_CONNECTION_SERIAL) {
         return false;
     }
-    if (c->fd < 0 || c->look_ms != 0) {
+    if (c->fd < 0 || c->away || c->look_ms != 0) {
         return true; /* no host is there */
     }
     if (c->tty && !mvm_server_connection_drained(c)) {

@@ -45,7 +45,7 @@ void mvm_server_connection_event(struct mvm_server_connection *c, uint32_t event
     if (c->kind == MVM_CONNECTION_VSOCK) {
         hang_up |= EPOLLRDHUP;
     }
-    c->readable = c->readable || (events & ~(uint32_t)EPOLLOUT) != 0;
+    c->readable = c->readable || c->away || (events & ~(uint32_t)EPOLLOUT) != 0;
     c->writable = c->writable || (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
     c->ended = c->ended || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (c->kind != MVM_CONNECTION_SERIAL && (events & hang_up) != 0) {
@@ -71,18 +71,21 @@ static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, con
 
 /* A virtio-serial port without a host. The next client's first bytes may overtake the word that the
  * last one has gone, so it counts only if it still holds when looked at again; a client that comes
- * sooner says Hello, which ends what was before. */
+ * sooner says Hello, which ends what was before. From then on nothing is polled: epoll is asked for
+ * room to write, which there is as soon as a host has opened the port. */
 static void host_away(struct mvm_server *s, struct mvm_server_connection *c)
 {
-    if (c->look_ms != 0 && s->now_ms < c->look_ms) {
+    c->writable = false;
+    if (c->away || s->now_ms < c->look_ms) {
         return;
     }
-    if (c->look_ms != 0 && !c->away) {
-        c->away = true;
-        mvm_scheduler_hung_up(&s->scheduler, c->client);
-        c->newline_due = true;
+    if (c->look_ms == 0) {
+        c->look_ms = s->now_ms + MVM_LISTENER_PAUSE_MS;
+        return;
     }
-    c->look_ms = s->now_ms + MVM_LISTENER_PAUSE_MS;
+    c->look_ms = 0;
+    c->away = c->newline_due = true;
+    mvm_scheduler_hung_up(&s->scheduler, c->client);
 }
 
 static void end_of_file(struct mvm_server *s, struct mvm_server_connection *c)

@@ -30,7 +30,7 @@ enum mvm_server_listener_state {
 enum {
     MVM_LISTENER_RETRY_MS = 1000, /* between two attempts to open a listener */
     MVM_LISTENER_PAUSE_MS = 100,  /* after an accept that failed, while no connection is free, and
-                                   * between two looks at a serial port whose host is away */
+                                   * before the host of a serial port counts as gone */
 };
 
 /* A listener that cannot be opened, or is lost, is retried every second and logged once. Only an
@@ -140,11 +140,11 @@ struct mvm_server_connection {
     bool room_asked;  /* epoll is to report when there is room to write */
     bool hung_up;     /* both halves are closed: the unread bytes are the last */
     bool gone;        /* to be closed after the next step of the scheduler */
-    bool away;        /* serial: the host has gone, which was handled */
+    bool away;        /* serial: the host has gone, which was handled: wait for the next one */
     bool newline_due; /* serial: ends whatever was on the line before */
     bool answered;    /* a build of its was answered */
     bool shut;        /* its sending half is shut down: the client reads end-of-file */
-    uint64_t look_ms; /* serial: when to check for a host again; 0: one is present */
+    uint64_t look_ms; /* serial: the host seems to have gone: when to check again; 0: no need */
 };
 
 /* A fresh connection in `*c`, for a client whose session is attached already. */
