@@ -89,7 +89,6 @@ static clockid_t clock_of(int fd)
 void mvm_clock_follow_host(void)
 {
     char path[MVM_CLOCK_DEVICE_CAP];
-    struct timespec t;
     if (!mvm_clock_find("/sys/class/ptp", path)) {
         return;
     }
@@ -97,11 +96,10 @@ void mvm_clock_follow_host(void)
     if (fd < 0) {
         return;
     }
-    bool known = clock_gettime(clock_of(fd), &t) == 0;
+    int64_t host = (int64_t)mvm_posix_clock_ns(clock_of(fd));
     close(fd);
     int64_t ours = now_ns();
-    int64_t host = (int64_t)t.tv_sec * second_ns + t.tv_nsec;
-    if (known && mvm_clock_is_off(ours, host)) {
+    if (host > 0 && mvm_clock_is_off(ours, host)) {
         set(ours, host, "the host's");
     }
 }

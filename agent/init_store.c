@@ -55,7 +55,7 @@ static _Noreturn void exec(const char *const argv[])
 static int run(const char *const argv[])
 {
     int status;
-    pid_t pid = fork();
+    pid_t pid = mvm_posix_fork();
     if (pid == 0) {
         exec(argv);
     }

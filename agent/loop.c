@@ -17,8 +17,7 @@
  * the kernel would queue it nevertheless. */
 static void add_unless_ignored(sigset_t *set, int sig)
 {
-    struct sigaction a;
-    if (sigaction(sig, NULL, &a) < 0 || a.sa_handler != SIG_IGN) {
+    if (!mvm_posix_signal_ignored(sig)) {
         sigaddset(set, sig);
     }
 }

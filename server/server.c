@@ -40,19 +40,12 @@ static int parse_addresses(struct mvm_server *s)
     return 0;
 }
 
-static bool status_is_lost(void)
-{
-    struct sigaction a;
-    return sigaction(SIGCHLD, NULL, &a) == 0 &&
-           (a.sa_handler == SIG_IGN || (a.sa_flags & SA_NOCLDWAIT) != 0);
-}
-
 static int check(struct mvm_server *s, void *memory, size_t size)
 {
     if (!mvm_server_memory_divide(s, memory, size)) {
         return fail_init(s, MVM_SERVER_NO_MEMORY, "memory", "less than mvm_server_needs");
     }
-    if (status_is_lost()) {
+    if (mvm_posix_signal_ignored(SIGCHLD)) {
         return fail_init(s, MVM_SERVER_NO_STATUS, "SIGCHLD",
                          "ignored, so that no child leaves an exit status: set SIG_DFL");
     }

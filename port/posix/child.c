@@ -99,21 +99,6 @@ bool mvm_posix_child_descriptors(const int standard[3], int *report)
     return true;
 }
 
-/* By the system call: libc's way there takes a lock and, in a static program, a KiB. The kernel's
- * struct, which is not libc's, begins with the handler; no flags and no mask are all zeros. */
-void mvm_posix_signal(int sig, void (*handler)(int))
-{
-#if defined(__mips__)
-    signal(sig, handler); /* its struct begins with the flags */
-#else
-    const struct {
-        void (*handler)(int);
-        uintptr_t none[2 + _NSIG / 8 / sizeof(uintptr_t)];
-    } action = {.handler = handler};
-    syscall(SYS_rt_sigaction, sig, &action, NULL, (_NSIG - 1) / 8);
-#endif
-}
-
 void mvm_posix_child_signals(void)
 {
     sigset_t none;

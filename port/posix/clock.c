@@ -9,7 +9,7 @@
 
 uint64_t mvm_posix_clock_ns(clockid_t clock)
 {
-    struct timespec t;
+    struct timespec t = {0};
 #if UINTPTR_MAX > UINT32_MAX
     syscall(SYS_clock_gettime, clock, &t);
 #else

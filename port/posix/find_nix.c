@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *const profiles[] = {
@@ -119,6 +120,14 @@ static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
     return best[0] != '\0' && in_store_path(p, best, buf, cap);
 }
 
+/* getcwd(3) without its way to a heap. A directory outside the root has no path. */
+static bool read_cwd(char *path, size_t cap)
+{
+    bool fits = syscall(SYS_getcwd, path, cap) > 0;
+    errno = fits ? ENOENT : errno;
+    return fits && path[0] == '/';
+}
+
 static int use_named(struct mvm_posix *p, char *path, size_t cap)
 {
     int err = try_program(p->config.nix);
@@ -128,7 +137,7 @@ static int use_named(struct mvm_posix *p, char *path, size_t cap)
     }
     char cwd[MVM_PATH_MAX] = "";
     bool relative = p->config.nix[0] != '/'; /* the build starts in another directory */
-    if (relative && getcwd(cwd, sizeof cwd) == NULL) {
+    if (relative && !read_cwd(cwd, sizeof cwd)) {
         return mvm_posix_fail(p, "getcwd", errno);
     }
     bool fits = mvm_text_join(path, cap, cwd, relative ? "/" : "", p->config.nix);

@@ -56,14 +56,6 @@ static int open_standard(struct mvm_posix *p, int standard[3], int input)
     return 0;
 }
 
-/* Whether the kernel discards the exit statuses of this process's children. */
-static bool ignores_children(void)
-{
-    struct sigaction action;
-    return sigaction(SIGCHLD, NULL, &action) == 0 &&
-           (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0);
-}
-
 /* The kernel reports a program and its interpreter alike. */
 static int fail_start(struct mvm_posix *p, const char *program, int err)
 {
@@ -114,7 +106,7 @@ static int launch(struct mvm_posix *p, const char *const argv[], int standard[3]
 {
     int cgroup_err;
     const struct mvm_posix_program program = {argv, standard};
-    if (ignores_children()) {
+    if (mvm_posix_signal_ignored(SIGCHLD)) {
         return mvm_posix_fail_text(p, "spawn",
                                    "SIGCHLD is ignored, which discards exit statuses: set it to "
                                    "SIG_DFL");

@@ -5,17 +5,26 @@
 #ifndef MVM_SYSTEM_H
 #define MVM_SYSTEM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ---- clock.c: a clock's time in nanoseconds ---- */
+/* ---- clock.c: a clock's time in nanoseconds; 0: there is no such clock ---- */
 uint64_t mvm_posix_clock_ns(clockid_t clock);
 
 /* ---- environment.c: a variable's value; NULL if unset or empty ---- */
 const char *mvm_posix_variable(const char *name);
 
-/* ---- child.c: SIG_DFL or SIG_IGN for a signal ---- */
+/* ---- signals.c ---- */
+
+/* SIG_DFL or SIG_IGN for a signal. */
 void mvm_posix_signal(int sig, void (*handler)(int));
+
+/* Whether a signal is ignored. SIGCHLD also is if the kernel is to discard exit statuses. */
+bool mvm_posix_signal_ignored(int sig);
+
+/* ---- worker.c: fork(2) without libc's handlers; the child may make system calls only ---- */
+pid_t mvm_posix_fork(void);
 
 /* ---- superblock.c: which file system is on an open device; NULL: no mark that is known ---- */
 const char *mvm_posix_superblock_type(int fd);

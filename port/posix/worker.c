@@ -36,7 +36,7 @@ void mvm_posix_worker_init(struct mvm_posix *p)
 
 /* fork(2) without libc's fork handlers: the child makes only system calls, so no library state has
  * to be made consistent for it. */
-static pid_t fork_bare(void)
+pid_t mvm_posix_fork(void)
 {
 #ifdef SYS_fork
     return (pid_t)syscall(SYS_fork);
@@ -83,7 +83,7 @@ static int fork_worker(struct mvm_posix *p, int ends[CHANNELS][2])
     pid_t self = getpid();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before); /* no handler of this process runs in the child */
-    pid_t pid = fork_bare();
+    pid_t pid = mvm_posix_fork();
     if (pid == 0) {
         be_worker(p, self, ends);
     }
