@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "log.h"
+#include "log_writer.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,13 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OWN_FD_MIN = 512 };
+enum { FINISH_MS = 1000 }; /* for the writer's last lines, if its disk does not hang */
 
 enum kind {
     KIND_UNKNOWN, /* not examined yet */
     KIND_SOCKET,  /* send(2) has a flag for it */
+    KIND_WRITER,  /* a socket, too: to the process that writes what may block */
     KIND_OWN,     /* an open file of our own, with a flag of its own */
-    KIND_SHARED,  /* neither: write at most what poll(2) reports room for */
+    KIND_SHARED,  /* neither, before there is a writer: write what poll(2) reports room for */
 };
 
 static struct {
@@ -48,19 +50,13 @@ static bool can_be_opened_again(const struct stat *st)
     return S_ISCHR(st->st_mode) || S_ISFIFO(st->st_mode);
 }
 
-/* Its number is above those of inherited descriptors. */
 static int open_again(void)
 {
-    int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    int high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_MIN) : -1;
-    if (high >= 0) {
-        close(fd);
-    }
-    return high >= 0 ? high : fd;
+    return mvm_log_high(open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
 /* A pipe or a terminal is opened again by its name in /proc, which gives it flags that are not
- * shared. A file on a disk stays as it is: it has its own position, and is always ready. */
+ * shared. A file on a disk has no such flags: it always counts as ready. */
 static void find_stderr(void)
 {
     struct stat st;
@@ -95,6 +91,7 @@ static ssize_t put_now(const char *bytes, size_t len)
     }
     switch (stderr_log.kind) {
     case KIND_SOCKET:
+    case KIND_WRITER:
         return send(stderr_log.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     case KIND_OWN:
         return write(stderr_log.fd, bytes, len);
@@ -111,11 +108,23 @@ static ssize_t put_now(const char *bytes, size_t len)
 
 /* ---- what waits ---- */
 
+/* Without it, lines are written as before it was started. */
+static void end_writer(void)
+{
+    close(stderr_log.fd);
+    stderr_log.fd = STDERR_FILENO;
+    stderr_log.kind = KIND_SHARED;
+}
+
 static bool put_waiting(void)
 {
     while (stderr_log.len > 0) {
         ssize_t n = put_now(stderr_log.waiting, stderr_log.len);
         if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EPIPE && stderr_log.kind == KIND_WRITER) {
+            end_writer();
             continue;
         }
         if (n < 0 && errno != EAGAIN) {
@@ -167,6 +176,42 @@ void mvm_log_flush(void)
 int mvm_log_fd(void)
 {
     return stderr_log.len > 0 ? stderr_log.fd : -1;
+}
+
+/* ---- the writer ---- */
+
+void mvm_log_start(void)
+{
+    struct stat st;
+    if (stderr_log.kind == KIND_UNKNOWN || stderr_log.kind == KIND_SHARED) {
+        find_stderr(); /* /proc may have been mounted since */
+    }
+    if (stderr_log.kind != KIND_SHARED || fstat(STDERR_FILENO, &st) < 0) {
+        return;
+    }
+    int fd = mvm_log_writer_start();
+    if (fd >= 0) {
+        stderr_log.fd = fd;
+        stderr_log.kind = KIND_WRITER;
+    }
+}
+
+void mvm_log_finish(void)
+{
+    struct pollfd p = {.fd = stderr_log.fd, .events = POLLOUT};
+    if (stderr_log.kind != KIND_WRITER) {
+        return;
+    }
+    mvm_log_flush();
+    if (stderr_log.len > 0 && poll(&p, 1, FINISH_MS) > 0) {
+        mvm_log_flush();
+    }
+    shutdown(p.fd, SHUT_WR);
+    p.events = POLLIN; /* its end */
+    poll(&p, 1, FINISH_MS);
+    if (stderr_log.kind == KIND_WRITER) {
+        end_writer();
+    }
 }
 
 /* ---- lines ---- */

@@ -5,7 +5,8 @@
  * Logging never waits. What stderr does not accept now, such as a stopped terminal or a pipe that
  * is not read, waits in a small buffer; lines that do not fit are dropped and counted, and the
  * count is logged as soon as there is room. The descriptor's flags are not changed: other processes
- * share them.
+ * share them. A file on a disk may block whatever its flags are: between start and finish, a
+ * process of its own writes to it.
  */
 #ifndef MVM_LOG_H
 #define MVM_LOG_H
@@ -16,6 +17,12 @@ enum {
     MVM_LOG_CAP = 1024,         /* bytes of a line; past it: it ends with " [cut]" */
     MVM_LOG_WAITING_CAP = 4096, /* bytes that wait for room; past it: lines are dropped */
 };
+
+/* From now on logging does not wait, whatever stderr is. Before the first mvm_posix_init. */
+void mvm_log_start(void);
+
+/* The opposite: what was logged is written before this returns, unless the disk hangs. */
+void mvm_log_finish(void);
 
 struct mvm_log_line {
     struct mvm_writer w; /* add to it between begin and end */

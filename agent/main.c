@@ -78,7 +78,9 @@ static int run_as_init(int argc, char *const argv[])
     }
     mvm_init_begin(&options, argc, argv);
     fill_standard_streams();
+    mvm_log_start();
     int status = mvm_agent_run(&agent, &options);
+    mvm_log_finish();
     mvm_power_end(options.end);
     return status;
 }
@@ -93,11 +95,14 @@ static int run(void)
                 NULL, NULL);
         return 2;
     }
+    mvm_log_start();
     mvm_writer_init(&disks, text, sizeof text);
     if (mvm_options_default_disks(&options, &disks)) {
         mvm_log(text, NULL, NULL);
     }
-    return mvm_agent_run(&agent, &options);
+    int status = mvm_agent_run(&agent, &options);
+    mvm_log_finish();
+    return status;
 }
 
 int main(int argc, char *argv[])

@@ -575,3 +575,12 @@ void e2e_await_log(const char *name, const char *text)
         poll(NULL, 0, 10);
     }
 }
+
+void e2e_assert_in_log(const char *name, const char *text, int n)
+{
+    uint64_t until = e2e_now_ms() + E2E_PATIENCE_MS;
+    while (e2e_count_in_log(name, text) < n && e2e_now_ms() < until) {
+        poll(NULL, 0, 10);
+    }
+    assert_int_equal(e2e_count_in_log(name, text), n);
+}

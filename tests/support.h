@@ -159,6 +159,8 @@ void e2e_write_nix(const char *body);
 /* Waits until `text` is in NAME.log. */
 void e2e_await_log(const char *name, const char *text);
 int e2e_count_in_log(const char *name, const char *text);
+/* It is in there `n` times; the agent's log may be written a moment later. */
+void e2e_assert_in_log(const char *name, const char *text, int n);
 
 /* ---- the wire (support_wire.c) ---- */
 

@@ -1,13 +1,15 @@
 /*
  * The agent's stderr when it is not read: a pipe that is full, a terminal that is stopped, a socket
- * that is full. The agent serves all the same, says later how much was lost, and leaves the flags
- * that it shares with others alone.
+ * that is full; or a file on a disk that hangs. The agent serves all the same, says later how much
+ * was lost, and leaves the flags that it shares with others alone.
  */
 #define _GNU_SOURCE
 #include "support.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -187,6 +189,166 @@ static void a_stopped_terminal_holds_up_nothing(void **state)
     close(master);
 }
 
+/* ---- a file ---- */
+
+static const char *mounted;
+static int frozen = -1;
+
+/* A file on a disk of its own, which can be frozen. */
+static int open_on_disk(void)
+{
+    mounted = e2e_mount(e2e_loop(e2e_make_image("log.img", 16384, NULL), false), "disk", false);
+    char path[E2E_PATH_CAP];
+    snprintf(path, sizeof path, "%s/log", mounted);
+    frozen = open(mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(frozen >= 0 && fd >= 0);
+    return fd;
+}
+
+static void thaw(void)
+{
+    ioctl(frozen, FITHAW, 0);
+    close(frozen);
+    frozen = -1;
+}
+
+static int tear_down(void **state)
+{
+    if (frozen >= 0) {
+        thaw();
+    }
+    return e2e_tear_down(state);
+}
+
+static bool is_whole(const char *path)
+{
+    const char *text = e2e_read(path).bytes;
+    return strstr(text, "stopping: SIGTERM\n") != NULL;
+}
+
+static bool says_lost(const char *path)
+{
+    return strstr(e2e_read(path).bytes, "lines of this log were lost: stderr was not read\n") !=
+           NULL;
+}
+
+static void a_file_on_a_disk_that_hangs_holds_up_nothing(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    int fd = open_on_disk();
+    const char *path = e2e_path("disk/log");
+    pid_t pid = start(fd, 0);
+    assert_int_equal(ioctl(frozen, FIFREEZE, 0), 0);
+    for (int i = 0; i < 20; i++) { /* more than a socket holds */
+        make_noise();
+    }
+    thaw();
+    assert_true(e2e_until(says_lost, path, E2E_PATIENCE_MS));
+    assert_ends(pid);
+    assert_true(is_whole(path));
+    close(fd);
+}
+
+static void a_file_on_a_disk_that_hung_is_complete_when_it_goes_on(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    int fd = open_on_disk();
+    pid_t pid = start(fd, 0);
+    assert_int_equal(ioctl(frozen, FIFREEZE, 0), 0);
+    make_noise();
+    assert_ends(pid);
+    assert_int_equal(e2e_count_in_log("disk/log", "x"), 0);
+    thaw();
+    const char *path = e2e_path("disk/log");
+    assert_true(e2e_until(is_whole, path, E2E_PATIENCE_MS));
+    const char *at = e2e_read(path).bytes;
+    int failed = 0;
+    while ((at = strstr(at, "build failed: invalid flake_ref")) != NULL) {
+        at++;
+        failed++;
+    }
+    assert_int_equal(failed, NOISY_BUILDS);
+    close(fd);
+}
+
+/* By the time that the agent has ended, and in order. */
+static void a_file_has_all_that_was_logged(void **state)
+{
+    (void)state;
+    const char *path = e2e_path("log");
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    pid_t pid = start(fd, 0);
+    make_noise();
+    assert_ends(pid);
+    const char *text = e2e_read(path).bytes;
+    assert_non_null(strstr(text, "listening on unix:"));
+    assert_true(is_whole(path));
+    int lines = 0;
+    for (; (text = strchr(text, '\n')) != NULL; text++) {
+        lines++;
+    }
+    assert_int_equal(lines, 2 + 2 * NOISY_BUILDS);
+    close(fd);
+}
+
+/* The agent leaves it to the system, so to this process. */
+static pid_t writer_of(pid_t agent)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    for (const char *at = e2e_read(path).bytes; *at != '\0';) {
+        char *end;
+        pid_t pid = (pid_t)strtol(at, &end, 10);
+        if (end == at) {
+            break;
+        }
+        if (pid != agent) {
+            return pid;
+        }
+        at = end;
+    }
+    fail_msg("there is no writer");
+    return -1;
+}
+
+static void a_writer_that_is_killed_costs_no_line_that_follows(void **state)
+{
+    (void)state;
+    const char *path = e2e_path("log");
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    pid_t pid = start(fd, 0);
+    pid_t writer = writer_of(pid);
+    kill(writer, SIGKILL);
+    assert_int_equal(waitpid(writer, NULL, 0), writer);
+    make_noise();
+    assert_ends(pid);
+    assert_non_null(strstr(e2e_read(path).bytes, "build failed: invalid flake_ref"));
+    assert_true(is_whole(path));
+    close(fd);
+}
+
+/* It would be asked to end together with the agent, and has its last lines to write. */
+static void a_writer_ends_after_the_agent_and_not_by_its_signals(void **state)
+{
+    (void)state;
+    const char *path = e2e_path("log");
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    pid_t pid = start(fd, 0);
+    pid_t writer = writer_of(pid);
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        kill(writer, signals[i]);
+    }
+    make_noise();
+    assert_int_equal(waitpid(writer, NULL, WNOHANG), 0);
+    e2e_end(pid, SIGKILL);
+    assert_int_equal(waitpid(writer, NULL, 0), writer);
+    close(fd);
+}
+
 static void a_signal_that_was_ignored_at_the_start_stays_ignored(void **state)
 {
     (void)state;
@@ -206,6 +368,8 @@ static void a_signal_that_was_ignored_at_the_start_stays_ignored(void **state)
     close(null);
 }
 
+#define DISK_TEST(f) cmocka_unit_test_prestate_setup_teardown(f, e2e_set_up, tear_down, #f)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +377,11 @@ int main(void)
         E2E_TEST(a_full_socket_holds_up_nothing_and_what_is_lost_is_counted),
         E2E_TEST(a_pipe_whose_reader_is_gone_ends_nothing),
         E2E_TEST(a_stopped_terminal_holds_up_nothing),
+        E2E_TEST(a_file_has_all_that_was_logged),
+        E2E_TEST(a_writer_that_is_killed_costs_no_line_that_follows),
+        E2E_TEST(a_writer_ends_after_the_agent_and_not_by_its_signals),
+        DISK_TEST(a_file_on_a_disk_that_hangs_holds_up_nothing),
+        DISK_TEST(a_file_on_a_disk_that_hung_is_complete_when_it_goes_on),
         E2E_TEST(a_signal_that_was_ignored_at_the_start_stays_ignored),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);

@@ -267,6 +267,22 @@ static void one_sigterm_reaches_all_of_a_tree_that_is_starved(void **state)
     mvm_posix_fini(&posix);
 }
 
+static void one_that_does_not_stop_is_waited_for_only_so_long(void **state)
+{
+    (void)state;
+    use(&by_proc);
+    spawn_role("unstoppable", NULL);
+    await_ready(1);
+    uint64_t begin = clock_ms();
+    assert_int_equal(port->signal_build(&posix, MVM_SIGNAL_TERM), MVM_PORT_LATER);
+    assert_in_range(clock_ms() - begin, 0, MVM_HOLD_MS / 4);
+    assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
+    assert_in_range(clock_ms() - begin, MVM_HOLD_MS, 2 * MVM_HOLD_MS);
+    await_remaining(0);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
 static void a_tree_of_sessions_is_counted_and_killed_whole(void **state)
 {
     spawn_in(*state, "tree", NULL);
@@ -661,6 +677,7 @@ int main(int argc, char **argv)
         IN_EACH_MODE(sigterm_reaches_the_first_process),
         IN_EACH_MODE(one_sigterm_reaches_all_of_a_tree_that_grows),
         IN_EACH_MODE(one_sigterm_reaches_all_of_a_tree_that_is_starved),
+        ALONE(one_that_does_not_stop_is_waited_for_only_so_long),
         IN_EACH_MODE(a_tree_of_sessions_is_counted_and_killed_whole),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_cgroup),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_freezing),

@@ -271,6 +271,20 @@ static inline int role_breed(int argc, char **argv)
     return stay();
 }
 
+/* Waits for a child of vfork, which no signal but SIGKILL ends: it does not stop either. */
+static inline int role_unstoppable(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    if (vfork() == 0) { /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+        say(1, "ready\n");
+        for (;;) {
+            pause();
+        }
+    }
+    return stay();
+}
+
 /* Starts children as fast as it can, each of which starts one of its own; none ignores SIGTERM. */
 static inline int role_sow(int argc, char **argv)
 {
@@ -376,6 +390,7 @@ static const struct {
     {"chain", role_chain},
     {"breed", role_breed},
     {"crowd", role_crowd},
+    {"unstoppable", role_unstoppable},
     {"sow", role_sow},
     {"starved-sow", role_starved_sow},
 };

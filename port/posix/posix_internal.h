@@ -136,9 +136,6 @@ const char *mvm_posix_limits(void *ctx);
 /* The descriptor on which a child reports to its parent: after 0, 1 and 2. */
 enum { MVM_POSIX_REPORT_FD = 3 };
 
-/* Moves these to 0, 1 and 2 and `*report` to its place, and closes all others. False: errno. */
-bool mvm_posix_child_descriptors(const int standard[3], int *report);
-
 /* Resets all signals to their defaults and unblocks them. */
 void mvm_posix_child_signals(void);
 

@@ -26,6 +26,10 @@ bool mvm_posix_signal_ignored(int sig);
 /* ---- worker.c: fork(2) without libc's handlers; the child may make system calls only ---- */
 pid_t mvm_posix_fork(void);
 
+/* ---- child.c: in a child: moves these to 0, 1 and 2 and `*report` to 3, and closes all others.
+ * False: errno ---- */
+bool mvm_posix_child_descriptors(const int standard[3], int *report);
+
 /* ---- superblock.c: which file system is on an open device; NULL: no mark that is known ---- */
 const char *mvm_posix_superblock_type(int fd);
 
