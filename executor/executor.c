@@ -87,48 +87,28 @@ static enum mvm_executor_state end(struct mvm_executor *x)
     return mvm_executor_later(x, r) ? x->state : MVM_EXECUTOR_DONE;
 }
 
-static enum mvm_executor_state run_phase(struct mvm_executor *x)
-{
-    switch (x->state) { /* COVERAGE: each state has its case; a branch for none is never taken */
-    case MVM_EXECUTOR_CHECK:
-        return mvm_executor_check(x);
-    case MVM_EXECUTOR_SOURCE:
-        return mvm_executor_prepare(x);
-    case MVM_EXECUTOR_MOUNT_OUT:
-        return mvm_executor_mount_out(x);
-    case MVM_EXECUTOR_MOUNT_IN:
-        return mvm_executor_mount_in(x);
-    case MVM_EXECUTOR_NIX:
-        return mvm_executor_nix(x);
-    case MVM_EXECUTOR_RUN:
-    case MVM_EXECUTOR_TERM:
-    case MVM_EXECUTOR_KILL:
-    case MVM_EXECUTOR_DRAIN:
-        return mvm_executor_process(x);
-    case MVM_EXECUTOR_LOGFILE:
-        return mvm_executor_logfile(x);
-    case MVM_EXECUTOR_RESULT:
-        return mvm_executor_result(x);
-    case MVM_EXECUTOR_COPY:
-        return mvm_executor_copy(x);
-    case MVM_EXECUTOR_LIST:
-        return mvm_executor_list(x);
-    case MVM_EXECUTOR_RENAME:
-        return mvm_executor_rename(x);
-    case MVM_EXECUTOR_SYNC:
-        return mvm_executor_sync(x);
-    case MVM_EXECUTOR_UNMOUNT:
-        return mvm_executor_unmount(x);
-    case MVM_EXECUTOR_TIDY:
-        return mvm_executor_tidy(x);
-    case MVM_EXECUTOR_END:
-        return end(x);
-    case MVM_EXECUTOR_IDLE:
-    case MVM_EXECUTOR_DONE:
-        break;
-    }
-    return x->state;
-}
+static enum mvm_executor_state (*const phases[])(struct mvm_executor *x) = {
+    [MVM_EXECUTOR_CHECK] = mvm_executor_check,
+    [MVM_EXECUTOR_SOURCE] = mvm_executor_prepare,
+    [MVM_EXECUTOR_MOUNT_OUT] = mvm_executor_mount_out,
+    [MVM_EXECUTOR_MOUNT_IN] = mvm_executor_mount_in,
+    [MVM_EXECUTOR_NIX] = mvm_executor_nix,
+    [MVM_EXECUTOR_RUN] = mvm_executor_process,
+    [MVM_EXECUTOR_TERM] = mvm_executor_process,
+    [MVM_EXECUTOR_KILL] = mvm_executor_process,
+    [MVM_EXECUTOR_DRAIN] = mvm_executor_process,
+    [MVM_EXECUTOR_LOGFILE] = mvm_executor_logfile,
+    [MVM_EXECUTOR_RESULT] = mvm_executor_result,
+    [MVM_EXECUTOR_COPY] = mvm_executor_copy,
+    [MVM_EXECUTOR_LIST] = mvm_executor_list,
+    [MVM_EXECUTOR_RENAME] = mvm_executor_rename,
+    [MVM_EXECUTOR_SYNC] = mvm_executor_sync,
+    [MVM_EXECUTOR_UNMOUNT] = mvm_executor_unmount,
+    [MVM_EXECUTOR_TIDY] = mvm_executor_tidy,
+    [MVM_EXECUTOR_END] = end,
+};
+
+_Static_assert(sizeof phases / sizeof phases[0] == MVM_EXECUTOR_DONE, "a phase for each state");
 
 /* How long a disk call may still take after the build was cancelled or has timed out: less if one
  * was abandoned, since the next is probably for the same disk. */
@@ -205,7 +185,7 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
             return answer(x);
         }
         x->pace = MVM_PACE_ON;
-        enter(x, run_phase(x));
+        enter(x, phases[x->state](x));
         if (x->pace == MVM_PACE_ON || x->pending != MVM_PENDING_NONE) {
             continue;
         }

@@ -125,7 +125,7 @@ enum mvm_executor_state {
     MVM_EXECUTOR_RESULT,    /* determines what was built */
     MVM_EXECUTOR_COPY,      /* artifacts are copied, under temporary names */
     MVM_EXECUTOR_LIST,      /* without disks: which artifacts there are */
-    MVM_EXECUTOR_RENAME,    /* … and get their names */
+    MVM_EXECUTOR_RENAME,    /* the copies get their names */
     MVM_EXECUTOR_SYNC,      /* the output disk's file system */
     MVM_EXECUTOR_UNMOUNT,   /* unmounts what was mounted, and checks that it is released */
     MVM_EXECUTOR_TIDY,      /* without disks: removes the source */

@@ -338,15 +338,20 @@ void mvm_exchange_reject(struct mvm_exchange *x)
 /* ---- messages ---- */
 
 /* False: the message is not ours, or leads to no event. */
+static void on_log(struct mvm_exchange *x, const struct mvm_message *m, bool ours)
+{
+    x->message = m;
+    x->accepted = x->accepted || ours;
+    x->trying = x->trying && !ours;
+}
+
 static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
 {
     const struct mvm_message *m = &x->conversation->session.message;
     bool ours = x->named ? is_ours(x, m->id) : m->id.bytes == NULL;
     switch (m->kind) {
     case MVM_MESSAGE_LOG:
-        x->message = m;
-        x->accepted = x->accepted || ours;
-        x->trying = x->trying && !ours;
+        on_log(x, m, ours);
         *event = MVM_EXCHANGE_LOG;
         return ours;
     case MVM_MESSAGE_OK:
