@@ -337,7 +337,6 @@ void mvm_exchange_reject(struct mvm_exchange *x)
 
 /* ---- messages ---- */
 
-/* False: the message is not ours, or leads to no event. */
 static void on_log(struct mvm_exchange *x, const struct mvm_message *m, bool ours)
 {
     x->message = m;
@@ -345,6 +344,7 @@ static void on_log(struct mvm_exchange *x, const struct mvm_message *m, bool our
     x->trying = x->trying && !ours;
 }
 
+/* False: the message is not ours, or leads to no event. */
 static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
 {
     const struct mvm_message *m = &x->conversation->session.message;
