@@ -1,7 +1,6 @@
 /*
- * Long hauls, too long for every check (make soak): a thousand cancels, a thousand kills in the
- * middle of staging, pings during a gigabyte's copy, ten thousand connections, gigabytes of log.
- * MVM_SOAK_PERCENT does less of each.
+ * Long tests, for make soak: a thousand cancels, a thousand kills during staging, pings during a
+ * gigabyte's copy, ten thousand connections, gigabytes of log. MVM_SOAK_PERCENT does less of each.
  */
 #define _GNU_SOURCE
 #include "rng.h"
@@ -201,7 +200,7 @@ static void ping_now(struct e2e_conn *c)
     }
 }
 
-/* 99 of 100 came within `ms`. Says how long they took, and forgets them. */
+/* 99 of 100 were answered within `ms`. Prints the times and resets them. */
 static void assert_pings_within(int ms)
 {
     qsort(ping_ms, pings, sizeof ping_ms[0], by_number);
@@ -228,7 +227,7 @@ static void fill_store(const char *store_path, const char *name, int mib)
     close(fd);
 }
 
-/* Whether the build is still going on. */
+/* Whether the build still runs. */
 static bool goes_on(struct e2e_conn *c)
 {
     struct pollfd fd = {c->fd, POLLIN, 0};
@@ -259,7 +258,7 @@ static void pings_are_answered_between_the_slices_of_a_copy(void **state)
         e2e_sleep_ms(1);
     }
     print_message("%d MiB in %d ms\n", mib, (int)(e2e_now_ms() - begun));
-    assert_pings_within(100); /* other work on the machine and its disk has its share in it */
+    assert_pings_within(100); /* other work on the machine and its disk is included */
 }
 
 /* ---- log ---- */
@@ -316,7 +315,7 @@ static void gigabytes_of_log_reach_a_slow_reader_and_memory_stays(void **state)
 
 /* ---- a disk that freezes ---- */
 
-/* Freezes what is mounted of the device, ten times a minute for a second, until `stop` exists. */
+/* Freezes the device's file system for a second, ten times a minute, until `stop` exists. */
 static void freeze_now_and_then(const char *dir, const char *device, const char *stop)
 {
     struct stat fs;
@@ -377,7 +376,7 @@ static void a_disk_that_freezes_now_and_then_loses_nothing(void **state)
     print_message("%u builds\n", builds);
 }
 
-/* soak [PATTERN]: the hauls whose names fit, all without one */
+/* soak [PATTERN]: the tests whose names match; without one: all */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {

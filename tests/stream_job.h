@@ -1,6 +1,5 @@
 /*
- * A build without disks in the simulated world, for tests: a source of some bytes is handed over as
- * it is asked for.
+ * A build without disks in the simulated world, for tests: its source is sent as it is requested.
  */
 #ifndef TESTS_STREAM_JOB_H
 #define TESTS_STREAM_JOB_H
@@ -16,8 +15,9 @@ struct stream_case {
     const char *flake_ref;
     bool has_source;
     uint64_t source_size;
-    uint64_t sends; /* bytes that the client has; fewer: it stops there and says `last` */
-    uint32_t piece; /* bytes of a Source; 0: as many as are allowed */
+    uint64_t
+        sends; /* bytes that the client has; fewer than announced: it stops there with `last` */
+    uint32_t piece; /* bytes of each Source; 0: as many as are allowed */
     uint64_t cancel_at_ms;
 };
 
@@ -47,7 +47,7 @@ static inline void stream_start(const struct stream_case *c)
     mvm_executor_start(&x, &job, sim.now_ms);
 }
 
-/* What the client has to send and may. */
+/* What the client has left to send and is allowed to. */
 static inline void stream_send(const struct stream_case *c)
 {
     static const char bytes[SOURCE_CAP];

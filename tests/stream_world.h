@@ -1,7 +1,7 @@
 /*
- * A stage for tests of builds without disks: the real scheduler and executor in the simulated
- * world, and clients on the protobuf wire. What a client receives is written down in words, one
- * line a message; lines of builds are left out.
+ * Set-up for tests of builds without disks: the real scheduler and executor in the simulated world,
+ * and clients on the protobuf wire. What a client receives is written down in words, one line a
+ * message; lines of builds are left out.
  */
 #ifndef TESTS_STREAM_WORLD_H
 #define TESTS_STREAM_WORLD_H
@@ -35,17 +35,17 @@ enum {
 struct client {
     struct mvm_client *slot; /* the scheduler's; NULL: not connected */
     struct mvm_session session;
-    bool reads;      /* takes what it is sent */
+    bool reads;      /* reads what it is sent */
     bool feeds;      /* answers Want, with bytes of its source */
     const char *id;  /* of its build */
-    uint64_t source; /* bytes that it has for it */
-    uint64_t piece;  /* … sends at a time, at most; 0: MVM_BULK_DATA_MAX */
-    uint64_t sent;   /* … and has sent */
+    uint64_t source; /* bytes of its source */
+    uint64_t piece;  /* … sent at a time, at most; 0: MVM_BULK_DATA_MAX */
+    uint64_t sent;   /* … sent so far */
     uint64_t credit;
     size_t said_len;
     char said[SAID_CAP];
-    uint8_t file[FILE_CAP]; /* what Artifacts brought */
-    uint64_t file_at;       /* where the next one may begin */
+    uint8_t file[FILE_CAP]; /* the data received in Artifacts */
+    uint64_t file_at;       /* where the next may begin */
     uint8_t in[2][BUFFER], out[2][2 * BUFFER];
     char fields[2][BUFFER];
 };
@@ -66,7 +66,7 @@ static const char source_bytes[MVM_BULK_DATA_MAX + 1];
 
 static inline void start_agent(void)
 {
-    memset(slots, 0xa5, sizeof slots); /* attach must not rely on anything */
+    memset(slots, 0xa5, sizeof slots); /* attach must not rely on earlier contents */
     for (int i = 0; i < CLIENTS; i++) {
         clients[i].slot = NULL;
     }
@@ -363,7 +363,7 @@ static inline void settle(void)
     }
 }
 
-/* To the next event, or to `ms` if that is sooner. */
+/* Advances to the next event, or to `ms` if that is sooner. */
 static inline void turn_clock(uint64_t ms)
 {
     const uint64_t times[] = {mvm_scheduler_deadline(&scheduler), mvm_sim_next_ms(&sim),

@@ -1,7 +1,7 @@
 /*
- * As much of cmocka's interface as the tests of the freestanding part use, for machines that have
- * no cmocka: the same test programs compile with this header in its place. A test that fails ends
- * there, the next one runs. What it prints, tests/run counts.
+ * The part of cmocka's interface that the tests of the freestanding modules use, for machines
+ * without cmocka: the same test programs compile with this header in its place. A failing test ends
+ * there and the next one runs. tests/run counts the output.
  */
 #ifndef CROSS_CMOCKA_H
 #define CROSS_CMOCKA_H
@@ -35,14 +35,15 @@ struct CMUnitTest {
 int cross_run(const struct CMUnitTest *tests, size_t count, CMFixtureFunction setup,
               CMFixtureFunction teardown);
 
-/* A check's place in the source. */
+/* Where a check is in the source. */
 struct cross_place {
     const char *file;
     int line;
 };
 #define CROSS_HERE ((struct cross_place){__FILE__, __LINE__})
 
-/* The format is not checked: what is an unsigned here may be an unsigned long there. */
+/* The format is not checked by the compiler: a type that is unsigned here may be unsigned long on
+ * another machine. */
 _Noreturn void cross_fail(struct cross_place place, const char *format, ...);
 _Noreturn void cross_skip(void);
 void cross_equal(struct cross_place place, uintmax_t a, uintmax_t b, int equal);

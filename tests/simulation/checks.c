@@ -6,7 +6,7 @@ static bool holds(const struct mvm_sim_file *f, const char *text)
     return f->len == strlen(text) && memcmp(f->bytes, text, f->len) == 0;
 }
 
-/* Whether it is the old artifact, or that of some build, whole. */
+/* Whether it is the old artifact, or a complete one of some build. */
 static bool is_whole(const struct mvm_sim_file *f, int i)
 {
     size_t begins = strlen(artifacts[i].begins);
@@ -26,7 +26,7 @@ const char *check_whole(struct mvm_sim *sim)
     return NULL;
 }
 
-/* Every byte of the build's output that was read is in it. */
+/* Every byte that was read of the build's output is in it. */
 static bool log_is_whole(void)
 {
     const struct mvm_sim_file *f = mvm_sim_find(&world.sim, "/build-out/build.log");
@@ -51,7 +51,7 @@ static const char *check_durable(void)
     return NULL;
 }
 
-/* Looked at after the step in which the power went, in a copy. */
+/* Checked after the step in which the power was cut, on the copy. */
 const char *check_dark(void)
 {
     if (world.sim.dark == NULL || world.sim.dark_at == 0 || world.sim.calls < world.sim.dark_at) {
@@ -67,12 +67,12 @@ const char *check_dark(void)
     return check_whole(&world.dark);
 }
 
-/* A call that was made to fail may have been the one that removes or unmounts. */
+/* The call that was made to fail may be the one that removes or unmounts. */
 const char *check_left_over(void)
 {
     const char *left = mvm_sim_left_over(&world.sim);
     bool is_file = left != NULL && left[0] == '/';
-    /* A process that ignores signals, or can be sent none any more, cannot be ended. */
+    /* A process that ignores signals, or that no signal reaches, cannot be ended. */
     bool is_undead = world.sim.abandoned && (world.sim.build.survives_kill ||
                                              (world.sim.failed && world.sim.fail_run > 2));
     if (left != NULL && !is_undead && !(is_file && (world.sim.failed || world.restarted))) {
@@ -107,7 +107,8 @@ static const char *check_released(void)
     return NULL;
 }
 
-/* Whether the running build's client takes what it is sent: others hold their own builds up. */
+/* Whether the running build's client reads what it is sent. One that does not delays its own
+ * build. */
 static bool asked_politely(void)
 {
     for (int i = 0; i < PEERS; i++) {

@@ -1,6 +1,6 @@
 /*
- * What is true about each build of a simulated world, kept by the world and not by what it tests:
- * which builds there are, how each ended, and from when on its Ok is no longer true.
+ * What is true of each build in a simulated world, recorded by the world and not by the code under
+ * test: which builds there are, how each ended, and from when on its Ok is no longer true.
  */
 #ifndef MVM_LEDGER_H
 #define MVM_LEDGER_H
@@ -14,7 +14,7 @@ struct ledger_build {
     bool rude;                /* a client that may not read has asked for it or joined it */
     uint8_t keep;             /* enum mvm_flag: whether it outlives its connection */
     bool ok;                  /* the job went well */
-    bool cancelled;           /* a client asked for its end, or left it */
+    bool cancelled;           /* a client cancelled it, or left it */
     unsigned superseded_turn; /* when a later build began to stage; 0: not */
 };
 
@@ -25,7 +25,7 @@ struct ledger {
     struct ledger_build builds[LEDGER_MAX]; /* build n has the attribute "n<n>" */
 };
 
-/* A new build's number; LEDGER_MAX: there are enough. */
+/* A new build's number; LEDGER_MAX: there are no more. */
 unsigned ledger_add(struct ledger *l, bool has_id);
 
 /* The id of build n; the number of an id or of an attribute, LEDGER_MAX if it is none of ours. */
@@ -37,10 +37,10 @@ unsigned ledger_number_of_attr(struct mvm_text attr);
 enum { LEDGER_PATH_CAP = 40 };
 void ledger_path(unsigned n, char path[LEDGER_PATH_CAP]);
 
-/* Build n begins anew. */
+/* Build n begins again. */
 void ledger_begin(struct ledger *l, unsigned n);
 
-/* A build begins to stage: what earlier ones staged is not true any more. LEDGER_MAX: any did. */
+/* A build begins to stage: what earlier builds staged is no longer true. LEDGER_MAX: any build. */
 void ledger_supersede(struct ledger *l, unsigned n);
 
 #endif

@@ -1,12 +1,12 @@
-/* A client that says Hello and names its builds: what it asks for, and what it may hear. */
+/* A client that sends Hello and names its builds: what it requests, and what it may receive. */
 #include "peer.h"
 #include <stdio.h>
 #include <string.h>
 
 /* ---- Hello ---- */
 
-/* The first thing it sends. A line may hold what its former host left unfinished: a line feed ends
- * that. It is a bad frame then, but for the former host. */
+/* Its first bytes. The line may hold an incomplete frame of its former host: a line feed ends that.
+ * The resulting bad frame is the former host's. */
 void named_begin(struct peer *p)
 {
     if (!p->named) {
@@ -79,7 +79,7 @@ static bool send_build(struct peer *p, struct peer_world *w, struct mvm_text fla
     return true;
 }
 
-/* Before it is welcomed it does not know whether it may. */
+/* Before its Hello is answered it does not know whether it may. */
 bool named_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref)
 {
     if (!mvm_session_can_send(&p->session) || (!p->welcomed && !p->polite)) {
@@ -151,7 +151,7 @@ void named_leave(struct peer *p, struct ledger *l)
     }
 }
 
-/* ---- what it hears ---- */
+/* ---- what it receives ---- */
 
 static void receive_first(struct peer *p, struct peer_build *b, const struct mvm_message *m)
 {
@@ -191,7 +191,7 @@ static void receive_log(struct peer *p, const struct mvm_message *m, uint32_t li
     }
 }
 
-/* An answer that was true when the client asked may have become untrue on its way. */
+/* An answer that was true when the client asked may be untrue when it arrives. */
 static bool was_true(const struct peer_build *b, const struct ledger *l)
 {
     const struct ledger_build *truth = &l->builds[b->number];
@@ -268,7 +268,7 @@ static void receive_cancelled(struct peer *p, const struct mvm_message *m)
     }
 }
 
-/* On a line, what comes before its own Welcome is for others. */
+/* On a line, frames before its own Hello's answer are for others. */
 void named_receive(struct peer *p, struct peer_world *w)
 {
     const struct mvm_message *m = &p->session.message;

@@ -23,8 +23,8 @@ static void begin_session(struct peer *p, struct rng *c)
     mvm_session_speak(&p->session, some_wire(p, c));
 }
 
-/* To an agent that does not know Hello it is a bad frame, and the client goes on without ids: as if
- * this agent were such a one. */
+/* An agent without Hello would answer with a parse error, and the client would continue without
+ * ids: it does so here too. */
 static void greet_in_vain(struct peer *p)
 {
     static const char greeting[] = "{\"Hullo\":{\"nonce\":\"1\"}}\n";
@@ -140,8 +140,8 @@ bool peer_ask_ping(struct peer *p)
     return true;
 }
 
-/* Nonsense goes past this side's encoder, straight to the scheduler: between two frames. What makes
- * the protobuf wire lose its framing is not among it: it ends the connection. */
+/* Invalid frames bypass this side's encoder and go straight to the scheduler, between two frames.
+ * None of them makes the protobuf wire lose its framing: that would end the connection. */
 static void send_nonsense(struct peer *p, struct rng *c)
 {
 #define BYTES(literal)                                                                             \
@@ -262,7 +262,7 @@ uint64_t peer_deadline(const struct peer *p, uint64_t now_ms)
     return p->reads_ms > now_ms && p->reads_ms < at ? p->reads_ms : at;
 }
 
-/* ---- what an old client hears ---- */
+/* ---- what a client without ids receives ---- */
 
 static bool all_lines(const struct peer *p, uint32_t lines)
 {
@@ -407,7 +407,7 @@ static bool take(struct peer *p, struct peer_world *w)
             taken = true;
             break;
         case MVM_SESSION_BAD_FRAME:
-            /* The end of a frame of which the former host took the beginning. */
+            /* The end of a frame whose beginning the former host received. */
             if (!p->line || p->welcomed) {
                 p->violation = "what the agent sent is not a frame";
             }

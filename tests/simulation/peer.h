@@ -1,8 +1,8 @@
 /*
- * A client in the simulated world: it asks, reads, pauses, sends nonsense, goes, comes back, all at
- * random, and knows what it may receive. An old one uses nothing but Ping and Build; the
- * others say Hello and name their builds. One of them may be a line without connections, at whose
- * other end one host follows another.
+ * A client in the simulated world: it sends requests, reads, pauses, sends invalid frames, leaves
+ * and returns, all at random, and knows what it may receive. An old one uses only Ping and Build;
+ * the others send Hello and name their builds. One of them may be a line without connections, at
+ * whose other end one host follows another.
  */
 #ifndef MVM_PEER_H
 #define MVM_PEER_H
@@ -18,8 +18,8 @@ enum { PEER_BUFFER_MAX = 1024, PEER_BUILDS = 8, PEER_CANCELS = 16 };
 /* A build that a client asked for or joined. */
 struct peer_build {
     unsigned number;
-    bool open;      /* its end is due */
-    bool accepted;  /* its first frame has come */
+    bool open;      /* its answer is due */
+    bool accepted;  /* its first frame was received */
     bool joined;    /* by Join, not by Build */
     bool counts;    /* `next_line` is known: from the first numbered line after a join on */
     unsigned asked; /* the turn */
@@ -28,31 +28,31 @@ struct peer_build {
 
 struct peer {
     struct mvm_client *client;  /* the scheduler's; NULL: not connected */
-    struct mvm_session session; /* this side */
+    struct mvm_session session; /* this side's session */
     bool polite;                /* sends only valid requests, reads immediately, and stays */
     bool named;                 /* says Hello, and gives its builds ids */
-    bool line;                  /* no connection: others came before it, and will come after it */
+    bool line;                  /* a line without connections: it has earlier and later hosts */
     bool welcomed;              /* its own Hello was answered */
     bool half_closed;
     bool ended;        /* its half has been ended on the scheduler's side, too */
-    bool gone;         /* left before it had everything */
-    unsigned hosts;    /* of a line: how many it has had; names the nonce */
-    unsigned actions;  /* left to do */
-    uint64_t act_ms;   /* when the next one is due */
-    uint64_t reads_ms; /* reads nothing before */
-    uint64_t goes_ms;  /* when it goes, whatever it waits for; 0: at random */
-    uint64_t back_ms;  /* when it comes back; 0: not */
+    bool gone;         /* it left before it had received everything */
+    unsigned hosts;    /* of a line: how many hosts it has had; part of the nonce */
+    unsigned actions;  /* actions left */
+    uint64_t act_ms;   /* when the next action is due */
+    uint64_t reads_ms; /* reads nothing before this time */
+    uint64_t goes_ms;  /* when it leaves, whatever it waits for; 0: at random */
+    uint64_t back_ms;  /* when it reconnects; 0: never */
 
-    /* sent, and what came for it */
+    /* sent, and the answers received */
     unsigned pings, pongs;
     unsigned builds, oks, errs; /* without ids */
     unsigned bad_frames, parse_errors;
     unsigned next_line; /* of the running build's numbered lines */
     unsigned last_ok;   /* 1 + the number of the last Ok without an id */
     struct peer_build named_builds[PEER_BUILDS];
-    unsigned cancels, cancelled; /* asked for, answered: a ring */
+    unsigned cancels, cancelled; /* requested and answered: a ring */
     unsigned cancel_of[PEER_CANCELS];
-    const char *violation; /* it heard what it may not; NULL: no */
+    const char *violation; /* it received what it may not: why; NULL: it has not */
 
     uint8_t in[2][PEER_BUFFER_MAX]; /* of the scheduler's side, of this side */
     uint8_t out[2][PEER_BUFFER_MAX];
@@ -73,22 +73,22 @@ struct peer_world {
 /* A fresh connection to the scheduler. False: it has no slot. */
 bool peer_connect(struct peer *p, struct peer_world *w);
 
-/* Another host at the end of a line, without state of the former one. */
+/* Another host at the end of the line, with no state of the former one. */
 void peer_change_hosts(struct peer *p, struct peer_world *w);
 
 /* Does what is due by now; returns whether anything was. */
 bool peer_act(struct peer *p, struct peer_world *w);
 
-/* Asks for a build. False: there is no room to. */
+/* Requests a build. False: there is no room for it. */
 bool peer_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref);
 
-/* Moves bytes both ways and takes what came. Returns whether anything moved. */
+/* Moves bytes both ways and handles what was received. Returns whether anything moved. */
 bool peer_move(struct peer *p, struct peer_world *w);
 
 /* When the peer does or reads something again; UINT64_MAX: it waits for the scheduler. */
 uint64_t peer_deadline(const struct peer *p, uint64_t now_ms);
 
-/* What the peer has not got though it stayed; NULL: nothing. */
+/* What the peer should have received and has not; NULL: nothing. */
 const char *peer_missing(const struct peer *p);
 
 /* ---- of peer.c, for named.c ---- */

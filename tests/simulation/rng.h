@@ -1,6 +1,6 @@
 /*
- * The random numbers of a simulation: from a seed, so that it repeats a run, or from a fuzzer's
- * bytes, so that it can search. With no bytes left, every number is 0.
+ * The random numbers of a simulation: from a seed, so that a run can be repeated, or from a
+ * fuzzer's bytes, so that it can search. When the bytes are used up, every number is 0.
  */
 #ifndef MVM_RNG_H
 #define MVM_RNG_H

@@ -20,7 +20,7 @@ static uint64_t next_ms(void)
     return at;
 }
 
-/* Turns the clock to the next thing that happens; at times to some moment before. */
+/* Advances the clock to the next event, sometimes only part of the way. */
 static void turn_clock(uint64_t at)
 {
     uint64_t now = world.sim.now_ms;
@@ -33,8 +33,8 @@ static void turn_clock(uint64_t at)
 
 /* ---- a turn ---- */
 
-/* How many lines a finished build's client must have received. The pipe may have been what failed,
- * and the rest of a line is not waited for if a process cannot be ended. */
+/* How many lines a finished build's client must have received. The pipe may be what failed, and an
+ * incomplete line is not waited for if a process cannot be ended. */
 static uint32_t lines_due(void)
 {
     bool survives = world.sim.build.survives_kill && world.sim.late_ms > 0;
@@ -90,8 +90,8 @@ static void begin_build(void)
     trace("a build begins");
 }
 
-/* Once a build stages, or leaves the disk unreleased, what was staged before is not true any more.
- */
+/* Once a build stages, or leaves the disk unreleased, what earlier builds staged is no longer
+ * true. */
 static void note_staging(void)
 {
     const struct mvm_scheduler *v = &world.scheduler;
@@ -126,8 +126,8 @@ static const char *step(bool *more)
     return wrong;
 }
 
-/* The agent is killed and started again: its processes and handles are gone, and all it knew;
- * files, disks and mounts are as they were. */
+/* The agent is killed and started again: its processes, handles and memory are gone; files, disks
+ * and mounts are unchanged. */
 static void restart_agent(void)
 {
     trace("the agent is killed and started again");
@@ -147,7 +147,7 @@ static void restart_agent(void)
     init_agent();
 }
 
-/* Until nothing is left to happen. */
+/* Until no event is left. */
 static const char *live(void)
 {
     for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
@@ -174,7 +174,7 @@ static const char *live(void)
     return "it comes to no end";
 }
 
-/* ---- the whole ---- */
+/* ---- a run ---- */
 
 static const char *check_peers(void)
 {
@@ -185,7 +185,7 @@ static const char *check_peers(void)
     return wrong;
 }
 
-/* The world is mended, all clients leave, and a new one asks for a build. */
+/* The faults end, all clients leave, and a new one requests a build. */
 static const char *one_more(void)
 {
     struct peer *p = &world.peers[0];
@@ -269,9 +269,9 @@ const char *simulate(struct rng rng, FILE *trace)
     return wrong;
 }
 
-/* ---- a life given in advance ---- */
+/* ---- a scenario given in advance ---- */
 
-/* From no bytes, every number is 0: a world in which all goes well. */
+/* With no bytes every number is 0: a world without faults. */
 static void make_scenario(const struct scenario *s)
 {
     make_world();

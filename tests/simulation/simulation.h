@@ -28,11 +28,11 @@
 #include "rng.h"
 #include <stdio.h>
 
-/* Runs one. NULL: everything held; else what did not, a static text. `trace`: where to print what
- * happens; NULL: nowhere. Not reentrant: its world is static. */
+/* Runs one. NULL: all properties held; else the one that did not, a static text. `trace`: where to
+ * print what happens; NULL: nowhere. Not reentrant: its world is static. */
 const char *simulate(struct rng rng, FILE *trace);
 
-/* A life that is given in advance. Everything that is 0 goes well. */
+/* A scenario given in advance. Zero is the case without faults. */
 struct scenario {
     const char *name;
     enum mvm_wire wire;
@@ -40,23 +40,23 @@ struct scenario {
     int exit_code;
     bool ignores_term;
     bool leaves_child;
-    uint64_t goes_ms; /* when the first client goes; 0: it stays */
-    bool queue;       /* a second client asks, too */
+    uint64_t goes_ms; /* when the first client leaves; 0: never */
+    bool queue;       /* a second client requests a build, too */
     bool from_disk;   /* the flake is on the input disk */
 };
 
 /* Which calls of the port fail in a scenario. */
 struct fault {
     unsigned at;      /* the first, from 1 */
-    unsigned run;     /* so many in a row; UINT_MAX: all from there on */
-    unsigned with;    /* which of the errors that a call can give, from 0, counted round */
-    unsigned hang_at; /* the call for a disk that never ends, from 1; 0: none */
+    unsigned run;     /* how many in a row; UINT_MAX: all from there on */
+    unsigned with;    /* which of the call's errors, from 0, modulo their number */
+    unsigned hang_at; /* the disk call that never returns, from 1; 0: none */
     unsigned hang_run;
-    unsigned dark_at; /* the call at which the power is thought to go; 0: none */
+    unsigned dark_at; /* the call at which the power is cut; 0: none */
 };
 
-/* Runs it with a fault. What must hold is the same. `*kinds`: how many errors the call `at` can
- * give; 0: there was no such call. `*calls`: how many calls there were. */
+/* Runs it with a fault. The same properties must hold. `*kinds`: how many errors the call `at` can
+ * return; 0: there was no such call. `*calls`: how many calls there were. */
 const char *simulate_fault(const struct scenario *s, const struct fault *f, unsigned *kinds,
                            unsigned *calls, FILE *trace);
 

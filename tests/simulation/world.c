@@ -118,7 +118,7 @@ static void make_trouble(void)
     }
 }
 
-/* What is late in a kind world is so by little: no build comes near its time-out for it. */
+/* Delays in a world without faults are short: no build reaches its time-out because of them. */
 void make_delays(void)
 {
     world.restless = rng_one_in(&world.rng, 2);

@@ -1,4 +1,4 @@
-/* The simulated world: what there is, how it is made, and what must hold in it. */
+/* The simulated world: its contents, how it is made, and what must hold in it. */
 #ifndef MVM_WORLD_H
 #define MVM_WORLD_H
 
@@ -36,20 +36,20 @@ struct world {
     struct ledger ledger;
     unsigned number;                   /* of the build that runs; LEDGER_MAX: none has one */
     char printed[LEDGER_PATH_CAP + 8]; /* what it prints */
-    bool missing[ARTIFACTS];           /* no build makes it */
+    bool missing[ARTIFACTS];           /* no build can produce it */
     bool restarted;
     unsigned restart_turn; /* when the agent is killed and started again; 0: never */
     char lines_text[LINES_MAX * 10];
     unsigned lines;
-    bool kind;        /* nothing in it goes wrong */
+    bool kind;        /* without faults */
     bool out_mounted; /* before */
     bool in_mounted;
     bool was_mounted;  /* the output disk, by the running build or one that was killed */
     uint64_t began_ms; /* when the running build began */
-    bool restless;     /* steps come that nothing called for */
+    bool restless;     /* there are steps without a reason */
     bool keep_building;
     bool no_path;         /* what builds print is not a path */
-    bool kept[ARTIFACTS]; /* whether there is one on the disk for good */
+    bool kept[ARTIFACTS]; /* whether the artifact is durable on the disk */
 };
 
 extern struct world world;
@@ -68,15 +68,15 @@ void make_delays(void);
 void make_output(unsigned number);
 void artifact_text(unsigned number, int i, char text[64]);
 
-/* A fresh executor and scheduler, in the world as it is. */
+/* A fresh executor and scheduler in the existing world. */
 void init_agent(void);
 
-/* ---- what must hold: checks.c. NULL: it does ---- */
+/* ---- what must hold: checks.c. NULL: it does, else what does not ---- */
 
 /* No incomplete file under a final name. */
 const char *check_whole(struct mvm_sim *sim);
 
-/* After a simulated power cut: what would be left. */
+/* After a simulated power cut: what is left. */
 const char *check_dark(void);
 const char *check_left_over(void);
 

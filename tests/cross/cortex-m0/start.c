@@ -1,6 +1,5 @@
-/* What the core wants before C can run: where the stack begins, where the program does, and what
- * happens on a fault. The rest of the start is newlib's, output and exit are the debugger's
- * ("semihosting"). */
+/* What the core needs before C can run: the initial stack, the entry point, and the fault handlers.
+ * The rest of the start-up is newlib's; output and exit go through the debugger ("semihosting"). */
 #include <stdio.h>
 #include <stdlib.h>
 

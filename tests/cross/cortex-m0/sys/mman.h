@@ -1,5 +1,5 @@
-/* Bare metal has no pages to protect: the memory that tests put behind a guard page is plain
- * there. What reads past its end is caught on the other machines. */
+/* Bare metal has no pages to protect: the guard page of the tests is plain memory there. Reads past
+ * the end are caught on the other machines. */
 #ifndef CROSS_SYS_MMAN_H
 #define CROSS_SYS_MMAN_H
 
