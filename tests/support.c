@@ -67,7 +67,7 @@ void e2e_assert_in_time(void)
     }
 }
 
-/* Once: the test fails and cleans up. Twice: it hangs. */
+/* The first time the test fails and cleans up. The second time it hangs and is ended. */
 static void on_alarm(int sig)
 {
     static const char text[] = "a test took too long: ";
@@ -113,7 +113,7 @@ int e2e_set_up(void **state)
     alarm(test_secs());
     children_len = paths_len = 0;
     assert_true(make_temporary(dir, "e2e"));
-    setenv("MVM_E2E", dir, 1); /* handed down to every process, which is known by it */
+    setenv("MVM_E2E", dir, 1); /* inherited by every process of the test, which is found by it */
     e2e_conns_begin();
     e2e_write_nix("exit 3");
     return 0;
@@ -141,7 +141,7 @@ static void end_children(void)
 
 static int for_each_process(const char *mark, int sig);
 
-/* What a failed test left behind has the directory's name in its environment. */
+/* The processes that a failed test left have the directory's name in their environment. */
 static void end_left_over(void)
 {
     for (int i = 0; i < 100 && for_each_process(dir, SIGKILL) > 0; i++) {
@@ -168,7 +168,7 @@ int e2e_tear_down(void **state)
 
 /* ---- files ---- */
 
-/* The same path is the same string, so that asking for it again and again takes no room. */
+/* The same path is the same string, so that repeated calls take no room. */
 const char *e2e_path(const char *format, ...)
 {
     char path[E2E_PATH_CAP];
@@ -299,7 +299,7 @@ bool e2e_have(const char *program)
 
 /* ---- programs that run to their end ---- */
 
-/* Reads what there is; false: the end, and the descriptor is closed. */
+/* Reads what is available; false: end of file, and the descriptor is closed. */
 static bool take(int *fd, char *to, size_t *len)
 {
     ssize_t n = read(*fd, to + *len, E2E_RESULT_CAP - 1 - *len);
@@ -377,9 +377,9 @@ const struct e2e_result *e2e_tool(const char *address, const char *const more[])
     return e2e_run(argv, NULL, 30000);
 }
 
-/* ---- what runs on this machine ---- */
+/* ---- processes on this machine ---- */
 
-/* Part of /proc/PID/NAME, with a space for each NUL. */
+/* The beginning of /proc/PID/NAME, with a space for each NUL. */
 static size_t read_proc(const char *pid, const char *name, char *buf, size_t cap)
 {
     char path[64];

@@ -36,8 +36,8 @@
 
 #include <cmocka.h>
 
-/* What an address sanitizer's own memory may grow by while a test runs: shadow of stacks and blocks
- * that are used for the first time, which differs between compilers. */
+/* By how much the address sanitizer's own memory may grow while a test runs: shadow memory of
+ * stacks and blocks that are used for the first time, which differs between compilers. */
 #if defined __has_feature
 #if __has_feature(address_sanitizer)
 #define MVM_SANITIZER_KIB 1024
@@ -53,7 +53,7 @@
 enum {
     E2E_TEST_SECS = 45,
     E2E_SANITIZER_KIB = MVM_SANITIZER_KIB,
-    E2E_PATIENCE_MS = 15000, /* for what should come immediately, on a busy machine */
+    E2E_PATIENCE_MS = 15000, /* for what should arrive immediately, on a busy machine */
     E2E_PATH_CAP = 256,
     E2E_CONNS = 208,        /* open at a time in one test */
     E2E_LINE_CAP = 1 << 18, /* the longest Log, each byte as \u00XX */
@@ -65,7 +65,7 @@ enum {
 
 #define E2E_TEST(f) cmocka_unit_test_prestate_setup_teardown(f, e2e_set_up, e2e_tear_down, #f)
 
-/* Skips the test, and prints prominently why it cannot run here. */
+/* Skips the test and prints why it cannot run here. */
 #define E2E_SKIP(...)                                                                              \
     do {                                                                                           \
         fprintf(stderr, "SKIPPED %s: ", e2e_test);                                                 \
@@ -131,11 +131,12 @@ const struct e2e_result *e2e_tool(const char *address, const char *const more[])
 /* A program of the build directory. */
 const char *e2e_program(const char *name);
 
-/* The processes whose command line or environment has `mark`, except this one and agents. */
+/* How many processes, except this one and agents, have `mark` in their command line or
+ * environment. */
 int e2e_count_processes(const char *mark);
-/* None such is left within `ms`. */
+/* None of them is left within `ms`. */
 void e2e_assert_none_left(const char *mark, int ms);
-/* A number of /proc/PID/status, such as VmRSS: in KiB. */
+/* A number in /proc/PID/status, such as VmRSS, in KiB. */
 long e2e_status_kib(pid_t pid, const char *key);
 /* Zombies whose parent is `pid`. */
 int e2e_count_zombies(pid_t pid);
@@ -150,16 +151,16 @@ int e2e_count_zombies(pid_t pid);
 pid_t e2e_start_agent(const char *const name_and_more[]);
 #define E2E_AGENT(...) e2e_start_agent((const char *const[]){__VA_ARGS__, NULL})
 
-/* The same, not waiting for anything, with these arguments and this environment alone. */
+/* Starts it with only these arguments and this environment, and does not wait. */
 pid_t e2e_start_bare_agent(const char *name, const char *const args[], const char *const env[]);
 
-/* Writes the stand-in: `body` is what it does when it is asked to build. */
+/* Writes the stand-in for nix: `body` is the shell code that it runs to build. */
 void e2e_write_nix(const char *body);
 
 /* Waits until `text` is in NAME.log. */
 void e2e_await_log(const char *name, const char *text);
 int e2e_count_in_log(const char *name, const char *text);
-/* It is in there `n` times; the agent's log may be written a moment later. */
+/* The log contains it `n` times, perhaps after a moment. */
 void e2e_assert_in_log(const char *name, const char *text, int n);
 
 /* ---- the wire (support_wire.c) ---- */
@@ -174,12 +175,12 @@ struct e2e_conn {
 
 struct e2e_frame {
     enum mvm_kind kind;   /* OK, ERR, LOG, PONG */
-    struct mvm_text text; /* of the first three; NUL behind it. Good until the next frame */
+    struct mvm_text text; /* of the first three; NUL-terminated. Valid until the next frame */
     struct mvm_text line; /* as it came, without the newline; likewise */
 };
 
-/* A connection to agent NAME; to any Unix socket; over a descriptor, which it then owns.
- * All are closed at the test's end. */
+/* A connection to agent NAME; to any Unix socket; over a descriptor, which it then owns. All are
+ * closed when the test ends. */
 struct e2e_conn *e2e_dial(const char *name);
 struct e2e_conn *e2e_dial_path(const char *path);
 struct e2e_conn *e2e_adopt(int fd);
@@ -204,19 +205,19 @@ struct e2e_frame e2e_answer(struct e2e_conn *c, int ms);
 const char *e2e_assert_err(struct e2e_conn *c, const char *start, int ms);
 /* The answer is Ok; its store path. */
 const char *e2e_assert_ok(struct e2e_conn *c, int ms);
-/* A Log of this line arrives, perhaps after others. */
+/* A Log with this line arrives, perhaps after others. */
 void e2e_await_line(struct e2e_conn *c, const char *line);
-/* A Ping is answered, first of all, within `ms`; how long it took, in ms. */
+/* A Ping is answered within `ms`, before anything else arrives; how long it took, in ms. */
 int e2e_ping(struct e2e_conn *c, int ms);
-/* Nothing arrives for `ms`, not even the end. */
+/* Nothing arrives for `ms`, and the connection stays open. */
 void e2e_assert_silent(struct e2e_conn *c, int ms);
 /* The connection ends without another frame. */
 void e2e_assert_ended(struct e2e_conn *c, int ms);
 
-/* Hybrid vsock as a monitor offers it: a socket RELAY.sock that takes "CONNECT 21470\n", answers
- * "OK N\n" and relays to agent NAME. No half-close: an end on either side ends both. */
+/* Hybrid vsock as a monitor offers it: a socket RELAY.sock that accepts "CONNECT 21470\n", answers
+ * "OK N\n" and relays to agent NAME. There is no half-close: an end on either side ends both. */
 pid_t e2e_start_relay(const char *relay, const char *name);
-/* Shakes hands with it. */
+/* Performs the CONNECT handshake. */
 struct e2e_conn *e2e_dial_relay(const char *relay);
 
 /* ---- disks and store paths (support_disk.c) ---- */
@@ -225,19 +226,19 @@ struct e2e_conn *e2e_dial_relay(const char *relay);
 void e2e_need_disks(void);
 /* An ext4 image of so many KiB, filled from directory `from` unless NULL; its path. */
 const char *e2e_make_image(const char *name, unsigned kib, const char *from);
-/* A fresh loop device on the image; its path. It lives until the test's end. */
+/* A fresh loop device on the image, until the test's end; its path. */
 const char *e2e_loop(const char *image, bool read_only);
-/* Mounts an ext4 or tmpfs in a directory of the test's that is made for it; its path. */
+/* Mounts an ext4 or tmpfs on a fresh directory of the test; its path. */
 const char *e2e_mount(const char *device, const char *name, bool read_only);
 void e2e_unmount(const char *path);
 
 /* A fresh directory in /nix/store; skips the test if none can be made. */
 const char *e2e_store_path(void);
-/* A fresh one with a kernel and a rootfs that hold these texts. */
+/* A fresh one with a kernel and a rootfs of these contents. */
 const char *e2e_store_image(const char *kernel, const char *rootfs);
 void e2e_write_store(const char *store_path, const char *name, const char *text);
 
-/* For support.c: whether mounts are private, and what set_up and tear_down have to do there. */
+/* For support.c: whether mounts are private, and the disks' part of set-up and tear-down. */
 void e2e_disks_begin(void);
 void e2e_disks_end(void);
 void e2e_conns_begin(void);

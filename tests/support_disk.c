@@ -1,4 +1,4 @@
-/* Disks on loop devices in a mount namespace of the test's own, and store paths. */
+/* Disks on loop devices in a private mount namespace, and store paths. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <errno.h>
@@ -12,12 +12,12 @@
 enum { DISKS = 16, TRIES = 50 };
 
 static bool private_mounts;
-static int loops[DISKS]; /* descriptors that keep the devices */
+static int loops[DISKS]; /* descriptors that hold the devices */
 static int loops_len;
 static char stores[DISKS][E2E_PATH_CAP];
 static int stores_len;
 
-/* Whether nothing that tests run lives in /nix itself. */
+/* Whether no program that tests run is in /nix. */
 static bool is_elsewhere(void)
 {
     char *shell = realpath("/bin/sh", NULL);
@@ -32,7 +32,7 @@ void e2e_disks_begin(void)
         unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     mkdir("/nix", 0755);
     if (private_mounts && is_elsewhere()) {
-        mount("tmpfs", "/nix", "tmpfs", 0, NULL); /* a store of this program's own */
+        mount("tmpfs", "/nix", "tmpfs", 0, NULL); /* a private store */
     }
     mkdir("/nix/store", 0755);
 }
@@ -62,7 +62,8 @@ void e2e_disks_end(void)
 
 /* ---- loop devices ---- */
 
-/* A device of its own for the image; -1: none to be had. It goes with its last user. */
+/* Attaches the image to a free loop device, which is freed with its last user; -1: there is
+ * none. */
 static int open_loop(const char *image, bool read_only, char *device, size_t cap)
 {
     int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;

@@ -146,7 +146,8 @@ struct e2e_conn *host_pty(void)
     assert_int_equal(grantpt(master), 0);
     assert_int_equal(unlockpt(master), 0);
     snprintf(host_address, sizeof host_address, "serial:%s", ptsname(master));
-    /* Raw from the start, and held open: a pty whose last holder goes reports an error. */
+    /* Raw from the start, and held open: reading a pty whose last user has closed it is an
+     * error. */
     int slave = open(host_address + 7, O_RDWR | O_NOCTTY);
     tcgetattr(slave, &t);
     cfmakeraw(&t);
@@ -156,7 +157,7 @@ struct e2e_conn *host_pty(void)
 
 /* ---- frames ---- */
 
-/* The string behind `"key":"`, up to its quote. */
+/* The string after `"key":"`, up to its quote. */
 static void keep_field(const char *line, const char *key, char to[128])
 {
     char start[32];

@@ -275,7 +275,7 @@ static bool pass(int from, int to)
     return n > 0;
 }
 
-/* CONNECT comes in one write, and the request may come in the same one. */
+/* CONNECT arrives in one write, and the request may arrive in the same one. */
 static void relay(int host, const char *agent_path)
 {
     static const char connect_line[] = "CONNECT 21470\n";
@@ -303,7 +303,7 @@ static void serve_relay(int listener, const char *agent_path)
         int host = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         pid_t pid = host >= 0 ? fork() : -1;
         if (pid == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL); /* a monitor that ends takes its connections along */
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* a monitor that ends closes its connections */
             close(listener);
             relay(host, agent_path);
         }

@@ -13,7 +13,7 @@ static char text[MVM_CMDLINE_CAP];
 static char *args[ARGS];
 static int args_len;
 
-/* Every option of the line, one behind the other. */
+/* Every option of the line, one after the other. */
 static void split(const char *line)
 {
     char *rest = text;

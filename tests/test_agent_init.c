@@ -1,4 +1,4 @@
-/* What process 1 finds out: modules by name, the host's clock. */
+/* What process 1 determines: modules by name, the host's clock. */
 #define _GNU_SOURCE
 #include "clock.h"
 #include "module_directory.h"
@@ -31,7 +31,7 @@ static void make_index(void)
     assert_true(directory.indexed);
 }
 
-/* The files of a module, without the directory, each with a blank behind it. */
+/* The files of a module, without the directory, each followed by a blank. */
 static const char *files_of(const char *name)
 {
     static char all[1024];

@@ -1,6 +1,6 @@
 /*
- * The agent as a process: its listeners, its connections, its signals. A shell script stands in
- * for nix; what it builds fails for want of artifacts, which is answer enough here.
+ * The agent as a process: its listeners, connections and signals. A shell script stands in for nix;
+ * its builds fail because they have no artifacts, which is answer enough here.
  */
 #define _GNU_SOURCE
 #include "loop.h"
@@ -30,7 +30,7 @@
 #define SLOW  "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"slow\"}}\n"
 #define FLOOD "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"flood\"}}\n"
 
-/* Says "begin"; then is quick, sleeps, or prints without end. */
+/* Prints "begin"; then ends, sleeps, or prints without end. */
 static const char nix_script[] = "#!/bin/sh\n"
                                  "case \"$*\" in\n"
                                  "*--version*) echo 'nix (Nix) 2.26.0'; exit;;\n"
@@ -49,7 +49,7 @@ static char socket_path[128];
 static char log_path[128];
 static char log_text[1 << 16];
 static pid_t agent_pid;
-static int handed_over; /* the one descriptor that the agent gets besides the standard ones */
+static int handed_over; /* the only descriptor that the agent inherits besides the standard ones */
 
 /* ---- the agent ---- */
 
@@ -193,7 +193,7 @@ static int stop(void)
     return wait_for_exit();
 }
 
-/* What the kernel says of the agent in /proc/PID/NAME. */
+/* The agent's /proc/PID/NAME. */
 static const char *read_proc(const char *name)
 {
     static char text[4096];
@@ -207,7 +207,7 @@ static const char *read_proc(const char *name)
     return text;
 }
 
-/* Milliseconds of processor time that the agent has used. */
+/* The agent's processor time, in ms. */
 static long used_ms(void)
 {
     unsigned long user, sys;
@@ -295,7 +295,7 @@ static void the_socket_is_private_and_goes_with_the_agent(void **state)
     assert_int_equal(stat(socket_path, &st), -1);
 }
 
-/* A client that reads its answer frees room that no build waits for: the agent sleeps on. */
+/* A client that reads its answer frees room that no build waits for: the agent stays asleep. */
 static void it_wakes_once_for_a_ping(void **state)
 {
     (void)state;
@@ -317,7 +317,7 @@ static void it_wakes_once_for_a_ping(void **state)
 
 enum { PING_LEN = sizeof PING - 1, PONG_LEN = sizeof PONG - 1 };
 
-/* Pings without reading, until nothing more is taken, and returns how many bytes were. */
+/* Sends Pings without reading until the socket accepts no more; returns the number of bytes. */
 static size_t ping_until_stuck(int fd)
 {
     size_t sent = 0;
@@ -344,8 +344,8 @@ static void hear_pongs(int fd, size_t count)
     }
 }
 
-/* A client that does not read is not written to, and gets all when it does; repeatedly, so that
- * room is asked for, and no longer, more than once. */
+/* A client that does not read is not written to, and receives everything when it does; repeatedly,
+ * so that EPOLLOUT is enabled and disabled more than once. */
 static void a_client_that_reads_late_gets_every_answer(void **state)
 {
     (void)state;
@@ -476,7 +476,7 @@ static void a_socket_of_somebody_else_is_not_removed_at_the_end(void **state)
     struct stat st;
     char moved[sizeof socket_path + 8];
     snprintf(moved, sizeof moved, "%s.own", socket_path);
-    int other = bind_socket(true); /* before there is an agent, which makes its socket again */
+    int other = bind_socket(true); /* before the agent exists, which makes its socket again */
     assert_int_equal(rename(socket_path, moved), 0);
     start_on_socket();
     assert_int_equal(rename(moved, socket_path), 0);
@@ -569,7 +569,7 @@ static void a_client_that_never_reads_hurts_nobody_and_is_noticed_when_it_goes(v
     close(other);
 }
 
-/* It comes back to a full receive buffer, a full send buffer and the end, all at once. */
+/* When it reads again, the receive buffer and the send buffer are full and the input has ended. */
 static void a_client_that_goes_in_the_middle_of_too_much_is_noticed(void **state)
 {
     (void)state;
@@ -651,7 +651,7 @@ static void the_idle_make_room_when_every_slot_is_taken(void **state)
     close(late);
 }
 
-/* ---- descriptors handed over ---- */
+/* ---- inherited descriptors ---- */
 
 static void a_connected_descriptor_is_served_until_it_ends(void **state)
 {
@@ -695,7 +695,7 @@ static void a_descriptor_that_is_not_open_is_said_once_and_others_are_served(voi
     close(fd);
 }
 
-/* The first numbers that are free become the agent's own: none of them is taken for a client. */
+/* The agent's own descriptors get the first free numbers: none of them is served as a client. */
 static void descriptors_of_its_own_are_never_taken_for_inherited_ones(void **state)
 {
     (void)state;
@@ -722,7 +722,7 @@ static void a_descriptor_that_cannot_be_waited_for_is_said(void **state)
     close(handed_over);
 }
 
-/* ---- a serial line: the slave of a pty, whose master plays the host ---- */
+/* ---- a serial line: the slave of a pty, whose master is the host ---- */
 
 static int open_pty(char *address)
 {

@@ -64,7 +64,7 @@ static void without_arguments_it_takes_the_known_agents_place(void **state)
     assert_false(options.posix.status_is_handed);
 }
 
-/* As an init does, which must ignore words that are meant for another program. */
+/* As an init parses them: words that are meant for another program are ignored. */
 static void taken_one_by_one_options_go_on_after_a_mistake(void **state)
 {
     (void)state;
@@ -183,7 +183,7 @@ static void an_init_is_told_its_modules_in_order_and_how_to_end(void **state)
     assert_int_equal(options.end, MVM_POWER_OFF);
 }
 
-/* Every one of these is refused; what is in effect afterwards is what was before. */
+/* Each of these is refused and changes nothing. */
 static void an_option_that_is_refused_changes_nothing(void **state)
 {
     (void)state;
@@ -226,7 +226,7 @@ static void an_option_that_is_refused_changes_nothing(void **state)
         mvm_writer_init(&why, why_text, sizeof why_text);
         assert_int_equal(mvm_options_take(&options, refused[i][1] != NULL ? 3 : 2, argv, &at, &why),
                          MVM_OPTIONS_MISTAKE);
-        /* A listener, a CID or a module that is not counted is not there. */
+        /* A listener, a CID or a module counts only if it was accepted. */
         memset(options.listen, 0, sizeof options.listen);
         options.policy_unclear = false;
         before.executor.nix_options = options.executor.nix_options;
@@ -307,7 +307,7 @@ static void a_heartbeat_of_zero_is_none(void **state)
     assert_int_equal(options.scheduler.heartbeat_ms, 0);
 }
 
-/* Zero is "the default" in the executor's configuration and "no limit" on the wire: here too. */
+/* Zero means the default in the executor's configuration, and no limit on the wire and here. */
 static void a_timeout_of_zero_is_a_time_nobody_lives_to_see(void **state)
 {
     (void)state;
@@ -401,7 +401,7 @@ static void a_mistake_names_option_value_and_reason(void **state)
     }
 }
 
-/* The option given `count` times is fine, and once more is a mistake. */
+/* The option is valid up to `count` times; once more is a mistake. */
 static void assert_at_most(const char *arg, int count, const char *what)
 {
     const char *args[ARGS_MAX] = {0};

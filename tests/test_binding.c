@@ -1,6 +1,6 @@
 /*
- * Messages through the binding: which fields each kind has, and that what was put is what is got,
- * of every field of a message at the same time.
+ * Messages through the binding: which fields each kind has, and that what was set is returned, for
+ * every field of a message at the same time.
  */
 #include "mvm_binding.h"
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* JSON lines → messages: which frames are accepted, what is said of the others, and that the cuts
- * between pushes change nothing. */
+/* JSON lines → messages: which frames are accepted, what is reported of the others, and that the
+ * cuts between pushes change nothing. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_decoder.h"
 #include "mvm_encoder.h"
@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-/* ---- what comes out of a stream, as a string ------------------------------------------------
- * Each message as Build(flake_ref|attr|timeout or -), Ok(path) and so on, each bad frame as what
- * explain says of it without its "parse error: ", each followed by a semicolon. */
+/* ---- the messages of a stream, as a string ----------------------------------------------------
+ * Each message as Build(flake_ref|attr|timeout or -), Ok(path) and so on, each bad frame as its
+ * explanation without "parse error: ", each followed by a semicolon. */
 
 struct trace {
     struct mvm_decoder decoder;
@@ -78,7 +78,7 @@ static void add_status(struct trace *t, enum mvm_decoder_status status)
 
 static void begin(struct trace *t, enum mvm_direction direction)
 {
-    memset(t, 0xaa, sizeof *t); /* init must not rely on what was there */
+    memset(t, 0xaa, sizeof *t); /* init must not rely on earlier contents */
     mvm_writer_init(&t->w, t->buf, sizeof t->buf);
     mvm_decoder_init(&t->decoder, direction, t->fields, sizeof t->fields);
 }
@@ -640,8 +640,8 @@ static void unknown_values_nest_up_to_the_limit(void **state)
     assert_int_equal(b.decoder.json_error, MVM_JSON_TOO_DEEP);
 }
 
-/* A frame of `len` bytes, white space for the most part, then its newline and one that is fine;
- * pushed in chunks. Returns the trace. */
+/* A frame of `len` bytes, mostly white space, then its newline and a valid frame; pushed in chunks.
+ * Returns the trace. */
 static const char *decode_padded(struct trace *t, enum mvm_direction direction, const char *front,
                                  size_t len, size_t chunk)
 {
@@ -709,7 +709,7 @@ static void explanations_fit_their_promise(void **state)
 
 /* ---- properties ----------------------------------------------------------------------------- */
 
-/* Good frames with bytes changed, dropped and put in. */
+/* Valid frames with bytes changed, removed and inserted. */
 static size_t make_garbage(uint64_t *seed, char *stream)
 {
     static const char *const frames[] = {

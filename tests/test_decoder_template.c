@@ -1,5 +1,5 @@
-/* Along the template the decoder goes without its parser: then it must be in the state in which
- * pushing the same bytes one at a time would have left it, whatever comes next. */
+/* Along the template the decoder works without its parser: it must then be in the state that
+ * pushing the same bytes one at a time leads to, whatever follows. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "json_template.h"
 #include "mvm_decoder.h"
@@ -26,7 +26,7 @@ static void add(struct bytes *b, const char *bytes, size_t len)
 
 /* ---- what is compared ---- */
 
-/* decoder.c's states, and json.c's, in which something is not read any more. */
+/* States of decoder.c and json.c in which a member is no longer used. */
 enum { START, VARIANT, NOTHING, FIELDS, NAME, VALUE, IGNORED, ELEMENT };
 enum {
     JSON_BLANK,
@@ -161,7 +161,7 @@ static enum mvm_decoder_status push(struct side *s, const uint8_t *bytes, size_t
     return last;
 }
 
-/* Each front of the bytes, from a guard page's edge. */
+/* Each prefix of the bytes, ending at a guard page. */
 static void check(const struct bytes *b, enum mvm_direction direction, size_t cap)
 {
     static struct side whole, single;
@@ -219,8 +219,7 @@ static const char *random_value(uint64_t *seed, const struct mvm_step *step)
     return values[guard_random(seed, sizeof values / sizeof *values)];
 }
 
-/* Mostly as the encoder writes it; sometimes a step is left out, or comes twice, or is another's.
- */
+/* Mostly as the encoder writes it; sometimes a step is missing, repeated, or of another kind. */
 static void add_frame(struct bytes *b, uint64_t *seed, enum mvm_direction direction)
 {
     unsigned kinds = (unsigned)mvm_last_kind(direction) - mvm_first_kind(direction) + 1;
@@ -291,8 +290,8 @@ static void only_a_kind_s_own_first_literal_begins_a_frame(void **state)
     }
 }
 
-/* What it is for: a frame as the encoder writes it, whole or as far as it has come, reaches the
- * parser at the end of a literal or not at all, so that no name is kept. */
+/* Its purpose: a frame as the encoder writes it, complete or not, reaches the parser at the end of
+ * a literal or never, so that no name is copied. */
 static void a_frame_as_it_is_written_goes_along_the_template(void **state)
 {
     (void)state;
@@ -329,7 +328,7 @@ static void a_frame_as_it_is_written_goes_along_the_template(void **state)
     }
 }
 
-/* The schema and the template say the same: names, order, which fields may be absent. */
+/* Schema and template agree: names, order, which fields may be absent. */
 static void the_template_has_the_schema_s_names(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /*
- * The agent's stderr when it is not read: a pipe that is full, a terminal that is stopped, a socket
- * that is full; or a file on a disk that hangs. The agent serves all the same, says later how much
- * was lost, and leaves the flags that it shares with others alone.
+ * The agent's stderr when it is not read: a full pipe, a stopped terminal, a full socket, a file on
+ * a disk that hangs. The agent serves its clients, logs later how much was lost, and does not
+ * change the flags that it shares with other processes.
  */
 #define _GNU_SOURCE
 #include "support.h"
@@ -67,7 +67,7 @@ static pid_t start(int err, int ignored)
     return pid;
 }
 
-/* Writes until nothing more is taken, then restores the flags. */
+/* Writes until it is full, then restores the flags. */
 static void fill(int fd)
 {
     static char bytes[4096];
@@ -104,7 +104,7 @@ static void assert_ends(pid_t pid)
     assert_in_range(e2e_now_ms() - begun, 0, ENDS_MS - 1000);
 }
 
-/* Reads on until `text` has come. */
+/* Reads until `text` was received. */
 static void read_until(int fd, const char *text)
 {
     static char all[1 << 20];
@@ -194,7 +194,7 @@ static void a_stopped_terminal_holds_up_nothing(void **state)
 static const char *mounted;
 static int frozen = -1;
 
-/* A file on a disk of its own, which can be frozen. */
+/* A file on a separate disk, which can be frozen. */
 static int open_on_disk(void)
 {
     mounted = e2e_mount(e2e_loop(e2e_make_image("log.img", 16384, NULL), false), "disk", false);
@@ -274,7 +274,7 @@ static void a_file_on_a_disk_that_hung_is_complete_when_it_goes_on(void **state)
     close(fd);
 }
 
-/* By the time that the agent has ended, and in order. */
+/* By the agent's end, and in order. */
 static void a_file_has_all_that_was_logged(void **state)
 {
     (void)state;
@@ -294,7 +294,7 @@ static void a_file_has_all_that_was_logged(void **state)
     close(fd);
 }
 
-/* The agent leaves it to the system, so to this process. */
+/* The agent leaves the process to the system, so to this process. */
 static pid_t writer_of(pid_t agent)
 {
     char path[64];
@@ -330,7 +330,7 @@ static void a_writer_that_is_killed_costs_no_line_that_follows(void **state)
     close(fd);
 }
 
-/* It would be asked to end together with the agent, and has its last lines to write. */
+/* It would get the agent's signal, and must still write its last lines. */
 static void a_writer_ends_after_the_agent_and_not_by_its_signals(void **state)
 {
     (void)state;

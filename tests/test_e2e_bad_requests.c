@@ -3,8 +3,7 @@
 
 enum { MARGIN = 64 };
 
-/* What the agent says of a bad line, and that it goes on: the next line on that connection works.
- */
+/* The agent's message about a bad line, and that the next line on that connection is handled. */
 static void assert_refused(struct e2e_conn *c, const char *line, size_t len, const char *what,
                            unsigned at)
 {
@@ -152,7 +151,7 @@ static void fields_at_their_limits_reach_nix_and_one_past_them_is_refused(void *
     e2e_ping(c, E2E_PATIENCE_MS);
 }
 
-/* A Build with an unknown field of so many arrays in each other. */
+/* A Build with an unknown field of so many nested arrays. */
 static void say_nested(struct e2e_conn *c, int levels)
 {
     char text[1024] = "{\"Build\":{\"x\":";
@@ -194,7 +193,7 @@ static void bad_lines_of_one_client_are_no_business_of_another(void **state)
     e2e_assert_err(builder, "nix build failed (exit status: 3): ", E2E_PATIENCE_MS);
 }
 
-/* ---- requests that are none to carry out ---- */
+/* ---- requests that are refused ---- */
 
 static void a_request_that_is_unfit_for_a_command_line_starts_nothing(void **state)
 {
@@ -231,7 +230,7 @@ static void a_request_that_is_unfit_for_a_command_line_starts_nothing(void **sta
         e2e_assert_err(c, cases[i].message, E2E_PATIENCE_MS);
     }
     assert_false(e2e_exists(e2e_path("mark")));
-    e2e_say_build(c, "f", "a", ""); /* the mark shows that something was started */
+    e2e_say_build(c, "f", "a", ""); /* the mark's presence shows that something was started */
     e2e_assert_err(c, "nix build failed (exit status: 3): ", E2E_PATIENCE_MS);
     assert_true(e2e_exists(e2e_path("mark")));
 }

@@ -13,7 +13,7 @@
 
 enum {
     AT_ONCE_MS = 2000, /* an answer that does not wait for a build, on a busy machine */
-    MEDIAN_MS = 50,    /* and half of such answers; milliseconds on an idle machine */
+    MEDIAN_MS = 50,    /* and for the median of such answers; ms on an idle machine */
 };
 
 /* Waits until NAME.go is written to, floods, or ends immediately, by its attribute. */
@@ -172,7 +172,7 @@ static void a_client_that_only_asks_and_never_reads_hurts_nobody(void **state)
         memcpy(pings + 7 * i, E2E_PING, 7);
     }
     size_t sent = 0;
-    for (int stuck = 0; stuck < 50;) { /* until the agent reads no more */
+    for (int stuck = 0; stuck < 50;) { /* until the agent stops reading */
         ssize_t n = write(rude->fd, pings + sent % 7, sizeof pings - sent % 7);
         sent += n > 0 ? (size_t)n : 0;
         stuck = n > 0 ? 0 : stuck + 1;
@@ -181,7 +181,7 @@ static void a_client_that_only_asks_and_never_reads_hurts_nobody(void **state)
     }
     e2e_assert_err(start_build("b"), ENDED, E2E_PATIENCE_MS);
     fcntl(rude->fd, F_SETFL, 0);
-    for (size_t i = 0; i < sent / 7; i++) { /* and then all of them are answered */
+    for (size_t i = 0; i < sent / 7; i++) { /* then all are answered */
         struct mvm_text line;
         assert_true(e2e_line(rude, &line, AT_ONCE_MS));
         assert_string_equal(line.bytes, E2E_PONG);
@@ -305,7 +305,7 @@ static void pings_are_answered_in_milliseconds_while_a_build_floods(void **state
     start();
     struct e2e_conn *flood = start_build("flood"), *c = e2e_dial("a");
     pid_t reader = e2e_fork();
-    if (reader == 0) { /* takes all there is, as fast as it can */
+    if (reader == 0) { /* reads everything as fast as it can */
         static char bytes[1 << 16];
         while (read(flood->fd, bytes, sizeof bytes) > 0) {
         }
@@ -413,11 +413,11 @@ static void a_live_socket_is_not_stolen(void **state)
     e2e_await_log("a", "build started: ");
     assert_int_equal(e2e_end(first, SIGTERM), 0);
     e2e_await_log("b", "listening on unix:");
-    e2e_assert_in_log("b", "cannot listen", 1); /* said once */
+    e2e_assert_in_log("b", "cannot listen", 1); /* logged once */
     uint64_t until = e2e_now_ms() + E2E_PATIENCE_MS;
     int fd = -1;
     while ((fd = e2e_try_connect(e2e_path("a.sock"))) < 0 && e2e_now_ms() < until) {
-        e2e_sleep_ms(50); /* it is tried every second */
+        e2e_sleep_ms(50); /* it is retried every second */
     }
     e2e_ping(e2e_adopt(fd), AT_ONCE_MS);
 }
@@ -485,7 +485,7 @@ static void a_serial_line_takes_garbage_and_then_a_valid_line(void **state)
     struct e2e_conn *c = open_pty(slave, sizeof slave);
     E2E_AGENT("a", "--listen", slave);
     assert_true(e2e_line(c, &line, AT_ONCE_MS));
-    assert_int_equal(line.len, 0); /* ends whatever was there */
+    assert_int_equal(line.len, 0); /* ends whatever was on the line */
     e2e_say(c, "\x1b[0m login: \xff\xfe\x03\x04 {\"Build\":{\"fla\n");
     e2e_assert_err(c, "parse error", AT_ONCE_MS);
     e2e_ping(c, AT_ONCE_MS);

@@ -1,5 +1,5 @@
-/* What Ok promises of the output disk, with the real agent: that the disk is released, and that
- * what is on it was built. */
+/* What Ok guarantees of the output disk, with the real agent: the disk is released, and its
+ * contents were built. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <errno.h>

@@ -7,7 +7,7 @@
 
 #define FALLBACK "{\"note\":\"Base fc config placeholder\"}\n"
 
-/* The stand-in prints what the request's attribute says: a store path, or anything else. */
+/* The stand-in prints the request's attribute: a store path, or anything else. */
 #define PRINTS_ATTR "echo building >&2; echo \"$attr\""
 
 static const char *const artifacts[] = {"vmlinux", "rootfs.ext4", "fc-base.json"};
@@ -28,7 +28,7 @@ static void assert_artifacts(const char *dir, const char *kernel, const char *ro
     e2e_assert_file(in_dir(dir, "fc-base.json"), FALLBACK);
 }
 
-/* Nothing but finished files: no temporary name, nothing unknown. */
+/* Only finished files: no temporary and no unknown names. */
 static void assert_tidy(const char *dir)
 {
     static const char known[] =
@@ -217,7 +217,7 @@ static void what_is_optional_comes_along_and_goes_again(void **state)
     e2e_assert_file(e2e_path("a.out/initrd"), "the initrd");
     e2e_assert_file(e2e_path("a.out/fc-base.json"), "{}");
     build_ok(c, e2e_store_image("kernel", "rootfs"));
-    assert_false(e2e_exists(e2e_path("a.out/initrd"))); /* it would be taken for the new one's */
+    assert_false(e2e_exists(e2e_path("a.out/initrd"))); /* it would be taken for the new build's */
     assert_artifacts(e2e_path("a.out"), "kernel", "rootfs");
 }
 

@@ -1,7 +1,8 @@
 /*
- * Disks that hang, for real: an output disk whose own disk is frozen (FIFREEZE), at each state of a
- * job. Pings are answered meanwhile, idle costs nothing, and the build goes on with the thaw, or
- * ends with its time. MVM_HANGS_REPORT names a file to which each state's latencies are added.
+ * Real disks that hang: an output disk whose own disk is frozen (FIFREEZE), in each state of a job.
+ * Pings are answered meanwhile, an idle agent uses no processor time, and the build continues with
+ * the thaw, or ends with its time-out. MVM_HANGS_REPORT names a file to which each state's
+ * latencies are appended.
  */
 #define _GNU_SOURCE
 #include "support.h"
@@ -15,7 +16,7 @@
 
 enum { PINGS = 200, KIB_OUTER = 98304, KIB_INNER = 65536, SLOWEST_MS = 500 };
 
-/* The agent's output disk: an ext4 in a file on another ext4, which is the one that is frozen. */
+/* The agent's output disk: an ext4 in a file on another ext4, and the outer one is frozen. */
 static const char *outer;
 static char outer_device[E2E_PATH_CAP];
 static char device[E2E_PATH_CAP];
@@ -23,7 +24,7 @@ static char out[E2E_PATH_CAP];
 static pid_t agent;
 static int frozen[2] = {-1, -1};
 
-/* Nothing but the file system on that device: what else is under the name is this machine's. */
+/* Only the file system on that device: anything else of that name is this machine's. */
 static void freeze(const char *path, const char *on)
 {
     struct stat fs;
@@ -55,7 +56,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    thaw(); /* before anything that would wait for it */
+    thaw(); /* before any call that would wait for it */
     return e2e_tear_down(state);
 }
 
@@ -170,7 +171,7 @@ static bool is_mounted(const char *path)
     return strstr(e2e_read("/proc/self/mounts").bytes, path) != NULL;
 }
 
-/* Waits for a moment in a build, which passes quickly. */
+/* Waits for a short-lived state of a build. */
 static bool catch (bool (*ready)(const char *), const char *about)
 {
     uint64_t until = e2e_now_ms() + 3000;
@@ -182,7 +183,8 @@ static bool catch (bool (*ready)(const char *), const char *about)
     return true;
 }
 
-/* Builds, stops the worker as soon as `ready`, freezes, and lets it run into the frozen disk. */
+/* Builds, stops the worker once `ready` is true, freezes the disk, and continues the worker, which
+ * then blocks. */
 static struct e2e_conn *build_and_freeze(bool (*ready)(const char *), const char *about,
                                          const char *path, const char *on)
 {
@@ -281,7 +283,7 @@ static void a_release_that_hangs_holds_up_its_build_alone(void **state)
 
 /* ---- the end of it ---- */
 
-/* The frozen disk is said, its worker is left behind, and the next build works after the thaw. */
+/* The frozen disk is reported, its worker is abandoned, and the next build works after the thaw. */
 static void a_time_out_is_answered_while_the_disk_hangs(void **state)
 {
     (void)state;
@@ -297,7 +299,7 @@ static void a_time_out_is_answered_while_the_disk_hangs(void **state)
     thaw();
     e2e_assert_ok(build(60), E2E_PATIENCE_MS);
     for (int i = 0; i < 100 && e2e_count_zombies(agent) > 0; i++) {
-        e2e_assert_ok(build(60), E2E_PATIENCE_MS); /* each job's end collects what has ended */
+        e2e_assert_ok(build(60), E2E_PATIENCE_MS); /* each job's end reaps ended workers */
     }
     assert_int_equal(e2e_count_zombies(agent), 0);
 }

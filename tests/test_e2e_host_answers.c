@@ -1,4 +1,4 @@
-/* mvm-builder accepts only what belongs to its own build, and only what is valid. */
+/* mvm-builder accepts only frames of its own build, and only valid ones. */
 #define _GNU_SOURCE
 #include "support_host.h"
 
@@ -217,7 +217,7 @@ static void an_ok_of_100_kb_is_not_a_store_path(void **state)
     assert_true(strlen(host_err()) < 400);
 }
 
-/* Another agent's Log may be of any length. */
+/* Other agents' Logs may be of any length. */
 static void a_log_line_that_is_too_long_is_skipped_and_that_is_said(void **state)
 {
     static char part[1 << 20];
@@ -266,7 +266,7 @@ static void an_agent_that_hangs_up_on_hello_is_asked_again_without(void **state)
     assert_ok();
 }
 
-/* A Unix socket can be the other end of a serial line. */
+/* A Unix socket can lead to a serial line. */
 static void an_err_of_an_earlier_client_is_not_the_answer_to_hello(void **state)
 {
     (void)state;

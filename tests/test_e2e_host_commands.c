@@ -1,5 +1,5 @@
 /* mvm-builder's hello, cancel and join, and how ping, wait and build end with peers that are not
- * what they should be. */
+ * agents. */
 #define _GNU_SOURCE
 #include "support_host.h"
 #include <fcntl.h>
@@ -137,7 +137,7 @@ static void a_build_that_was_left_is_joined_by_its_id(void **state)
     e2e_write_text(e2e_path("go"), "");
     assert_int_equal(host_finish(), HOST_OK);
     assert_int_equal(strncmp(host_out(), store, strlen(store)), 0);
-    /* Once more: the answer is kept. */
+    /* Again: the answer is kept. */
     const struct e2e_result *r = E2E_TOOL(host_address, "join", ID);
     assert_int_equal(WEXITSTATUS(r->status), HOST_OK);
     assert_int_equal(strncmp(r->out, store, strlen(store)), 0);
@@ -151,7 +151,7 @@ static void a_client_that_joins_takes_the_build_over(void **state)
     host_await_err("begin\n");
     char copy[E2E_PATH_CAP];
     snprintf(copy, sizeof copy, "%s", e2e_path("first.err"));
-    rename(e2e_path("tool.err"), copy); /* it is still the first one's */
+    rename(e2e_path("tool.err"), copy); /* it is still the first client's */
     host_start("join", ID);
     assert_int_equal(WEXITSTATUS(e2e_wait(first, E2E_PATIENCE_MS)), HOST_ERR);
     assert_non_null(strstr(e2e_read(copy).bytes, "another client has joined the build"));
@@ -203,7 +203,7 @@ static void wait_for_0_seconds_is_one_whole_attempt(void **state)
     host_assert_no_connection(200);
 }
 
-/* The monitor takes a second to connect, the agent another one and a half to answer. */
+/* The monitor connects after a second, the agent answers a second and a half later. */
 static void the_time_for_an_answer_begins_with_the_connection(void **state)
 {
     (void)state;
@@ -243,7 +243,7 @@ static void an_agent_that_goes_silent_is_given_up(void **state)
     host_start("build", "f", "a", "--silence", "1");
     struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
     host_accept_build(c);
-    for (int i = 0; i < 3; i++) { /* a heartbeat is enough */
+    for (int i = 0; i < 3; i++) { /* a heartbeat suffices */
         e2e_sleep_ms(600);
         host_say(c, "{\"Log\":{\"line\":\"\",\"id\":\"%s\",\"beat\":true}}", host_id());
     }
@@ -275,7 +275,7 @@ static void an_agent_without_heartbeats_may_be_silent(void **state)
     assert_int_equal(host_finish(), HOST_OK);
 }
 
-/* Its requests do not fit the socket, and its answers are there to be read. */
+/* Its requests do not fit the socket, and its answers are ready to be read. */
 static void a_peer_that_talks_and_does_not_read_costs_no_processor_time(void **state)
 {
     static char flake[100000];

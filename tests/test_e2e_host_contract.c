@@ -1,7 +1,7 @@
 /*
- * The host of the known agent, played here: it reaches the agent through a monitor's CONNECT relay,
+ * The existing agent's host, played here: it reaches the agent through a monitor's CONNECT relay,
  * polls every 400 ms on fresh connections, reads lines with a time limit, and mounts the output
- * disk while the agent still runs. What it needs of an agent that takes the known one's place.
+ * disk while the agent still runs. It states what an agent must do to replace the existing one.
  */
 #define _GNU_SOURCE
 #include "support.h"
@@ -15,8 +15,8 @@
 enum {
     POLL_MS = 400,
     PONG_MS = 2000,
-    CALM_MS = 1000,   /* for how long nothing may change on the disk after Ok */
-    SILENT_SECS = 4,  /* time-out of a build that says nothing */
+    CALM_MS = 1000,   /* how long nothing may change on the disk after Ok */
+    SILENT_SECS = 4,  /* time-out of a silent build */
     DEPTH_KIB = 4096, /* of the built root file system */
 };
 
@@ -25,7 +25,7 @@ enum {
 
 /* ---- a host's view of a line ---- */
 
-/* The length of the UTF-8 character at `s`; 0: it is none (RFC 3629). */
+/* The length of the UTF-8 character at `s`; 0: it is not one (RFC 3629). */
 static size_t character(const unsigned char *s)
 {
     size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
@@ -62,7 +62,7 @@ static const char *string_end(const char *s)
     return s;
 }
 
-/* Whether a line is one of Ok, Err, Log and Pong; known by hand, not by the codec under test. */
+/* Whether a line is one of Ok, Err, Log and Pong; checked by hand, not by the codec under test. */
 static bool is_known(struct mvm_text line)
 {
     static const char *const starts[] = {
@@ -117,7 +117,7 @@ static struct e2e_conn *host_build(const char *flake, unsigned secs)
     return c;
 }
 
-/* ---- being there ---- */
+/* ---- readiness ---- */
 
 static void started_without_arguments_it_stays_and_ends_on_sigterm(void **state)
 {
@@ -271,7 +271,7 @@ static void a_silent_build_s_frames_come_well_within_the_host_s_read_time_out(vo
     (void)state;
     e2e_write_nix("exec sleep 60");
     e2e_start_relay("vsock", "a");
-    E2E_AGENT("a"); /* with the heartbeat that the known agent's host gets: no option */
+    E2E_AGENT("a"); /* with the default heartbeat */
     struct e2e_conn *c = host_build("flake", SILENT_SECS);
     assert_in_range(longest_silence(c, SILENT_SECS * 1000), 0, SILENT_SECS * 750);
 }
@@ -328,8 +328,8 @@ static void fill(const char *path, size_t len, unsigned seed)
     e2e_write(path, bytes, len);
 }
 
-/* A root file system with neither /build-out nor /build-in, the disks as /dev/vdb and /dev/vdc, a
- * stand-in for nix on PATH and the agent where the known one is. */
+/* A root file system without /build-out and /build-in, the disks as /dev/vdb and /dev/vdc, a stand-
+ * in for nix on PATH, and the agent in the existing agent's place. */
 static void make_machine(const char *out_device, const char *in_device)
 {
     static const char *const dirs[] = {"/dev",       "/tmp",           "/root",
@@ -360,7 +360,7 @@ static void make_machine(const char *out_device, const char *in_device)
         0);
 }
 
-/* As systemd would, but for the socket in the place of vsock. */
+/* As systemd would, but with a Unix socket instead of vsock. */
 static pid_t start_in_machine(void)
 {
     const char *root = in_root("");
@@ -395,8 +395,8 @@ static void assert_same(const char *a, const char *b)
     assert_true(checksum(a) == checksum(b));
 }
 
-/* Right after Ok: a second machine's look at the disk. It is read-only, so a journal that still
- * wanted replaying would fail the mount. */
+/* Right after Ok, a second machine mounts the disk. It is read-only, so a journal that needs
+ * replaying would fail the mount. */
 static void look_at_disk(const char *image, const char *name)
 {
     uint64_t at_ok = checksum(image);
@@ -427,7 +427,7 @@ static void in_its_place_it_builds_and_the_disk_is_whole_while_it_still_runs(voi
     uint64_t input = checksum(e2e_path("in.img"));
     e2e_start_relay("vsock", "root/a");
     pid_t agent = start_in_machine();
-    for (int i = 0; i < 2; i++) { /* a second build on the same disk is no different */
+    for (int i = 0; i < 2; i++) { /* a second build on the same disk is the same */
         assert_true(poll_once());
         struct e2e_conn *c = host_build("/build-in", 1800);
         e2e_await_line(c, "the flake");
@@ -472,7 +472,7 @@ static void a_build_that_is_large_is_whole_at_the_moment_of_ok(void **state)
     E2E_AGENT("a", "--out-dev", e2e_loop(image, false));
     struct e2e_conn *c = host_build("flake", 1800);
     e2e_assert_ok(c, E2E_PATIENCE_MS);
-    /* What a host that cuts the power now would find: the image as it is at this moment. */
+    /* What a host finds that cuts the power now: the image at this moment. */
     assert_int_equal(E2E_RUN("cp", image, e2e_path("copy.img"))->status, 0);
     assert_int_equal(E2E_RUN("e2fsck", "-fn", e2e_path("copy.img"))->status, 0);
     e2e_mount(e2e_loop(e2e_path("copy.img"), true), "seen", true);

@@ -31,7 +31,7 @@ static void copy_bytes(int from, int to)
     _exit(0);
 }
 
-/* Starts an agent on one end of a cable of two ptys; the other end is the tool's. */
+/* Starts an agent on one end of two connected ptys; the tool uses the other end. */
 static void start_agent(const char *body)
 {
     char agent_end[64];
@@ -50,7 +50,7 @@ static void start_agent(const char *body)
     e2e_await_log("a", "listening on serial:");
 }
 
-/* Attribute "good" is built when the file "go" is there, "bad" fails, "slow" never ends. */
+/* Attribute "good" is built once the file "go" exists, "bad" fails, "slow" never ends. */
 static const char *start_builds(void)
 {
     static char body[1024];

@@ -1,4 +1,5 @@
-/* mvm-builder build --log FILE: what is in the file, and what is said when it cannot be. */
+/* mvm-builder build --log FILE: what is in the file, and what is reported if it cannot be
+ * written. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <fcntl.h>
@@ -44,7 +45,7 @@ static void the_log_is_in_the_file_and_on_stderr_and_nothing_else_is(void **stat
     const struct e2e_result *r = BUILD("--log", file);
     assert_exit(r, STATUS_ERR);
     assert_memory_equal(r->err, "one\n\nthree\nmvm-builder: nix build failed", 39);
-    assert_in_file("one\n\nthree\n", 11); /* not why it failed */
+    assert_in_file("one\n\nthree\n", 11); /* not the reason of the failure */
 }
 
 /* Blank lines of the build are lines, heartbeats are not. */
@@ -164,7 +165,7 @@ static void a_disk_that_fills_is_told_once_and_costs_the_exit_status_alone(void 
     const char *at = strstr(r->err, told);
     assert_non_null(at);
     assert_null(strstr(at + 1, told));
-    assert_non_null(strstr(at, "three\n")); /* it goes on */
+    assert_non_null(strstr(at, "three\n")); /* it continues */
     assert_memory_equal(r->out, store, strlen(store));
 }
 
@@ -178,7 +179,7 @@ static void a_file_at_its_limit_is_told_likewise(void **state)
     const struct e2e_result *r = E2E_RUN("sh", "-c", command);
     assert_exit(r, STATUS_ERR);
     assert_non_null(strstr(r->err, ": File too large; the log is not in it from there on\n"));
-    assert_non_null(strstr(r->err, "\n1000\n")); /* it goes on */
+    assert_non_null(strstr(r->err, "\n1000\n")); /* it continues */
 }
 
 static void a_build_that_fails_as_well_has_its_own_exit_status(void **state)

@@ -1,4 +1,4 @@
-/* mvm-builder build --retry: a lost connection does not lose the build. */
+/* mvm-builder build --retry: a build survives a lost connection. */
 #define _GNU_SOURCE
 #include "support_host.h"
 #include <sys/wait.h>
@@ -57,7 +57,7 @@ static void an_agent_that_is_away_for_a_while_is_waited_for(void **state)
     host_accept_join(c);
     host_say_ok(c);
     assert_ok();
-    assert_null(strstr(strstr(host_err(), "trying again") + 1, "trying again")); /* said once */
+    assert_null(strstr(strstr(host_err(), "trying again") + 1, "trying again")); /* reported once */
 }
 
 static void silence_is_as_good_as_a_lost_connection(void **state)
@@ -74,7 +74,7 @@ static void silence_is_as_good_as_a_lost_connection(void **state)
     host_assert_err_has("connection lost: nothing heard from the agent for 1 s; trying again");
 }
 
-/* ---- one that was not is asked for again ---- */
+/* ---- one that was not accepted is requested again ---- */
 
 static void a_build_that_was_not_accepted_is_sent_again(void **state)
 {

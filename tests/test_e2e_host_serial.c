@@ -1,5 +1,5 @@
-/* mvm-builder on a serial line, which has no connections of its own: what an earlier client left
- * there, noise, and agents of both kinds. */
+/* mvm-builder on a serial line, which has no connections: what an earlier client left there, noise,
+ * and agents with and without Hello. */
 #define _GNU_SOURCE
 #include "support_host.h"
 #include <fcntl.h>
@@ -11,7 +11,7 @@ static void assert_ok(void)
     assert_string_equal(host_out(), HOST_STORE_PATH "\n");
 }
 
-/* All that an earlier client's build, Ping and broken request can have left. */
+/* Everything that an earlier client's build, Ping and broken request can have left. */
 static void say_stale(struct e2e_conn *c)
 {
     host_say(c, "e\":\"cut\"}}");
@@ -80,7 +80,7 @@ static void noise_between_frames_is_reported_once(void **state)
     host_say(c, "[   12.345678] random: crng init done");
     host_say_log(c, "one");
     host_say(c, "[   12.345679] and more");
-    host_say(c, "{\"Ok\":{}}"); /* on a line: another client's, perhaps */
+    host_say(c, "{\"Ok\":{}}"); /* on a line: perhaps another client's */
     host_say_ok(c);
     assert_ok();
     host_assert_err_has("mvm-builder: ignoring lines that are not messages (first: parse error: ");
@@ -103,7 +103,7 @@ static void json_has_no_noise_and_nothing_of_the_greeting(void **state)
     host_accept_build(c);
     host_say(c, "kernel: noise");
     host_say_ok(c);
-    e2e_say(c, "{\"Log\":{\"line\":\"unfin"); /* behind the end */
+    e2e_say(c, "{\"Log\":{\"line\":\"unfin"); /* after the end */
     assert_int_equal(host_finish(), HOST_OK);
     snprintf(expected, sizeof expected,
              "{\"Log\":{\"line\":\"\",\"id\":\"%s\",\"beat\":true}}\n"

@@ -1,4 +1,4 @@
-/* How mvm-builder is started: without descriptors, with signals ignored. */
+/* Starting mvm-builder without descriptors, with signals ignored. */
 #define _GNU_SOURCE
 #include "support_host.h"
 #include <fcntl.h>
@@ -11,7 +11,7 @@ static void start_agent(const char *body)
     E2E_AGENT("a");
 }
 
-/* Runs the tool by a shell's redirections; the exit status. */
+/* Runs the tool with redirections of a shell; the exit status. */
 static const struct e2e_result *by_shell(const char *words, const char *redirections)
 {
     char command[4 * E2E_PATH_CAP];

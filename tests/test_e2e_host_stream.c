@@ -31,7 +31,7 @@ static void say(struct mvm_message m)
     while ((bytes = mvm_session_bytes(&agent.session, &len)) != NULL && len > 0) {
         ssize_t n = send(agent.fd, bytes, len, MSG_NOSIGNAL);
         if (n <= 0) {
-            return; /* the tool has seen enough */
+            return; /* the tool has hung up */
         }
         mvm_session_sent(&agent.session, (size_t)n);
     }
@@ -171,7 +171,7 @@ static void assert_file(const char *name, const char *content)
     assert_string_equal(e2e_read(in_output(name)).bytes, content);
 }
 
-/* Nothing of a set that was not finished is left, under any name. */
+/* Nothing of an unfinished set is left, under any name. */
 static void assert_nothing_there(void)
 {
     char command[E2E_PATH_CAP + 64];
@@ -183,7 +183,7 @@ static void assert_nothing_there(void)
 
 /* ---- builds ---- */
 
-/* A flake of the guest's, built without disks. */
+/* A flake in the guest, built without disks. */
 static void begin(const char *option, const char *value)
 {
     NEEDS_PROTOBUF();
@@ -398,7 +398,7 @@ static void an_artifact_goes_on_where_it_was(void **state)
     await(MVM_MESSAGE_JOIN);
     SAY_OK(item("kernel", 10), item("initrd", 3));
     await_get("kernel", 4, 6);
-    say_piece("kernel", 4, "456789", false); /* its end is lost */
+    say_piece("kernel", 4, "456789", false); /* its end was lost */
     lose();
     welcome(FEATURES);
     await(MVM_MESSAGE_JOIN);
@@ -529,7 +529,7 @@ static void another_list_after_a_loss_is_rejected(void **state)
     assert_rejected("lists other artifacts than before");
 }
 
-/* ---- agents that cannot, and this machine's own faults ---- */
+/* ---- agents without the feature, and faults of this machine ---- */
 
 static void an_agent_without_the_words_is_refused(void **state)
 {
@@ -644,7 +644,7 @@ static void the_real_agent_gives_out_a_build_of_its_own_flake(void **state)
     assert_file("kernel", "a kernel");
     host_start("build", "flake", "a", "--output", output, "--max-size", "10");
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
-    assert_file("kernel", "a kernel"); /* the set from before */
+    assert_file("kernel", "a kernel"); /* the earlier set */
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* What mvm-builder shows on a terminal: the status line, colours, and words at the end. */
+/* What mvm-builder shows on a terminal: the status line, colours, and the last message. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <fcntl.h>
@@ -25,8 +25,8 @@ static struct {
     char seen[1 << 20]; /* NUL behind it */
 } terminal;
 
-/* The tool with stderr, and stdout as well if `both`, on a terminal of so many columns that is
- * its own: a byte 3 typed there is Ctrl-C. */
+/* The tool with stderr, and stdout too if `both`, on its own terminal of so many columns: a byte 3
+ * typed there is Ctrl-C. */
 static void start_tool(unsigned short columns, bool both, const char *const words[])
 {
     const char *argv[16] = {e2e_program("mvm-builder"), "--to", address};
@@ -56,7 +56,7 @@ static void start_tool(unsigned short columns, bool both, const char *const word
 
 #define START_TOOL(...) start_tool(80, true, (const char *const[]){__VA_ARGS__, NULL})
 
-/* More of what is on the terminal; false: it was closed. */
+/* Reads more of the terminal's output; false: it was closed. */
 static bool look(int ms)
 {
     struct pollfd p = {.fd = terminal.master, .events = POLLIN};
@@ -127,7 +127,7 @@ static void start_agent(const char *body)
     E2E_AGENT("a");
 }
 
-/* A socket for a made-up agent, which is this test. */
+/* A socket for an agent played by this test. */
 static int listen_as_agent(const char *name)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -146,7 +146,7 @@ static struct e2e_conn *accept_tool(int listener)
     return c;
 }
 
-/* … and has its Build in hand. This agent has no Hello. */
+/* … and has received its Build. This agent has no Hello. */
 static struct e2e_conn *await_build(struct e2e_conn *c)
 {
     struct mvm_text line;
@@ -197,7 +197,7 @@ static void connecting_takes_its_time_too(void **state)
     assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
     assert_string_equal(line.bytes, "CONNECT 21470");
     const char *at = await(terminal.seen, DRAW "connecting 0:00");
-    at = await(at, DRAW "connecting 0:01"); /* nothing has come */
+    at = await(at, DRAW "connecting 0:01"); /* nothing was received */
     e2e_say(c, "OK 1\n");
     await_build(c);
     await(at, DRAW "mounting 0:0");
@@ -229,9 +229,9 @@ static void the_agent_s_own_lines_make_the_phase(void **state)
     }
     e2e_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/x\"}}\n");
     assert_int_equal(finish(), STATUS_OK);
-    assert_int_equal(count("1288490189"), 0);               /* the status line has said it */
-    assert_int_equal(count("is used as it is\r\n"), 1);     /* not so the others */
-    assert_non_null(strstr(e2e_read(e2e_path("log")).bytes, /* which has them all */
+    assert_int_equal(count("1288490189"), 0);               /* the status line has shown it */
+    assert_int_equal(count("is used as it is\r\n"), 1);     /* the others are not shown */
+    assert_non_null(strstr(e2e_read(e2e_path("log")).bytes, /* which has all of them */
                            "\nmvm: staging rootfs.ext4, 1288490189 of 10737418240 bytes\n"));
 }
 
@@ -258,7 +258,7 @@ static void it_is_drawn_ten_times_a_second_at_most(void **state)
     assert_int_equal(finish(), STATUS_ERR);
     int draws = count(DRAW "building") + count(DRAW "connecting") + count(DRAW "mounting");
     assert_in_range(draws, 2, 2 + (e2e_now_ms() - since) / 100);
-    assert_int_equal(count("150\r\n"), 1); /* all lines are there */
+    assert_int_equal(count("150\r\n"), 1); /* all lines are present */
 }
 
 /* All that is seen of two lines and an Err, with TERM as it is. */
@@ -390,7 +390,7 @@ static void so_they_do_after_a_lost_connection_long_ones_cut(void **state)
     e2e_say(c, "{\"Log\":{\"line\":\"");
     e2e_say(c, line);
     e2e_say(c, "\"}}\n");
-    const char *at = await(terminal.seen, line); /* whole at first */
+    const char *at = await(terminal.seen, line); /* complete at first */
     e2e_close(c);
     assert_int_equal(finish(), STATUS_NO_CONNECTION);
     line[512] = '\0';

@@ -14,7 +14,7 @@ enum { STATUS_OK, STATUS_ERR, STATUS_USAGE, STATUS_NO_CONNECTION, STATUS_INTERRU
 
 static char unix_address[E2E_PATH_CAP + 16];
 
-/* An agent whose builds do as the stand-in's body says, and how to reach it. */
+/* An agent whose builds run the stand-in's body, and its address. */
 static pid_t start(const char *body)
 {
     e2e_write_nix(body);
@@ -211,7 +211,7 @@ static void wait_gives_up_after_the_time_it_was_given(void **state)
     assert_in_range(e2e_now_ms() - since, 1000, 1000 + E2E_PATIENCE_MS / 2);
 }
 
-/* Each attempt meets a socket that takes it and says nothing more than goodbye. */
+/* Each attempt reaches a socket that accepts and closes. */
 static void wait_asks_ever_more_rarely(void **state)
 {
     int attempts = 0;
@@ -231,7 +231,8 @@ static void wait_asks_ever_more_rarely(void **state)
         }
     }
     close(fd);
-    /* At 0, 50, 150, 350, 750, 1550 and 2550 ms, or later; seven at 400 ms would be at 2400. */
+    /* At 0, 50, 150, 350, 750, 1550 and 2550 ms, or later; the seventh attempt at intervals of 400
+     * ms would be at 2400. */
     assert_in_range(attempts, 3, 7);
 }
 
@@ -253,7 +254,7 @@ static void the_environment_names_the_agent_where_nothing_else_does(void **state
     start("exit 3");
     setenv("MVM_BUILDER_TO", unix_address, 1);
     assert_int_equal(exit_status(BARE_TOOL("ping")), STATUS_OK);
-    setenv("MVM_BUILDER_TO", "nonsense", 1); /* what --to says is all that counts */
+    setenv("MVM_BUILDER_TO", "nonsense", 1); /* --to alone counts */
     assert_int_equal(exit_status(E2E_TOOL(unix_address, "ping")), STATUS_OK);
     setenv("MVM_BUILDER_TO", unix_address, 1);
     assert_int_equal(exit_status(E2E_TOOL("unix:/absent", "ping")), STATUS_NO_CONNECTION);
@@ -394,7 +395,7 @@ static void ctrl_c_through_hybrid_vsock_cancels_too(void **state)
     e2e_assert_none_left("MARK=tool-hybrid", E2E_PATIENCE_MS);
 }
 
-/* Two ptys with their masters joined: a cable. */
+/* Two ptys with their masters connected: a cable. */
 static pid_t join(char names[2][64])
 {
     int masters[2];

@@ -1,4 +1,4 @@
-/* The real agent and clients that name their builds: over sockets, and over a line without
+/* The real agent and clients that name their builds, over sockets and over a line without
  * connections. */
 #define _GNU_SOURCE
 #include "mvm_proto.h"
@@ -32,7 +32,7 @@ static void assert_next(struct e2e_conn *c, const char *expected)
     assert_memory_equal(line.bytes, expected, line.len);
 }
 
-/* The next line that holds `part`. */
+/* The next line that contains `part`. */
 static struct mvm_text await(struct e2e_conn *c, const char *part)
 {
     struct mvm_text line;
@@ -198,13 +198,13 @@ static void cancel_is_read_though_the_log_is_not(void **state)
     struct e2e_conn *c = e2e_dial("a");
     say_build(c, A, "floods", "");
     assert_true(e2e_until(floods, NULL, E2E_PATIENCE_MS));
-    e2e_sleep_ms(500); /* every buffer is full */
+    e2e_sleep_ms(500); /* all buffers are full */
     e2e_say(c, E2E_PING E2E_PING CANCEL(A));
     assert_true(e2e_until(has_been_cancelled, NULL, E2E_PATIENCE_MS));
     await(c, "\"message\":\"build cancelled");
 }
 
-/* More than every buffer on the way holds, and no build that would keep the agent awake. */
+/* More than all buffers on the way hold, and no build that keeps the agent awake. */
 static void each_request_of_a_flood_is_answered_once_its_client_reads(void **state)
 {
     (void)state;
@@ -264,7 +264,7 @@ static void without_keep_a_build_ends_with_its_connection(void **state)
 
 /* ---- a line without connections ---- */
 
-/* The host's end of a serial line that an agent has. */
+/* The host's end of the agent's serial line. */
 static int open_line(void)
 {
     static char address[80];
@@ -281,7 +281,7 @@ static int open_line(void)
     return master;
 }
 
-/* What one client has asked for, and no more: it is killed. */
+/* A client that sends this and is killed. */
 static void a_client_on_a_line_takes_no_other_ones_answer(void **state)
 {
     (void)state;

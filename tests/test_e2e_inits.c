@@ -1,7 +1,7 @@
 /*
- * The inits of examples/ as process 1 of a pid namespace: each builds and is asked meanwhile, reaps
- * orphans, passes signals on, and ends in time though a client does not read. What a stranger has
- * to write for that is counted.
+ * The inits of examples/ as process 1 of a pid namespace: each builds and answers meanwhile, reaps
+ * orphans, forwards signals, and ends in time though a client does not read. The lines that an
+ * embedder has to write are counted.
  */
 #define _GNU_SOURCE
 #include "support.h"
@@ -26,14 +26,14 @@ static const struct init {
 
 enum { INITS = sizeof inits / sizeof inits[0] };
 
-/* What an init starts: says how it was started, makes orphans, and waits for a signal. */
+/* The program an init starts: prints how it was started, makes orphans, and waits for a signal. */
 static const char script[] = "grep -E '^(SigBlk|SigIgn)' /proc/self/status >%s/status\n"
                              "for i in 1 2 3 4 5; do (sleep 0.2 & ) ; done\n"
                              "trap 'echo got >%s/signal; exit 7' TERM\n"
                              "echo up >%s/up\n"
                              "while :; do sleep 0.1; done\n";
 
-static pid_t init_pid; /* as seen from here */
+static pid_t init_pid; /* as seen from outside */
 
 static void become_init(const struct init *init, const char *address)
 {
@@ -51,7 +51,7 @@ static void become_init(const struct init *init, const char *address)
     _exit(127);
 }
 
-/* Starts an init; the process returned waits for it and has its status. */
+/* Starts an init; the returned process waits for it and ends with its status. */
 static pid_t start(const struct init *init)
 {
     char address[E2E_PATH_CAP + 8];
@@ -205,7 +205,7 @@ static void the_supervisor_exits_as_its_program_did(void **state)
     assert_int_equal(WEXITSTATUS(status), 7);
 }
 
-/* ---- what it costs to write ---- */
+/* ---- the lines an embedder writes ---- */
 
 /* Lines of code in a source: without blank ones and comments. `glue`: those of the marked part;
  * else the others. */

@@ -225,7 +225,8 @@ static void the_last_words_of_a_build_always_come(void **state)
 static void lines_come_as_they_are_printed(void **state)
 {
     (void)state;
-    /* One for each line: a reader that comes back sooner than the writer has gone finds an end. */
+    /* One for each line: a reader that reopens it before the writer has closed it reads end-of-
+     * file. */
     assert_int_equal(mkfifo(e2e_path("nix.first"), 0600), 0);
     assert_int_equal(mkfifo(e2e_path("nix.second"), 0600), 0);
     struct e2e_conn *c = start_build("echo one; read -r _ <\"$0.first\"; echo two >&2; "

@@ -1,6 +1,6 @@
 /*
- * The real nix: agent and host tool against each other over a Unix socket, building a flake that is
- * one raw derivation, without nixpkgs and without a network.
+ * The real nix: agent and host tool over a Unix socket, building a flake that is one raw
+ * derivation, without nixpkgs and without a network.
  */
 #define _GNU_SOURCE
 #include "support.h"
@@ -63,7 +63,7 @@ static void make_flake(const char *dir)
     assert_int_equal(E2E_RUN("sh", "-c", copy, "sh", dir)->status, 0);
 }
 
-/* A flake, and an agent that has the real nix. */
+/* A flake, and an agent with the real nix. */
 static const char *start(void)
 {
     if (!e2e_have("nix") || !e2e_have("busybox")) {
@@ -82,7 +82,7 @@ static const char *start(void)
     return flake;
 }
 
-/* nix's sandbox needs user namespaces, which containers and chroots have not: true or false, as nix
+/* nix's sandbox needs user namespaces, which containers and chroots lack: true or false, as nix
  * writes them. */
 static const char *sandbox(void)
 {
@@ -130,7 +130,7 @@ static void a_build_gives_log_on_stderr_path_on_stdout_and_artifacts(void **stat
     assert_false(e2e_exists(e2e_path("flake/flake.lock")));
     char first[256] = "";
     snprintf(first, sizeof first - 1, "%.200s", r->out);
-    r = E2E_TOOL(address, "build", flake, attribute("ok")); /* is there already */
+    r = E2E_TOOL(address, "build", flake, attribute("ok")); /* exists already */
     assert_image(r);
     assert_string_equal(r->out, first);
 }
@@ -176,7 +176,7 @@ static void words_for_a_shell_are_nothing_to_nix(void **state)
     assert_false(e2e_exists(e2e_path("hit")));
 }
 
-/* ---- an agent that was given nothing ---- */
+/* ---- an agent without options ---- */
 
 static void start_with_empty_environment(const char *nix)
 {

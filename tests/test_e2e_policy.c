@@ -1,4 +1,4 @@
-/* Which builds are allowed: the policy file, and the agent's command line. */
+/* Which builds are allowed, by policy file and command line. */
 #include "support.h"
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -42,7 +42,7 @@ static void a_policy_allows_builds_only_where_it_says_so(void **state)
     const char *policy = e2e_path("policy.json");
     E2E_AGENT("a", "--policy", policy);
     struct e2e_conn *c = e2e_dial("a");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) { /* it is read anew each time */
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) { /* it is read for each build */
         e2e_write_text(policy, cases[i].policy);
         assert_build(c, cases[i].answer);
         e2e_ping(c, E2E_PATIENCE_MS);

@@ -24,7 +24,7 @@ static void need_python(void)
     }
 }
 
-/* Generates what the client imports, and says where it is. */
+/* Generates the module that the client imports; its directory. */
 static void need_protobuf(void)
 {
     char out[E2E_PATH_CAP + 16];
@@ -48,8 +48,8 @@ static void assert_pings(const char *client)
     assert_string_equal(r->out, "Pong\n");
 }
 
-/* The log on stderr, `line` for the bytes that the build printed and that are not text; the path on
- * stdout; the time-out on its way to nix's. */
+/* The log on stderr, `line` for bytes of the build that are not text; the path on stdout; the time-
+ * out passed to nix's. */
 static void assert_builds(const char *client, const char *line)
 {
     char script[2 * E2E_PATH_CAP];
@@ -65,7 +65,7 @@ static void assert_builds(const char *client, const char *line)
     e2e_assert_file(e2e_path("a.out/vmlinux"), "a kernel");
 }
 
-/* Its time-out too is heard. */
+/* Its time-out is reported, too. */
 static void assert_fails(const char *client)
 {
     e2e_write_nix("sleep 30");
@@ -75,10 +75,10 @@ static void assert_fails(const char *client)
     assert_non_null(strstr(r->err, "nix build timed out after 1 s"));
 }
 
-/* ---- what their heads print ---- */
+/* ---- the commands in their head comments ---- */
 
-/* The lines at the head of a client, one by one, as they are printed; a placeholder is
- * put in, an id as the build before has shown it. */
+/* The commands in a client's head comment, one by one, as printed there; a placeholder is replaced,
+ * an id by the one that the build before has printed. */
 static const struct e2e_result *run_printed_lines(const char *client)
 {
     static const char script[] =
@@ -145,7 +145,7 @@ static const char kill_at_one[] = "err=$1; shift\n"
                                   "kill -9 $client\n"
                                   "cat $err >&2\n";
 
-/* A build goes on when its client is killed, and another one gets its answer. */
+/* A build continues when its client is killed, and another client gets its answer. */
 static void assert_joins(const char *client)
 {
     char script[2 * E2E_PATH_CAP], id[80] = "";
@@ -183,7 +183,7 @@ static void a_protobuf_client_joins_a_build(void **state)
     assert_joins(PROTO);
 }
 
-/* An agent that does not know Hello gets a Build without an id. */
+/* An agent without Hello gets a Build without an id. */
 static void a_json_client_builds_with_an_old_agent(void **state)
 {
     (void)state;

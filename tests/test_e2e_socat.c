@@ -1,4 +1,4 @@
-/* The wire needs no client of ours: socat and a shell's echo will do. */
+/* The wire needs no special client: socat and a shell's echo suffice. */
 #include "support.h"
 
 static const struct e2e_result *socat(const char *input)

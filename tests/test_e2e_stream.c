@@ -1,5 +1,5 @@
-/* The real agent and builds without disks: a source goes in, artifacts come out. nix and nix-store
- * are small scripts. */
+/* The real agent and builds without disks: a source is sent, artifacts are fetched. nix and nix-
+ * store are small scripts. */
 #define _GNU_SOURCE
 #include "mvm_session.h"
 #include "support.h"
@@ -62,7 +62,7 @@ static void say(struct peer *p, const struct mvm_message *m)
     }
 }
 
-/* The next message; false: nothing for `ms`, or the end. */
+/* The next message; false: nothing for `ms`, or end of file. */
 static bool heard(struct peer *p, struct mvm_message *m, int ms)
 {
     while (mvm_session_next(&p->session) != MVM_SESSION_MESSAGE) {
@@ -159,7 +159,7 @@ static void assert_ended(struct peer *p, const char *category)
     assert_true(mvm_text_equal(m.refusal.category, category));
 }
 
-/* The answer is Ok and lists this artifact. */
+/* The answer is Ok with this artifact in its list. */
 static void assert_ok(struct peer *p, const char *name, uint64_t size)
 {
     struct mvm_message m = answer(p);
@@ -348,7 +348,7 @@ static void a_cancel_while_the_source_comes_leaves_nothing(void **state)
     assert_int_equal(hear(p).kind, MVM_MESSAGE_PONG);
 }
 
-/* Even with keep: no other connection knows what has come. */
+/* Even with keep: no other connection knows what was received. */
 static void a_client_that_goes_while_its_source_comes_ends_the_build(void **state)
 {
     (void)state;
@@ -394,7 +394,7 @@ static void a_source_that_breaks_the_rules_ends_its_build(void **state)
     struct peer *p = begin_source(A); /* out of order */
     send_source(p, A, 2, "abc", 3, false);
     assert_ended(p, "invalid_request");
-    e2e_write_text(e2e_path("hang"), ""); /* over the credit: nix-store takes nothing */
+    e2e_write_text(e2e_path("hang"), ""); /* over the credit: nix-store does not read */
     p = begin_source(B);
     for (uint64_t at = 3; at < 6 * MIB; at += sizeof bytes) {
         send_source(p, B, at, bytes, sizeof bytes, false);
@@ -404,7 +404,7 @@ static void a_source_that_breaks_the_rules_ends_its_build(void **state)
     } while (m.kind == MVM_MESSAGE_WANT);
     assert_true(mvm_text_equal(m.refusal.category, "invalid_request"));
     unlink(e2e_path("hang"));
-    p = dial(); /* shorter than was said */
+    p = dial(); /* shorter than announced */
     ask_source_build(p, "cccccccccccccccc", 100);
     assert_int_equal(answer(p).kind, MVM_MESSAGE_WANT);
     send_source(p, "cccccccccccccccc", 0, "abc", 3, true);
@@ -451,7 +451,7 @@ static void write_sparse(const char *store_path)
     close(fd);
 }
 
-/* All of the sparse file from `offset` on; how many bytes of data came. */
+/* The sparse file from `offset` on; returns the number of data bytes. */
 static size_t get_sparse(struct peer *p, const char *id, uint64_t offset)
 {
     size_t bytes = 0;
@@ -506,7 +506,7 @@ static void two_clients_fetch_and_one_that_does_not_read_holds_up_neither(void *
     assert_ok(q, "kernel", 8);
 }
 
-/* A client that fetches takes what the socket holds, then a Ping of another is answered at once. */
+/* A fetching client has filled the socket; another client's Ping is answered immediately. */
 static void pings_are_answered_while_artifacts_go_out(void **state)
 {
     (void)state;
@@ -523,7 +523,7 @@ static void pings_are_answered_while_artifacts_go_out(void **state)
         bool last = m.bulk.last == MVM_FLAG_TRUE;
         ask(q, MVM_MESSAGE_PING, NULL);
         assert_int_equal(hear(q).kind, MVM_MESSAGE_PONG);
-        ask(p, MVM_MESSAGE_PING, NULL); /* … and one of its own, between two pieces */
+        ask(p, MVM_MESSAGE_PING, NULL); /* … and its own Ping, between two pieces */
         while (!last && (m = hear(p)).kind != MVM_MESSAGE_PONG) {
             last = m.bulk.last == MVM_FLAG_TRUE;
         }
@@ -611,7 +611,7 @@ static void a_connection_that_was_lost_is_followed_by_join_and_get(void **state)
     hang_up(p);
     ask(next, MVM_MESSAGE_JOIN, A);
     assert_ok(next, "kernel", 8);
-    ask(next, MVM_MESSAGE_JOIN, A); /* the kept answer has the list, too */
+    ask(next, MVM_MESSAGE_JOIN, A); /* so has the kept answer */
     assert_ok(next, "rootfs", 8);
     ask_get(next, A, "rootfs", 0, 8);
     assert_true(mvm_text_equal(hear(next).text, "a rootfs"));

@@ -1,6 +1,6 @@
 /*
- * Builds that do not end by themselves: time-out, cancel, and that nothing outlives either. What is
- * slow by nature (the grace from SIGTERM to SIGKILL) runs side by side, one agent each.
+ * Builds that do not end: time-out, cancel, and that no process outlives either. Slow cases (the
+ * grace from SIGTERM to SIGKILL) run in parallel, one agent each.
  */
 #define _GNU_SOURCE
 #include "support.h"
@@ -12,8 +12,8 @@ enum {
 };
 
 /*
- * What a build may be like; the stand-in knows each by the word after the last dash of its
- * attribute, and every process of it carries the whole attribute in MARK.
+ * Kinds of builds; the stand-in selects each by the word after the last dash of its attribute, and
+ * every process has the whole attribute in MARK.
  */
 static const char stand_in[] =
     "export MARK=\"$attr\"\n"
@@ -49,7 +49,7 @@ static struct run runs[] = {
 
 enum { RUNS = sizeof runs / sizeof runs[0] };
 
-/* An agent and a build of this kind, which is known to run. */
+/* An agent and a running build of this kind. */
 static void start(struct run *r, unsigned timeout_secs)
 {
     snprintf(r->attr, sizeof r->attr, "m%d-%s", (int)getpid(), r->kind);
@@ -60,7 +60,7 @@ static void start(struct run *r, unsigned timeout_secs)
     e2e_await_line(r->conn, "begin");
 }
 
-/* The agent is in order: it takes the next build, and has no child. */
+/* The agent works: it accepts the next build, and has no child. */
 static void assert_sound(struct run *r)
 {
     struct e2e_conn *c = e2e_dial(r->kind);
@@ -76,7 +76,7 @@ static void a_build_that_takes_too_long_ends_in_time_and_leaves_nothing(void **s
     for (int i = 0; i < RUNS; i++) {
         start(&runs[i], 1);
     }
-    for (int i = 0; i < RUNS; i++) { /* the quick ones first */
+    for (int i = 0; i < RUNS; i++) { /* the fast ones first */
         struct run *r = &runs[i];
         if (!r->stubborn) {
             e2e_assert_err(r->conn, "nix build timed out after 1 s: ", 1000 + SLACK_MS);

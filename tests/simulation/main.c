@@ -1,6 +1,6 @@
 /*
- * simulate FROM COUNT runs the worlds of seeds FROM … FROM + COUNT - 1; simulate SEED replays one
- * and prints what happens.
+ * simulate FROM COUNT    runs the worlds of seeds FROM … FROM + COUNT - 1
+ * simulate SEED          replays one and prints what happens
  */
 #include "simulation.h"
 #include <stdlib.h>
