@@ -1,4 +1,4 @@
-/* Messages → JSON lines: the bytes, and that the room makes no difference to them. */
+/* Messages → JSON lines: the bytes, which do not depend on the room. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_encoder.h"
 #include "test_guard.h"
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-/* Each pull's room ends at the guard page; the text stands at another. */
+/* Each pull's room ends at a guard page, the text at another. */
 static size_t encode(const struct mvm_message *m, size_t room, char *out, size_t cap)
 {
     struct mvm_encoder e;
@@ -27,7 +27,7 @@ static size_t encode(const struct mvm_message *m, size_t room, char *out, size_t
     return len;
 }
 
-enum { ROOMY = 64 }; /* more than a frame needs to go out in one go */
+enum { ROOMY = 64 }; /* more than a frame needs to be written by one pull */
 
 static void check(const struct mvm_message *m, const char *expected)
 {
@@ -258,7 +258,7 @@ static void any_bytes_encode_the_same_whatever_the_room(void **state)
     }
 }
 
-/* A message without a text in any place where one could be, and no room. */
+/* A message without any optional text, and no room. */
 static void no_bytes_may_be_no_pointer(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* What is escaped, and how; a block at a time as a byte at a time. */
+/* What is escaped, and how; a block at a time gives the same as a byte at a time. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_escape.h"
 #include "mvm_json.h"
@@ -51,7 +51,7 @@ static size_t escape_slowly(uint8_t *to, const uint8_t *from, size_t len)
     return at;
 }
 
-/* Whatever is taken comes out as it does slowly, and stays within the room. */
+/* What is consumed gives the same as the slow version, within the room. */
 static size_t check_copy(const uint8_t *bytes, size_t len, size_t cap)
 {
     uint8_t expected[OUT_MAX];
@@ -95,7 +95,7 @@ static void each_byte_at_each_place_is_copied_or_ends_the_copy(void **state)
     }
 }
 
-/* Its purpose: with vectors and enough room, most of such a text is escaped this way. */
+/* Its purpose: with vectors and enough room, it escapes most of such a text. */
 static void a_text_full_of_escapes_goes_by_blocks_where_there_are_vectors(void **state)
 {
     (void)state;
@@ -113,7 +113,7 @@ static void a_text_full_of_escapes_goes_by_blocks_where_there_are_vectors(void *
 #endif
 }
 
-/* A room of each size, with not a byte behind it, for texts that need as much as there can be. */
+/* Rooms of each size, ending at a guard page, for texts of the longest escapes. */
 static void no_room_is_overrun_by_text_full_of_escapes(void **state)
 {
     (void)state;
@@ -210,7 +210,7 @@ static void escapes_go_back_as_one_after_the_other(void **state)
 #endif
 }
 
-/* As many bytes as come, go: the room that this takes, and not a byte more. */
+/* The result is never longer than the text: a room of that size suffices. */
 static void no_room_is_overrun_on_the_way_back(void **state)
 {
     (void)state;
@@ -247,7 +247,7 @@ static void each_byte_at_each_place_goes_back_or_ends_the_copy(void **state)
     }
 }
 
-/* With vectors, a string's escapes are not left to the parser's states. */
+/* With vectors, escapes in a string do not go through the parser's states. */
 static void a_run_of_a_string_goes_on_over_its_escapes(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
-/* The build job on the simulated port: what it does, what it says, what it leaves. */
+/* The build job on the simulated port: its calls, its messages, and what it leaves behind. */
 #include "test_executor_fixture.h"
 
-/* ---- the whole way ---- */
+/* ---- a whole job ---- */
 
 static void a_build_ends_with_its_artifacts_durable_and_the_disk_released(void **state)
 {
@@ -119,7 +119,7 @@ static void nix_is_called_with_these_arguments(void **state)
     assert_argv(want);
 }
 
-/* It would wipe them out. */
+/* The option would replace them. */
 static void an_option_for_the_experimental_features_has_ours_after_it(void **state)
 {
     static const struct mvm_nix_option options[] = {{"experimental-features", "ca-derivations"},
@@ -143,7 +143,7 @@ static void the_path_is_read_out_of_json(void **state)
         {"[{\"outputs\":{\"dev\":\"/nix/store/dev\",\"out\":\"" STORE "\"}}]", STORE},
         {"[{\"outputs\":{\"out\":\"" STORE "\",\"dev\":\"/nix/store/dev\"}}]", STORE},
         {"[{\"outputs\":{\"image\":\"" STORE "\"}}]", STORE},
-        {STORE "\n", STORE}, /* one that prints the path all the same */
+        {STORE "\n", STORE}, /* a nix that prints the path nevertheless */
         {"[{\"a long name\":1,\"outputs\":{\"a longer name\":\"" STORE "\"}}]", STORE},
         {"[{\"x\":{\"out\":\"/nix/store/y\"},\"outputs\":{\"out\":\"" STORE "\"}}]", STORE},
         {"[{\"outputs\":{\"out\":{\"out\":\"" STORE "\"}}}]", "nix build produced no store path"},
@@ -209,7 +209,8 @@ static void a_store_path_is_a_line_of_its_own_without_a_nul_byte(void **state)
     run();
     assert_err("nix build produced no store path");
     setup(state);
-    memset(line, 'l', MVM_LOG_LINE_MAX); /* what is over the limit comes as a line, and is none */
+    memset(line, 'l',
+           MVM_LOG_LINE_MAX); /* what is over the limit is logged as a line, and is not a path */
     strcpy(line + MVM_LOG_LINE_MAX, "/nix/store/a\n");
     sim.build.out = line;
     run();
@@ -305,7 +306,7 @@ static void an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refuse
         assert_false(answered_ok);
         assert_non_null(
             strstr(answer, over == 0 ? "build.log: open: no inode" : "d: path too long"));
-        assert_int_equal(sim.calls == 1, over == 1); /* only the policy was looked for */
+        assert_int_equal(sim.calls == 1, over == 1); /* only the policy file was read */
     }
 }
 
@@ -661,7 +662,7 @@ static void live_with_a_fault(const struct life *l, unsigned at, unsigned with)
     start_with("/build-in", "a", true, 2);
     finish();
     const char *left = mvm_sim_left_over(&sim);
-    assert_true(left == NULL || left[0] == '/'); /* a file that could not be removed */
+    assert_true(left == NULL || left[0] == '/'); /* a file whose removal failed */
     assert_whole("/build-out/vmlinux", "old kernel", "new kernel");
     assert_whole("/build-out/rootfs.ext4", "old rootfs", "new rootfs");
     if (answered_ok) {
@@ -671,7 +672,7 @@ static void live_with_a_fault(const struct life *l, unsigned at, unsigned with)
     }
 }
 
-/* A temporary file whose removal failed goes with the next job. */
+/* A temporary file whose removal failed is removed by the next job. */
 static void live_on(void)
 {
     sim.fail_at = 0;

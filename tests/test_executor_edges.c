@@ -1,6 +1,6 @@
 /*
- * Every edge of docs/states.md is walked, and no other, while builds live in every way the
- * simulation has: this program has the executor's driver with an eye on each of its edges.
+ * Every edge of docs/states.md is taken, and no other, by builds of every kind that the simulation
+ * has: this program includes the executor's driver and records each edge.
  */
 static void walk(int from, int to);
 #define MVM_EXECUTOR_EDGE(from, to) walk((int)(from), (int)(to))

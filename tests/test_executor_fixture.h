@@ -1,5 +1,4 @@
-/* What the tests of the executor share: a world in which everything goes well, a job in it, and
- * what came of it. */
+/* What the tests of the executor share: a world without faults, a job in it, and its result. */
 #ifndef TEST_EXECUTOR_FIXTURE_H
 #define TEST_EXECUTOR_FIXTURE_H
 
@@ -20,14 +19,14 @@ enum { LOG_CAP = 1 << 16 };
 static struct mvm_sim sim;
 static struct mvm_executor x;
 static struct mvm_executor_config config;
-static char log_text[LOG_CAP]; /* the lines given out, each with a newline */
+static char log_text[LOG_CAP]; /* the logged lines, each with a newline */
 static size_t log_len;
 static unsigned log_lines;
 static size_t log_longest;
 static bool answered_ok;
 static char answer[MVM_MESSAGE_MAX];
 
-/* ---- a world in which everything goes well ---- */
+/* ---- a world without faults ---- */
 
 static inline int setup(void **state)
 {
@@ -80,7 +79,7 @@ static inline void take_log(void)
     mvm_executor_logged(&x, sim.now_ms);
 }
 
-/* One event; the clock is turned to the deadline when the job waits. False: it has answered. */
+/* One event; the clock advances to the deadline when the job waits. False: it has answered. */
 static inline bool turn(void)
 {
     switch (mvm_executor_step(&x, sim.now_ms)) {

@@ -1,5 +1,5 @@
-/* Disks that do not answer, and disks that come late or are held: the job ends in time, and what it
- * says is true. */
+/* Disks that do not answer, disks that appear late or are held: the job ends in time, and its
+ * answer is true. */
 #include "test_executor_fixture.h"
 
 /* Runs a job whose calls hang from the n-th on; false: there is no such call. */
@@ -103,7 +103,7 @@ static void the_answer_says_what_hangs(void **state)
     }
 }
 
-/* While it is neither cancelled nor timed out a job waits as long as its disk takes. */
+/* A job that is neither cancelled nor timed out waits as long as its disk takes. */
 static void a_disk_that_hangs_holds_up_the_build_and_gets_its_heartbeats(void **state)
 {
     (void)state;
@@ -156,7 +156,7 @@ static void a_log_that_is_never_written_ends_with_the_build_s_time(void **state)
     }
 }
 
-/* ---- disks that come late, are ours already, or are held ---- */
+/* ---- disks that appear late, are already mounted, or are held ---- */
 
 static void a_device_that_comes_late_is_waited_for(void **state)
 {
@@ -197,7 +197,7 @@ static void a_wait_for_a_device_can_be_cancelled(void **state)
     assert_in_range(sim.now_ms, before, before + 100);
 }
 
-/* An agent that was killed has left it mounted. */
+/* A killed agent has left it mounted. */
 static void a_mount_of_the_device_is_the_job_s_own_and_released(void **state)
 {
     (void)state;

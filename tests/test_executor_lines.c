@@ -1,4 +1,4 @@
-/* What a build prints: its lines, whole, cut and too many. */
+/* A build's lines: whole, cut, and too many. */
 #include "test_executor_fixture.h"
 
 static void lines_lose_their_ends_and_nothing_else(void **state)
@@ -38,7 +38,7 @@ static void a_line_at_the_limit_is_one_and_a_longer_one_is_cut_between_character
         run();
         assert_int_equal(log_lines, cases[i].lines + 1); /* and stdout's */
         assert_in_range(log_longest, MVM_LOG_LINE_MAX - 3, MVM_LOG_LINE_MAX);
-        /* nothing is lost: each piece and stdout's line got a newline */
+        /* nothing is lost: each piece and stdout's line has a newline */
         size_t newlines = log_lines + strlen(STORE);
         assert_int_equal(log_len - newlines, strcspn(line, "\r\n"));
     }
@@ -54,7 +54,7 @@ static void ten_mebibytes_without_a_newline_come_whole(void **state)
     assert_int_equal(log_longest, MVM_LOG_LINE_MAX);
 }
 
-/* A simulated file holds 4 KiB, so build.log is cut short by the disk: the lines still come. */
+/* A simulated file holds 4 KiB, so writing build.log fails: the lines still arrive. */
 static void a_log_that_does_not_fit_the_disk_fails_the_job_and_no_line_is_lost(void **state)
 {
     (void)state;

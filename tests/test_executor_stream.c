@@ -1,4 +1,5 @@
-/* Builds without disks: the source comes in, the artifacts are listed, nothing is left. */
+/* Builds without disks: the source is received, the artifacts are listed, nothing is left
+ * behind. */
 #include "stream_job.h"
 
 static const struct stream_case plain = {.flake_ref = "path:/f"};
@@ -237,7 +238,7 @@ static void without_a_folder_no_such_build_is_done(void **state)
     assert_err("invalid source: builds without disks are not done here");
 }
 
-/* Whatever fails, is late or hangs: an end, and nothing left. */
+/* Whatever fails, is late or hangs: the job ends and leaves nothing. */
 static void every_call_may_fail_or_hang(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* The build job in time: limits, graces, cancels, heartbeats, and what it waits for. */
+/* The build job and time: limits, graces, cancels, heartbeats, and what it waits for. */
 #include "test_executor_fixture.h"
 
 static void a_build_that_takes_too_long_is_ended(void **state)
@@ -49,7 +49,7 @@ static void one_that_ignores_sigterm_is_killed_after_the_grace(void **state)
     assert_non_null(strstr(sim.trace, "kill "));
 }
 
-/* The grace begins when all have the signal. */
+/* The grace begins when all processes have the signal. */
 static void one_that_takes_long_to_stop_is_sent_sigterm_later(void **state)
 {
     static const struct {
@@ -160,7 +160,7 @@ static void a_line_nobody_takes_does_not_stop_the_clock(void **state)
     assert_err("nix build timed out after 1 s: ");
 }
 
-/* Steps until `state`, taking lines, without turning the clock. */
+/* Steps until `state`, accepting lines, with the clock stopped. */
 static void step_to(enum mvm_executor_state wanted)
 {
     for (unsigned i = 0; x.state != wanted; i++) {
@@ -223,7 +223,7 @@ static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
 
 /* ---- calls for disks ---- */
 
-/* Steps to where the job waits for work of the port's in that state. */
+/* Steps until the job waits for a call of the port in that state. */
 static void wait_in(enum mvm_executor_state state)
 {
     step_to(state);
@@ -264,7 +264,7 @@ static void a_port_that_works_alone_does_as_well(void **state)
     assert_ok();
 }
 
-/* Not before the port has dropped its files: the disk is unmounted next. */
+/* Not before the port has closed its files: the disk is unmounted next. */
 static void a_cancel_in_a_copy_waits_for_the_copy_s_end(void **state)
 {
     (void)state;
@@ -306,7 +306,7 @@ static void a_copy_that_takes_long_says_how_far_it_is(void **state)
     assert_null(strstr(strstr(log_text, told) + sizeof told - 1, "mvm: staging"));
 }
 
-/* However long the build before it took. */
+/* However long the build before took. */
 static void a_copy_that_does_not_take_long_says_nothing(void **state)
 {
     (void)state;
@@ -326,7 +326,7 @@ static void a_cancel_wants_a_step_at_once(void **state)
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
     assert_true(mvm_executor_deadline(&x) == 1800000);
     mvm_executor_cancel(&x);
-    assert_true(mvm_executor_deadline(&x) == 0); /* with a line that is not taken … */
+    assert_true(mvm_executor_deadline(&x) == 0); /* with a line that is not accepted … */
     take_log();
     while (mvm_executor_step(&x, sim.now_ms) == MVM_EXECUTOR_LOG) {
         take_log();
@@ -345,8 +345,8 @@ static void a_cancel_wants_a_step_at_once(void **state)
     assert_err("build cancelled: ");
 }
 
-/* More than a pipe can hold comes after the build has ended: it is a stranger's, and without end.
- */
+/* After the build's end more output arrives than a pipe holds: it is endless, from a process
+ * outside the build. */
 static void a_stranger_that_floods_the_pipe_is_read_only_so_long(void **state)
 {
     static char line[4097];
@@ -365,7 +365,7 @@ static void a_stranger_that_floods_the_pipe_is_read_only_so_long(void **state)
             mvm_executor_cancel(&x);
         }
         for (unsigned turns = 0; turn(); turns++) {
-            sim.now_ms += 10; /* a line every ten milliseconds is taken */
+            sim.now_ms += 10; /* a line is accepted every ten milliseconds */
             assert_in_range(turns, 0, 20000);
         }
         assert_err(cancel ? "build cancelled: "
@@ -408,7 +408,7 @@ static void silence_is_broken_by_empty_lines(void **state)
     assert_holds("/build-out/build.log", "");
 }
 
-/* A host whose read time-out is the build's own hears twice within it. */
+/* A host whose read time-out is the build's time-out receives two heartbeats within it. */
 static void a_short_time_out_has_its_heartbeats_closer(void **state)
 {
     (void)state;

@@ -1,7 +1,6 @@
 /*
- * Every call of the port fails, with each error it can give, in every kind of life that a build can
- * have, alone and with all that follow it: whatever must hold (simulation.h) still does, and the
- * next build works.
+ * Every call of the port fails with each error it can return, in every kind of scenario, alone and
+ * with all that follow it: all properties (simulation.h) still hold, and the next build works.
  */
 #include "simulation.h"
 #include <limits.h>
@@ -27,7 +26,7 @@ static const struct scenario scenarios[] = {
     {.name = "queue behind one that leaves", .run_ms = 5000, .queue = true, .goes_ms = 2500},
 };
 
-/* How many errors the call can give; 0: there is none any more. */
+/* How many errors the call can return; 0: there is no such call. */
 static unsigned make_fail(const struct scenario *s, const struct fault *f, unsigned *calls)
 {
     unsigned kinds;
@@ -40,7 +39,7 @@ static unsigned make_fail(const struct scenario *s, const struct fault *f, unsig
     return kinds;
 }
 
-/* How many faults there were to make. */
+/* How many faults were made. */
 static unsigned make_all_fail(const struct scenario *s, unsigned run)
 {
     struct fault f = {.at = 1, .run = run};
@@ -55,7 +54,7 @@ static unsigned make_all_fail(const struct scenario *s, unsigned run)
     return faults;
 }
 
-/* How many moments there were for the power to go. */
+/* How many calls there were at which the power was cut. */
 static unsigned make_all_dark(const struct scenario *s, unsigned run)
 {
     struct fault f = {.dark_at = 1};
@@ -67,7 +66,8 @@ static unsigned make_all_dark(const struct scenario *s, unsigned run)
     return calls;
 }
 
-/* How many calls there were to hang; a life without a time-out or a client that goes has none. */
+/* How many calls were made to hang; a scenario without a time-out or a client that leaves has
+ * none. */
 static unsigned make_all_hang(const struct scenario *s, unsigned run)
 {
     struct fault f = {.hang_at = 0, .hang_run = run};
@@ -116,7 +116,7 @@ static void the_power_may_go_at_any_call(void **state)
     in_each_life(make_all_dark, 0, 25);
 }
 
-/* Each scenario's build has a time-out, or its client goes. */
+/* Each scenario's build has a time-out, or its client leaves. */
 static void any_call_for_a_disk_may_hang(void **state)
 {
     (void)state;
@@ -129,7 +129,7 @@ static void from_any_call_on_all_for_a_disk_may_hang(void **state)
     in_each_life(make_all_hang, UINT_MAX, 10);
 }
 
-/* The worlds that once broke something, and some more. */
+/* The worlds that once failed, and some more. */
 static void random_worlds_hold(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /*
- * Memory with a page behind it that may not be touched, so that reading or writing one byte too
- * many ends the test; and the small generator that the tests with random data share.
+ * Memory followed by a page without access, so that reading or writing one byte too many ends the
+ * test; and the small generator that the tests with random data share.
  */
 #ifndef TEST_GUARD_H
 #define TEST_GUARD_H
@@ -11,7 +11,7 @@
 
 enum { GUARD_LEN = 1 << 18, GUARD_PAGE = 1 << 16, GUARD_AREAS = 2 };
 
-/* The last `len` bytes of area 0 or 1. What the area held before is void. */
+/* The last `len` bytes of area 0 or 1. The area's earlier contents are void. */
 static inline uint8_t *guard_end(unsigned area, size_t len)
 {
     static uint8_t *areas[GUARD_AREAS];

@@ -1,4 +1,4 @@
-/* Addresses as a person writes them, and what is said of those that are none. */
+/* Addresses as a person writes them, and what is reported of invalid ones. */
 #include "address.h"
 #include "parse.h"
 #include <setjmp.h>
@@ -126,7 +126,7 @@ static void numbers_are_digits_up_to_their_limit(void **state)
     assert_int_equal(mvm_parse_u64("1 ", 12, &value), MVM_NUMBER_NONE);
     assert_int_equal(mvm_parse_u64("99x", 12, &value), MVM_NUMBER_NONE);
     assert_int_equal(mvm_parse_u64("0x1", 12, &value), MVM_NUMBER_NONE);
-    assert_int_equal(value, 12); /* as it was */
+    assert_int_equal(value, 12); /* unchanged */
 }
 
 int main(void)

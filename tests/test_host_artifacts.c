@@ -1,5 +1,5 @@
-/* The folder that artifacts are put in: the old set or the new one, and nothing that was not
- * allowed. */
+/* The folder that artifacts are written to: it holds the old set or the new one, and nothing that
+ * was not allowed. */
 #define _GNU_SOURCE
 #include "artifacts.h"
 #include "sha256.h"

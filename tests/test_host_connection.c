@@ -1,5 +1,4 @@
-/* Connecting: the handshake of hybrid vsock against whatever the other side may say, and patience.
- */
+/* Connecting: the handshake of hybrid vsock with every kind of answer, and time limits. */
 #define _GNU_SOURCE
 #include "connection.h"
 #include "hybrid.h"
@@ -96,7 +95,7 @@ static void any_other_answer_is_told(void **state)
         {"OK 4294967296\n", NO_OK("OK 4294967296")},
         {"ok 12\n", NO_OK("ok 12")},
         {"ERR 12\n", NO_OK("ERR 12")},
-        {"OK 00000000000000000000000000001\n", /* one past what an OK line may be */
+        {"OK 00000000000000000000000000001\n", /* one over the limit of an OK line */
          NO_OK("OK 00000000000000000000000000001")},
         {"\"Pong\"\n", NO_OK("\"Pong\"")},
         {"\033]0;title\a\n", NO_OK("^[]0;title^G")},
@@ -217,7 +216,7 @@ static void a_full_backlog_is_tried_again_until_the_time_is_over(void **state)
 
 /* ---- ends ---- */
 
-/* What a monitor sees that reads the end only after the bytes before it. */
+/* What a monitor reads that reads the end after the bytes before it. */
 static void an_abandoned_connection_is_shut_down_and_read_before_it_is_closed(void **state)
 {
     struct mvm_connection c;
@@ -230,7 +229,7 @@ static void an_abandoned_connection_is_shut_down_and_read_before_it_is_closed(vo
     pid_t child = fork();
     if (child == 0) {
         close(c.fd);
-        /* The end comes as an end, not as a reset for bytes that were not read. */
+        /* The end is end-of-file, not a reset for unread bytes. */
         _exit(read(peer, &byte, 1) == 0 ? 0 : 1);
     }
     close(peer);
@@ -285,7 +284,7 @@ int main(void)
         cmocka_unit_test_setup(an_abandoned_connection_is_shut_down_and_read_before_it_is_closed,
                                reset),
         cmocka_unit_test_setup(a_peer_that_never_closes_holds_up_the_end_for_so_long, reset),
-        cmocka_unit_test_setup(a_signal_ends_the_waiting, reset), /* the last: it stays */
+        cmocka_unit_test_setup(a_signal_ends_the_waiting, reset), /* the last: it remains set */
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -1,4 +1,4 @@
-/* Store paths and ids: which texts are one. */
+/* Which texts are valid store paths and ids. */
 #include "advice.h"
 #include "id.h"
 #include "identity.h"
@@ -101,8 +101,7 @@ static void a_fresh_id_is_one_and_new_each_time(void **state)
     assert_string_not_equal(a, b);
 }
 
-/* The message says all there is of a request that is wrong, and nix's log of a build that failed.
- */
+/* No advice where the message, or nix's log, has everything. */
 static void every_category_has_a_sentence_that_helps_or_needs_none(void **state)
 {
     (void)state;

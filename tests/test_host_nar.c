@@ -1,4 +1,4 @@
-/* A folder as a NAR: byte for byte what nix-store --dump writes, at any size of room. */
+/* A folder as a NAR: byte for byte what nix-store --dump writes, for any size of room. */
 #define _GNU_SOURCE
 #include "nar.h"
 #include "temporary.h"

@@ -1,4 +1,4 @@
-/* What an agent's own lines say of a build's progress, and how that is put into words. */
+/* A build's progress, from the agent's own lines, and how it is shown. */
 #include "phase.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -110,11 +110,11 @@ static void bytes_of_our_own_have_the_time_left_and_a_bar(void **state)
 static void the_rate_is_of_what_was_seen(void **state)
 {
     (void)state;
-    take("mvm: staging a, 1048576 of 10485760 bytes", 1000); /* its beginning was missed */
+    take("mvm: staging a, 1048576 of 10485760 bytes", 1000); /* its first line was missed */
     assert_shown("staging", "a: 1.0 of 10.0 MiB");
     take("mvm: staging a, 3145728 of 10485760 bytes", 2000);
     assert_shown("staging", "a: 3.0 of 10.0 MiB, 2.0 MiB/s");
-    take("mvm: staging a, 1048576 of 10485760 bytes", 3000); /* once more from the start */
+    take("mvm: staging a, 1048576 of 10485760 bytes", 3000); /* again from the start */
     assert_shown("staging", "a: 1.0 of 10.0 MiB");
 }
 

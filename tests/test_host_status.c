@@ -58,7 +58,7 @@ static int reset(void **state)
     return 0;
 }
 
-/* What has been added since the last call; nothing is written. */
+/* What has been drawn since the last call; nothing is written. */
 static const char *take(void)
 {
     memcpy(drawn, sink.bytes, sink.len);
@@ -74,7 +74,7 @@ static void assert_drawn(const char *expected)
     assert_string_equal(take(), expected);
 }
 
-/* As if it had been started so long ago. */
+/* As if it had started so long ago. */
 static void start(const char *what, uint64_t secs_ago)
 {
     mvm_status_start(&status, what);
@@ -132,7 +132,7 @@ static void it_leaves_the_last_column_of_any_width_free(void **state)
         const char *drawn;
     } cases[] = {
         {14, BEGIN "building 0:00"}, {13, BEGIN "building 0:0"}, {2, BEGIN "b"}, {1, BEGIN},
-        {0, BEGIN "building 0:00"}, /* it does not say */
+        {0, BEGIN "building 0:00"}, /* not reported */
         {80, BEGIN "building 0:00"},
     };
     (void)state;
@@ -170,7 +170,7 @@ static void a_bar_fills_the_rest_of_the_line(void **state)
         assert_drawn(cases[i].drawn);
     }
     set_columns(80);
-    mvm_status_change(&status, "building", mvm_text_from("")); /* and what follows has none */
+    mvm_status_change(&status, "building", mvm_text_from("")); /* and the next line has none */
     assert_drawn(BEGIN "building 0:00");
 }
 
@@ -188,7 +188,7 @@ static void it_is_drawn_when_it_changes_and_not_too_often(void **state)
     assert_true(mvm_status_deadline(&status) == status.drawn_ms + MVM_STATUS_REDRAW_MS);
     mvm_status_clear(&status); /* it is not there */
     assert_string_equal(take(), "");
-    status.drawn_ms = mvm_clock_ms() + 5000; /* a draw that is not long ago, however slow this is */
+    status.drawn_ms = mvm_clock_ms() + 5000; /* a recent draw, however slow this machine is */
     mvm_status_draw(&status);
     assert_string_equal(take(), "");
     assert_drawn(BEGIN "building 0:00");
@@ -227,7 +227,7 @@ static void silence_is_shown_in_place_of_the_detail(void **state)
     mvm_status_heard(&status);
     mvm_status_change(&status, "staging", mvm_text_from("a: 2 bytes"));
     assert_drawn(BEGIN "staging 1:01 a: 2 bytes");
-    start("connecting", 61); /* there is nothing to be heard yet */
+    start("connecting", 61); /* no answer is due yet */
     assert_drawn(BEGIN "connecting 1:01");
 }
 
@@ -248,12 +248,12 @@ static void elsewhere_there_is_none(void **state)
 {
     int fds[2];
     (void)state;
-    mvm_status_init(&status, &sink, false); /* not wanted */
+    mvm_status_init(&status, &sink, false); /* not requested */
     assert_nothing();
     setenv("TERM", "dumb", 1);
     mvm_status_init(&status, &sink, true);
     assert_nothing();
-    unsetenv("TERM"); /* nothing is known of it */
+    unsetenv("TERM"); /* nothing is known about it */
     mvm_status_init(&status, &sink, true);
     assert_nothing();
     setenv("TERM", "", 1);

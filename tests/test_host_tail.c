@@ -36,7 +36,7 @@ static const char *show(void)
     return shown;
 }
 
-/* What is shown of `line` without its spaces, and that nothing else is. */
+/* What is shown of `line` without its spaces; nothing else is shown. */
 static void assert_kept(const char *line, size_t len, const char *mark)
 {
     reset(NULL);
@@ -89,9 +89,9 @@ static void a_cut_is_before_what_it_would_tear(void **state)
         size_t kept;        /* of those */
     } cases[] = {
         {"\xc3\xa4", 1, 0},         {"\xe2\x82\xac", 1, 0},  {"\xe2\x82\xac", 2, 0},
-        {"\xf0\x9f\x98\x80", 3, 0}, {"\xc3\xa4xx", 2, 2}, /* a character that is whole */
+        {"\xf0\x9f\x98\x80", 3, 0}, {"\xc3\xa4xx", 2, 2}, /* a whole character */
         {"\033[31mred", 1, 0},      {"\033[31mred", 2, 0},   {"\033[31mred", 4, 0},
-        {"\033[31mred", 5, 5}, /* a colour that is whole */
+        {"\033[31mred", 5, 5}, /* a whole colour sequence */
         {"\033[31mred", 7, 7},      {"\033[1m\033[3", 7, 4},
     };
     char line[MVM_TAIL_LINE_MAX + 64], mark[64];
@@ -121,7 +121,7 @@ static void a_title_is_shown_and_not_sent(void **state)
     assert_string_equal(show(), "  ^[]0;title^Gtext\033[m\n");
 }
 
-/* If no character begins there, any place will do. */
+/* If no character begins there, any place is right. */
 static void continuation_bytes_alone_are_cut_anywhere(void **state)
 {
     char line[MVM_TAIL_LINE_MAX + 2];

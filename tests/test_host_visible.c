@@ -38,7 +38,7 @@ static const struct {
     {"\033[31mred\033[m", "\033[31mred\033[m"},
     {"\033[1;38;5;9m", "\033[1;38;5;9m"},
     {"\033[4:3m", "\033[4:3m"},
-    /* what is like one */
+    /* what resembles one */
     {"\033[31", "^[[31"},
     {"\033[", "^[["},
     {"\033", "^["},
@@ -82,7 +82,7 @@ static void without_colours_those_are_shown_as_well(void **state)
     assert_string_equal(show("\033[31mred\033[m", 11, false), "^[[31mred^[[m");
 }
 
-/* For each two bytes: nothing but printable text, tabs and colours. */
+/* For every pair of bytes: only printable text, tabs and colours. */
 static void no_control_character_passes_whatever_is_next_to_it(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Tokens out of bytes: the same ones however the bytes are cut. */
+/* Bytes → tokens: the same tokens however the bytes are cut. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_json.h"
 #include "test_guard.h"
@@ -59,7 +59,7 @@ static void add_token(struct trace *t, enum mvm_json_token token)
 
 static void begin(struct trace *t, size_t cap)
 {
-    memset(t, 0xaa, sizeof *t); /* init must not rely on what was there */
+    memset(t, 0xaa, sizeof *t); /* init must not rely on earlier contents */
     t->cap = cap;
     mvm_writer_init(&t->w, t->buf, sizeof t->buf);
     mvm_json_init(&t->json);
@@ -114,7 +114,7 @@ static const char *finish(struct trace *t)
     return t->buf;
 }
 
-/* Each run ends at the guard page. */
+/* Each run ends at a guard page. */
 static const char *run_chunks(struct trace *t, size_t cap, const char *text, size_t len,
                               size_t chunk)
 {

@@ -1,4 +1,4 @@
-/* For tests of the Linux port of which each has a port and a directory of its own. */
+/* For tests of the Linux port that have a port and a directory each. */
 #ifndef TEST_POSIX_ALONE_H
 #define TEST_POSIX_ALONE_H
 
@@ -7,7 +7,7 @@
 static struct mvm_posix posix;
 static struct place place;
 
-/* Also before a test: cmocka tears nothing down after one that failed. */
+/* Also before a test: cmocka runs no tear-down after a test that failed. */
 static int clean_up(void **state)
 {
     (void)state;

@@ -205,7 +205,7 @@ static void data_is_read_and_holes_are_skipped(void **state)
     ASK(r, port->end_job(&posix));
 }
 
-/* A file whose bytes tell where they are; `salt` tells files apart. */
+/* A file whose bytes encode their offset; `salt` distinguishes files. */
 static uint8_t byte_at(uint64_t offset, unsigned salt)
 {
     return (uint8_t)(offset % 251 + offset / 65536 * 7 + salt);
@@ -221,7 +221,7 @@ static void put_pattern(const char *name, size_t size, unsigned salt)
     fclose(f);
 }
 
-/* Reads once; how often it had to wait. */
+/* Reads once; returns how often it had to wait. */
 static int read_piece(const char *name, unsigned salt, uint64_t offset, int64_t *r)
 {
     static uint8_t buf[MVM_BULK_DATA_MAX];
@@ -295,7 +295,7 @@ static bool refuse_splice(unsigned error)
            prctl(PR_SET_SECCOMP, (long)SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* Of file systems that lack it, and of sandboxes. */
+/* As in file systems that lack it, and in sandboxes. */
 static void without_splice_data_is_copied(void **state)
 {
     static const unsigned errors[] = {EINVAL, ENOSYS, EPERM};

@@ -1,6 +1,6 @@
 /*
- * Disks: real file systems on loop devices, in a mount namespace of this process's own. Skipped,
- * with the reason, without root or loop devices.
+ * Disks: real file systems on loop devices, in a private mount namespace. Skipped, with the reason,
+ * without root or loop devices.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -40,7 +40,7 @@ static void let_go(void)
     }
 }
 
-/* Also before a test: cmocka tears nothing down after one that failed. */
+/* Also before a test: cmocka runs no tear-down after a test that failed. */
 static int clean_up(void **state)
 {
     (void)state;
@@ -67,7 +67,7 @@ static int set_up(void **state)
 
 /* ---- loop devices ---- */
 
-/* Attaches an image to a free loop device; another process may be quicker. */
+/* Attaches an image to a free loop device; another process may be faster. */
 static int take_loop(int image, uint32_t flags, char device[32])
 {
     struct loop_config config = {.fd = (uint32_t)image, .info.lo_flags = flags};
@@ -91,7 +91,7 @@ static int take_loop(int image, uint32_t flags, char device[32])
     return fd;
 }
 
-/* Puts an image of place's on a loop device; its path. */
+/* Attaches an image in `place` to a loop device; its path. */
 static const char *attach(int disk, const char *image, uint32_t flags)
 {
     int fd = open(in_place(&place, 0, image), O_RDWR | O_CLOEXEC);
@@ -129,7 +129,7 @@ static const char *attach_ext4(int64_t size)
     return attach(0, "image", 0);
 }
 
-/* The directory disks are mounted on. */
+/* The directory where disks are mounted. */
 static const char *mount_point(void)
 {
     const char *dir = in_place(&place, 1, "dir");
@@ -205,7 +205,7 @@ static void a_squashfs_is_mounted_read_only(void **state)
     assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
 }
 
-/* Marks as the kernel's sources have them, written where they belong. */
+/* Magic numbers as the kernel's sources have them, at their offsets. */
 static void superblocks_are_known_by_their_marks(void **state)
 {
     (void)state;
@@ -429,7 +429,7 @@ static void a_directory_on_a_read_only_disk_cannot_be_made(void **state)
     assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
 }
 
-/* ---- whose a mount is, and whether a disk is released ---- */
+/* ---- which device is mounted, and whether a disk is released ---- */
 
 static void a_mount_of_the_device_is_told_from_another(void **state)
 {
@@ -458,7 +458,7 @@ static void a_mount_of_the_device_is_told_from_another(void **state)
     }
 }
 
-/* A process with a copy of the mounts, as a container has, which keeps the super block alive. */
+/* A process with a copy of the mounts, like a container, which keeps the super block alive. */
 static pid_t hold_mounts(int *go)
 {
     int ready[2];
@@ -643,7 +643,7 @@ static size_t pages_in_memory(const char *path)
     return count;
 }
 
-/* A run of 20 MiB and something, a hole, and another. */
+/* A run of 20 MiB and some bytes, a hole, and another run. */
 static void make_source(void)
 {
     int fd = open(in_place(&place, 0, "from"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -652,7 +652,7 @@ static void make_source(void)
     close(fd);
 }
 
-/* Mounts a disk, copies, mounts it again, for what it really has, and compares. */
+/* Mounts a disk, copies, mounts it again to read from the device, and compares. */
 static void copy_to_disk(const char *device)
 {
     make_source();
@@ -666,7 +666,7 @@ static void copy_to_disk(const char *device)
     assert_true(pages < 64);
 }
 
-/* What the kernel can write from the source's pages it does not copy to the target's first. */
+/* The kernel writes directly from the source's pages, without copying them to the target's. */
 static void a_large_copy_leaves_nothing_in_memory(void **state)
 {
     (void)state;
@@ -697,7 +697,7 @@ static void a_copy_to_xfs_is_whole(void **state)
     copy_to_disk(device);
 }
 
-/* They have no disk to write to: one says so, the other does in some kernels. */
+/* They have no disk: one reports that, the other only in some kernels. */
 static void a_copy_into_memory_is_whole(void **state)
 {
     (void)state;
@@ -729,7 +729,7 @@ static void a_copy_from_squashfs_is_whole(void **state)
     assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
 }
 
-/* One call, whatever its slice, and no more blocks in use than before. */
+/* One call, whatever the slice, and no more blocks in use than before. */
 static void a_copy_within_a_file_system_that_can_share_blocks_shares_them(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Ends of builds with obstacles, and the messages that they cause. */
+/* Builds that are hard to end, and the messages about that. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_roles.h"
@@ -45,7 +45,7 @@ static void a_cgroup_kill_that_fails_leaves_it_to_the_scan(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* The soft limit is put where not one descriptor is left. */
+/* Sets the soft limit so that no descriptor is left. */
 static void without_a_free_descriptor_sigkill_still_reaches_the_build(void **state)
 {
     struct rlimit before;
@@ -82,7 +82,7 @@ static void a_signal_to_a_long_chain_takes_one_short_step(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* More than one scan can list: those past it are found when the first have ended. */
+/* More than one scan can list: the others are found when the first have ended. */
 static void more_processes_than_one_scan_lists_are_ended(void **state)
 {
     struct rlimit limit;
@@ -96,7 +96,7 @@ static void more_processes_than_one_scan_lists_are_ended(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* ---- what is said ---- */
+/* ---- messages ---- */
 
 static void a_limit_is_said_where_there_is_one(void **state)
 {
@@ -150,7 +150,7 @@ static void a_build_that_is_closed_with_processes_left_is_remembered(void **stat
     spawn_in(*state, "deaf", NULL);
     await_ready(1);
     pid_t first = posix.pid;
-    posix.config.status_is_handed = true; /* so that its group is not the port's to signal */
+    posix.config.status_is_handed = true; /* so that the port does not signal its group */
     posix.exited = true;
     port->close_build(&posix);
     assert_int_not_equal(posix.survivors_since, 0);

@@ -12,7 +12,7 @@ static void set_up_with(const struct mvm_posix_config *config)
     posix.root = place.dir;
 }
 
-/* Also before a test: cmocka tears nothing down after one that failed. */
+/* Also before a test: cmocka runs no tear-down after a test that failed. */
 static int clean_up(void **state)
 {
     (void)state;
@@ -41,7 +41,7 @@ static void make_dirs(const char *path)
     assert_int_equal(mvm_posix_make_dir(&posix, in_place(&place, 0, path)), 0);
 }
 
-/* The value spawn would hand to a program; NULL: it is not set. */
+/* The value that spawn would pass to a program; NULL: it is not set. */
 static const char *value_of(const char *name)
 {
     size_t len = strlen(name);
@@ -217,7 +217,7 @@ static void build_users_are_switched_off_where_there_are_none(void **state)
     }
 }
 
-/* Wherever the line is cut to be read, no part of it is taken for a line. */
+/* Wherever reading cuts the line, no part of it counts as a line. */
 static void a_long_line_in_etc_group_feigns_nothing(void **state)
 {
     (void)state;
@@ -301,7 +301,7 @@ static void assert_found(const char *expected)
     assert_string_equal(path, in_place(&place, 1, expected));
 }
 
-/* Each place is filled in turn, the one looked at last first. */
+/* Each place is filled in turn, the last one to be searched first. */
 static void nix_is_looked_for_in_the_places_of_the_header_in_their_order(void **state)
 {
     (void)state;
@@ -322,7 +322,7 @@ static void nix_is_looked_for_in_the_places_of_the_header_in_their_order(void **
     }
 }
 
-/* Any package may have a program by that name; only nix's own is nix. */
+/* Any package may have a program of that name; only nix's own is nix. */
 static void a_nix_of_another_package_in_the_store_is_not_run(void **state)
 {
     (void)state;
@@ -361,7 +361,7 @@ static void a_nix_of_another_package_in_the_store_is_not_run(void **state)
     }
 }
 
-/* The build starts in the root directory, so a relative name would not do there. */
+/* The build starts in the root directory, where a relative name would not be found. */
 static void a_nix_that_was_named_by_a_relative_path_is_found_as_an_absolute_one(void **state)
 {
     (void)state;

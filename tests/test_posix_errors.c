@@ -1,9 +1,9 @@
-/* What errors are called. */
+/* The texts of errors. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_fixture.h"
 
-/* glibc's words, which the page on trouble-shooting quotes; the list holds some dozens. */
+/* glibc's texts, which the page on troubleshooting quotes; the list has some dozens. */
 static void each_name_is_that_of_strerror(void **state)
 {
     (void)state;

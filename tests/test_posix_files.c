@@ -1,4 +1,4 @@
-/* Files and copies: what is opened and what is refused, and that a copy is its source. */
+/* Files and copies: what is opened and what is refused, and that a copy equals its source. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_alone.h"
@@ -51,7 +51,7 @@ static void only_regular_files_are_opened_for_reading(void **state)
     assert_int_equal(count_descriptors(), before);
 }
 
-/* Opening a FIFO would wake the process at its other end, and opening a device would act on it. */
+/* Opening a FIFO would wake the process at its other end; opening a device can have effects. */
 static void what_is_no_regular_file_is_not_even_opened(void **state)
 {
     (void)state;
@@ -212,7 +212,7 @@ static int make_source(const char *name)
     return fd;
 }
 
-/* Copies place's `from` to its `to` in pieces and gives the bytes that they counted. */
+/* Copies `from` to `to`, both in `place`, in pieces; the number of bytes that they reported. */
 static int64_t copy_all(uint32_t max)
 {
     int from = mvm_posix_open_source(&posix, NULL, in_place(&place, 0, "from"));
@@ -320,7 +320,7 @@ static void assert_same_at(int64_t at, size_t len)
     assert_memory_equal(bytes[0], bytes[1], len);
 }
 
-/* Where 32 bits end, and with them a size that was kept in too few. */
+/* Past 32 bits: a size kept in too few bits would fail here. */
 static void a_sparse_file_of_more_than_4_gib_takes_the_room_of_its_data(void **state)
 {
     (void)state;
@@ -346,7 +346,7 @@ static void a_sparse_file_of_more_than_4_gib_takes_the_room_of_its_data(void **s
     assert_same_at(border + 2 * HOLE, 1);
 }
 
-/* ---- by pieces, for what happens between them ---- */
+/* ---- by pieces, with changes between them ---- */
 
 static int64_t copy_to_the_end(struct mvm_posix_work *w)
 {
@@ -397,7 +397,7 @@ static void a_source_that_grows_is_copied_as_it_was(void **state)
     close(fd);
 }
 
-/* At whatever moment: a mapping of what is there no more must end no process. */
+/* At any moment: a mapping of truncated pages must not end a process. */
 static void a_source_that_shrinks_under_a_copy_is_an_error(void **state)
 {
     (void)state;
@@ -433,7 +433,7 @@ struct spoiler {
     int done;
 };
 
-/* In the midst of a copy. */
+/* During a copy. */
 static void spoil(void *ctx, int64_t bytes, uint64_t size)
 {
     struct spoiler *s = ctx;
@@ -469,7 +469,7 @@ static void a_source_that_changes_while_it_is_copied_is_an_error(void **state)
     }
 }
 
-/* The kernel splices nothing into a file that is appended to. */
+/* The kernel does not splice into a file opened with O_APPEND. */
 static void where_the_kernel_moves_no_bytes_a_buffer_does(void **state)
 {
     (void)state;
@@ -483,7 +483,7 @@ static void where_the_kernel_moves_no_bytes_a_buffer_does(void **state)
     close(fd);
 }
 
-/* What cannot be written is said by the last of the ways, as write(2) does. */
+/* A write error is reported by the last method, as write(2) gives it. */
 static void a_target_that_takes_nothing_is_an_error(void **state)
 {
     (void)state;
@@ -508,7 +508,7 @@ static void a_target_that_takes_nothing_is_an_error(void **state)
     close(fd);
 }
 
-/* A limit on the size of files, which ends most processes by SIGXFSZ, is an error of the copy. */
+/* A limit on file sizes, which ends most processes by SIGXFSZ, is an error of the copy. */
 static void a_file_past_the_limit_on_sizes_is_an_error(void **state)
 {
     (void)state;
@@ -527,7 +527,7 @@ static void a_file_past_the_limit_on_sizes_is_an_error(void **state)
     assert_string_equal(reason_of(&posix), "write: File too large");
 }
 
-/* /proc has regular files without a size; such a source is empty, and no error. */
+/* /proc has regular files without a size; such a source is empty, and not an error. */
 static void a_source_that_gives_less_than_it_says_ends_the_copy(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* What the tests of the Linux port share: a directory to work in, and words to run helpers. */
+/* What the tests of the Linux port share: a directory to work in, and functions that run other
+ * programs. */
 #ifndef TEST_POSIX_FIXTURE_H
 #define TEST_POSIX_FIXTURE_H
 
@@ -42,7 +43,7 @@ static inline void make_place(struct place *place)
     assert_true(make_temporary(place->dir, "posix"));
 }
 
-/* A path in it; two slots, each good until it is used again. */
+/* A path in it; two slots, each valid until it is used again. */
 static inline const char *in_place(struct place *place, int slot, const char *name)
 {
     struct mvm_writer w;
@@ -54,7 +55,7 @@ static inline const char *in_place(struct place *place, int slot, const char *na
     return place->path[slot];
 }
 
-/* Runs a program of this machine; its exit status, 127 if it cannot be started. */
+/* Runs a program on this machine; its exit status, 127 if it cannot be started. */
 static inline int run(const char *const argv[])
 {
     posix_spawn_file_actions_t actions;
@@ -73,7 +74,7 @@ static inline int run(const char *const argv[])
     return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
 }
 
-/* Waits for the port, as a loop does. */
+/* Waits for the port's descriptor, as a loop does. */
 static inline void await_port(const struct mvm_posix *posix)
 {
     struct pollfd fd = {mvm_posix_fd(posix), POLLIN, 0};
@@ -88,7 +89,7 @@ static inline void await_port(const struct mvm_posix *posix)
         }                                                                                          \
     } while (0)
 
-/* Copies a file by the worker; 0 or the error. `*sum`: the bytes it was reported to have copied. */
+/* Copies a file by the worker; 0 or the error. `*sum`: the number of bytes it reported. */
 static inline int64_t copy_by_worker(struct mvm_posix *posix, const char *within, const char *from,
                                      const char *to, int64_t *sum)
 {
@@ -160,7 +161,7 @@ static inline void sleep_ms(int ms)
     poll(NULL, 0, ms);
 }
 
-/* Descriptors this process has open. */
+/* The number of this process's open descriptors. */
 static inline int count_descriptors(void)
 {
     int n = 0;

@@ -1,5 +1,5 @@
-/* Copies whose system calls a signal of the embedding program interrupts: each of them fails with
- * EINTR now and then. */
+/* Copies whose system calls are interrupted by signals of the embedding program: each call
+ * sometimes fails with EINTR. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_fixture.h"
@@ -7,7 +7,7 @@
 
 enum { SIZE = 100005, EVERY = 3 };
 
-static bool interrupts; /* while a copy is made, and not of cmocka's own calls */
+static bool interrupts; /* during a copy, and not in cmocka's own calls */
 static unsigned calls, interrupted;
 
 ssize_t __real_read(int fd, void *buf, size_t len);
@@ -44,7 +44,7 @@ int __wrap_sync_file_range(int fd, off_t at, off_t len, unsigned flags)
     return interrupt() ? -1 : __real_sync_file_range(fd, at, len, flags);
 }
 
-/* Always, so that the buffer has its turn. */
+/* Always, so that the buffer is used. */
 ssize_t __wrap_sendfile(int to, int from, off_t *at, size_t len)
 {
     if (interrupts) {

@@ -57,7 +57,7 @@ struct cell {
     enum ends end;
 };
 
-/* What the agent of a cell reports, as its exit status. */
+/* What a cell's agent reports, as its exit status. */
 enum {
     SURVIVED = 1,
     SAID = 2,
@@ -127,7 +127,7 @@ static bool hand_over(const char *dir, const char *name)
     return chown(path, OTHER_ID, OTHER_ID) == 0;
 }
 
-/* A cgroup for the agent to be in, as a service manager would make. */
+/* A cgroup for the agent, as a service manager would make it. */
 static bool enter_cgroup(const char *dir, enum users user)
 {
     return write_text(dir, "cgroup.procs", "0") &&
@@ -162,7 +162,7 @@ static bool refuse_newer_calls(enum calls calls)
 
 /* ---- the agent ---- */
 
-/* Reads what has come. True: both pipes have ended. */
+/* Reads what is available. True: both pipes have ended. */
 static bool read_pipes(size_t *lines)
 {
     bool ended = true;
@@ -344,7 +344,7 @@ static const char *fault_of(const struct cell *c, int report)
     return (report & IMPATIENT) != 0 && must_end(c) ? "an end is not noticed" : NULL;
 }
 
-/* Whether a cell is one of the few: all is as usual but for one thing. */
+/* Whether a cell is in the short list: at most one condition is unusual. */
 static bool is_near(const struct cell *c)
 {
     int odd = (c->proc != PROC_OWN ? 1 : 0) + (c->user != USER_ROOT ? 1 : 0) +
@@ -399,7 +399,7 @@ static bool find_cgroups(void)
     return false;
 }
 
-/* In the cgroups that `state` says. */
+/* In the cgroups of `state`. */
 static void every_build_ends_or_its_client_is_warned(void **state)
 {
     const enum cgroups *cgroup = *state;
@@ -427,8 +427,8 @@ static enum cgroups v2 = CGROUP_V2, v1 = CGROUP_V1, none = CGROUP_NONE;
 
 static char copies[TEMPORARY_CAP];
 
-/* This program may be in a directory that is closed to other accounts, such as root's home: builds
- * are started from a copy that is not. */
+/* This program may be in a directory that other accounts may not enter, such as root's home: builds
+ * are started from a copy. */
 static bool copy_program(void)
 {
     static char bytes[1 << 16];

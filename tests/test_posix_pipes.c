@@ -1,5 +1,5 @@
-/* The build's pipes when it prints faster than it is read: seq(1) stands in for it, so that each
- * byte is known by its place. */
+/* The build's pipes when it prints faster than it is read: seq(1) is the build, so that each byte
+ * is determined by its offset. */
 #define _GNU_SOURCE
 #include "test_posix_fixture.h"
 #include <sys/ioctl.h>
@@ -18,7 +18,7 @@ static void spawn_seq(const char *last)
     assert_int_equal(port->spawn(&posix, argv), 0);
 }
 
-/* What is read must be this, digit for digit. */
+/* The expected output. */
 struct expected {
     unsigned long next;
     char line[24];
@@ -70,7 +70,7 @@ static bool exited(int ms)
     return false;
 }
 
-/* Until nothing more goes into the pipe. */
+/* Until the pipe is full. */
 static int await_full(void)
 {
     int held = 0, before = -1;
@@ -99,8 +99,8 @@ static void a_flood_comes_whole_and_in_order(void **state)
     finish(&e, 400000);
 }
 
-/* The second read finds the first as long as it could be, and empties the pipe: the build can print
- * as much again as the pipe holds, and be over, before it is read on. */
+/* The second read follows one that filled its buffer, and empties the pipe: the build can print as
+ * much again as the pipe holds, and end, before the next read. */
 static void a_full_pipe_is_emptied_at_once(void **state)
 {
     (void)state;
@@ -109,7 +109,7 @@ static void a_full_pipe_is_emptied_at_once(void **state)
     int held = await_full();
     if (held < 256 * 1024) {
         fprintf(stderr, "a pipe holds %d bytes here\n", held);
-        assert_int_not_equal(getuid(), 0); /* others may be held to less */
+        assert_int_not_equal(getuid(), 0); /* other users may be limited to less */
         mvm_posix_fini(&posix);
         skip();
     }
@@ -152,7 +152,7 @@ static void a_flood_that_is_given_up_leaves_nothing_open(void **state)
     assert_int_equal(count_descriptors(), before);
 }
 
-/* A build that prints a line now and then is read directly. */
+/* A build that prints a line from time to time is read directly. */
 static void no_second_pipe_is_made_for_a_build_that_does_not_flood(void **state)
 {
     (void)state;

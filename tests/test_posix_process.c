@@ -1,6 +1,6 @@
 /*
- * Processes: what a build's first one gets, what comes out of it, and that nothing it starts is
- * left. The programs that are spawned are this one again, in a role.
+ * Processes: what a build's first process gets, what it prints, and that none of its descendants is
+ * left. The spawned programs are this program again, in a role.
  */
 #define _GNU_SOURCE
 #include "rng.h"
@@ -87,7 +87,7 @@ static void a_program_starts_with_nothing_of_ours(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* In a process of its own: cmocka wants its stdout. */
+/* In a separate process: cmocka needs its stdout. */
 static void a_process_without_standard_descriptors_can_spawn(void **state)
 {
     (void)state;
@@ -220,7 +220,7 @@ static void sigterm_reaches_the_first_process(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* A child born while the signal goes round gets it too. */
+/* A child born while signals are being sent gets one, too. */
 static void one_sigterm_reaches_all_of_a_tree_that_grows(void **state)
 {
     spawn_in(*state, "sow", NULL);
@@ -232,7 +232,7 @@ static void one_sigterm_reaches_all_of_a_tree_that_grows(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* Keeps every processor busy, for 20 seconds at most. They are older than the build. */
+/* Keeps every processor busy, for 20 seconds at most, by processes older than the build. */
 static void keep_busy(pid_t *busy, long n)
 {
     for (long i = 0; i < n; i++) {
@@ -246,7 +246,7 @@ static void keep_busy(pid_t *busy, long n)
     sleep_ms(30);
 }
 
-/* If each of its processes waits long for a processor before it stops or forks. */
+/* With processes that each wait long for a processor before they stop or fork. */
 static void one_sigterm_reaches_all_of_a_tree_that_is_starved(void **state)
 {
     pid_t busy[64];
@@ -301,7 +301,7 @@ static void a_process_that_flees_by_forking_is_caught(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* One SIGKILL must do: orphans cannot be found again. */
+/* One SIGKILL must suffice: orphans cannot be found again. */
 static void one_sigkill_ends_a_tree_without_a_subreaper_too(void **state)
 {
     static const struct {
@@ -341,7 +341,7 @@ static void an_orphan_is_found_by_its_session_without_a_subreaper(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* ---- what is not the build's ---- */
+/* ---- processes outside the build ---- */
 
 static void a_child_from_before_is_neither_signalled_nor_collected(void **state)
 {
@@ -355,7 +355,7 @@ static void a_child_from_before_is_neither_signalled_nor_collected(void **state)
     if (ended == 0) {
         _exit(3);
     }
-    sleep_ms(30); /* a tick of the clock that start times are measured in */
+    sleep_ms(30); /* a tick of the clock that measures start times */
     spawn_in(*state, "hide", "leave");
     await_ready(1);
     await_exit();
@@ -440,7 +440,7 @@ static void reap_and_hand_over(void)
     }
 }
 
-/* Ends a build as the executor does, by SIGTERM first if `politely`. */
+/* Ends a build as the executor does, with SIGTERM first if `politely`. */
 static void end_handed_build(bool politely)
 {
     struct mvm_exit e;
@@ -466,7 +466,7 @@ static void end_handed_build(bool politely)
 
 static void cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses(void **state)
 {
-    const char *many = getenv("MVM_CANCELS"); /* make soak has some more */
+    const char *many = getenv("MVM_CANCELS"); /* make soak repeats it more often */
     const int cancels = many != NULL ? atoi(many) : 10;
     struct rng rng = rng_by_seed(1);
     spawn_in(*state, "stay", NULL);
@@ -509,7 +509,7 @@ static void the_builds_cgroup_is_removed_with_those_below_it(void **state)
     mvm_posix_fini(&posix);
 }
 
-/* As one that was forked before the first process had entered the cgroup. */
+/* Like one that was forked before the first process had entered the cgroup. */
 static void a_straggler_outside_of_the_cgroup_is_brought_in_and_killed(void **state)
 {
     char path[256];
@@ -572,7 +572,7 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
     assert_int_equal(rmdir(paths[2]), 0);
 }
 
-/* An agent that is killed during a build leaves the next one only its cgroup. */
+/* An agent that is killed during a build leaves only a cgroup to the next one. */
 static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
 {
     const struct mode *mode = *state;
@@ -580,7 +580,7 @@ static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
     int child;
     int fds[2];
     assert_int_equal(pipe(fds), 0);
-    spawn_in(mode, "stay", NULL); /* skips if there is no cgroup */
+    spawn_in(mode, "stay", NULL); /* skips without cgroups */
     kill_and_close();
     mvm_posix_fini(&posix);
     pid_t agent = fork();
@@ -599,7 +599,7 @@ static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
     mvm_posix_fini(&posix);
     uint64_t until = clock_ms() + PATIENCE_MS;
     while (kill(child, 0) == 0 && clock_ms() < until) {
-        waitpid(child, &status, WNOHANG); /* if this process reaps orphans */
+        waitpid(child, &status, WNOHANG); /* if this process is the orphans' reaper */
         sleep_ms(5);
     }
     assert_int_equal(kill(child, 0), -1);

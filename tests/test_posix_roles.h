@@ -1,6 +1,6 @@
 /*
- * What the tests of a build's processes share: the programs that are spawned, which are the test
- * program itself again, in a role, and words to start, read and end a build.
+ * What the tests of a build's processes share: the spawned programs, which are the test program
+ * itself again, in a role, and functions that start, read and end a build.
  */
 #ifndef TEST_POSIX_ROLES_H
 #define TEST_POSIX_ROLES_H
@@ -46,7 +46,7 @@ static inline int role_die(int argc, char **argv)
     return 0;
 }
 
-/* Says what of its surroundings is not as it should be. */
+/* Prints what is wrong with its environment. */
 static inline int role_inspect(int argc, char **argv)
 {
     (void)argc;
@@ -146,7 +146,7 @@ static inline int role_hide(int argc, char **argv)
     return stay();
 }
 
-/* Children in chains of sessions, all deaf to SIGTERM: a tree of 3 × 4 processes. */
+/* Children in chains of sessions, all ignoring SIGTERM: a tree of 3 × 4 processes. */
 static inline int role_tree(int argc, char **argv)
 {
     (void)argc;
@@ -167,7 +167,7 @@ static inline int role_tree(int argc, char **argv)
     return stay();
 }
 
-/* Runs from its hunters: each process starts the next, in a new session, and ends. */
+/* Evades signals: each process starts the next, in a new session, and ends. */
 static inline int role_flee(int argc, char **argv)
 {
     (void)argc;
@@ -183,7 +183,7 @@ static inline int role_flee(int argc, char **argv)
     }
 }
 
-/* Forks twice at once and ends, with a new session between: nothing ties the grandchild to it. */
+/* Double-forks and ends, with a new session between: nothing links the grandchild to it. */
 static inline int role_scatter(int argc, char **argv)
 {
     (void)argc;
@@ -216,7 +216,7 @@ static inline int role_leave(int argc, char **argv)
     return stay();
 }
 
-/* A grandchild in the same session, whose parent goes; the first process stays. */
+/* A grandchild in the same session, whose parent ends; the first process stays. */
 static inline int role_orphan(int argc, char **argv)
 {
     (void)argc;
@@ -271,7 +271,7 @@ static inline int role_breed(int argc, char **argv)
     return stay();
 }
 
-/* Waits for a child of vfork, which no signal but SIGKILL ends: it does not stop either. */
+/* Waits for a vfork child, which only SIGKILL ends: it does not stop either. */
 static inline int role_unstoppable(int argc, char **argv)
 {
     (void)argc;
@@ -304,7 +304,7 @@ static inline int role_sow(int argc, char **argv)
     return stay();
 }
 
-/* The same at the lowest priority, so that on a busy machine it hardly ever runs. */
+/* The same at the lowest priority, so that it hardly runs on a busy machine. */
 static inline int role_starved_sow(int argc, char **argv)
 {
     sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
@@ -327,7 +327,7 @@ static inline void own_cgroup_path(const char *parent, char *path, size_t cap)
     snprintf(path, cap, "%s/%s", parent, name);
 }
 
-/* Goes into a cgroup two levels below the build's, which is in the directory `argv[2]`. */
+/* Moves to a cgroup two levels below the build's, which is in the directory `argv[2]`. */
 static inline int role_subgroup(int argc, char **argv)
 {
     char own[512];
@@ -354,8 +354,8 @@ static inline void write_in(const char *dir, const char *name, const char *text)
     close(fd);
 }
 
-/* Makes the build's cgroup, which is in the directory `argv[2]`, one of threads: it has to be empty
- * for that. */
+/* Makes the build's cgroup, in the directory `argv[2]`, a threaded one, which requires it to be
+ * empty. */
 static inline int role_threaded(int argc, char **argv)
 {
     char own[512];
@@ -422,7 +422,7 @@ static inline void spawn_role(const char *role, const char *argument)
     assert_int_equal(port->spawn(&posix, argv), 0);
 }
 
-/* As spawn_role, under `mode`; a machine without cgroups skips what wants one. */
+/* As spawn_role, in `mode`; skipped on a machine without cgroups if it needs one. */
 static inline void spawn_in(const struct mode *mode, const char *role, const char *argument)
 {
     use(mode);
@@ -433,7 +433,7 @@ static inline void spawn_in(const struct mode *mode, const char *role, const cha
     }
 }
 
-/* Reads a stream to its end, or until `want` bytes came. */
+/* Reads a stream to its end, or until `want` bytes were read. */
 static inline size_t read_stream(enum mvm_stream stream, char *text, size_t cap, size_t want)
 {
     size_t len = 0;
@@ -461,7 +461,7 @@ static inline void assert_stream(enum mvm_stream stream, const char *expected)
     assert_string_equal(text, expected);
 }
 
-/* Waits for `n` processes to have said "ready"; more may have. */
+/* Waits until `n` processes have printed "ready"; more may have. */
 static inline void await_ready(size_t n)
 {
     char text[8192];
@@ -489,7 +489,7 @@ static inline void await_remaining(int count)
     assert_int_equal(port->remaining(&posix), count);
 }
 
-/* A process that is left of a build holds its pipes open, also one that no scan finds. */
+/* A remaining process of a build holds its pipes open, even one that no scan finds. */
 static inline void assert_pipes_end(void)
 {
     char text[4096];
@@ -511,7 +511,7 @@ static inline int signal_build(enum mvm_signal signal)
     return r;
 }
 
-/* Kills as the executor does, and sees that nothing is left, no zombie either. */
+/* Kills as the executor does, and asserts that nothing is left, not even a zombie. */
 static inline void kill_and_close(void)
 {
     uint64_t until = clock_ms() + PATIENCE_MS;
@@ -537,7 +537,7 @@ static inline void cgroup_path(char *path, size_t cap)
     path[n] = '\0';
 }
 
-/* Before each test and after the last: cmocka tears nothing down after a test that failed. */
+/* Before each test and after the last: cmocka runs no tear-down after a test that failed. */
 static inline int clean_up(void **state)
 {
     (void)state;
@@ -558,8 +558,7 @@ static inline enum mvm_posix_way way_by_name(const char *name)
     return MVM_POSIX_ANY_WAY;
 }
 
-/* Plays a role if this program was started in one: its exit status then. -1: it is to run its
- * tests. */
+/* Plays the role this program was started in; its exit status. -1: it runs its tests. */
 static inline int play_role(int argc, char **argv)
 {
     for (size_t i = 0; argc > 1 && i < sizeof roles / sizeof roles[0]; i++) {

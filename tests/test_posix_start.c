@@ -1,4 +1,4 @@
-/* The ways to start a build: what holds for each of them, whatever other threads do meanwhile. */
+/* The ways to start a build: what each guarantees, whatever other threads do meanwhile. */
 #define _GNU_SOURCE
 #include "rng.h"
 #include "small_files.h"
@@ -54,7 +54,7 @@ static const struct way_case {
     {MVM_POSIX_BY_VFORK, &by_proc},   {MVM_POSIX_ANY_WAY, &in_cgroup},
 };
 
-/* Sets the port up for a case; what this machine or its libc lacks is skipped. */
+/* Initializes the port for a case; skipped if this machine or its libc lacks the way. */
 static void use_way(void **state)
 {
     const struct way_case *c = *state;
@@ -108,7 +108,7 @@ static void a_program_that_cannot_start_is_an_error_and_leaves_nothing(void **st
     mvm_posix_fini(&posix);
 }
 
-/* A start: the first process has ended, its grandchild lives in a session of its own. */
+/* A start: the first process has ended, its grandchild lives in another session. */
 static void start_and_end_a_grandchild(void)
 {
     spawn_role("scatter", NULL);
@@ -121,10 +121,10 @@ static void start_and_end_a_grandchild(void)
     port->close_build(&posix);
 }
 
-/* Without a subreaper: only what was born in the cgroup is found again. */
+/* Without a subreaper only processes born in the cgroup are found again. */
 static void no_grandchild_of_a_program_that_forks_twice_at_once_is_lost(void **state)
 {
-    const char *many = getenv("MVM_STARTS"); /* make starts has some more */
+    const char *many = getenv("MVM_STARTS"); /* make starts repeats it more often */
     const int starts = many != NULL ? atoi(many) : STARTS;
     use_way(state);
     int before = count_descriptors();
@@ -164,7 +164,7 @@ static const char *const print[] = {self_path, "print", NULL};
 static atomic_int result;
 static int cancel_state;
 
-/* The request is there before the start begins, so it is pending at every point of it. */
+/* The request is made before the start begins, so it is pending throughout. */
 static void *spawn_with_a_pending_cancellation(void *unused)
 {
     (void)unused;
@@ -192,7 +192,7 @@ static void a_start_is_whole_although_its_thread_is_being_cancelled(void **state
     mvm_posix_fini(&posix);
 }
 
-/* Starts and ends builds until it is cancelled, which takes effect between them alone. */
+/* Starts and ends builds until it is cancelled, which takes effect only between them. */
 static void *spawn_until_cancelled(void *unused)
 {
     (void)unused;
@@ -243,7 +243,7 @@ static bool set_oom_score(const char *score)
     return set;
 }
 
-/* A negative score takes a privilege to set, a positive one does not. */
+/* Setting a negative score needs a privilege, a positive one does not. */
 static void the_agents_oom_score_is_not_the_builds(void **state)
 {
     static const char *const scores[] = {"-700", "400"};
@@ -282,7 +282,7 @@ static void a_build_starts_although_the_agents_directory_is_gone(void **state)
 
 /* ---- reasons ---- */
 
-/* A copy of this program that wants another loader. False: it wants none. */
+/* A copy of this program with another loader. False: it has none. */
 static bool make_elf_without_loader(const char *path)
 {
     static char image[4 << 20];

@@ -16,7 +16,7 @@ static void start_shell(const char *script)
     assert_int_equal(port->spawn(&posix, argv), 0);
 }
 
-/* Asks as the executor does before it waits. */
+/* Makes the calls that the executor makes before it waits. */
 static int ask(uint8_t *byte, struct mvm_exit *e)
 {
     int n = port->read_output(&posix, MVM_STDOUT, byte, 1);
@@ -68,7 +68,7 @@ static void what_has_been_seen_wakes_no_more(void **state)
     port->close_build(&posix);
 }
 
-/* A hang-up is reported of every descriptor in an epoll set. */
+/* A hang-up is reported for every descriptor in an epoll set. */
 static void a_pause_is_quiet_whatever_comes(void **state)
 {
     (void)state;

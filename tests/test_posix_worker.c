@@ -1,4 +1,4 @@
-/* The process that makes every call for a disk: what its caller sees of it, and that it ends. */
+/* The process that makes every disk call: what its caller sees of it, and that it ends. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_alone.h"
@@ -62,7 +62,7 @@ static void no_call_waits_for_the_worker(void **state)
 {
     (void)state;
     pid_t pid = begin_and_stop();
-    while (copy_more() > 0) { /* what was reported before */
+    while (copy_more() > 0) { /* as reported before */
     }
     uint64_t before = clock_ms();
     for (int i = 0; i < 1000; i++) {
@@ -214,7 +214,7 @@ static void a_copy_can_be_stopped(void **state)
     assert_no_child();
 }
 
-/* A stopped process is as good as one whose disk hangs; only that SIGKILL ends it. */
+/* A stopped process stands in for one whose disk hangs, except that SIGKILL ends it. */
 static void a_worker_that_hangs_is_replaced(void **state)
 {
     (void)state;
@@ -284,7 +284,7 @@ static void a_log_that_nothing_writes_to_any_more_costs_no_time(void **state)
     struct rusage before, after;
     AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
     assert_int_equal(r, 0);
-    shutdown(posix.worker.log, SHUT_WR); /* as if the agent had ended in the middle */
+    shutdown(posix.worker.log, SHUT_WR); /* as if the agent had ended during the call */
     const struct timespec nap = {0, 300000000};
     getrusage(RUSAGE_CHILDREN, &before);
     nanosleep(&nap, NULL);
@@ -330,7 +330,8 @@ static void it_has_two_sockets_and_a_pipe_and_nothing_else(void **state)
     closedir(dir);
 }
 
-/* A limit of open files leaves no room for the sockets: nothing is done in the loop instead. */
+/* The limit of open files leaves no room for the sockets: the call fails, and is not made in the
+ * loop's process. */
 static void without_a_worker_a_call_fails(void **state)
 {
     (void)state;
@@ -361,7 +362,7 @@ static void where_statuses_are_handed_over_it_ends_with_its_own(void **state)
     assert_int_equal(port->end_job(&posix), 0);
 }
 
-/* A child process of ours runs `f`; its exit status. */
+/* Runs `f` in a child process; its exit status. */
 static int in_a_child(void (*f)(void))
 {
     int status;

@@ -1,4 +1,4 @@
-/* The protobuf wire: frames in any cut and any room, limits, bad frames. */
+/* The protobuf wire: frames cut anywhere and in any room, limits, bad frames. */
 #include "mvm_proto.h"
 #include "schema.h"
 #include <setjmp.h>
@@ -17,7 +17,7 @@ static struct mvm_text text(const char *s)
     return mvm_text_from(s);
 }
 
-/* One of each, with the texts that matter: absent, empty, long, not ASCII, any bytes. */
+/* Each kind, with texts that are absent, empty, long, not ASCII, and any bytes. */
 static const struct mvm_message samples[] = {
     {.kind = MVM_MESSAGE_BUILD,
      .build = {.flake_ref = {"/build-in", 9},
@@ -115,7 +115,7 @@ static void begin(enum mvm_direction direction)
     mvm_proto_decoder_init(&decoder, direction, fields, sizeof fields);
 }
 
-/* Pushes all of it, `step` bytes at a time; returns the last thing said, and counts all. */
+/* Pushes everything, `step` bytes at a time; returns the last status, and counts all. */
 static enum mvm_decoder_status push(const uint8_t *bytes, size_t len, size_t step, int *said)
 {
     enum mvm_decoder_status last = MVM_DECODER_PARTIAL;
@@ -217,7 +217,7 @@ static void assert_goes_on(void)
     assert_int_equal(decoder.message.kind, requests ? MVM_MESSAGE_PING : MVM_MESSAGE_PONG);
 }
 
-/* A frame around a message's bytes. */
+/* A frame with these message bytes. */
 static size_t frame(const uint8_t *message, size_t len, uint8_t flag)
 {
     const uint8_t prefix[] = {flag, (uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
@@ -229,7 +229,7 @@ static size_t frame(const uint8_t *message, size_t len, uint8_t flag)
     return sizeof prefix + len;
 }
 
-/* ---- what goes right ---- */
+/* ---- valid frames ---- */
 
 static void every_message_survives_any_cut_and_any_room(void **state)
 {
@@ -337,7 +337,7 @@ static void groups_nest_up_to_the_limit(void **state)
     }
 }
 
-/* ---- what goes wrong ---- */
+/* ---- invalid frames ---- */
 
 struct bad {
     const char *name;
@@ -443,7 +443,7 @@ static void a_flipped_bit_in_a_message_hurts_no_later_frame(void **state)
     }
 }
 
-/* Bytes in which there is a frame, and a line: nothing of it is decoded any more. */
+/* Bytes that contain a frame and a line: nothing of them is decoded. */
 static void assert_broken(void)
 {
     static const uint8_t bytes[] = {0, 0, 0, 0, 2, 0x12, 0, '"', 'P', '\n', 0x0a, 0, 0, 0};
@@ -689,7 +689,7 @@ static void no_bytes_may_be_no_pointer(void **state)
     }
 }
 
-/* Everything of every kind as long as it may be: what the encoder holds of it fits. */
+/* Every field of every kind at its limit: the encoder's buffers suffice. */
 static void the_largest_frame_of_each_kind_fits_the_encoder(void **state)
 {
     static char bytes[MVM_BULK_DATA_MAX];
@@ -713,7 +713,7 @@ static void the_largest_frame_of_each_kind_fits_the_encoder(void **state)
             }
         }
         mvm_proto_encoder_start(&e, &m);
-        /* each length may need five bytes, and has three at most */
+        /* a length may need five bytes, and has three at most */
         assert_in_range(e.skeleton_len + 2u * e.gaps_len, MVM_PROTO_HEAD_CAP, sizeof e.skeleton);
         assert_in_range(e.gaps_len, 0, MVM_PROTO_TEXTS_MAX);
     }

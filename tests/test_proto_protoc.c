@@ -1,6 +1,6 @@
 /*
- * The protobuf wire judged by Google's own implementation: protoc reads what we write, we read what
- * it writes, and of messages put together by hand both understand the same.
+ * The protobuf wire compared with Google's implementation: protoc reads what we write, we read what
+ * it writes, and both understand handmade messages alike.
  */
 #define _GNU_SOURCE
 #include "mvm_proto.h"
@@ -93,7 +93,7 @@ static struct mvm_message decode(enum mvm_direction direction, const void *messa
     return d.message;
 }
 
-/* ---- by words ---- */
+/* ---- by text ---- */
 
 #define REQUEST  MVM_DIRECTION_REQUESTS
 #define RESPONSE MVM_DIRECTION_RESPONSES
@@ -253,7 +253,7 @@ static void we_read_what_protoc_writes(void **state)
 
 /* ---- by bytes ---- */
 
-/* What protoc understands of these bytes it also understands of what we understood and wrote. */
+/* protoc reads the same from these bytes as from what we decoded and encoded. */
 static void assert_same(enum mvm_direction direction, const void *bytes, size_t len)
 {
     uint8_t frame[CAP];
@@ -282,7 +282,7 @@ static void by_hand_both_understand_the_same(void **state)
         CASE(REQUEST, "\x0a\3\x0a\1f\x0a\3\x12\1a"),       /* a message twice: merged */
         CASE(REQUEST, "\x0a\3\x0a\1f\x12\0"),              /* two kinds: the last */
         CASE(REQUEST, "\x12\0\x0a\3\x0a\1f"),              /* … */
-        CASE(REQUEST, "\x0a\3\x0a\1f\x12\0\x0a\3\x12\1a"), /* … the first is forgotten */
+        CASE(REQUEST, "\x0a\3\x0a\1f\x12\0\x0a\3\x12\1a"), /* … the first is dropped */
         CASE(REQUEST, "\x7a\3xyz\x12\0"),                  /* unknown: bytes */
         CASE(REQUEST, "\x78\x96\1\x12\0\x79"
                       "12345678\x7d"
@@ -298,7 +298,7 @@ static void by_hand_both_understand_the_same(void **state)
         CASE(RESPONSE, "\x1a\4\x0a\2\xff\0"),            /* any bytes in a line */
         CASE(RESPONSE, "\x1a\3\x0a\1x\x0a\3\x0a\1y"),    /* two kinds: the last */
         CASE(RESPONSE, "\x1a\x06\x0a\1x\x0a\1y"),        /* a line twice */
-        CASE(RESPONSE, "\x22\0\x7a\1z"),                 /* unknown behind a Pong */
+        CASE(RESPONSE, "\x22\0\x7a\1z"),                 /* unknown after a Pong */
 #undef CASE
     };
     (void)state;
@@ -307,7 +307,7 @@ static void by_hand_both_understand_the_same(void **state)
     }
 }
 
-/* ---- by chance ---- */
+/* ---- random ---- */
 
 static struct rng rng;
 
@@ -320,7 +320,7 @@ static size_t put_text(uint8_t *to_bytes, uint8_t tag)
     return n + 2;
 }
 
-/* One field that a message may hold: one it knows, or one it does not. */
+/* A field for a message: a known one, or an unknown one. */
 static size_t put_field(uint8_t *to_bytes, const uint8_t *texts, size_t texts_len, bool number)
 {
     uint32_t which = rng_below(&rng, (uint32_t)texts_len + 3);

@@ -1,4 +1,5 @@
-/* Several clients, one executor: whose turn it is, whose lines and answers go where. */
+/* Several clients, one executor: whose turn it is, and which client gets which lines and
+ * answers. */
 #include "test_scheduler_fixture.h"
 
 /* ---- Ping and bad frames ---- */
@@ -306,7 +307,7 @@ static void the_next_build_waits_until_the_answer_is_in_the_send_buffer(void **s
     assert_int_equal(fake.starts, 2);
 }
 
-/* ---- clients that go ---- */
+/* ---- clients that leave ---- */
 
 static void a_build_whose_client_has_gone_is_cancelled_and_the_next_begins(void **state)
 {
@@ -339,7 +340,7 @@ static void a_client_that_goes_with_a_line_half_sent_leaves_the_executor_sound(v
     assert_true(mvm_scheduler_idle(&scheduler));
 }
 
-/* Nothing else would wake the caller: the build has stood still for the client alone. */
+/* Nothing else would wake the caller: the build waited only for the client. */
 static void a_build_whose_client_goes_goes_on_at_once(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /*
- * A stage for tests of the scheduler: several clients, and an executor that is a script. The linker
+ * Set-up for tests of the scheduler: several clients, and an executor that is a script. The linker
  * takes these functions in place of the library's, so that each test decides what the build does
  * and when.
  */
@@ -26,7 +26,7 @@ struct act {
 };
 
 static struct {
-    const struct act *scripts[BUILDS_MAX]; /* one a build; NULL: waits for ever */
+    const struct act *scripts[BUILDS_MAX]; /* one for each build; NULL: waits for ever */
     const struct act *at;
     char flakes[BUILDS_MAX][64]; /* FLAKE#ATTR of each start */
     int starts;
@@ -36,16 +36,16 @@ static struct {
     bool idle;
     bool ending;
     bool unreleased;
-    bool pending;   /* a line waits to be taken, … */
+    bool pending;   /* a line is pending, … */
     bool cancelled; /* … and then the build ends */
     enum mvm_executor_progress progress;
     uint64_t deadline_ms;
-    uint64_t default_secs; /* the time limit of jobs that name none; 0: none */
+    uint64_t default_secs; /* the time limit of jobs without one; 0: none */
     int timeouts;
     /* builds without disks */
     struct mvm_job job; /* of the last start; its texts are not valid */
     uint64_t source_limit;
-    char source[64]; /* what was handed over of the source, in order */
+    char source[64]; /* the source bytes received, in order */
     size_t source_len;
     uint64_t source_offset; /* of the last piece */
     bool source_last;
@@ -91,7 +91,7 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
     return event;
 }
 
-/* A line that is "…" repeats forever. */
+/* The line "…" repeats forever. */
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
 {
     (void)now_ms;
@@ -103,7 +103,7 @@ void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
     } else if (strcmp(fake.at->text, "endless") != 0) {
         fake.at++;
     }
-    /* What was lent may change from here on. */
+    /* From here on the lent text may change. */
     x->text = mvm_text_from("not to be seen");
 }
 
@@ -193,7 +193,7 @@ const char *mvm_executor_artifact(const struct mvm_executor *x, unsigned index, 
     return fake.artifacts[index];
 }
 
-/* ---- the stage ---- */
+/* ---- set-up ---- */
 
 enum { CLIENTS = MVM_QUEUE_MAX + 3, SEND_CAP = 4096, OUT_CAP = 1 << 20 };
 
@@ -212,7 +212,7 @@ static inline void begin_with(bool keep_building, uint32_t heartbeat_ms)
                                           .agent = "agent 1",
                                           .boot = "b0"};
     memset(&fake, 0, sizeof fake);
-    memset(clients, 0xa5, sizeof clients); /* attach must not rely on anything */
+    memset(clients, 0xa5, sizeof clients); /* attach must not rely on earlier contents */
     fake.idle = true;
     fake.deadline_ms = UINT64_MAX;
     mvm_scheduler_init(&scheduler, &executor, &config, clients, CLIENTS);
@@ -263,7 +263,7 @@ static inline void ask_build(struct mvm_client *c, const char *attr)
     ask(c, frame);
 }
 
-/* Steps as an event loop does: until nothing is left to do now. */
+/* Steps as an event loop does, until there is nothing to do now. */
 static inline void run(uint64_t now_ms)
 {
     int steps = 0;
@@ -281,7 +281,7 @@ static inline struct mvm_client *build_alone(const struct act *script)
     return c;
 }
 
-/* Everything the client is sent now; its transport takes it, the scheduler is not stepped. */
+/* Everything the client is sent now: its transport reads it, the scheduler is not stepped. */
 static inline const char *hear(struct mvm_client *c)
 {
     size_t len, total = 0;

@@ -1,4 +1,4 @@
-/* What a build without disks has made, as clients fetch it: Get, Drop, and what ends a hold. */
+/* Fetching what a build without disks has made: Get, Drop, and how a hold ends. */
 #include "stream_world.h"
 
 enum { PIECE = 16, SMALL_BUFFER = 512 };
@@ -61,7 +61,7 @@ static void an_output_that_is_one_file_comes_under_its_name(void **state)
     assert_string_equal((char *)c->file + 1, "234");
 }
 
-/* Data at 10 and 3000, the rest is holes, the end, too. */
+/* Data at 10 and 3000; the rest, including the end, is holes. */
 static void holes_are_left_out_of_any_range(void **state)
 {
     (void)state;
@@ -124,7 +124,8 @@ static void only_a_build_that_has_ended_well_can_be_fetched_from(void **state)
     settle();
     assert_heard(other, UNKNOWN("a") UNKNOWN("a"));
     finish();
-    ask_get(other, A, "kernel", 0, 8); /* the id is all it takes, whoever has asked for the build */
+    ask_get(other, A, "kernel", 0,
+            8); /* the id suffices, whichever client has requested the build */
     settle();
     assert_heard(other, "Artifact a kernel to 8\n");
     sim.build.exit.code = 1;
@@ -166,20 +167,20 @@ static void a_second_get_is_refused_and_the_first_goes_on(void **state)
     assert_heard(c, "Artifact a kernel to 8\n");
 }
 
-/* They take turns, byte by byte, and what one gets is not the other's. */
+/* They take turns, byte by byte, and each gets its own data. */
 static void two_clients_fetch_at_once(void **state)
 {
     (void)state;
     struct client *c = built(A), *other = connect_client(), *idle = connect_client();
     reader.piece = 1;
-    idle->reads = false; /* it takes nothing, and holds up neither */
+    idle->reads = false; /* it does not read, and delays neither */
     ask_get(idle, A, "rootfs.ext4", 0, UINT64_MAX);
     ask_get(c, A, "rootfs.ext4", 0, UINT64_MAX);
     ask_get(other, A, "kernel", 0, UINT64_MAX);
     for (int i = 0; i < 200 && other->said_len == 0; i++) {
         turn();
     }
-    assert_in_range(c->file_at, 7, 9); /* as far as the other one */
+    assert_in_range(c->file_at, 7, 9); /* as far as the other */
     settle();
     assert_heard(c, "Artifact a rootfs.ext4 to 18\n");
     assert_heard(other, "Artifact a kernel to 8\n");
@@ -207,7 +208,7 @@ static void the_next_build_goes_on_while_artifacts_are_fetched(void **state)
     assert_heard(c, "Artifact a rootfs.ext4 to 18\n");
 }
 
-/* Its own Pongs take the room while a piece is read: the piece comes later, and is right. */
+/* Its own Pongs fill the room while a piece is read: the piece is sent later, and is right. */
 static void a_piece_is_sent_only_if_there_is_still_room_for_it(void **state)
 {
     (void)state;
@@ -235,7 +236,7 @@ static void a_piece_is_sent_only_if_there_is_still_room_for_it(void **state)
     assert_memory_equal(c->file, bytes, sizeof bytes);
 }
 
-/* After a lost connection the rest comes on another one. */
+/* After a lost connection the rest is sent on another one. */
 static void a_client_lost_at_any_piece_goes_on_from_there(void **state)
 {
     (void)state;
@@ -356,7 +357,7 @@ static void a_place_that_was_dropped_is_used_before_a_held_one(void **state)
     }
     heard(c);
     reader.alone = true;
-    reader.hang_at = reader.calls + 1; /* it takes a while to be emptied: the build waits for it */
+    reader.hang_at = reader.calls + 1; /* emptying it takes a while: the build waits */
     ask(c, MVM_MESSAGE_DROP, "3-in-all-are-held");
     settle();
     ask_build(c, A, NO_SOURCE);
@@ -370,7 +371,7 @@ static void a_place_that_was_dropped_is_used_before_a_held_one(void **state)
     assert_heard(c, "Artifact 0 kernel to 8\n");
 }
 
-/* ---- what goes wrong ---- */
+/* ---- failures ---- */
 
 static void every_call_of_the_reader_may_fail(void **state)
 {
@@ -398,7 +399,8 @@ static void every_call_of_the_reader_may_fail(void **state)
     }
 }
 
-/* Removing fails or hangs: the next build in that place tries again, and nothing waits for it. */
+/* If removing fails or hangs, the next build in that place tries again, and nothing waits for
+ * it. */
 static void a_place_that_cannot_be_emptied_is_used_again(void **state)
 {
     (void)state;
@@ -438,7 +440,7 @@ static void a_get_from_a_disk_that_hangs_ends_and_nothing_else_waits(void **stat
     assert_heard(c, "Artifact a kernel to 8\n");
 }
 
-/* The reader's clock is a deadline also if no build waits. */
+/* The reader's time limit is a deadline even if no build waits. */
 static void a_call_that_hangs_has_a_deadline(void **state)
 {
     (void)state;
@@ -470,7 +472,7 @@ static void an_agent_that_stops_drops_what_it_holds(void **state)
     assert_nothing_left();
 }
 
-/* At whatever step: what the build has made is not left behind. */
+/* At any step: what the build has made is not left behind. */
 static void an_agent_that_stops_during_a_build_leaves_nothing(void **state)
 {
     (void)state;

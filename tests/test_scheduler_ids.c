@@ -1,4 +1,5 @@
-/* Builds with ids: which client gets their lines, cancel and join, and what outlives what. */
+/* Builds with ids: which client gets their lines, cancel and join, and what survives a lost
+ * connection. */
 #include "test_scheduler_fixture.h"
 
 #define A "aaaaaaaaaaaaaaaa"
@@ -43,14 +44,14 @@ static struct mvm_client *asks(const char *bytes)
     return c;
 }
 
-/* The running build ends well. */
+/* The running build succeeds. */
 static void end_well(void)
 {
     fake.at = succeeds;
     run(0);
 }
 
-/* Takes all of what a client is sent through a buffer that never holds it. */
+/* Reads everything a client is sent through a buffer that is too small for a frame. */
 static const char *hear_all(struct mvm_client *c)
 {
     static char all[OUT_CAP];
@@ -186,7 +187,7 @@ static void the_agents_own_time_out_counts_where_the_build_has_none(void **state
     assert_int_equal(mvm_scheduler_deadline(&scheduler), 4000);
 }
 
-/* The builds behind one that ends move up, whatever is being sent about them. */
+/* The builds after one that ends move up, whatever is being sent about them. */
 static void a_heartbeat_that_is_being_sent_keeps_its_id(void **state)
 {
     (void)state;
@@ -456,7 +457,7 @@ static void who_joins_hears_the_rest_and_who_was_there_that_it_moved(void **stat
     struct mvm_client *a = asks(BUILD(A, "")), *b = asks(JOIN(A));
     assert_string_equal(hear(a), BEAT(A) LOG_OF(A, "one") MOVED(A));
     assert_string_equal(hear(b), BEAT(A));
-    mvm_scheduler_detach(&scheduler, a); /* is not its client any more */
+    mvm_scheduler_detach(&scheduler, a); /* is no longer its client */
     assert_int_equal(fake.cancels, 0);
     fake.at = two;
     run(0);
@@ -510,7 +511,7 @@ static void an_ok_is_superseded_when_a_later_build_begins_to_stage(void **state)
     run(0);
     assert_string_equal(hear(asks(JOIN(A))), SUPERSEDED(A));
     assert_string_equal(hear(asks(JOIN(C))), ENDED(C)); /* which stays true */
-    mvm_scheduler_detach(&scheduler, b);                /* and stays so, however that build ends */
+    mvm_scheduler_detach(&scheduler, b); /* and remains so, however that build ends */
     run(0);
     assert_string_equal(hear(asks(JOIN(A))), SUPERSEDED(A));
     assert_string_equal(hear(asks(CANCEL(A))), CANCELLED(A, "ended"));
@@ -525,7 +526,7 @@ static void an_ok_is_superseded_when_a_later_build_leaves_the_disk_mounted(void 
     fake.scripts[1] = fake.scripts[2] = script;
     asks(BUILD(A, "") BUILD(B, ""));
     assert_string_equal(hear(asks(JOIN(A))), OK_OF(A, "/nix/store/a"));
-    fake.unreleased = true; /* though that is not what the build failed of */
+    fake.unreleased = true; /* though that is not why the build failed */
     asks(BUILD(C, ""));
     assert_string_equal(hear(asks(JOIN(A))), SUPERSEDED(A));
 }
@@ -578,7 +579,7 @@ static void a_kept_message_is_cut_with_a_mark(void **state)
     assert_non_null(strstr(hear(asks(JOIN(B))), "yyyy [cut]\""));
 }
 
-/* A connection whose end is not noticed: its machine was paused, and its client has come back. */
+/* A connection whose end is not noticed: its machine was paused, and its client has reconnected. */
 static void a_line_that_the_former_client_does_not_take_holds_up_the_new_one_shortly(void **state)
 {
     (void)state;
@@ -799,7 +800,7 @@ static void ask_bytes(struct mvm_client *c, const char *bytes, size_t len)
     run(0);
 }
 
-/* One Err, answers that were due already, and then the end. */
+/* One Err, the answers that were already due, and then the end. */
 static void a_client_whose_frames_are_lost_is_closed(void **state)
 {
     (void)state;

@@ -13,7 +13,7 @@
 
 enum { CALLS = 32 };
 
-/* Every file has `size` bytes, a to z over and over, of which [from, to) are data. */
+/* Every file has `size` bytes, a to z repeatedly, of which [from, to) are data. */
 static struct {
     uint64_t from;
     uint64_t to;
@@ -77,7 +77,7 @@ static int abandon(void *ctx)
 static const struct mvm_port reader = {
     .read_data = read_data, .remove_tree = remove_tree, .end_job = end_job, .abandon = abandon};
 
-/* ---- the stage ---- */
+/* ---- set-up ---- */
 
 enum { PIECE = 400 };
 
@@ -182,7 +182,7 @@ static void ask_stream(struct mvm_client *c, const char *id, uint64_t source_siz
     assert_true(m.beat == MVM_FLAG_TRUE && mvm_text_equal(m.id, id));
 }
 
-/* The build that runs ends well. */
+/* The running build succeeds. */
 static struct mvm_message end_stream(struct mvm_client *c)
 {
     fake.at = succeeds;
@@ -343,7 +343,7 @@ static void without_a_reader_there_are_no_builds_without_disks(void **state)
     assert_false(mvm_scheduler_reading(&scheduler));
 }
 
-/* ---- Drop, and what is dropped for want of places ---- */
+/* ---- Drop, and what is dropped when places run out ---- */
 
 static void drop_empties_the_place_and_ends_the_answer(void **state)
 {
@@ -507,9 +507,9 @@ static void holes_are_left_out(void **state)
     ask_get(c, "kernel", 0, 1000);
     hear_piece(c, 100, 50, false);
     hear_piece(c, 1000, 0, true);
-    ask_get(c, "kernel", 0, 120); /* data goes on behind the range */
+    ask_get(c, "kernel", 0, 120); /* the data continues after the range */
     hear_piece(c, 100, 20, true);
-    ask_get(c, "kernel", 0, 100); /* data begins behind it */
+    ask_get(c, "kernel", 0, 100); /* the data begins after it */
     hear_piece(c, 100, 0, true);
     ask_get(c, "kernel", 0, 90);
     hear_piece(c, 90, 0, true);
@@ -752,7 +752,7 @@ static void a_source_is_wanted_as_the_executor_takes_it(void **state)
     hear_want(c, SIZE - 3 - 2 * HALF);
     fake.source_limit = SIZE; /* the rest */
     hear_want(c, 3);
-    fake.source_limit = 0; /* no more is wanted */
+    fake.source_limit = 0; /* no more is requested */
     hear_nothing(c);
 }
 

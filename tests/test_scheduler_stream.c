@@ -1,4 +1,4 @@
-/* Builds without disks as their clients see them: the source, and what becomes of the build. */
+/* Builds without disks as their clients see them: the source, and how the build ends. */
 #include "stream_world.h"
 
 enum { SMALL = 1000, LARGE = 300000 };
@@ -63,7 +63,7 @@ static void a_source_comes_by_credit_and_all_of_it_is_unpacked(void **state)
     }
 }
 
-/* A client that sends nothing: never more than the buffer is asked for. */
+/* A client that sends nothing: never more than the buffer is requested. */
 static void credit_is_no_more_than_the_buffer(void **state)
 {
     (void)state;
@@ -91,7 +91,7 @@ static void the_source_is_asked_for_only_when_its_turn_has_come(void **state)
     ask_build(second, A, SMALL);
     wait_ms(4000);
     assert_heard(second, ACCEPTED_A);
-    send_source(second, A, 0, SMALL, true); /* was not asked for: dropped */
+    send_source(second, A, 0, SMALL, true); /* was not requested: dropped */
     wait_ms(2000);
     assert_heard(first, "accepted b\nOk b kernel=8 rootfs.ext4=18\n");
     assert_heard(second, "Want a 1000\n");
@@ -321,7 +321,7 @@ static int count(const char *in, const char *text)
     return n;
 }
 
-/* Begins a build with a source and goes on for so many turns. False: it ended before. */
+/* Begins a build with a source and runs it for so many turns. False: it ended before. */
 static bool begin_for(struct client *c, bool keep, unsigned turns)
 {
     ask_build_for(c, A, SMALL, keep, 60);
@@ -339,7 +339,7 @@ static bool begin_for(struct client *c, bool keep, unsigned turns)
     return true;
 }
 
-/* One end, whichever, and what it leaves behind is what it says. */
+/* One end, any, and it leaves what its answer says. */
 static void assert_one_end(struct client *c)
 {
     const char *said = heard(c);
@@ -419,7 +419,7 @@ static void a_client_lost_at_any_step_leaves_nothing(void **state)
     assert_in_range(n, 20, TURNS_MAX);
 }
 
-/* Before its source has begun, or after all of it has come, the next client goes on with it. */
+/* Before its source has begun, or after all of it was received, the next client continues. */
 static void a_kept_build_outlives_its_client_at_any_step_but_amid_its_source(void **state)
 {
     (void)state;
@@ -454,7 +454,7 @@ static void a_kept_build_outlives_its_client_at_any_step_but_amid_its_source(voi
     assert_true(kept > 10 && ended > 0);
 }
 
-/* No other client could know how much of it has come. */
+/* No other client could know how much of it was received. */
 static void a_kept_build_ends_at_once_when_its_client_is_lost_amid_its_source(void **state)
 {
     (void)state;
@@ -472,7 +472,7 @@ static void a_kept_build_ends_at_once_when_its_client_is_lost_amid_its_source(vo
     assert_heard_begins(next, "Err a cancelled: ");
 }
 
-/* … and what the agent waits for does not keep it from answering others. */
+/* … and the agent answers others while it waits. */
 static void a_disk_that_hangs_at_any_step_gives_one_end_and_pings_meanwhile(void **state)
 {
     (void)state;
@@ -578,7 +578,7 @@ static void a_client_that_joins_before_the_source_has_begun_is_asked_for_it(void
     settle();
     assert_heard_begins(c, "Err a moved: ");
     assert_heard(next, ACCEPTED_A "Want a 1000\n");
-    send_source(c, A, 0, 10, false); /* it is not this client's any more */
+    send_source(c, A, 0, 10, false); /* it is no longer this client's */
     settle();
     send_source(next, A, 0, SMALL, true);
     finish();
@@ -600,7 +600,7 @@ static void a_client_that_joins_amid_the_source_hears_that_the_build_is_cancelle
     assert_nothing_left();
 }
 
-/* It cannot send a source, nor fetch anything; it hears the end. */
+/* It can neither send a source nor fetch artifacts; it receives the answer. */
 static void a_client_on_the_json_wire_that_joins_gets_the_plain_end(void **state)
 {
     (void)state;

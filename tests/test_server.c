@@ -1,6 +1,6 @@
 /*
- * The server as its caller sees it: its memory, its one descriptor, its sockets, its end. It runs
- * here, step by step, or in a process of its own around poll(2).
+ * The server as its caller sees it: memory, the one descriptor, sockets, the end. It runs in this
+ * process, step by step, or in another around poll(2).
  */
 #define _GNU_SOURCE
 #include "mvm_server.h"
@@ -28,7 +28,7 @@ static void keep_line(void *ctx, const char *line)
     }
 }
 
-/* The log of a server in a process of its own: a file. */
+/* The log of a server in another process: a file. */
 static void write_line(void *ctx, const char *line)
 {
     int fd = open(ctx, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -89,7 +89,7 @@ static void step_until_quiet(void)
     } while (is_readable());
 }
 
-/* The loop of a server in a process of its own; its exit status: 0 if all ended in order. */
+/* The loop of a server in a separate process; its exit status: 0 if it ended in order. */
 static void serve(const struct mvm_server_config *config, int stop_ms)
 {
     uint64_t begun = mvm_server_now_ms();
@@ -279,7 +279,7 @@ static void it_is_readable_exactly_as_long_as_there_is_something_to_do(void **st
     mvm_server_fini(&server);
 }
 
-/* More than one step does: the descriptor stays readable, the deadline is now. */
+/* More than one step handles: the descriptor stays readable, the deadline is now. */
 static void what_a_step_leaves_keeps_it_readable(void **state)
 {
     (void)state;
@@ -374,7 +374,7 @@ static void the_socket_is_private_whatever_the_umask(void **state)
     assert_false(e2e_exists(e2e_path("sock.lock")));
 }
 
-/* Its socket would look stale: it listens no more, but it lives, and so it keeps the path. */
+/* Its socket looks stale, since it no longer listens; but the server lives, and keeps the path. */
 static void a_lock_decides_which_of_two_servers_has_a_path(void **state)
 {
     (void)state;
@@ -388,7 +388,7 @@ static void a_lock_decides_which_of_two_servers_has_a_path(void **state)
     unlink(e2e_path("sock"));
     await_socket(); /* made again by the first */
     e2e_end(first, SIGKILL);
-    await_socket(); /* the second has it now */
+    await_socket(); /* the second one has it now */
     stat(e2e_path("sock"), &after);
     assert_true(after.st_ino != before.st_ino);
     struct e2e_conn *c = dial();
@@ -491,7 +491,7 @@ static void it_stops_in_time_with_a_client_that_does_not_read(void **state)
     assert_false(e2e_exists(e2e_path("sock")));
 }
 
-/* A machine that ends takes with it what its monitor holds: wait for the client. */
+/* When a machine ends, what its monitor holds is lost: wait for the client. */
 static void it_lingers_for_a_client_that_was_answered(void **state)
 {
     (void)state;
@@ -572,7 +572,7 @@ static void await_text(struct e2e_conn *c, const char *text)
     } while (memmem(line.bytes, line.len, text, strlen(text)) == NULL);
 }
 
-/* The line is lost in a build, comes back after its end, and the host says nothing. */
+/* The line is lost during a build and comes back after its end; the host sends nothing. */
 static void what_a_line_is_owed_goes_out_when_it_comes_back(void **state)
 {
     (void)state;

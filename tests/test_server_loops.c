@@ -1,7 +1,7 @@
 /*
- * The server in every kind of loop: each is a whole program but for its main, in a process of its
- * own, and each must build, answer beside a build, survive clients that flood, do not read or go,
- * and sleep when there is nothing to do.
+ * The server in every kind of loop: each is a whole program except for its main, in a process of
+ * its own. Each must build, answer during a build, survive clients that flood, do not read or
+ * leave, and sleep when there is nothing to do.
  */
 #define _GNU_SOURCE
 #include "mvm_server.h"
@@ -250,7 +250,7 @@ static void answer_beside_builds(void)
     build_several_times();
 }
 
-/* What comes by time alone: a build's time-out. */
+/* An event by time alone: a build's time-out. */
 static void end_in_time(void)
 {
     struct e2e_conn *c = dial();

@@ -1,6 +1,6 @@
 /*
- * The CID rule. The kernel here may have no vsock: what it says of a socket's domain and peer is
- * replaced, and Unix sockets carry the bytes.
+ * The CID rule. The kernel may have no vsock: a socket's domain and peer are faked, and Unix
+ * sockets carry the bytes.
  */
 #define _GNU_SOURCE
 #include "mvm_server.h"
@@ -13,7 +13,7 @@ enum { CLIENTS = 2, REFUSED = 100 };
 static struct mvm_server server;
 static char memory[MVM_SERVER_MEMORY(CLIENTS)];
 static char lines[1 << 14];
-static uint32_t peer_cid; /* of every socket; 0: they are what they are */
+static uint32_t peer_cid; /* of every socket; 0: the real ones */
 
 int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
@@ -119,7 +119,7 @@ static void a_connection_handed_over_is_served_if_its_peer_is_the_host(void **st
     }
 }
 
-/* They are looked at before room is made, and said once. */
+/* They are checked before room is made, and logged once. */
 static void refused_peers_cost_no_client_its_place(void **state)
 {
     (void)state;
@@ -129,7 +129,7 @@ static void refused_peers_cost_no_client_its_place(void **state)
         served[i] = e2e_dial_path(e2e_path("sock"));
         assert_true(is_answered(served[i]));
     }
-    e2e_sleep_ms(MVM_IDLE_EVICT_MS + 100); /* each could be asked to make room */
+    e2e_sleep_ms(MVM_IDLE_EVICT_MS + 100); /* each could be evicted */
     peer_cid = 1;
     for (int i = 0; i < REFUSED; i++) {
         int fd = e2e_try_connect(e2e_path("sock"));
@@ -147,7 +147,7 @@ static void refused_peers_cost_no_client_its_place(void **state)
     end();
 }
 
-/* More peers than there is room to count separately. */
+/* More peers than are counted separately. */
 static void many_refused_peers_are_counted_together(void **state)
 {
     (void)state;

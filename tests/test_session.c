@@ -32,7 +32,7 @@ static void begin(enum mvm_direction direction, size_t receive_cap, size_t send_
     mvm_session_init(&session, direction, &memory);
 }
 
-/* Puts in as much of `bytes` as there is room for and returns what is left. */
+/* Inserts as much of `bytes` as there is room for and returns the rest. */
 static const char *feed(const char *bytes)
 {
     size_t cap, len = strlen(bytes);
@@ -47,7 +47,7 @@ static const char *feed(const char *bytes)
     return bytes + len;
 }
 
-/* Feeds `*bytes` on until something comes of it. */
+/* Feeds `*bytes` until there is an event. */
 static enum mvm_session_event next_of(const char **bytes)
 {
     for (;;) {
@@ -61,7 +61,7 @@ static enum mvm_session_event next_of(const char **bytes)
     }
 }
 
-/* Takes up to `max` bytes off the session, behind out[0 … *len-1]. */
+/* Takes up to `max` bytes from the session, appended to out[0 … *len-1]. */
 static size_t drain(char *out, size_t *len, size_t max)
 {
     size_t n;
@@ -380,7 +380,7 @@ static bool carry(struct mvm_session *from, struct mvm_session *to)
     return true;
 }
 
-/* A host that sends its requests one behind the other, each longer than all buffers together, to an
+/* A host that sends its requests one after the other, each longer than all buffers together, to an
  * agent whose answers are as long. */
 static void two_sessions_never_wait_for_each_other(void **state)
 {

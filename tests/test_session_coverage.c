@@ -1,6 +1,6 @@
 /*
- * The scheduler where several things come together: a full send buffer and a heartbeat, a line or
- * an answer behind a Pong; two that are idle; a stop with nothing to stop. The executor is a script
+ * The scheduler when several things coincide: a full send buffer and a heartbeat, a line or an
+ * answer after a Pong; two idle clients; a stop with nothing to stop. The executor is a script
  * here, in place of the library's.
  */
 #include "mvm_scheduler.h"
@@ -126,7 +126,7 @@ enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x)
     return MVM_EXECUTOR_BUILDING;
 }
 
-/* ---- the stage ---- */
+/* ---- set-up ---- */
 
 enum { CLIENTS = 3, SEND_CAP = 4096 };
 
@@ -148,7 +148,7 @@ static int begin(void **state)
     return 0;
 }
 
-/* The next free client; none leaves here. */
+/* The next free client; none leaves. */
 static struct mvm_client *join(size_t send_cap, uint64_t now_ms)
 {
     size_t slot = scheduler.clients_used;
@@ -180,7 +180,7 @@ static void run(uint64_t now_ms)
     }
 }
 
-/* What the client's transport takes until there is no more; the scheduler is not stepped. */
+/* What the client's transport reads until there is no more; the scheduler is not stepped. */
 static const char *hear(struct mvm_client *c)
 {
     size_t len, total = 0;
@@ -200,7 +200,7 @@ static const char *hear(struct mvm_client *c)
 #define PONG  "\"Pong\"\n"
 #define WAITS "{\"Log\":{\"line\":\"mvm: waiting for another build, 1 ahead\"}}\n"
 
-/* ---- what comes together ---- */
+/* ---- coincidences ---- */
 
 static void an_empty_field_reaches_the_executor_which_judges_it(void **state)
 {

@@ -1,4 +1,4 @@
-/* Which wire a session speaks: chosen by the first byte, kept to the end, answered in kind. */
+/* Which wire a session speaks: chosen by the first byte, kept to the end, used for answers, too. */
 #include "mvm_session.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -204,7 +204,7 @@ static void a_frame_cut_by_the_end_is_bad_on_either_wire(void **state)
     assert_int_equal(mvm_session_next(&s), MVM_SESSION_ENDED);
 }
 
-/* A build without the protobuf wire takes everything for lines. */
+/* A build without the protobuf wire treats everything as lines. */
 static void without_protobuf_its_frames_are_bad_lines(void **state)
 {
     (void)state;

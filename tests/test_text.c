@@ -1,4 +1,4 @@
-/* Slices, the writer that knows when it did not fit, and the names of artifacts. */
+/* Slices, the writer that records what did not fit, and the names of artifacts. */
 #include "mvm_artifact.h"
 #include "mvm_text.h"
 #include <limits.h>

@@ -1,4 +1,4 @@
-/* What is UTF-8 and what is not, and runs of plain bytes. */
+/* What is valid UTF-8, and runs of unescaped bytes. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "mvm_run.h"
 #include "mvm_utf8.h"
@@ -34,14 +34,14 @@ static void next_measures_what_stands_in_front(void **state)
         {"\xf0\x90\x80\x80", 4},
         {"\xf3\xbf\xbf\xbf", 4},
         {"\xf4\x8f\xbf\xbfz", 4},
-        /* no beginning at all */
+        /* not a first byte */
         {"\x80", -1},
         {"\xbf", -1},
         {"\xc0\x80", -1},
         {"\xc1\xbf", -1},
         {"\xf5\x80\x80\x80", -1},
         {"\xff", -1},
-        /* a beginning that something else follows */
+        /* a first byte followed by something else */
         {"\xc3(", -1},
         {"\xc3\xc3", -1},
         {"\xe2\x82(", -2},
@@ -66,7 +66,7 @@ static void next_measures_what_stands_in_front(void **state)
     }
 }
 
-/* UTF-8 is what a code point gives by its definition. */
+/* The encoding of each code point, by the definition. */
 static size_t encode(uint8_t *to, uint32_t code)
 {
     if (code < 0x80) {
@@ -100,11 +100,12 @@ static unsigned count_whole(const uint8_t *bytes, size_t len)
     return mvm_utf8_next(bytes, len) == (int)len;
 }
 
-/* As many sequences as there are code points: so none but theirs is taken. */
+/* There are as many valid sequences as code points, so no other is accepted. */
 static void nothing_else_is_well_formed(void **state)
 {
     (void)state;
-    static const uint8_t last[] = {0x00, 0x7f, 0x80, 0xbf, 0xc0, 0xff}; /* two of them continue */
+    static const uint8_t last[] = {0x00, 0x7f, 0x80,
+                                   0xbf, 0xc0, 0xff}; /* two of them are continuation bytes */
     unsigned two = 0, three = 0, four = 0;
     for (uint32_t n = 0; n < 1u << 16; n++) {
         uint8_t bytes[] = {(uint8_t)(n >> 8), (uint8_t)n, 0, 0};
@@ -166,7 +167,7 @@ static void boundary_leaves_out_a_character_cut_short(void **state)
         {"a\xf0\x9f\x9a\x80", 5},
         {"\xf0\x9f\x9a", 0},
         {"\xe2", 0},
-        /* what is ill formed is nothing that could be cut */
+        /* ill-formed bytes are not a character that could be cut */
         {"a\x80", 2},
         {"\x80", 1},
         {"\x80\x80", 2},
@@ -184,9 +185,9 @@ static void boundary_leaves_out_a_character_cut_short(void **state)
 
 /* ---- plain runs ----------------------------------------------------------------------------- */
 
-enum { RUN_MAX = 5 * 64 + 40 }; /* more than the widest vectors take at a time */
+enum { RUN_MAX = 5 * 64 + 40 }; /* more than the widest vectors */
 
-/* The run at the front of what is copied, by both versions; they agree, and copy the same. */
+/* The length of the run by both versions, which agree and copy the same. */
 static size_t run_of(const uint8_t *bytes, size_t len)
 {
     size_t run = mvm_run_copy_portable(NULL, bytes, len);
@@ -215,8 +216,8 @@ static void each_byte_is_plain_or_stops_a_run(void **state)
     }
 }
 
-/* A text of `len` bytes, of characters that take one to four; some are the first or last of those
- * whose second byte has bounds of its own. */
+/* A text of `len` bytes, of characters of one to four bytes; some are the first or last of those
+ * whose second byte has its own bounds. */
 static void write_characters(uint8_t *bytes, size_t len, uint64_t *seed)
 {
     static const char *const characters[4][5] = {
@@ -268,8 +269,8 @@ static void the_fast_run_is_the_portable_one_whatever_byte_is_changed(void **sta
     }
 }
 
-/* Every pair of bytes decides somewhere whether what they begin is well formed: behind a character,
- * in the first of blocks of any width, or in a later one. */
+/* Every pair of bytes decides whether the sequence it begins is well formed: after a character, in
+ * the first block of any width, or in a later one. */
 static void the_fast_run_is_the_portable_one_for_every_beginning_of_a_character(void **state)
 {
     (void)state;
@@ -289,7 +290,7 @@ static void the_fast_run_is_the_portable_one_for_every_beginning_of_a_character(
     }
 }
 
-/* Long enough for what is worth its while in long texts alone, at all distances between the two. */
+/* Long enough for the code for long texts alone, at all distances between the two. */
 static void the_fast_run_is_the_portable_one_in_long_texts(void **state)
 {
     (void)state;
@@ -302,7 +303,7 @@ static void the_fast_run_is_the_portable_one_in_long_texts(void **state)
         write_characters(bytes, len, &seed);
         memset(bytes, 'a', ascii < len ? ascii : len);
         while (ascii < len && (bytes[ascii] & 0xc0) == 0x80) {
-            bytes[ascii++] = 'a'; /* what is left of a character */
+            bytes[ascii++] = 'a'; /* the rest of a character */
         }
         assert_int_equal(run_of(bytes, len), len);
         bytes[guard_random(&seed, (uint32_t)len)] = (uint8_t)guard_random(&seed, 256);

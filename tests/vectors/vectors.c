@@ -18,7 +18,7 @@ struct bytes {
 
 struct test_case {
     char direction;
-    struct bytes input; /* the frame with its newline, and behind it a frame that is fine */
+    struct bytes input; /* the frame with its newline, followed by a valid frame */
     size_t frame_len;   /* with its newline */
     enum verdict verdict;
     struct bytes canonical; /* with its newline */
@@ -46,7 +46,7 @@ static int hex_digit(char c)
     return digit != NULL ? (int)(digit - digits) : -1;
 }
 
-/* Puts the bytes that `hex` says at `to`; false: it says none. */
+/* Decodes `hex` to `to`; false: it is not hexadecimal. */
 static bool read_hex(uint8_t *to, const char *hex)
 {
     for (; hex[0] != '\0'; hex += 2) {
@@ -147,9 +147,9 @@ static bool encodes_in_any_room(const struct test_case *c, const struct mvm_mess
 struct run {
     const struct test_case *c;
     struct mvm_decoder decoder;
-    int frames;      /* decoded so far, the good frame behind the case's included */
+    int frames;      /* decoded so far, including the valid frame after the case's */
     int errors;      /* refused */
-    bool went_wrong; /* a message that does not encode to what it should */
+    bool went_wrong; /* a message that is not encoded as it should be */
 };
 
 static void push(struct run *run, size_t from, size_t to)
@@ -238,8 +238,8 @@ static bool is_array(const struct test_case *c)
 }
 
 /*
- * A frame that types without the later fields refuse, and types with them accept: an array that
- * goes on with elements for these fields.
+ * A frame that types without the later fields refuse and types with them accept: an array that
+ * continues with elements for these fields.
  */
 static bool is_longer_array(const struct test_case *c)
 {
@@ -286,7 +286,7 @@ static void run_line(struct tally *tally, const char *file, unsigned long number
     free_case(&c);
 }
 
-/* Whether no Hello is accepted anywhere in the file, as by types of before there was one. */
+/* Whether no Hello is accepted anywhere in the file, as by types from before Hello existed. */
 static bool is_older(FILE *f)
 {
     char *line = NULL;

@@ -23,7 +23,7 @@
 
 enum { HOST_CID = 2, DOORS_MAX = 3, POLLS_MAX = DOORS_MAX + 1 + QUEUES + STREAMS_MAX };
 
-/* A socket that is listened on: QEMU's, whose cid is 0, or host programs'. */
+/* A listening socket: QEMU's, whose cid is 0, or host programs'. */
 struct door {
     int fd;
     uint64_t cid;
@@ -143,7 +143,7 @@ static void admit(const struct door *d)
     }
 }
 
-/* A stream's events need no look: each step tries. */
+/* A stream's events are not examined: each step tries. */
 static void take_event(int fd)
 {
     uint64_t kicks;
@@ -181,7 +181,7 @@ int main(int argc, char *argv[])
         for (nfds_t i = 0; i < polls_len; i++) {
             if (polls[i].revents != 0) {
                 take_event(polls[i].fd);
-                /* A message may have closed and opened descriptors of the same numbers. */
+                /* A message may have closed descriptors and opened others with the same numbers. */
                 break;
             }
         }

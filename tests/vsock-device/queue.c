@@ -100,7 +100,7 @@ size_t queue_room(const struct queue *q, const struct memory *m)
     return room;
 }
 
-/* Copies as much of `*bytes` as the descriptor has room for behind `*filled`. */
+/* Copies as much of `*bytes` as the descriptor has room for after `*filled`. */
 static void fill(const struct vring_desc *d, const struct memory *m, size_t *filled,
                  const uint8_t **bytes, size_t *len)
 {

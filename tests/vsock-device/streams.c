@@ -39,7 +39,7 @@ static void release(struct stream *one)
     one->state = STREAM_FREE;
 }
 
-/* Ends it for both sides. */
+/* Ends the stream for both sides. */
 static void reset(struct stream *one)
 {
     leave(one);
@@ -116,7 +116,7 @@ static bool put_control(struct streams *s, struct stream *one)
     return true;
 }
 
-/* The host program has ended its half, or has gone. */
+/* The host program has shut down its half, or closed. */
 static void host_ended(struct streams *s, struct stream *one, uint64_t now_ms)
 {
     one->host_ended = true;
@@ -308,7 +308,7 @@ static bool take_from_guest(struct streams *s, uint64_t now_ms)
 
 /* ---- to and from host programs ---- */
 
-/* Reads CONNECT. What follows it in the same write goes to the guest, or is lost. */
+/* Reads CONNECT. Bytes after it in the same write go to the guest, or are lost. */
 static void greet(struct streams *s, struct stream *one, uint64_t now_ms)
 {
     ssize_t n =
@@ -337,7 +337,7 @@ static void greet(struct streams *s, struct stream *one, uint64_t now_ms)
     one->kill_ms = now_ms + KILL_MS;
 }
 
-/* Writes what is buffered; passes the guest's half-close on behind it. */
+/* Writes what is buffered, then passes on the guest's half-close. */
 static void forward(struct streams *s, struct stream *one)
 {
     while (one->fd >= 0 && buffered(one) > 0) {

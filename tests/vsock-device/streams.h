@@ -18,13 +18,13 @@ enum {
                      * left after the guest has closed */
 };
 
-/* How monitors differ; all false: Firecracker. */
+/* Differences between monitors; all false: Firecracker. */
 struct manners {
-    bool half_close;    /* one end's half-close is passed on; else the host's means gone, and the
-                         * guest's is not noticed */
+    bool half_close;    /* half-closes are passed on; else the host's counts as a close, and the
+                           guest's is ignored */
     bool ok_guest_port; /* OK names the guest's port, not the host's */
     bool hide_reset;    /* a host program that closed with bytes unread: the guest gets no reset */
-    bool swallow;       /* bytes in one write with CONNECT are lost */
+    bool swallow;       /* bytes in the same write as CONNECT are lost */
 };
 
 enum stream_state {
@@ -32,7 +32,7 @@ enum stream_state {
     STREAM_GREETING,  /* CONNECT has not been read yet */
     STREAM_REQUESTED, /* the guest has not answered */
     STREAM_OPEN,
-    STREAM_LEFT, /* the host program has gone, and the guest is notified */
+    STREAM_LEFT, /* the host program has closed, and the guest is notified */
 };
 
 struct stream {
@@ -44,7 +44,7 @@ struct stream {
     char line[LINE_MAX_BYTES]; /* CONNECT, and then what came with it */
     size_t line_len;
 
-    /* Packets that are to go to the guest. */
+    /* Packets due to the guest. */
     bool request_due, credit_due, reset_due;
     uint32_t shutdown_due; /* flags */
 
@@ -77,16 +77,16 @@ struct streams {
 /* A host program has connected; for the guest it comes from `cid`. False: too many. */
 bool streams_add(struct streams *s, int fd, uint64_t cid);
 
-/* Moves what can be moved in both directions, and ends what is over. */
+/* Moves bytes in both directions, and ends closed streams. */
 void streams_step(struct streams *s, uint64_t now_ms);
 
 /* The events of poll(2) to wait for on a stream's descriptor. */
 short streams_events(const struct streams *s, const struct stream *one);
 
-/* When streams_step has something to do though nothing happens; UINT64_MAX: never. */
+/* When streams_step has something to do without an event; UINT64_MAX: never. */
 uint64_t streams_deadline(const struct streams *s);
 
-/* The machine has gone. */
+/* The machine has ended. */
 void streams_drop(struct streams *s);
 
 #endif

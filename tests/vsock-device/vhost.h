@@ -20,7 +20,7 @@ struct vhost {
 /* A QEMU has connected. */
 void vhost_begin(struct vhost *v, int fd);
 
-/* Handles one message. False: QEMU has gone; everything that was its is released. */
+/* Handles one message. False: QEMU has closed the connection; its resources are released. */
 bool vhost_receive(struct vhost *v);
 
 /* Whether the guest's driver has set the device up. */
