@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* The kernel's, for C libraries without renameat2(2). */
 enum { NO_REPLACE = 1, EXCHANGE = 2 };
+
+enum { FOLDER_TRIES = 8 };
 
 static bool fail(struct mvm_writer *why, const char *what, const char *reason)
 {
@@ -112,6 +115,27 @@ static bool open_parent(struct mvm_artifacts *a, const char *folder, struct mvm_
     return a->parent >= 0 || fail(why, slash != NULL ? path : ".", strerror(errno));
 }
 
+static void close_all(struct mvm_artifacts *a)
+{
+    for (size_t i = 0; i < a->len; i++) {
+        if (a->files[i].fd >= 0) {
+            close(a->files[i].fd);
+            a->files[i].fd = -1;
+        }
+    }
+    if (a->dir >= 0) {
+        close(a->dir);
+    }
+    if (a->parent >= 0) {
+        close(a->parent);
+    }
+    a->dir = a->parent = -1;
+}
+
+/* ---- names beside it: ".NAME.new-PID" and ".NAME.old-PID" ---- */
+
+static const char new_suffix[] = ".new-", old_suffix[] = ".old-";
+
 /* A name in the parent that is unique to this process. */
 static void name_other(const struct mvm_artifacts *a, const char *suffix, char *to, size_t cap)
 {
@@ -121,6 +145,78 @@ static void name_other(const struct mvm_artifacts *a, const char *suffix, char *
     mvm_writer_add(&w, a->name);
     mvm_writer_add(&w, suffix);
     mvm_writer_add_u64(&w, (uint64_t)getpid());
+}
+
+/* Whether `entry` is such a name of any process. */
+static bool is_other(const struct mvm_artifacts *a, const char *suffix, const char *entry)
+{
+    size_t len = strlen(a->name);
+    return entry[0] == '.' && strncmp(entry + 1, a->name, len) == 0 &&
+           strncmp(entry + 1 + len, suffix, strlen(suffix)) == 0;
+}
+
+/* A process holds a lock on its new folder for as long as it lives. */
+static bool is_abandoned(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool abandoned = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return abandoned;
+}
+
+/* Removes what processes that were killed have left. An old set that was moved away and has no
+ * successor is moved back. */
+static void tidy(const struct mvm_artifacts *a)
+{
+    int fd = openat(a->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        const char *name = entry->d_name;
+        bool old = is_other(a, old_suffix, name);
+        if ((!old && !is_other(a, new_suffix, name)) || !is_abandoned(a->parent, name)) {
+            continue;
+        }
+        struct stat st;
+        bool absent = fstatat(a->parent, a->name, &st, AT_SYMLINK_NOFOLLOW) < 0;
+        if (!old || !absent || renameat(a->parent, name, a->parent, a->name) < 0) {
+            remove_folder(a->parent, name);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
+/* ---- the beginning ---- */
+
+/* Another process may take it for abandoned before it is locked: then it is gone. File systems
+ * without locks for directories, such as NFS, have no such process either. */
+static bool is_there_when_locked(int dir)
+{
+    struct stat st;
+    flock(dir, LOCK_EX);
+    return fstat(dir, &st) == 0 && st.st_nlink > 0;
+}
+
+static bool make_folder(struct mvm_artifacts *a, struct mvm_writer *why)
+{
+    for (int tries = 0; tries < FOLDER_TRIES; tries++) {
+        if (mkdirat(a->parent, a->fresh, 0777) < 0) {
+            break;
+        }
+        a->dir = openat(a->parent, a->fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (a->dir >= 0 && is_there_when_locked(a->dir)) {
+            return true;
+        }
+        if (a->dir >= 0) {
+            close(a->dir);
+            a->dir = -1;
+        }
+    }
+    return fail(why, a->fresh, strerror(errno));
 }
 
 bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t max_size,
@@ -133,21 +229,13 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
     if (!open_parent(a, folder, why)) {
         return false;
     }
-    name_other(a, ".new-", a->fresh, sizeof a->fresh);
-    if (!can_replace(a, why)) {
-        close(a->parent);
-        a->parent = -1;
+    name_other(a, new_suffix, a->fresh, sizeof a->fresh);
+    tidy(a);
+    if (!can_replace(a, why) || !make_folder(a, why)) {
+        close_all(a);
         return false;
     }
-    remove_folder(a->parent, a->fresh);
-    if (mkdirat(a->parent, a->fresh, 0777) < 0) {
-        fail(why, a->fresh, strerror(errno));
-        close(a->parent);
-        a->parent = -1;
-        return false;
-    }
-    a->dir = openat(a->parent, a->fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return a->dir >= 0 || fail(why, a->fresh, strerror(errno));
+    return true;
 }
 
 /* ---- files ---- */
@@ -258,7 +346,7 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
         return fail(why, a->name, strerror(errno));
     }
     char old[sizeof a->fresh];
-    name_other(a, ".old-", old, sizeof old);
+    name_other(a, old_suffix, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0 && errno != ENOENT) {
         return fail(why, a->name, strerror(errno));
     }
@@ -269,23 +357,6 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
     }
     mvm_text_join(a->fresh, sizeof a->fresh, old, "", "");
     return true;
-}
-
-static void close_all(struct mvm_artifacts *a)
-{
-    for (size_t i = 0; i < a->len; i++) {
-        if (a->files[i].fd >= 0) {
-            close(a->files[i].fd);
-            a->files[i].fd = -1;
-        }
-    }
-    if (a->dir >= 0) {
-        close(a->dir);
-    }
-    if (a->parent >= 0) {
-        close(a->parent);
-    }
-    a->dir = a->parent = -1;
 }
 
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why)

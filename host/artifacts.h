@@ -3,7 +3,8 @@
  * one, whenever the program or the machine ends. They are written to a new folder beside it, made
  * durable, and the two folders are exchanged atomically (renameat2(2), RENAME_EXCHANGE; if the file
  * system does not support that, the old folder is moved away first: then it may be absent, but not
- * mixed).
+ * mixed). What a program that was killed has left there, the next one removes: the new folder is
+ * locked while its program lives.
  *
  * The other side is not trusted: it names artifacts of mvm_artifact_known alone, once each, within
  * the size that was allowed, and their bytes in order.

@@ -156,6 +156,11 @@ static struct mvm_message request_of(const struct mvm_run *r)
 static bool open_stream(struct mvm_run *r)
 {
     const struct mvm_host_options *o = r->options;
+    if (o->sha256 && !mvm_sha256_works()) {
+        MVM_DISPLAY_TELL(&r->display,
+                         "--sha256: there is no sha256sum on PATH, or it does not work");
+        return false;
+    }
     if (o->output != NULL &&
         !mvm_stream_open(&r->stream, o->folder, o->all_files, o->output, o->max_size)) {
         MVM_DISPLAY_TELL(&r->display, r->stream.why);

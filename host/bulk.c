@@ -40,7 +40,7 @@ int mvm_run_source(struct mvm_run *r)
 static void show_artifact(struct mvm_run *r, size_t i)
 {
     const struct mvm_artifact_file *f = &r->stream.artifacts.files[i];
-    const char *sum = r->stream.sums[i];
+    const char *sum = r->options->sha256 ? r->stream.sums[i] : "";
     char size[MVM_TEXT_DECIMAL_CAP + 1];
     struct mvm_writer w;
     mvm_writer_init(&w, size, sizeof size);
@@ -48,6 +48,33 @@ static void show_artifact(struct mvm_run *r, size_t i)
     mvm_writer_finish(&w);
     MVM_DISPLAY_TELL(&r->display, r->options->output, "/", f->name, ": ", size, " bytes",
                      sum[0] != '\0' ? ", sha256 " : "", sum);
+}
+
+static void show_total(struct mvm_run *r)
+{
+    const struct mvm_artifacts *a = &r->stream.artifacts;
+    uint64_t total = 0;
+    char text[128];
+    struct mvm_writer w;
+    for (size_t i = 0; i < a->len; i++) {
+        total += a->files[i].size;
+    }
+    mvm_writer_init(&w, text, sizeof text);
+    mvm_writer_add_u64(&w, a->len);
+    mvm_writer_add(&w, " artifacts, ");
+    mvm_writer_add_u64(&w, total);
+    mvm_writer_finish(&w);
+    MVM_DISPLAY_TELL(&r->display, r->options->output, ": ", text, " bytes");
+}
+
+static void show_artifacts(struct mvm_run *r)
+{
+    for (size_t i = 0; i < r->stream.artifacts.len; i++) {
+        show_artifact(r, i);
+    }
+    if (r->stream.artifacts.len > 1) {
+        show_total(r);
+    }
 }
 
 /* The Ok as a line of JSON, its artifacts among its fields. Store paths, ids and the names of
@@ -62,7 +89,7 @@ static void show_json(struct mvm_run *r)
     mvm_writer_add_text(&w, r->exchange.request.id);
     mvm_writer_add(&w, "\",\"artifacts\":[");
     for (size_t i = 0; i < a->len; i++) {
-        const char *sum = r->stream.sums[i];
+        const char *sum = r->options->sha256 ? r->stream.sums[i] : "";
         mvm_writer_add3(&w, i > 0 ? ",{\"name\":\"" : "{\"name\":\"", a->files[i].name,
                         "\",\"size\":");
         mvm_writer_add_u64(&w, a->files[i].size);
@@ -82,8 +109,8 @@ static int finish(struct mvm_run *r)
         return fail_here(r, MVM_EXIT_OUTPUT);
     }
     mvm_exchange_drop(&r->exchange);
-    for (size_t i = 0; !r->options->json && i < r->stream.artifacts.len; i++) {
-        show_artifact(r, i);
+    if (!r->options->json) {
+        show_artifacts(r);
     }
     show_json(r);
     mvm_display_ok(&r->display, mvm_text_from(r->store_path));

@@ -60,7 +60,7 @@ struct mvm_conversation {
     bool noise_noted;
     bool mixed_noted;
 
-    uint8_t receive[65536];
+    uint8_t receive[262144];
     uint8_t send[32768];
     char fields[MVM_RESPONSE_FRAME_MAX]; /* another agent's Log may be of any length */
 };

@@ -56,3 +56,16 @@ bool mvm_sha256_file(int fd, char text[MVM_SHA256_TEXT_CAP])
     text[good ? digits : 0] = '\0';
     return good;
 }
+
+bool mvm_sha256_works(void)
+{
+    static const char of_nothing[] =
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    char text[MVM_SHA256_TEXT_CAP];
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    bool works = fd >= 0 && mvm_sha256_file(fd, text) && strcmp(text, of_nothing) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return works;
+}

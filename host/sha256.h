@@ -10,4 +10,7 @@ enum { MVM_SHA256_TEXT_CAP = 65 };
  * sha256sum on PATH, or it could not read the file. Moves the file's offset. */
 bool mvm_sha256_file(int fd, char text[MVM_SHA256_TEXT_CAP]);
 
+/* Whether it can be had here. */
+bool mvm_sha256_works(void);
+
 #endif

@@ -161,16 +161,22 @@ bool mvm_stream_open(struct mvm_stream *s, const char *folder, bool all_files, c
     return s->open;
 }
 
-enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums)
+static bool add_up(struct mvm_stream *s, struct mvm_writer *why)
 {
     for (size_t i = 0; i < s->artifacts.len; i++) {
-        s->sums[i][0] = '\0';
-        if (sums) {
-            mvm_sha256_file(s->artifacts.files[i].fd, s->sums[i]);
+        const struct mvm_artifact_file *f = &s->artifacts.files[i];
+        if (!mvm_sha256_file(f->fd, s->sums[i])) {
+            mvm_writer_add3(why, f->name, ": ", "sha256sum failed");
+            return false;
         }
     }
+    return true;
+}
+
+enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums)
+{
     struct mvm_writer why = begin_why(s);
-    bool good = mvm_artifacts_commit(&s->artifacts, &why);
+    bool good = (!sums || add_up(s, &why)) && mvm_artifacts_commit(&s->artifacts, &why);
     mvm_writer_finish(&why);
     return good ? MVM_STREAM_GOOD : MVM_STREAM_DISK;
 }

@@ -50,8 +50,7 @@ enum mvm_stream_result mvm_stream_list(struct mvm_stream *s, const struct mvm_me
 /* Bytes of the current artifact. */
 enum mvm_stream_result mvm_stream_artifact(struct mvm_stream *s, const struct mvm_message *m);
 
-/* Puts the set in place, after adding up what is in it if `sums`: s->sums, "" for what could not
- * be. */
+/* Puts the set in place; with `sums` after adding up what is in it, s->sums. */
 enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums);
 
 /* Removes what was received, unless it was committed, and closes all. */

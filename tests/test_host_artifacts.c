@@ -13,8 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -278,6 +281,137 @@ static void a_disk_that_is_full_leaves_the_old_set(void **state)
     assert_int_equal(entries(base), 1);
 }
 
+/* ---- programs that were killed ---- */
+
+static void make_set(const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", base, name);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/%s/vmlinux", base, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void what_a_killed_program_has_left_is_removed(void **state)
+{
+    (void)state;
+    make_set(".out.new-12345", "half");
+    make_set(".out.old-12345", "old");
+    make_set("out", "present");
+    make_set(".outer.new-1", "another folder's");
+    begin(1000);
+    assert_int_equal(entries(base), 3);
+    mvm_artifacts_abandon(&set);
+    assert_int_equal(entries(base), 2);
+    assert_string_equal(contents("vmlinux"), "present");
+}
+
+static void what_a_living_program_writes_is_left_alone(void **state)
+{
+    (void)state;
+    char path[128];
+    make_set(".out.new-12345", "in progress");
+    snprintf(path, sizeof path, "%s/.out.new-12345", base);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    place("vmlinux", "new");
+    assert_int_equal(entries(base), 2);
+    assert_int_equal(entries(path), 1);
+    close(fd);
+}
+
+/* Where folders cannot be exchanged there is a moment without one. */
+static void a_set_that_was_moved_away_without_a_successor_comes_back(void **state)
+{
+    (void)state;
+    make_set(".out.old-12345", "old");
+    make_set(".out.new-12345", "new");
+    begin(1000);
+    mvm_artifacts_abandon(&set);
+    assert_string_equal(contents("vmlinux"), "old");
+    assert_int_equal(entries(base), 1);
+}
+
+enum { NO_PTRACE = 77 };
+
+/* In a process of its own. */
+static void place_and_exit(void)
+{
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0) {
+        _exit(NO_PTRACE);
+    }
+    raise(SIGSTOP);
+    bool good = mvm_artifacts_open(&set, out, 1000, &why) && add("vmlinux", 3) &&
+                add("rootfs.ext4", 3) && put(0, 0, "new") && put(1, 0, "n") && put(1, 1, "ew") &&
+                mvm_artifacts_commit(&set, &why);
+    _exit(good ? 0 : 1);
+}
+
+/* Has it killed where a system call begins or ends for the time that `stops` says. True: it was
+ * killed; false: it had ended before, well. */
+static bool place_killed(int stops)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        place_and_exit();
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    for (int i = 0; WIFSTOPPED(status) && i < stops; i++) {
+        ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_PTRACE) {
+        fprintf(stderr, "SKIPPED: no ptrace(2) here\n");
+        skip();
+    }
+    if (WIFEXITED(status)) {
+        assert_int_equal(WEXITSTATUS(status), 0);
+        return false;
+    }
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return true;
+}
+
+static bool is_whole(const char *const names[2], const char *text)
+{
+    bool whole = entries(out) == 2;
+    for (int i = 0; i < 2; i++) {
+        const char *found = contents(names[i]);
+        whole = whole && found != NULL && strcmp(found, text) == 0;
+    }
+    return whole;
+}
+
+static void a_program_killed_at_any_step_leaves_the_old_set_or_the_new_one(void **state)
+{
+    static const char *const old[] = {"vmlinux", "initrd"}, *const new[] = {"vmlinux",
+                                                                            "rootfs.ext4"};
+    (void)state;
+    int killed = 0, olds = 0, news = 0;
+    do {
+        begin(1000);
+        assert_true(add("vmlinux", 3) && add("initrd", 3) && put(0, 0, "old") && put(1, 0, "old"));
+        assert_true(mvm_artifacts_commit(&set, &why));
+        assert_int_equal(entries(base), 1); /* nothing of the last one is left */
+        killed++;
+        bool ended = !place_killed(killed);
+        bool is_old = is_whole(old, "old"), is_new = is_whole(new, "new");
+        assert_true(is_old || is_new);
+        olds += is_old;
+        news += is_new;
+        if (ended) {
+            break;
+        }
+    } while (killed < 1000);
+    assert_in_range(killed, 40, 999);
+    assert_true(olds > 0 && news > 0);
+}
+
 static void a_file_has_the_hash_that_the_standard_says(void **state)
 {
     (void)state;
@@ -311,6 +445,10 @@ int main(void)
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(odd_names_of_folders_work_or_are_refused),
         TEST(a_disk_that_is_full_leaves_the_old_set),
+        TEST(what_a_killed_program_has_left_is_removed),
+        TEST(what_a_living_program_writes_is_left_alone),
+        TEST(a_set_that_was_moved_away_without_a_successor_comes_back),
+        TEST(a_program_killed_at_any_step_leaves_the_old_set_or_the_new_one),
         TEST(a_file_has_the_hash_that_the_standard_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
