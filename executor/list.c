@@ -5,7 +5,8 @@
 #include "internal.h"
 #include "store.h"
 
-/* The first step asks about the output itself, which may be a file; step n about name n - 1. */
+/* The first step asks about the output itself, which may be a file; step n about name n - 1, up to
+ * the last, which is that of such a file. */
 static const char *question(struct mvm_executor *x)
 {
     return x->step == 0 ? x->store_path
@@ -72,7 +73,7 @@ enum mvm_executor_state mvm_executor_list(struct mvm_executor *x)
     }
     bool whole = r >= 0 && x->step == 0;
     x->step++;
-    return whole || mvm_artifact_name(x->step - 1u) == NULL ? end(x) : x->state;
+    return whole || mvm_artifact_is_whole_output(x->step - 1u) ? end(x) : x->state;
 }
 
 unsigned mvm_executor_artifacts(const struct mvm_executor *x)

@@ -189,6 +189,9 @@ enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t unti
             c->heard_ms = mvm_clock_ms();
             return MVM_ARRIVED;
         case MVM_SESSION_BAD_FRAME:
+            if (mvm_session_ended(&c->session)) {
+                return MVM_LOST; /* inside a frame */
+            }
             if (!may_skip_frame(c)) {
                 return MVM_BROKEN;
             }

@@ -254,8 +254,9 @@ static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
             return end(x, MVM_EXCHANGE_OK);
         }
         x->message = &c->session.message;
+        x->trying = x->trying && x->built; /* the same Ok again brings nothing new */
         x->built = x->listed = x->accepted = true;
-        x->trying = c->feeding = false;
+        c->feeding = false;
         x->credit = 0;
         return MVM_EXCHANGE_OK;
     }

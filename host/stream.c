@@ -88,17 +88,22 @@ static enum mvm_stream_result add_all(struct mvm_stream *s, struct mvm_text list
     return s->artifacts.len > 0 ? MVM_STREAM_GOOD : lie(s, "its Ok lists no artifacts", "");
 }
 
+static bool is_listed_at(const struct mvm_stream *s, size_t i, const struct mvm_artifact_item *item)
+{
+    const struct mvm_artifact_file *f = s->artifacts.files + i;
+    return i < s->artifacts.len && mvm_text_equal(item->name, f->name) && item->size == f->size;
+}
+
 static enum mvm_stream_result compare_all(struct mvm_stream *s, struct mvm_text list)
 {
     struct mvm_artifact_item item;
-    size_t i = 0;
-    for (; mvm_proto_next_artifact(&list, &item); i++) {
-        if (i == s->artifacts.len || !mvm_text_equal(item.name, s->artifacts.files[i].name) ||
-            item.size != s->artifacts.files[i].size) {
-            break;
-        }
+    size_t len = 0;
+    bool same = true;
+    while (same && mvm_proto_next_artifact(&list, &item)) {
+        same = is_listed_at(s, len, &item);
+        len++;
     }
-    return i == s->artifacts.len && list.len == 0
+    return same && len == s->artifacts.len
                ? MVM_STREAM_GOOD
                : lie(s, "its Ok lists other artifacts than before", "");
 }

@@ -20,6 +20,9 @@ enum { MVM_ARTIFACTS_MAX = 16 };
 /* The name with this index, static; NULL: there are no more. */
 const char *mvm_artifact_name(unsigned index);
 
+/* What it is, for people; likewise. */
+const char *mvm_artifact_meaning(unsigned index);
+
 /* Whether the name with this index is that of an output that is one file. */
 bool mvm_artifact_is_whole_output(unsigned index);
 

@@ -44,6 +44,19 @@ static void a_lost_connection_is_made_again_and_the_build_joined(void **state)
     host_assert_err_has("\ntwo\n");
 }
 
+static void a_connection_lost_inside_a_frame_is_lost_and_not_broken(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = begun();
+    e2e_say(c, "{\"Log\":{\"line\":\"tw");
+    e2e_close(c);
+    c = host_welcome(host_accept(), HOST_FEATURES);
+    host_accept_join(c);
+    host_say_ok(c);
+    assert_ok();
+    host_assert_err_has("connection lost: the agent's side closed it; trying again for 20 s\n");
+}
+
 static void an_agent_that_is_away_for_a_while_is_waited_for(void **state)
 {
     (void)state;
@@ -273,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(a_lost_connection_is_made_again_and_the_build_joined),
+        E2E_TEST(a_connection_lost_inside_a_frame_is_lost_and_not_broken),
         E2E_TEST(an_agent_that_is_away_for_a_while_is_waited_for),
         E2E_TEST(silence_is_as_good_as_a_lost_connection),
         E2E_TEST(a_build_that_was_not_accepted_is_sent_again),

@@ -1,6 +1,6 @@
 /* What mvm-builder shows on a terminal: the status line, colours, and the last message. */
 #define _GNU_SOURCE
-#include "support.h"
+#include "support_stream.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -349,6 +349,39 @@ static void frames_on_a_terminal_hold_no_control_characters_either(void **state)
 
 /* ---- the end ---- */
 
+/* Of 1000 bytes 500 have come. */
+static void a_fetch_has_a_bar(void **state)
+{
+    char half[501];
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    host_listen("a.sock");
+    strcpy(address, host_address);
+    start_tool(100, false,
+               (const char *const[]){"build", "f", "a", "--output", e2e_path("out"), NULL});
+    stream_welcome(STREAM_FEATURES);
+    stream_await(MVM_MESSAGE_STREAM_BUILD);
+    stream_say_beat();
+    STREAM_SAY_OK(stream_item("rootfs.ext4", 1000));
+    stream_await_get("rootfs.ext4", 0, 1000);
+    const char *at = await(terminal.seen, "rootfs.ext4: 0/1000 bytes [....");
+    memset(half, 'x', 500);
+    half[500] = '\0';
+    stream_say_piece("rootfs.ext4", 0, half, false);
+    at = await(at, "rootfs.ext4: 500/1000 bytes");
+    const char *bar = await(at, "[");
+    await(bar, "]");
+    size_t full = strspn(bar, "#"), rest = strspn(bar + full, ".");
+    assert_true(full >= 5 && full >= rest && full - rest <= 1);
+    stream_say_piece("rootfs.ext4", 500, half, true);
+    stream_await(MVM_MESSAGE_DROP);
+    assert_int_equal(finish(), STATUS_OK);
+    const char *sum = strstr(terminal.seen, CLEAR "mvm-builder: ");
+    assert_non_null(sum);
+    assert_non_null(strstr(sum, "/rootfs.ext4: 1000 bytes\r\n"));
+    assert_null(strstr(sum, "###")); /* nothing of the bar is left */
+}
+
 static void done_is_told_with_its_time_before_the_store_path(void **state)
 {
     (void)state;
@@ -464,6 +497,7 @@ int main(void)
         TEST(colours_of_the_log_pass_and_end_before_words_of_ours),
         TEST(other_controls_are_shown_in_the_log_and_where_it_is_repeated),
         TEST(frames_on_a_terminal_hold_no_control_characters_either),
+        TEST(a_fetch_has_a_bar),
         TEST(done_is_told_with_its_time_before_the_store_path),
         TEST(after_a_failure_the_last_lines_come_again),
         TEST(so_they_do_after_a_lost_connection_long_ones_cut),
