@@ -334,7 +334,7 @@ static void greet(struct streams *s, struct stream *one, uint64_t now_ms)
     memmove(one->line, end + 1, one->line_len);
     one->state = STREAM_REQUESTED;
     one->request_due = true;
-    one->kill_ms = now_ms + KILL_MS;
+    one->kill_ms = now_ms + REQUEST_MS;
 }
 
 /* Writes what is buffered, then passes on the guest's half-close. */

@@ -14,8 +14,9 @@ enum {
     BUFFER = 64 * 1024, /* of what the guest has sent and the host program has not read */
     LINE_MAX_BYTES = 32,
     STRAYS_MAX = 64,
-    KILL_MS = 2000, /* for the guest's answer to a request; and for a host program to read what is
-                     * left after the guest has closed */
+    REQUEST_MS = 60000, /* for the guest's answer to a request; Firecracker has 2 s, and a busy
+                         * machine may need more */
+    KILL_MS = 2000,     /* for a host program to read what is left after the guest has closed */
 };
 
 /* Differences between monitors; all false: Firecracker. */
