@@ -534,6 +534,19 @@ static void a_straggler_outside_of_the_cgroup_is_brought_in_and_killed(void **st
     mvm_posix_fini(&posix);
 }
 
+/* A cgroup that no other builder on this machine knows, into `path`. */
+static void make_parent_cgroup(const struct mode *mode, char *path, size_t cap)
+{
+    char own[256];
+    spawn_in(mode, "stay", NULL);
+    cgroup_path(own, sizeof own);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+    *strrchr(own, '/') = '\0';
+    snprintf(path, cap, "%s/mvm-test-%d", own, (int)getpid());
+    assert_int_equal(mkdir(path, 0755), 0);
+}
+
 static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **state)
 {
     struct {
@@ -541,18 +554,18 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
         bool locked; /* as by a maker in another pid namespace */
         bool goes;
     } cases[] = {{fork(), false, true}, {getpid(), false, false}, {0, true, false}};
-    char paths[3][320];
+    char paths[3][360];
     int lock = -1;
-    char path[256];
+    char path[300];
     if (cases[0].maker == 0) {
         _exit(0);
     }
     assert_int_equal(waitpid(cases[0].maker, NULL, 0), cases[0].maker);
     cases[2].maker = cases[0].maker;
-    spawn_in(*state, "stay", NULL);
-    cgroup_path(path, sizeof path);
-    kill_and_close();
-    *strrchr(path, '/') = '\0';
+    make_parent_cgroup(*state, path, sizeof path);
+    struct mode mode = by_cgroup;
+    mode.config.cgroup = path;
+    use(&mode);
     for (size_t i = 0; i < 3; i++) {
         snprintf(paths[i], sizeof paths[i], "%s/mvm-build-%d-%zu", path, (int)cases[i].maker, i);
         assert_int_equal(mkdir(paths[i], 0755), 0);
@@ -570,6 +583,7 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
     close(lock);
     assert_int_equal(rmdir(paths[1]), 0);
     assert_int_equal(rmdir(paths[2]), 0);
+    assert_int_equal(rmdir(path), 0);
 }
 
 /* An agent that is killed during a build leaves only a cgroup to the next one. */
