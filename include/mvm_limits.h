@@ -257,6 +257,16 @@
 #error "MVM_TERM_GRACE_MS: at least 1, since SIGTERM comes before SIGKILL"
 #endif
 
+/* Live processes of a build that one pass over /proc can list, 8 bytes each: more than a machine of
+ * 64 processors keeps busy. Past it: those left are signalled, and found, after these have ended.
+ */
+#ifndef MVM_POSIX_MEMBERS
+#define MVM_POSIX_MEMBERS 2048
+#endif
+#if MVM_POSIX_MEMBERS < 1
+#error "MVM_POSIX_MEMBERS: at least 1, the build's first process"
+#endif
+
 /* How long a build's processes may take to stop, so that none is forked while SIGTERM is sent to
  * all; one in uninterruptible sleep does not stop. Past it: SIGTERM is sent, then further passes
  * over the processes find those forked meanwhile. */
@@ -333,6 +343,33 @@
 #endif
 #if MVM_DISK_PATIENCE_MS < 10
 #error "MVM_DISK_PATIENCE_MS: at least 10, since its tenth is the patience with a second call"
+#endif
+
+/* Abandoned workers that are tracked until their disks respond. Past it: they are not collected,
+ * and become zombies of the program. */
+#ifndef MVM_POSIX_HUNG_MAX
+#define MVM_POSIX_HUNG_MAX 16
+#endif
+#if MVM_POSIX_HUNG_MAX < 1
+#error "MVM_POSIX_HUNG_MAX: at least 1, since an abandoned worker has to be collected"
+#endif
+
+/* Variables of a build's environment. Past it: the build fails, "environment: too many variables".
+ */
+#ifndef MVM_POSIX_ENV
+#define MVM_POSIX_ENV 1024
+#endif
+#if MVM_POSIX_ENV < 16
+#error "MVM_POSIX_ENV: at least 16, since those that nix needs must fit"
+#endif
+
+/* Bytes of a NIX_CONFIG to which build-users-group had to be added, terminator included. Past it:
+ * the build fails, "NIX_CONFIG: too long". */
+#ifndef MVM_POSIX_NIX_CONFIG_CAP
+#define MVM_POSIX_NIX_CONFIG_CAP 8192
+#endif
+#if MVM_POSIX_NIX_CONFIG_CAP < 64
+#error "MVM_POSIX_NIX_CONFIG_CAP: at least 64, since the group's own line must fit"
 #endif
 
 /* How long a client whose build has ended may read none of what is left to send before its

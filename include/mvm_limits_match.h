@@ -48,6 +48,10 @@
     X(TIMEOUT_DEFAULT_SECS, MVM_TIMEOUT_DEFAULT_SECS)                                              \
     X(PROGRESS_MS, MVM_PROGRESS_MS)                                                                \
     X(TERM_GRACE_MS, MVM_TERM_GRACE_MS)                                                            \
+    X(POSIX_MEMBERS, MVM_POSIX_MEMBERS)                                                            \
+    X(POSIX_HUNG_MAX, MVM_POSIX_HUNG_MAX)                                                          \
+    X(POSIX_ENV, MVM_POSIX_ENV)                                                                    \
+    X(POSIX_NIX_CONFIG_CAP, MVM_POSIX_NIX_CONFIG_CAP)                                              \
     X(HOLD_MS, MVM_HOLD_MS)                                                                        \
     X(KILL_POLL_MS, MVM_KILL_POLL_MS)                                                              \
     X(KILL_PATIENCE_MS, MVM_KILL_PATIENCE_MS)                                                      \

@@ -123,6 +123,7 @@ struct mvm_server {
     uint64_t linger_ms;   /* likewise, for them to close; UINT64_MAX: not all is sent */
     uint64_t drain_ms;    /* when to check a terminal's output queue again; UINT64_MAX: never */
     uint64_t active_ms;   /* time of the last activity */
+    uint64_t reap_ms;     /* when to look for abandoned workers that have ended; UINT64_MAX: none */
     bool again;           /* a line was opened: send what waits for it in this step */
     int epoll;            /* the descriptor of mvm_server_fd */
     int wake;             /* always readable; in the set from `arm` to the next wait */

@@ -8,7 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 16 }; /* of a step, while there is more to do */
+enum {
+    ROUNDS = 16, /* of a step, while there is more to do */
+    REAP_MS = 1000,
+};
 
 /* ---- begin ---- */
 
@@ -248,6 +251,15 @@ static void leave_if_built(struct mvm_server *s)
     }
 }
 
+/* A worker whose disk hangs ends long after its job. */
+static void reap_workers(struct mvm_server *s)
+{
+    unsigned hung = mvm_posix_reap(&s->posix);
+    hung += s->config.executor.stream_dir != NULL ? mvm_posix_reap(&s->reader) : 0;
+    bool ours = hung > 0 && !s->config.posix.status_is_handed;
+    s->reap_ms = ours ? s->now_ms + REAP_MS : UINT64_MAX;
+}
+
 /* One pass over everything. Returns whether there is more to do now. */
 static bool step_all(struct mvm_server *s)
 {
@@ -258,6 +270,7 @@ static bool step_all(struct mvm_server *s)
     leave_if_built(s);
     more = mvm_server_clients_write(s, busy) || more;
     tend_listeners(s);
+    reap_workers(s);
     more = more || s->again;
     s->again = false;
     return more;
@@ -270,7 +283,7 @@ static uint64_t next_deadline(const struct mvm_server *s)
     for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
         at = mvm_sooner(at, mvm_server_listener_deadline(&s->listeners[i]));
     }
-    at = mvm_sooner(at, mvm_server_clients_deadline(s));
+    at = mvm_sooner(at, mvm_sooner(mvm_server_clients_deadline(s), s->reap_ms));
     if (s->stopping) {
         uint64_t lingering = mvm_sooner(s->linger_ms, s->drain_ms);
         at = mvm_sooner(at, s->stop_ms);

@@ -297,11 +297,11 @@ static void a_time_out_is_answered_while_the_disk_hangs(void **state)
     assert_true(now() - begin < 2000 + MVM_DISK_PATIENCE_MS + 3000);
     assert_idle();
     thaw();
-    e2e_assert_ok(build(60), E2E_PATIENCE_MS);
     for (int i = 0; i < 100 && e2e_count_zombies(agent) > 0; i++) {
-        e2e_assert_ok(build(60), E2E_PATIENCE_MS); /* each job's end reaps ended workers */
+        e2e_sleep_ms(100); /* the agent is idle */
     }
     assert_int_equal(e2e_count_zombies(agent), 0);
+    e2e_assert_ok(build(60), E2E_PATIENCE_MS);
 }
 
 static void a_cancel_is_answered_while_the_disk_hangs(void **state)

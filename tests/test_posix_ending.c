@@ -145,6 +145,25 @@ static void a_build_beside_processes_of_an_earlier_one_says_so(void **state)
     mvm_posix_fini(&posix);
 }
 
+/* Nor is one of another port of this process. */
+static void a_worker_is_not_taken_for_a_process_of_an_earlier_build(void **state)
+{
+    static struct mvm_posix reader;
+    mvm_posix_init(&reader, &(struct mvm_posix_config){.cgroup = ""});
+    use(*state);
+    posix.beside = &reader;
+    posix.survivors_since = mvm_posix_ticks();
+    assert_int_equal(port->make_dir(&posix, "/"), MVM_PORT_LATER);
+    assert_int_equal(port->make_dir(&reader, "/"), MVM_PORT_LATER);
+    spawn_role("stay", NULL);
+    assert_null(port->limits(&posix));
+    end_job(&posix);
+    end_job(&reader);
+    kill_and_close();
+    mvm_posix_fini(&reader);
+    mvm_posix_fini(&posix);
+}
+
 static void a_build_that_is_closed_with_processes_left_is_remembered(void **state)
 {
     spawn_in(*state, "deaf", NULL);
@@ -184,6 +203,8 @@ int main(int argc, char **argv)
         IN_MODE(more_processes_than_one_scan_lists_are_ended, by_freezing),
         IN_MODE(more_processes_than_one_scan_lists_are_ended, by_proc),
         ALONE(a_limit_is_said_where_there_is_one),
+        IN_MODE(a_worker_is_not_taken_for_a_process_of_an_earlier_build, by_cgroup),
+        IN_MODE(a_worker_is_not_taken_for_a_process_of_an_earlier_build, by_proc),
         IN_MODE(a_build_beside_processes_of_an_earlier_one_says_so, by_proc),
         IN_MODE(a_build_that_is_closed_with_processes_left_is_remembered, by_proc),
     };

@@ -421,6 +421,38 @@ static void it_does_not_outlive_its_caller(void **state)
     assert_true(now < 32 * (int64_t)MVM_STAGE_SLICE);
 }
 
+static pid_t fork_sleeper(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    return pid;
+}
+
+/* One past the limit is not collected: it stays a zombie of this process. */
+static void abandoned_ones_are_tracked_up_to_the_limit(void **state)
+{
+    (void)state;
+    struct mvm_posix_worker *w = &posix.worker;
+    for (w->hung_len = 0; w->hung_len < MVM_POSIX_HUNG_MAX; w->hung_len++) {
+        w->hung[w->hung_len] = fork_sleeper();
+    }
+    assert_int_equal(port->sync_dir(&posix, place.dir), MVM_PORT_LATER);
+    pid_t untracked = w->pid;
+    assert_int_equal(port->abandon(&posix), MVM_POSIX_HUNG_MAX);
+    assert_int_equal(mvm_posix_reap(&posix), MVM_POSIX_HUNG_MAX);
+    assert_int_equal(waitpid(untracked, NULL, 0), untracked);
+    for (int i = 0; i < MVM_POSIX_HUNG_MAX; i++) {
+        kill(w->hung[i], SIGKILL);
+    }
+    while (mvm_posix_reap(&posix) != 0) {
+        sleep_ms(1);
+    }
+    assert_no_child();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +475,7 @@ int main(void)
         ALONE(where_statuses_are_handed_over_it_ends_with_its_own),
         ALONE(a_caller_without_standard_descriptors_has_its_copy),
         ALONE(it_does_not_outlive_its_caller),
+        ALONE(abandoned_ones_are_tracked_up_to_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -3,7 +3,9 @@
 #include "posix_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -35,21 +37,35 @@ static void name_descriptor(char *path, size_t cap, int fd)
     mvm_writer_add_u64(&w, (uint64_t)fd);
 }
 
-/* The path of an open descriptor, links resolved. */
-static bool resolve(int fd, char *resolved, size_t cap)
+/* Without /proc: `path` resolved by libc, if that leads to what is open. */
+static bool resolve_name(int fd, const char *path, char resolved[MVM_PATH_MAX])
 {
-    char path[48];
-    name_descriptor(path, sizeof path, fd);
-    ssize_t n = readlink(path, resolved, cap - 1);
-    if (n < 0 || (size_t)n == cap - 1) {
+    struct stat opened;
+    struct stat found;
+    if (MVM_PATH_MAX < PATH_MAX || realpath(path, resolved) == NULL || fstat(fd, &opened) < 0 ||
+        stat(resolved, &found) < 0) {
         return false;
     }
+    errno = EAGAIN; /* it was replaced meanwhile */
+    return opened.st_dev == found.st_dev && opened.st_ino == found.st_ino;
+}
+
+/* The path of what was opened as `path`, links resolved. */
+static bool resolve(int fd, const char *path, char resolved[MVM_PATH_MAX])
+{
+    char link[48];
+    name_descriptor(link, sizeof link, fd);
+    ssize_t n = readlink(link, resolved, MVM_PATH_MAX - 1);
+    if (n < 0) {
+        return resolve_name(fd, path, resolved);
+    }
     resolved[n] = '\0';
-    return true;
+    errno = ENAMETOOLONG;
+    return n < MVM_PATH_MAX - 1;
 }
 
 /* Whether what is open as `fd` is below the directory. */
-static int check_within(struct mvm_posix *p, int fd, const char *within)
+static int check_within(struct mvm_posix *p, int fd, const char *name, const char *within)
 {
     char dir[MVM_PATH_MAX];
     char path[MVM_PATH_MAX];
@@ -57,10 +73,10 @@ static int check_within(struct mvm_posix *p, int fd, const char *within)
     if (parent < 0) {
         return fail_open(p, errno);
     }
-    bool known = resolve(parent, dir, sizeof dir) && resolve(fd, path, sizeof path);
+    bool known = resolve(parent, within, dir) && resolve(fd, name, path);
     close(parent);
     if (!known) {
-        mvm_posix_fail(p, "/proc/self/fd", errno);
+        mvm_posix_fail(p, "resolve", errno);
         return MVM_PORT_SOURCE_FAILED;
     }
     size_t len = strlen(dir);
@@ -109,7 +125,7 @@ int mvm_posix_open_source(struct mvm_posix *p, const char *within, const char *p
     if (named < 0) {
         return fail_open(p, errno);
     }
-    int r = within != NULL ? check_within(p, named, within) : 0;
+    int r = within != NULL ? check_within(p, named, path, within) : 0;
     if (r == 0) {
         r = check_regular(p, named);
     }

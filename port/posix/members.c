@@ -58,7 +58,7 @@ static bool is_orphan(const struct mvm_posix_scan *s)
 static bool belongs(struct mvm_posix_scan *s)
 {
     const struct mvm_posix_process *is = &s->is;
-    if (is->pid == s->self || is->since < s->p->since) {
+    if (is->pid == s->self || is->since < s->since) {
         return false;
     }
     if (s->session != 0 && (is->pid == s->session || is->session == s->session)) {
@@ -97,6 +97,7 @@ void mvm_posix_scan_begin(struct mvm_posix_scan *s, const struct mvm_posix *p,
 {
     s->p = p;
     s->members = members;
+    s->since = p->since;
     s->self = getpid();
     s->dir = -1;
     s->err = 0;

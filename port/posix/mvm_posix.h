@@ -50,17 +50,6 @@ struct mvm_posix_config {
                             * be used; "": none, use /proc */
 };
 
-/* Abandoned workers that are tracked until they have ended. Past it: they are not reaped and become
- * zombies of this process. */
-enum { MVM_POSIX_HUNG_MAX = 16 };
-
-/* Variables of a build's environment. Past it: spawn fails, "environment: too many variables". */
-enum { MVM_POSIX_ENV = 1024 };
-
-/* Bytes of a NIX_CONFIG to which build-users-group had to be added, terminator included.
- * Past it: spawn fails, "NIX_CONFIG: too long". */
-enum { MVM_POSIX_NIX_CONFIG_CAP = 8192 };
-
 /* Bytes of a reason. Past it: it ends with " [cut]". */
 enum { MVM_POSIX_REASON_CAP = 512 };
 
@@ -169,6 +158,10 @@ struct mvm_posix {
  * the same parent cgroup has left running. */
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 #define mvm_posix_init(...) (mvm_limits_match(), mvm_posix_init(__VA_ARGS__))
+
+/* Collects abandoned workers that have ended, as the next job would. Returns how many have not.
+ * With status_is_handed the program collects them. */
+unsigned mvm_posix_reap(struct mvm_posix *p);
 
 /* Ends a build that still runs, and a worker, by SIGKILL, and waits up to two seconds for each;
  * closes everything. The struct may be used again after another init. */

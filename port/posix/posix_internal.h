@@ -73,9 +73,6 @@ bool mvm_posix_proc_is_usable(void);
 
 /* ---- members.c: which processes are the build's ---- */
 
-/* Live processes that one scan can list. Those past it are found after these have ended. */
-enum { MVM_POSIX_MEMBERS = 2048 };
-
 struct mvm_posix_member {
     pid_t pid;
     uint32_t since; /* the low half: with the number it names a process */
@@ -91,9 +88,10 @@ struct mvm_posix_scan {
     const struct mvm_posix *p;
     struct mvm_posix_members *members;
     pid_t self;
-    pid_t session; /* the first process's number; 0: it may be reused */
-    int err;       /* why a process could not be examined; 0: all were */
-    bool unusable; /* /proc shows other processes than this one's, or none */
+    uint64_t since; /* processes that are older are not the build's */
+    pid_t session;  /* the first process's number; 0: it may be reused */
+    int err;        /* why a process could not be examined; 0: all were */
+    bool unusable;  /* /proc shows other processes than this one's, or none */
 
     struct mvm_posix_process is; /* the process found … */
     int dir;                     /* … its directory … */

@@ -295,12 +295,17 @@ static int count_remaining(struct mvm_posix *p)
 
 bool mvm_posix_has_survivors(const struct mvm_posix *p)
 {
-    struct mvm_posix earlier = {.config = p->config, .since = p->survivors_since, .cgroup = -1};
     struct mvm_posix_members members;
+    struct mvm_posix_scan s;
     members.len = 0;
-    bool seen = p->config.subreaper && mvm_posix_proc_is_usable();
-    return p->survivors_since != 0 &&
-           (!seen || list_all(&earlier, &members) != 0 || members.len != 0);
+    if (p->survivors_since == 0) {
+        return false;
+    }
+    mvm_posix_scan_begin(&s, p, &members);
+    s.since = p->survivors_since;
+    while (mvm_posix_scan_next(&s)) {
+    }
+    return !p->config.subreaper || s.unusable || s.err != 0 || members.len != 0;
 }
 
 int mvm_posix_remaining(void *ctx)

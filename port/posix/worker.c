@@ -118,6 +118,14 @@ static void collect_hung(struct mvm_posix *p)
     }
 }
 
+unsigned mvm_posix_reap(struct mvm_posix *p)
+{
+    if (p->worker.hung_len > 0) {
+        collect_hung(p);
+    }
+    return p->worker.hung_len;
+}
+
 /* NULL, or the call that failed. A pipe that cannot be made larger passes less at a time. */
 static const char *connect_all(int ends[CHANNELS][2])
 {
