@@ -7,7 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/* Bytes of stack that the agent and its worker may need, with room for a usual environment. */
+enum { STACK_MIN = 64 * 1024 };
 
 /* Keeps descriptors opened later from becoming stdin, stdout or stderr. */
 static void fill_standard_streams(void)
@@ -85,6 +89,12 @@ static int run_as_init(int argc, char *const argv[])
     return status;
 }
 
+static bool has_stack(void)
+{
+    struct rlimit stack;
+    return getrlimit(RLIMIT_STACK, &stack) < 0 || stack.rlim_cur >= STACK_MIN;
+}
+
 static int run(void)
 {
     char text[256];
@@ -94,6 +104,10 @@ static int run(void)
                 "and in the end stop every process and power off",
                 NULL, NULL);
         return 2;
+    }
+    if (!has_stack()) {
+        mvm_log("cannot start: the limit on the stack (ulimit -s) is below 64 KiB", NULL, NULL);
+        return 1;
     }
     mvm_log_start();
     mvm_writer_init(&disks, text, sizeof text);

@@ -3,7 +3,9 @@
 #include "support.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define FALLBACK "{\"note\":\"Base fc config placeholder\"}\n"
 
@@ -521,6 +523,42 @@ static void a_disk_that_was_mounted_before_stays_mounted(void **state)
     assert_non_null(strstr(e2e_read("/proc/self/mounts").bytes, out));
 }
 
+/* As `ulimit -s` sets it: 64 KiB are enough for a build, its worker and its end; less is refused.
+ */
+static void a_small_stack_is_enough_or_refused_at_the_start(void **state)
+{
+    (void)state;
+    static char text[MVM_LOG_LINE_MAX];
+    struct rlimit before;
+    struct rlimit small = {64 * 1024, RLIM_INFINITY};
+    if (MVM_SANITIZER_KIB > 0) {
+        E2E_SKIP("a sanitizer makes frames larger");
+    }
+    memset(text, 'k', sizeof text - 1);
+    e2e_write_nix("case $attr in wait) exec sleep 60;; esac; seq 100000; echo $(cat $0.store)");
+    e2e_write_text(e2e_path("nix.store"), e2e_store_image(text, text));
+    getrlimit(RLIMIT_STACK, &before);
+    small.rlim_max = before.rlim_max;
+    setrlimit(RLIMIT_STACK, &small);
+    pid_t agent = E2E_AGENT("a");
+    small.rlim_cur = 63 * 1024;
+    setrlimit(RLIMIT_STACK, &small);
+    const char *const none[] = {"--listen", "unix:/nonexistent/a", "--stream-dir", "none", NULL};
+    pid_t refused = e2e_start_bare_agent("refused", none, NULL);
+    int status = e2e_wait(refused, E2E_PATIENCE_MS);
+    setrlimit(RLIMIT_STACK, &before);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    e2e_await_log("refused", "the limit on the stack (ulimit -s) is below 64 KiB");
+    struct e2e_conn *c = e2e_dial("a");
+    e2e_say_build(c, "f", "go", "");
+    e2e_assert_ok(c, E2E_PATIENCE_MS);
+    e2e_say_build_secs(c, "wait", 1);
+    e2e_assert_err(c, "nix build timed out after 1 s: ", E2E_PATIENCE_MS);
+    status = e2e_end(agent, SIGTERM);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +585,7 @@ int main(void)
         E2E_TEST(a_disk_that_somebody_reads_from_becomes_read_only_before_ok),
         E2E_TEST(a_disk_that_somebody_writes_to_cannot_be_released_and_that_is_said),
         E2E_TEST(a_disk_that_was_mounted_before_stays_mounted),
+        E2E_TEST(a_small_stack_is_enough_or_refused_at_the_start),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }
