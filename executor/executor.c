@@ -21,7 +21,7 @@ static void enter(struct mvm_executor *x, enum mvm_executor_state state)
 void(mvm_executor_init)(struct mvm_executor *x, const struct mvm_port *port, void *port_ctx,
                         const struct mvm_executor_config *config)
 {
-    memset(x, 0, sizeof *x);
+    memset(x, 0, offsetof(struct mvm_executor, output)); /* the rest is written before it is read */
     x->port = port;
     x->ctx = port_ctx;
     x->config = config;

@@ -115,7 +115,9 @@ void mvm_server_listener_tend(struct mvm_server *s, struct mvm_server_listener *
     if (l->state == MVM_LISTENER_DOWN && l->retry_ms <= s->now_ms) {
         open_listener(s, l);
     } else if (l->state == MVM_LISTENER_UP) {
-        mvm_server_accept(s, l);
+        if (l->pending || l->parked >= 0) {
+            mvm_server_accept(s, l);
+        }
         if (l->look) {
             look_at_name(s, l);
         }

@@ -245,8 +245,10 @@ static void leave_if_idle(struct mvm_server *s)
 
 static void leave_if_built(struct mvm_server *s)
 {
-    bool wanted = mvm_scheduler_holds(&s->scheduler) && mvm_server_clients_any(s);
-    if (s->built && !s->stopping && !wanted) {
+    if (!s->built || s->stopping) {
+        return;
+    }
+    if (!mvm_scheduler_holds(&s->scheduler) || !mvm_server_clients_any(s)) {
         stop_itself(s, "the build has ended");
     }
 }

@@ -313,5 +313,8 @@ uint64_t mvm_gets_deadline(const struct mvm_scheduler *v)
 
 bool mvm_scheduler_reading(const struct mvm_scheduler *v)
 {
+    if (v->config.stream_dir == NULL) {
+        return false;
+    }
     return v->streams.call != NO_CALL || v->streams.opened || any_get(v);
 }

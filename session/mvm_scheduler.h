@@ -145,7 +145,6 @@ struct mvm_stream_build {
 
 /* Builds without disks: one place for each that is held, and the reader. */
 struct mvm_streams {
-    struct mvm_stream_build builds[MVM_STREAM_BUILDS];
     uint64_t begun;     /* builds */
     uint64_t credit;    /* bytes of the running build's source that its client was asked for, … */
     uint64_t received;  /* … and that were received */
@@ -161,6 +160,7 @@ struct mvm_streams {
     struct mvm_client *reading; /* the client that is read for; NULL: its Get has ended */
     uint64_t offset;            /* from where, … */
     size_t cap;                 /* … up to so many bytes */
+    struct mvm_stream_build builds[MVM_STREAM_BUILDS];
     char path[MVM_PATH_MAX];
     uint8_t list[MVM_STREAM_LIST_CAP]; /* of the running build's Ok */
 };

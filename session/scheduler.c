@@ -44,13 +44,15 @@ bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
             mvm_requests_handle(v, c);
         }
     }
-    mvm_queue_beat(v);
-    bool more = mvm_running_drive(v);
-    mvm_streams_want(v);
+    bool more = false;
+    if (v->queued > 0) {
+        mvm_queue_beat(v);
+        more = mvm_running_drive(v);
+        mvm_streams_want(v);
+        mvm_stalls_check(v);
+    }
     drop_late(v);
-    more = mvm_gets_drive(v) || more;
-    mvm_stalls_check(v);
-    return more;
+    return mvm_gets_drive(v) || more;
 }
 
 uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v)

@@ -11,11 +11,14 @@ void mvm_streams_init(struct mvm_scheduler *v)
     struct mvm_streams *s = &v->streams;
     bool there = v->config.stream_dir != NULL && v->config.reader != NULL;
     v->config.stream_dir = there ? v->config.stream_dir : NULL;
-    memset(s, 0, sizeof *s);
+    memset(s, 0, offsetof(struct mvm_streams, builds));
     s->running = NO_PLACE;
     s->clears = there && v->config.stream_left;
     for (unsigned i = 0; i < MVM_STREAM_BUILDS; i++) {
         s->builds[i].state = s->clears ? MVM_PLACE_DROPPED : MVM_PLACE_FREE;
+        s->builds[i].id_len = 0;
+        s->builds[i].items_len = 0;
+        s->builds[i].number = 0;
     }
 }
 

@@ -57,7 +57,8 @@ const struct mvm_port mvm_posix_port = {
 
 void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
 {
-    memset(p, 0, sizeof *p);
+    memset(p, 0, offsetof(struct mvm_posix, env)); /* the rest is written before it is read */
+    p->limits[0] = p->reason[0] = '\0';
     p->config = *config;
     p->feed = -1;
     p->pidfd = p->cgroup = p->cgroup_parent = p->cgroup_kill = -1;
