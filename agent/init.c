@@ -76,7 +76,7 @@ static void find_options(struct mvm_options *o, int argc, char *const argv[])
         mvm_log("the option of the policy was not understood: builds are rejected", NULL, NULL);
     }
     o->init = true;
-    o->posix.status_is_handed = true; /* we collect every orphan, so the build's processes too */
+    o->posix.caller_reaps = true; /* we collect every orphan, so the build's processes too */
 }
 
 /* ---- the rest ---- */

@@ -159,7 +159,7 @@ static void wait_and_step(struct mvm_agent *a)
 
 int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
 {
-    a->reaps = options->posix.status_is_handed;
+    a->reaps = options->posix.caller_reaps;
     set_dispositions();
     if (!start_server(a, options)) { /* first: a descriptor of ours is not an inherited one */
         log_failed_start(&a->server);

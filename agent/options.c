@@ -19,9 +19,9 @@ struct option {
     const char *name;
     const char *values; /* as the help shows them; NULL: none */
     uint8_t values_len;
-    uint8_t wish;    /* an enum mvm_options_wish */
+    uint8_t result;  /* an enum mvm_options_result */
     uint16_t offset; /* of the member of struct mvm_options that it fills, for those that share */
-    setter *set;     /* NULL: the option ends the parsing with `wish` */
+    setter *set;     /* NULL: the option ends the parsing with `result` */
     const char *help;
 };
 
@@ -302,8 +302,8 @@ static const struct option *find_option(const char *arg, const char **value)
     return NULL;
 }
 
-static enum mvm_options_wish mistake(struct mvm_options *o, struct mvm_writer *why,
-                                     const char *name, const char *value, const char *what)
+static enum mvm_options_result mistake(struct mvm_options *o, struct mvm_writer *why,
+                                       const char *name, const char *value, const char *what)
 {
     o->policy_unclear = o->policy_unclear || strcmp(name, "--policy") == 0;
     mvm_writer_add(why, name);
@@ -317,8 +317,8 @@ static enum mvm_options_wish mistake(struct mvm_options *o, struct mvm_writer *w
     return MVM_OPTIONS_MISTAKE;
 }
 
-enum mvm_options_wish mvm_options_take(struct mvm_options *o, int argc, char *const argv[], int *at,
-                                       struct mvm_writer *why)
+enum mvm_options_result mvm_options_take(struct mvm_options *o, int argc, char *const argv[],
+                                         int *at, struct mvm_writer *why)
 {
     const char *attached = NULL;
     const struct option *option = find_option(argv[*at], &attached);
@@ -329,7 +329,7 @@ enum mvm_options_wish mvm_options_take(struct mvm_options *o, int argc, char *co
         return mistake(o, why, option->name, attached, "takes no value");
     }
     if (option->set == NULL) {
-        return option->wish;
+        return option->result;
     }
     char *values[2] = {NULL, NULL};
     for (int i = 0; i < option->values_len; i++) {
@@ -355,14 +355,14 @@ void mvm_options_end(struct mvm_options *o)
     }
 }
 
-enum mvm_options_wish mvm_options_parse(struct mvm_options *o, int argc, char *const argv[],
-                                        struct mvm_writer *why)
+enum mvm_options_result mvm_options_parse(struct mvm_options *o, int argc, char *const argv[],
+                                          struct mvm_writer *why)
 {
     mvm_options_begin(o);
     for (int at = 1; at < argc; at++) {
-        enum mvm_options_wish wish = mvm_options_take(o, argc, argv, &at, why);
-        if (wish != MVM_OPTIONS_RUN) {
-            return wish;
+        enum mvm_options_result result = mvm_options_take(o, argc, argv, &at, why);
+        if (result != MVM_OPTIONS_RUN) {
+            return result;
         }
     }
     mvm_options_end(o);

@@ -128,8 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         result = lists ? list(&data, &size) : piece(&data, &size);
         FUZZ_CHECK(entries_of(output, true) == -1); /* no final name yet */
         FUZZ_CHECK(result != MVM_STREAM_DISK);
-    } while (size > 0 && result != MVM_STREAM_LIES && stream.current < stream.artifacts.len);
-    if (result != MVM_STREAM_LIES && stream.artifacts.len > 0 &&
+    } while (size > 0 && result != MVM_STREAM_BROKEN && stream.current < stream.artifacts.len);
+    if (result != MVM_STREAM_BROKEN && stream.artifacts.len > 0 &&
         stream.current == stream.artifacts.len) {
         FUZZ_CHECK(mvm_stream_commit(&stream, false) == MVM_STREAM_GOOD);
         check_set();

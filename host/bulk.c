@@ -164,7 +164,7 @@ int mvm_run_artifact(struct mvm_run *r)
         return MVM_RUN_ON;
     case MVM_STREAM_DISK:
         return fail_here(r, MVM_EXIT_OUTPUT);
-    case MVM_STREAM_LIES:
+    case MVM_STREAM_BROKEN:
         break;
     }
     return reject(r);

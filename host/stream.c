@@ -9,12 +9,13 @@ static struct mvm_writer begin_why(struct mvm_stream *s)
     return why;
 }
 
-static enum mvm_stream_result lie(struct mvm_stream *s, const char *what, const char *more)
+static enum mvm_stream_result protocol_error(struct mvm_stream *s, const char *what,
+                                             const char *more)
 {
     struct mvm_writer why = begin_why(s);
     mvm_writer_add3(&why, what, more, "");
     mvm_writer_finish(&why);
-    return MVM_STREAM_LIES;
+    return MVM_STREAM_BROKEN;
 }
 
 /* ---- the source ---- */
@@ -82,10 +83,11 @@ static enum mvm_stream_result add_all(struct mvm_stream *s, struct mvm_text list
         bool good = mvm_artifacts_add(&s->artifacts, item.name, item.size, &why);
         mvm_writer_finish(&why);
         if (!good) {
-            return s->artifacts.disk_failed ? MVM_STREAM_DISK : MVM_STREAM_LIES;
+            return s->artifacts.disk_failed ? MVM_STREAM_DISK : MVM_STREAM_BROKEN;
         }
     }
-    return s->artifacts.len > 0 ? MVM_STREAM_GOOD : lie(s, "its Ok lists no artifacts", "");
+    return s->artifacts.len > 0 ? MVM_STREAM_GOOD
+                                : protocol_error(s, "its Ok lists no artifacts", "");
 }
 
 static bool is_listed_at(const struct mvm_stream *s, size_t i, const struct mvm_artifact_item *item)
@@ -105,7 +107,7 @@ static enum mvm_stream_result compare_all(struct mvm_stream *s, struct mvm_text 
     }
     return same && len == s->artifacts.len
                ? MVM_STREAM_GOOD
-               : lie(s, "its Ok lists other artifacts than before", "");
+               : protocol_error(s, "its Ok lists other artifacts than before", "");
 }
 
 /* An artifact with all its bytes is complete, even if its last frame was lost. */
@@ -130,10 +132,10 @@ enum mvm_stream_result mvm_stream_artifact(struct mvm_stream *s, const struct mv
     struct mvm_artifact_file *f = &s->artifacts.files[s->current];
     bool last = m->bulk.last == MVM_FLAG_TRUE;
     if (!mvm_artifacts_fits(f, m->bulk.offset, m->text.len)) {
-        return lie(s, f->name, ": bytes out of order or past its end");
+        return protocol_error(s, f->name, ": bytes out of order or past its end");
     }
     if (m->text.len == 0 && !last) {
-        return lie(s, f->name, ": a piece without bytes");
+        return protocol_error(s, f->name, ": a piece without bytes");
     }
     struct mvm_writer why = begin_why(s);
     bool good = mvm_artifacts_write(f, m->bulk.offset, m->text, &why);

@@ -12,9 +12,9 @@
 
 enum mvm_stream_result {
     MVM_STREAM_GOOD,
-    MVM_STREAM_ENDED, /* GOOD, and the artifact is whole; all are if there is no next one */
-    MVM_STREAM_LIES,  /* the agent broke the rules */
-    MVM_STREAM_DISK,  /* a file cannot be written or read */
+    MVM_STREAM_ENDED,  /* GOOD, and the artifact is whole; all are if there is no next one */
+    MVM_STREAM_BROKEN, /* the agent broke the rules */
+    MVM_STREAM_DISK,   /* a file cannot be written or read */
 };
 
 /* Some 72 MiB, touched only as far as there are files: keep it static. */

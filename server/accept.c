@@ -43,13 +43,13 @@ static int accept_with_reserve(struct mvm_server *s, const struct mvm_server_lis
 /* Out of descriptors or memory: that is temporary, and retrying immediately would only spin. */
 static void pause_accept(struct mvm_server *s, struct mvm_server_listener *l)
 {
-    if (!l->said_accept) {
+    if (!l->accept_logged) {
         struct mvm_server_line line;
         mvm_server_say_begin(&line, "cannot accept on ");
         mvm_writer_add3(&line.w, l->address.text, ": ", mvm_posix_error_text(errno));
         mvm_server_say_end(s, &line);
     }
-    l->said_accept = true;
+    l->accept_logged = true;
     l->retry_ms = s->now_ms + MVM_LISTENER_PAUSE_MS;
 }
 
@@ -105,7 +105,7 @@ static void park(struct mvm_server *s, struct mvm_server_listener *l, int fd)
 static void serve(struct mvm_server *s, struct mvm_server_listener *l, int fd)
 {
     l->parked = -1;
-    l->said_accept = false;
+    l->accept_logged = false;
     if (!mvm_server_clients_add(s, fd, NULL)) {
         mvm_server_say(s, "cannot serve a client: ", mvm_posix_error_text(errno), "");
         close(fd);

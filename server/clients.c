@@ -110,7 +110,7 @@ void mvm_server_clients_read(struct mvm_server *s)
 {
     const struct mvm_server_connection *end = s->connections + s->served;
     for (struct mvm_server_connection *c = s->connections; c < end; c++) {
-        if (c->client != NULL && (c->awake || c->look_ms != 0)) {
+        if (c->client != NULL && (c->awake || c->check_ms != 0)) {
             mvm_server_connection_read(s, c);
         }
     }
@@ -183,7 +183,7 @@ static bool has_read_all(struct mvm_server *s, struct mvm_server_connection *c)
     if (c->kind != MVM_CONNECTION_SERIAL) {
         return false;
     }
-    if (c->fd < 0 || c->away || c->look_ms != 0) {
+    if (c->fd < 0 || c->away || c->check_ms != 0) {
         return true; /* no host is there */
     }
     if (c->tty && !mvm_server_connection_drained(c)) {
@@ -210,8 +210,8 @@ uint64_t mvm_server_clients_deadline(const struct mvm_server *s)
     uint64_t at = UINT64_MAX;
     for (size_t i = 0; i < s->served; i++) {
         const struct mvm_server_connection *c = &s->connections[i];
-        if (c->client != NULL && c->look_ms != 0) {
-            at = mvm_sooner(at, c->look_ms);
+        if (c->client != NULL && c->check_ms != 0) {
+            at = mvm_sooner(at, c->check_ms);
         }
     }
     return at;

@@ -64,7 +64,7 @@ static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, con
     close(c->fd);
     c->fd = -1;
     c->readable = c->writable = c->away = false;
-    c->look_ms = 0;
+    c->check_ms = 0;
     mvm_session_peer_changed(&c->client->session);
     mvm_server_listener_down(s, c->listener, "lost ", why);
 }
@@ -76,14 +76,14 @@ static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, con
 static void host_away(struct mvm_server *s, struct mvm_server_connection *c)
 {
     c->writable = false;
-    if (c->away || s->now_ms < c->look_ms) {
+    if (c->away || s->now_ms < c->check_ms) {
         return;
     }
-    if (c->look_ms == 0) {
-        c->look_ms = s->now_ms + MVM_LISTENER_PAUSE_MS;
+    if (c->check_ms == 0) {
+        c->check_ms = s->now_ms + MVM_LISTENER_PAUSE_MS;
         return;
     }
-    c->look_ms = 0;
+    c->check_ms = 0;
     c->away = c->newline_due = true;
     mvm_scheduler_hung_up(&s->scheduler, c->client);
 }
@@ -122,7 +122,7 @@ static void after_failed_read(struct mvm_server *s, struct mvm_server_connection
     if (n == 0) {
         end_of_file(s, c);
     } else if (errno == EAGAIN) {
-        c->look_ms = 0;
+        c->check_ms = 0;
         c->away = false;
     } else {
         lose_line(s, c, mvm_posix_error_text(errno));
@@ -131,7 +131,7 @@ static void after_failed_read(struct mvm_server *s, struct mvm_server_connection
 
 void mvm_server_connection_read(struct mvm_server *s, struct mvm_server_connection *c)
 {
-    if (c->look_ms != 0 && s->now_ms >= c->look_ms) {
+    if (c->check_ms != 0 && s->now_ms >= c->check_ms) {
         c->awake = c->readable = c->writable = true;
     }
     size_t cap;
@@ -141,7 +141,7 @@ void mvm_server_connection_read(struct mvm_server *s, struct mvm_server_connecti
         if (n > 0) {
             mvm_session_received(&c->client->session, (size_t)n);
             s->active_ms = s->now_ms;
-            c->look_ms = 0;
+            c->check_ms = 0;
             c->away = false;
             c->readable = !is_emptied(c, (size_t)n, cap);
             return;

@@ -52,7 +52,7 @@ static bool inspect(struct mvm_server *s, struct mvm_server_listener *l)
     l->state = get_option(l->fd, SO_ACCEPTCONN, &value) && value != 0 ? MVM_LISTENER_UP
                                                                       : MVM_LISTENER_SERVING;
     l->pending = l->state == MVM_LISTENER_UP;
-    l->look = false;
+    l->name_changed = false;
     l->retry_ms = 0;
     return l->state == MVM_LISTENER_UP || !l->vsock ||
            (mvm_server_peer_cid(l->fd, &cid) && mvm_server_peer_allowed(s, cid));
@@ -92,25 +92,25 @@ static void open_listener(struct mvm_server *s, struct mvm_server_listener *l)
         mvm_server_listener_down(s, l, "lost ", why);
         return;
     }
-    l->said = l->said_accept = false;
+    l->logged = l->accept_logged = false;
     mvm_server_say(s, "listening on ", l->address.text, "");
 }
 
 /* The socket's name was removed: after accepting all waiting connections, create it again. */
-static void look_at_name(struct mvm_server *s, struct mvm_server_listener *l)
+static void check_name(struct mvm_server *s, struct mvm_server_listener *l)
 {
     if (mvm_server_unix_is_there(l)) {
-        l->look = false;
+        l->name_changed = false;
     } else if (!l->pending && l->parked < 0) {
         close_descriptor(s, l);
         mvm_server_listener_down(s, l, "lost ", "the socket was removed");
         l->retry_ms = s->now_ms;
-        l->look = false;
+        l->name_changed = false;
         open_listener(s, l);
     }
 }
 
-void mvm_server_listener_tend(struct mvm_server *s, struct mvm_server_listener *l)
+void mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *l)
 {
     if (l->state == MVM_LISTENER_DOWN && l->retry_ms <= s->now_ms) {
         open_listener(s, l);
@@ -118,8 +118,8 @@ void mvm_server_listener_tend(struct mvm_server *s, struct mvm_server_listener *
         if (l->pending || l->parked >= 0) {
             mvm_server_accept(s, l);
         }
-        if (l->look) {
-            look_at_name(s, l);
+        if (l->name_changed) {
+            check_name(s, l);
         }
     }
 }

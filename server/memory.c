@@ -133,7 +133,7 @@ static void take(void *memory, size_t size)
 
 /* Touches the memory now, so that a kernel that has overcommitted fails now, not hours into a
  * build. From here on only clients add to it. */
-void mvm_server_memory_take(struct mvm_server *s)
+void mvm_server_memory_touch(struct mvm_server *s)
 {
     volatile char stack[STACK_TAKEN];
     for (size_t i = 0; i < sizeof stack; i += MEMORY_PAGE) {

@@ -104,7 +104,7 @@ enum { MVM_SERVER_REFUSED_CIDS = 8 };
 /* Refusals of one vsock peer, logged once and then counted. */
 struct mvm_server_refused {
     uint32_t cid;
-    uint64_t unsaid;
+    uint64_t unlogged;
 };
 
 /* The server's own, defined here so that the caller can own the memory. Do not move it. */
@@ -191,7 +191,7 @@ uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms);
  * signalfd(2), must be the same in every call; -1: none. Returns whether `fd` is readable. */
 bool mvm_server_wait(struct mvm_server *s, int fd);
 
-/* For a program that reaps children itself (posix.status_is_handed): child `pid` ended with this
+/* For a program that reaps children itself (posix.caller_reaps): child `pid` ended with this
  * status of waitpid(2). True: it was the server's. Any other pid is ignored. */
 bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status);
 

@@ -64,7 +64,7 @@ bool mvm_server_peer_allowed(struct mvm_server *s, uint32_t cid)
     if (is_new) {
         say_refused(s, cid);
     } else {
-        r->unsaid++;
+        r->unlogged++;
         s->refused_ms = mvm_sooner(s->refused_ms, s->now_ms + MVM_REFUSED_SAY_MS);
     }
     return false;
@@ -78,16 +78,16 @@ void mvm_server_peer_say_counts(struct mvm_server *s, bool now)
     s->refused_ms = UINT64_MAX;
     for (size_t i = 0; i < s->refused_len; i++) {
         struct mvm_server_refused *r = &s->refused[i];
-        if (r->unsaid == 0) {
+        if (r->unlogged == 0) {
             continue;
         }
         struct mvm_server_line line;
         mvm_server_say_begin(&line, "refused ");
-        mvm_writer_add_u64(&line.w, r->unsaid);
+        mvm_writer_add_u64(&line.w, r->unlogged);
         mvm_writer_add(&line.w, " more clients: vsock CID ");
         mvm_writer_add_u64(&line.w, r->cid);
         mvm_writer_add(&line.w, i < MVM_SERVER_REFUSED_CIDS - 1 ? "" : " and others");
         mvm_server_say_end(s, &line);
-        r->unsaid = 0;
+        r->unlogged = 0;
     }
 }

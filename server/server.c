@@ -55,10 +55,10 @@ static int check(struct mvm_server *s, void *memory, size_t size)
     return parse_addresses(s);
 }
 
-static void tend_listeners(struct mvm_server *s)
+static void step_listeners(struct mvm_server *s)
 {
     for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
-        mvm_server_listener_tend(s, &s->listeners[i]);
+        mvm_server_listener_step(s, &s->listeners[i]);
     }
 }
 
@@ -80,8 +80,7 @@ static void draw_boot(struct mvm_server *s)
 /* It starts no build: its worker, which is no process of a build's either, is all it has. */
 static void init_reader(struct mvm_server *s)
 {
-    struct mvm_posix_config config = {.status_is_handed = s->config.posix.status_is_handed,
-                                      .cgroup = ""};
+    struct mvm_posix_config config = {.caller_reaps = s->config.posix.caller_reaps, .cgroup = ""};
     if (s->config.executor.stream_dir != NULL) {
         mvm_posix_init(&s->reader, &config);
         s->posix.beside = &s->reader;
@@ -115,7 +114,7 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
         mvm_server_listener_init(s, &s->listeners[i]);
     }
     mvm_server_stream_lock(s);
-    mvm_server_memory_take(s);
+    mvm_server_memory_touch(s);
     if (s->config.scheduler.boot == NULL) {
         draw_boot(s);
     }
@@ -131,7 +130,7 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
         return fail_init(s, MVM_SERVER_FAILED, "epoll", mvm_posix_error_text(error));
     }
     mvm_server_reserve(s);
-    tend_listeners(s);
+    step_listeners(s);
     return 0;
 }
 
@@ -222,7 +221,7 @@ bool mvm_server_stopped(const struct mvm_server *s)
 bool mvm_server_orderly(const struct mvm_server *s)
 {
     for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
-        if (s->listeners[i].state == MVM_LISTENER_OVER && s->listeners[i].said) {
+        if (s->listeners[i].state == MVM_LISTENER_OVER && s->listeners[i].logged) {
             return false; /* it could not be opened */
         }
     }
@@ -271,7 +270,7 @@ static bool step_all(struct mvm_server *s)
     bool more = mvm_server_build_step(s);
     leave_if_built(s);
     more = mvm_server_clients_write(s, busy) || more;
-    tend_listeners(s);
+    step_listeners(s);
     reap_workers(s);
     more = more || s->again;
     s->again = false;

@@ -39,16 +39,16 @@ struct mvm_server_listener {
     struct mvm_address address;
     enum mvm_server_listener_state state;
     int fd;
-    int parked;        /* UP: an accepted connection that waits for a free one; -1: none */
-    int lock;          /* of a Unix socket's path; -1: none */
-    int name_watch;    /* of a Unix socket's name; -1: none */
-    bool said;         /* it was logged that it is down; OVER: that it could not be opened */
-    bool said_accept;  /* it was logged that accept fails */
-    bool pending;      /* UP: connections may be waiting */
-    bool vsock;        /* peers have a CID */
-    bool look;         /* UP: the name may have been removed */
-    uint64_t retry_ms; /* DOWN: when to open it; UP: no accept before this */
-    dev_t dev;         /* of the Unix socket's name */
+    int parked;         /* UP: an accepted connection that waits for a free one; -1: none */
+    int lock;           /* of a Unix socket's path; -1: none */
+    int name_watch;     /* of a Unix socket's name; -1: none */
+    bool logged;        /* it was logged that it is down; OVER: that it could not be opened */
+    bool accept_logged; /* it was logged that accept fails */
+    bool pending;       /* UP: connections may be waiting */
+    bool vsock;         /* peers have a CID */
+    bool name_changed;  /* UP: the name may have been removed */
+    uint64_t retry_ms;  /* DOWN: when to open it; UP: no accept before this */
+    dev_t dev;          /* of the Unix socket's name */
     ino_t ino;
 };
 
@@ -62,7 +62,7 @@ void mvm_server_listener_down(struct mvm_server *s, struct mvm_server_listener *
 void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *l);
 
 /* Opens listeners that are due, and checks the names of sockets. */
-void mvm_server_listener_tend(struct mvm_server *s, struct mvm_server_listener *l);
+void mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *l);
 
 /* Closes it and the connection parked at it, and removes its Unix socket if that is still its own.
  */
@@ -136,15 +136,15 @@ struct mvm_server_connection {
     bool tty;
     bool readable;
     bool writable;
-    bool ended;       /* the peer has closed its half, or both: the unread bytes are the last */
-    bool room_asked;  /* epoll is to report when there is room to write */
-    bool hung_up;     /* both halves are closed: the unread bytes are the last */
-    bool gone;        /* to be closed after the next step of the scheduler */
-    bool away;        /* serial: the host has gone, which was handled: wait for the next one */
-    bool newline_due; /* serial: ends whatever was on the line before */
-    bool answered;    /* a build of its was answered */
-    bool shut;        /* its sending half is shut down: the client reads end-of-file */
-    uint64_t look_ms; /* serial: the host seems to have gone: when to check again; 0: no need */
+    bool ended;        /* the peer has closed its half, or both: the unread bytes are the last */
+    bool room_asked;   /* epoll is to report when there is room to write */
+    bool hung_up;      /* both halves are closed: the unread bytes are the last */
+    bool gone;         /* to be closed after the next step of the scheduler */
+    bool away;         /* serial: the host has gone, which was handled: wait for the next one */
+    bool newline_due;  /* serial: ends whatever was on the line before */
+    bool answered;     /* a build of its was answered */
+    bool shut;         /* its sending half is shut down: the client reads end-of-file */
+    uint64_t check_ms; /* serial: the host seems to have gone: when to check again; 0: no need */
 };
 
 /* A fresh connection in `*c`, for a client whose session is attached already. */
@@ -274,7 +274,7 @@ bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size);
 struct mvm_session_memory mvm_server_memory_buffers(const struct mvm_server *s, size_t i);
 
 /* Touches what a build of the first client writes to. */
-void mvm_server_memory_take(struct mvm_server *s);
+void mvm_server_memory_touch(struct mvm_server *s);
 
 /* ---- build.c: events of builds ---- */
 

@@ -197,7 +197,7 @@ static void look_again(struct mvm_server *s, int watch)
     for (size_t i = 0; i < s->listeners_len; i++) {
         struct mvm_server_listener *l = &s->listeners[i];
         if (l->name_watch == watch || watch < 0) { /* negative: the queue has overflowed */
-            l->look = l->name_watch >= 0;
+            l->name_changed = l->name_watch >= 0;
         }
     }
 }

@@ -13,7 +13,7 @@ static struct mvm_options options;
 static char why_text[512];
 static struct mvm_writer why;
 
-static enum mvm_options_wish parse(const char *const args[])
+static enum mvm_options_result parse(const char *const args[])
 {
     char *argv[ARGS_MAX] = {(char *)"mvm-builder-agent"};
     int argc = 1;
@@ -27,9 +27,9 @@ static enum mvm_options_wish parse(const char *const args[])
 
 #define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
 
-static void assert_mistake(enum mvm_options_wish wish, const char *text)
+static void assert_mistake(enum mvm_options_result result, const char *text)
 {
-    assert_int_equal(wish, MVM_OPTIONS_MISTAKE);
+    assert_int_equal(result, MVM_OPTIONS_MISTAKE);
     assert_string_equal(why_text, text);
 }
 
@@ -61,7 +61,7 @@ static void without_arguments_it_takes_the_known_agents_place(void **state)
     assert_false(options.exit_after_build);
     assert_int_equal(options.modules_len, 0);
     assert_int_equal(options.end, MVM_POWER_OFF);
-    assert_false(options.posix.status_is_handed);
+    assert_false(options.posix.caller_reaps);
 }
 
 /* As an init parses them: words that are meant for another program are ignored. */
@@ -392,11 +392,11 @@ static void a_mistake_names_option_value_and_reason(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *const args[] = {cases[i].args[0], cases[i].args[1], NULL};
-        enum mvm_options_wish wish = parse(args);
+        enum mvm_options_result result = parse(args);
         if (cases[i].text == NULL) {
-            assert_int_equal(wish, MVM_OPTIONS_RUN);
+            assert_int_equal(result, MVM_OPTIONS_RUN);
         } else {
-            assert_mistake(wish, cases[i].text);
+            assert_mistake(result, cases[i].text);
         }
     }
 }
@@ -432,7 +432,7 @@ static void repeated_options_have_their_limits(void **state)
 }
 
 /* "unix:" and a path of `len` bytes. */
-static enum mvm_options_wish parse_path(const char *prefix, size_t len)
+static enum mvm_options_result parse_path(const char *prefix, size_t len)
 {
     static char text[2 * MVM_PATH_MAX];
     size_t prefix_len = strlen(prefix);

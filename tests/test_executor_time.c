@@ -258,7 +258,7 @@ static void a_call_for_a_disk_is_waited_for(void **state)
 static void a_port_that_works_alone_does_as_well(void **state)
 {
     (void)state;
-    sim.alone = true;
+    sim.never_later = true;
     sim.piece = 1;
     run();
     assert_ok();

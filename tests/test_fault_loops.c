@@ -33,8 +33,9 @@ static unsigned make_fail(const struct scenario *s, const struct fault *f, unsig
     const char *wrong = simulate_fault(s, f, &kinds, calls, NULL);
     if (wrong != NULL) {
         simulate_fault(s, f, &kinds, calls, stderr);
-        fail_msg("%s, %u calls from %u on fail with error %u, %u from %u on hang, dark at %u: %s",
-                 s->name, f->run, f->at, f->with, f->hang_run, f->hang_at, f->dark_at, wrong);
+        fail_msg(
+            "%s, %u calls from %u on fail with error %u, %u from %u on hang, power cut at %u: %s",
+            s->name, f->run, f->at, f->with, f->hang_run, f->hang_at, f->power_cut_at, wrong);
     }
     return kinds;
 }
@@ -57,12 +58,12 @@ static unsigned make_all_fail(const struct scenario *s, unsigned run)
 /* How many calls there were at which the power was cut. */
 static unsigned make_all_dark(const struct scenario *s, unsigned run)
 {
-    struct fault f = {.dark_at = 1};
+    struct fault f = {.power_cut_at = 1};
     unsigned calls;
     (void)run;
     do {
         make_fail(s, &f, &calls);
-    } while (f.dark_at++ < calls);
+    } while (f.power_cut_at++ < calls);
     return calls;
 }
 

@@ -169,7 +169,7 @@ static void a_build_that_is_closed_with_processes_left_is_remembered(void **stat
     spawn_in(*state, "deaf", NULL);
     await_ready(1);
     pid_t first = posix.pid;
-    posix.config.status_is_handed = true; /* so that the port does not signal its group */
+    posix.config.caller_reaps = true; /* so that the port does not signal its group */
     posix.exited = true;
     port->close_build(&posix);
     assert_int_not_equal(posix.survivors_since, 0);

@@ -15,11 +15,9 @@ static const struct mode by_proc = {"/proc", {.subreaper = true, .cgroup = ""}, 
 static const struct mode by_proc_alone = {"/proc, no subreaper", {.cgroup = ""}, false};
 
 static const struct mode handed_by_cgroup = {
-    "a cgroup, statuses handed over", {.subreaper = true, .status_is_handed = true}, false};
+    "a cgroup, statuses handed over", {.subreaper = true, .caller_reaps = true}, false};
 static const struct mode handed_by_proc = {
-    "/proc, statuses handed over",
-    {.subreaper = true, .status_is_handed = true, .cgroup = ""},
-    false};
+    "/proc, statuses handed over", {.subreaper = true, .caller_reaps = true, .cgroup = ""}, false};
 
 /* ---- what the first process gets, and gives ---- */
 
@@ -376,7 +374,7 @@ static void a_child_from_before_is_neither_signalled_nor_collected(void **state)
 static void a_handed_status_is_taken_for_the_first_process_alone(void **state)
 {
     (void)state;
-    static const struct mode handed = {"handed", {.status_is_handed = true, .cgroup = ""}, false};
+    static const struct mode handed = {"handed", {.caller_reaps = true, .cgroup = ""}, false};
     struct mvm_exit e;
     int status;
     use(&handed);
@@ -400,7 +398,7 @@ static void with_handed_statuses_orphans_are_left_to_the_program(void **state)
 {
     (void)state;
     static const struct mode handed = {
-        "handed", {.status_is_handed = true, .subreaper = true, .cgroup = ""}, false};
+        "handed", {.caller_reaps = true, .subreaper = true, .cgroup = ""}, false};
     int status;
     use(&handed);
     spawn_role("hide", "leave");

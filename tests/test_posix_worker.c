@@ -349,7 +349,7 @@ static void without_a_worker_a_call_fails(void **state)
 static void where_statuses_are_handed_over_it_ends_with_its_own(void **state)
 {
     (void)state;
-    static const struct mvm_posix_config config = {.status_is_handed = true};
+    static const struct mvm_posix_config config = {.caller_reaps = true};
     int status;
     mvm_posix_init(&posix, &config);
     assert_int_equal(make_dir("one"), 0);

@@ -42,7 +42,7 @@ static int start_builder(const char *address, const char *out_dir)
 {
     struct mvm_server_config config = {.listen = {address}, .clients = 4};
     config.executor.out_dir = out_dir;
-    config.posix.status_is_handed = true;
+    config.posix.caller_reaps = true;
     int r = mvm_server_init(&builder, &config, memory, sizeof memory);
     sd_event_add_time(loop, &timer, CLOCK_MONOTONIC, 0, 1, step_builder, NULL);
     return r < 0 ? r : sd_event_add_io(loop, NULL, mvm_server_fd(&builder), 1, on_builder, NULL);

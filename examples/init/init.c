@@ -43,8 +43,8 @@ static int start_builder(const char *address)
     config.executor.in_device = "/dev/vdc";
     config.executor.heartbeat_ms = MVM_HEARTBEAT_MS;
     config.scheduler.heartbeat_ms = MVM_HEARTBEAT_MS;
-    config.posix.status_is_handed = true; /* we reap every child, so the builder's, too */
-    config.linger_ms = MVM_LINGER_MS;     /* the machine ends with us */
+    config.posix.caller_reaps = true; /* we reap every child, so the builder's, too */
+    config.linger_ms = MVM_LINGER_MS; /* the machine ends with us */
     config.log = log_line;
     return mvm_server_init(&builder, &config, memory, sizeof memory);
 }

@@ -50,7 +50,7 @@ static void make_machine(struct mvm_sim *machine, const uint8_t *data, size_t si
     machine->fail_run = bytes[5];
     machine->piece = bytes[6]; /* … reads and writes move so few bytes … */
     machine->late_ms = bytes[7] * 4u;
-    machine->whims = bytes[7]; /* … and are late */
+    machine->delay_seed = bytes[7]; /* … and are late */
 }
 
 static bool is_whole(struct mvm_sim *machine, const char *path, const char *text)

@@ -28,7 +28,7 @@ static int start_builder(const char *address, const char *out_dir)
 {
     struct mvm_server_config config = {.listen = {address}, .clients = 4};
     config.executor.out_dir = out_dir;
-    config.posix.status_is_handed = true;
+    config.posix.caller_reaps = true;
     pending = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     return mvm_server_init(&builder, &config, memory, sizeof memory);
 }

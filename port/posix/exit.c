@@ -32,7 +32,7 @@ int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e)
     if (p->pid == 0) {
         return mvm_posix_fail_text(p, "poll_exit", "no build is running");
     }
-    if (!p->exited && !p->config.status_is_handed) {
+    if (!p->exited && !p->config.caller_reaps) {
         if (peek_exit(p, &info) < 0) {
             return mvm_posix_fail(p, "waitid", errno);
         }

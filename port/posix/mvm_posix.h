@@ -38,16 +38,16 @@ extern const struct mvm_port mvm_posix_port; /* its context is a struct mvm_posi
 
 /* Strings are borrowed until fini. A zeroed struct is a valid configuration. */
 struct mvm_posix_config {
-    const char *nix;       /* the program to run; NULL: searched on PATH, in nix's profiles, in
-                            * the store */
-    bool subreaper;        /* PR_SET_CHILD_SUBREAPER on this process: for a program that has no
-                            * other children, such as the agent: without cgroups, every child that
-                            * was started after the build's first process counts as the build's */
-    bool status_is_handed; /* the program owns SIGCHLD and reaps every child itself, then calls
-                            * mvm_posix_child_exited */
-    const char *cgroup;    /* a cgroup v2 directory for the builds' cgroups: if it cannot be
-                            * used, spawn fails; NULL: this process's own, /proc if that cannot
-                            * be used; "": none, use /proc */
+    const char *nix;    /* the program to run; NULL: searched on PATH, in nix's profiles, in
+                         * the store */
+    bool subreaper;     /* PR_SET_CHILD_SUBREAPER on this process: for a program that has no
+                         * other children, such as the agent: without cgroups, every child that
+                         * was started after the build's first process counts as the build's */
+    bool caller_reaps;  /* the program owns SIGCHLD and reaps every child itself, then calls
+                         * mvm_posix_child_exited */
+    const char *cgroup; /* a cgroup v2 directory for the builds' cgroups: if it cannot be
+                         * used, spawn fails; NULL: this process's own, /proc if that cannot
+                         * be used; "": none, use /proc */
 };
 
 /* Bytes of a reason. Past it: it ends with " [cut]". */
@@ -172,7 +172,7 @@ void mvm_posix_fini(struct mvm_posix *p);
  * then step the executor every MVM_KILL_POLL_MS. */
 int mvm_posix_fd(const struct mvm_posix *p);
 
-/* With status_is_handed: child `pid` was reaped with this waitpid(2) status. True: it was the
+/* With caller_reaps: child `pid` was reaped with this waitpid(2) status. True: it was the
  * build's first process or a worker: step the executor. Any other pid is ignored. */
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status);
 

@@ -171,7 +171,7 @@ int mvm_posix_spawn_fed(void *ctx, const char *const argv[])
 
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status)
 {
-    if (!p->config.status_is_handed || pid <= 0 || !(WIFEXITED(status) || WIFSIGNALED(status))) {
+    if (!p->config.caller_reaps || pid <= 0 || !(WIFEXITED(status) || WIFSIGNALED(status))) {
         return false;
     }
     if (mvm_posix_worker_exited(p, pid)) {
@@ -195,7 +195,7 @@ void mvm_posix_close_build(void *ctx)
             p->survivors_since = p->since;
         }
         mvm_posix_kill_group(p);
-        if (!p->config.status_is_handed) {
+        if (!p->config.caller_reaps) {
             waitpid(p->pid, NULL, WNOHANG);
         }
     }

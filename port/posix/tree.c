@@ -57,7 +57,7 @@ static void send_to(struct mvm_posix_scan *s, int sig)
 /* Whether the first process's number is still the build's. */
 static bool owns_number(const struct mvm_posix *p)
 {
-    return p->pid > 0 && !(p->exited && p->config.status_is_handed);
+    return p->pid > 0 && !(p->exited && p->config.caller_reaps);
 }
 
 /* 0 or an errno. */
@@ -261,7 +261,7 @@ int mvm_posix_signal_build(void *ctx, enum mvm_signal signal)
 static bool is_ours_to_reap(const struct mvm_posix_scan *s)
 {
     return mvm_posix_process_is_dead(&s->is) && s->is.parent == s->self && s->is.pid != s->p->pid &&
-           !s->p->config.status_is_handed;
+           !s->p->config.caller_reaps;
 }
 
 /* Without /proc there is no way to ask for the rest of the group: it ends with the first process.

@@ -20,7 +20,7 @@ int mvm_posix_poll_exit_watched(void *ctx, struct mvm_exit *e)
     int r = mvm_posix_poll_exit(p, e);
     if (r != 0) {
         mvm_posix_watch_off(p, MVM_POSIX_OF_EXIT);
-    } else if (!p->config.status_is_handed) {
+    } else if (!p->config.caller_reaps) {
         mvm_posix_watch(p, MVM_POSIX_OF_EXIT, p->pidfd >= 0 ? p->pidfd : mvm_posix_timer(p), false);
     }
     return r;

@@ -109,7 +109,7 @@ static void collect_hung(struct mvm_posix *p)
 {
     struct mvm_posix_worker *w = &p->worker;
     for (unsigned i = 0; i < w->hung_len;) {
-        bool ended = !p->config.status_is_handed && waitpid(w->hung[i], NULL, WNOHANG) != 0;
+        bool ended = !p->config.caller_reaps && waitpid(w->hung[i], NULL, WNOHANG) != 0;
         if (ended) {
             w->hung[i] = w->hung[--w->hung_len];
         } else {
@@ -179,7 +179,7 @@ static void close_all(struct mvm_posix *p)
 static bool has_ended(struct mvm_posix *p)
 {
     struct mvm_posix_worker *w = &p->worker;
-    bool reaps = !p->config.status_is_handed;
+    bool reaps = !p->config.caller_reaps;
     if (w->pid != 0 && reaps && waitpid(w->pid, &w->status, WNOHANG) != 0) {
         w->pid = 0;
     }
@@ -264,7 +264,7 @@ void mvm_posix_worker_fini(struct mvm_posix *p)
 {
     mvm_posix_abandon(p);
     for (int i = 0; i < FINI_ROUNDS && p->worker.hung_len > 0; i++) {
-        if (p->config.status_is_handed) {
+        if (p->config.caller_reaps) {
             break;
         }
         poll(NULL, 0, FINI_ROUND_MS);

@@ -89,8 +89,8 @@ bool mvm_sim_call(struct mvm_sim *s, enum mvm_sim_call call)
     unsigned run = s->fail_run > 0 ? s->fail_run : 1;
     write_down(s, c->name);
     s->calls++;
-    if (s->dark != NULL && s->calls == s->dark_at) {
-        *s->dark = *s;
+    if (s->at_power_cut != NULL && s->calls == s->power_cut_at) {
+        *s->at_power_cut = *s;
     }
     if (s->fail_at == 0 || s->calls < s->fail_at || s->calls - s->fail_at >= run) {
         return true;
@@ -117,7 +117,7 @@ int mvm_sim_ask(struct mvm_sim *s, enum mvm_sim_call call)
             s->failed = true;
             s->fail_kinds = 1;
         }
-        if (!s->alone || hangs(s)) {
+        if (!s->never_later || hangs(s)) {
             return MVM_PORT_LATER;
         }
     }
@@ -133,10 +133,10 @@ int mvm_sim_ask(struct mvm_sim *s, enum mvm_sim_call call)
 
 /* ---- what is short or late ---- */
 
-static uint32_t whim(struct mvm_sim *s, uint32_t below)
+static uint32_t random_below(struct mvm_sim *s, uint32_t below)
 {
-    s->whims = s->whims * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(s->whims >> 33) % below;
+    s->delay_seed = s->delay_seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(s->delay_seed >> 33) % below;
 }
 
 size_t mvm_sim_piece(struct mvm_sim *s, size_t len)
@@ -144,12 +144,14 @@ size_t mvm_sim_piece(struct mvm_sim *s, size_t len)
     if (s->piece != 0 && s->piece < len) {
         len = s->piece;
     }
-    return s->late_ms != 0 && len > 1 && whim(s, 4) == 0 ? 1 + whim(s, (uint32_t)len) : len;
+    return s->late_ms != 0 && len > 1 && random_below(s, 4) == 0
+               ? 1 + random_below(s, (uint32_t)len)
+               : len;
 }
 
 uint64_t mvm_sim_delay(struct mvm_sim *s)
 {
-    return s->late_ms != 0 && whim(s, 8) == 0 ? 1 + whim(s, s->late_ms) : 0;
+    return s->late_ms != 0 && random_below(s, 8) == 0 ? 1 + random_below(s, s->late_ms) : 0;
 }
 
 bool mvm_sim_comes_late(struct mvm_sim *s, uint64_t *until_ms)

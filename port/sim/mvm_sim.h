@@ -82,21 +82,22 @@ struct mvm_sim {
     const char *in_dir;
     struct mvm_sim *owner; /* whose files this one uses, too; NULL: it has its own */
     bool no_nix;
-    bool dir_in_the_way;  /* make_dir fails */
-    bool alone;           /* no disk call returns LATER */
-    unsigned hang_at;     /* the disk call that never ends, counted as fail_at is; 0: none */
-    unsigned hang_run;    /* how many calls from there on hang, if they are disk calls; 0: one */
-    bool log_full;        /* build.log accepts no more while this is set */
-    size_t capacity;      /* bytes of the output disk; 0: enough */
-    size_t piece;         /* bytes a read, write or copy moves at most; 0: all */
-    uint32_t late_ms;     /* output, exits and signals are sometimes late by up to this, disk calls
-                           * take as long, and less is transferred than possible; 0: never */
-    uint64_t whims;       /* the seed that selects those times */
-    unsigned fail_at;     /* the call that fails, from 1; 0: none */
-    unsigned fail_run;    /* how many fail from there on; 0: one */
-    struct mvm_sim *dark; /* receives a copy of the simulation at the call `dark_at`; NULL: none */
-    unsigned dark_at;     /* from 1 */
-    unsigned fail_with;   /* index of the error, modulo the number of errors the call can return */
+    bool dir_in_the_way; /* make_dir fails */
+    bool never_later;    /* no disk call returns LATER */
+    unsigned hang_at;    /* the disk call that never ends, counted as fail_at is; 0: none */
+    unsigned hang_run;   /* how many calls from there on hang, if they are disk calls; 0: one */
+    bool log_full;       /* build.log accepts no more while this is set */
+    size_t capacity;     /* bytes of the output disk; 0: enough */
+    size_t piece;        /* bytes a read, write or copy moves at most; 0: all */
+    uint32_t late_ms;    /* output, exits and signals are sometimes late by up to this, disk calls
+                          * take as long, and less is transferred than possible; 0: never */
+    uint64_t delay_seed; /* the seed that selects those times */
+    unsigned fail_at;    /* the call that fails, from 1; 0: none */
+    unsigned fail_run;   /* how many fail from there on; 0: one */
+    /* Receives a copy of the simulation at the call `power_cut_at`; NULL: none. */
+    struct mvm_sim *at_power_cut;
+    unsigned power_cut_at; /* from 1 */
+    unsigned fail_with;    /* index of the error, modulo the number of errors the call can return */
 
     /* ---- read by the test ---- */
     unsigned calls; /* so far, except `reason` and those that end a build, a call or a job */

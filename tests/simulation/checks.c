@@ -52,19 +52,20 @@ static const char *check_durable(void)
 }
 
 /* Checked after the step in which the power was cut, on the copy. */
-const char *check_dark(void)
+const char *check_power_cut(void)
 {
-    if (world.sim.dark == NULL || world.sim.dark_at == 0 || world.sim.calls < world.sim.dark_at) {
+    if (world.sim.at_power_cut == NULL || world.sim.power_cut_at == 0 ||
+        world.sim.calls < world.sim.power_cut_at) {
         return NULL;
     }
-    world.sim.dark = NULL;
-    mvm_sim_power_cut(&world.dark);
+    world.sim.at_power_cut = NULL;
+    mvm_sim_power_cut(&world.after_power_cut);
     for (int i = 0; i < ARTIFACTS; i++) {
-        if (world.kept[i] && mvm_sim_find(&world.dark, artifacts[i].name) == NULL) {
+        if (world.kept[i] && mvm_sim_find(&world.after_power_cut, artifacts[i].name) == NULL) {
             return "a file is lost when the power goes";
         }
     }
-    return check_whole(&world.dark);
+    return check_whole(&world.after_power_cut);
 }
 
 /* The call that was made to fail may be the one that removes or unmounts. */

@@ -153,7 +153,7 @@ static const char *live(void)
     for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
         bool more;
         const char *wrong = step(&more);
-        wrong = wrong != NULL ? wrong : check_dark();
+        wrong = wrong != NULL ? wrong : check_power_cut();
         if (wrong != NULL) {
             return wrong;
         }
@@ -308,7 +308,7 @@ const char *simulate_fault(const struct scenario *s, const struct fault *f, unsi
     world.sim.fail_with = f->with;
     world.sim.hang_at = f->hang_at;
     world.sim.hang_run = f->hang_run;
-    world.sim.dark_at = f->dark_at;
+    world.sim.power_cut_at = f->power_cut_at;
     const char *wrong = live_and_check();
     *kinds = world.sim.fail_kinds;
     *calls = world.sim.calls;

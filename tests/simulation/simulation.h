@@ -52,7 +52,7 @@ struct fault {
     unsigned with;    /* which of the call's errors, from 0, modulo their number */
     unsigned hang_at; /* the disk call that never returns, from 1; 0: none */
     unsigned hang_run;
-    unsigned dark_at; /* the call at which the power is cut; 0: none */
+    unsigned power_cut_at; /* the call at which the power is cut; 0: none */
 };
 
 /* Runs it with a fault. The same properties must hold. `*kinds`: how many errors the call `at` can

@@ -122,12 +122,12 @@ static void make_trouble(void)
 void make_delays(void)
 {
     world.restless = rng_one_in(&world.rng, 2);
-    world.sim.alone = rng_one_in(&world.rng, 4);
+    world.sim.never_later = rng_one_in(&world.rng, 4);
     world.sim.late_ms = 0;
-    world.sim.whims = 0;
+    world.sim.delay_seed = 0;
     if (rng_one_in(&world.rng, 2)) {
         world.sim.late_ms = 1 + rng_below(&world.rng, world.kind ? 20 : 2000);
-        world.sim.whims = rng_below(&world.rng, 65536);
+        world.sim.delay_seed = rng_below(&world.rng, 65536);
     }
 }
 
@@ -204,8 +204,8 @@ void make_world(void)
     make_files();
     world.out_mounted = world.sim.out.mounted && !world.sim.out.ours;
     world.in_mounted = world.sim.in.mounted && !world.sim.in.ours;
-    world.sim.dark = &world.dark;
-    world.sim.dark_at = 1 + rng_below(&world.rng, 300);
+    world.sim.at_power_cut = &world.after_power_cut;
+    world.sim.power_cut_at = 1 + rng_below(&world.rng, 300);
     world.config = (struct mvm_executor_config){
         .out_dir = "/build-out",
         .out_device = "/dev/vdb",

@@ -26,7 +26,7 @@ struct world {
     struct rng rng;
     FILE *trace;
     struct mvm_sim sim;
-    struct mvm_sim dark; /* the world at a power cut */
+    struct mvm_sim after_power_cut; /* the world at a power cut */
     struct mvm_executor_config config;
     struct mvm_executor executor;
     struct mvm_scheduler scheduler;
@@ -77,7 +77,7 @@ void init_agent(void);
 const char *check_whole(struct mvm_sim *sim);
 
 /* After a simulated power cut: what is left. */
-const char *check_dark(void);
+const char *check_power_cut(void);
 const char *check_left_over(void);
 
 /* The answer that the running build ends with. */
