@@ -257,7 +257,7 @@ static void reap_workers(struct mvm_server *s)
 {
     unsigned hung = mvm_posix_reap(&s->posix);
     hung += s->config.executor.stream_dir != NULL ? mvm_posix_reap(&s->reader) : 0;
-    bool ours = hung > 0 && !s->config.posix.status_is_handed;
+    bool ours = hung > 0 && !s->config.posix.caller_reaps;
     s->reap_ms = ours ? s->now_ms + REAP_MS : UINT64_MAX;
 }
 

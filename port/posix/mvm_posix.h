@@ -160,7 +160,7 @@ void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 #define mvm_posix_init(...) (mvm_limits_match(), mvm_posix_init(__VA_ARGS__))
 
 /* Collects abandoned workers that have ended, as the next job would. Returns how many have not.
- * With status_is_handed the program collects them. */
+ * With caller_reaps the program collects them. */
 unsigned mvm_posix_reap(struct mvm_posix *p);
 
 /* Ends a build that still runs, and a worker, by SIGKILL, and waits up to two seconds for each;
