@@ -356,7 +356,7 @@ static void a_place_that_was_dropped_is_used_before_a_held_one(void **state)
         finish();
     }
     heard(c);
-    reader.alone = true;
+    reader.never_later = true;
     reader.hang_at = reader.calls + 1; /* emptying it takes a while: the build waits */
     ask(c, MVM_MESSAGE_DROP, "3-in-all-are-held");
     settle();
