@@ -1,6 +1,7 @@
 /* Clients in Python, those of docs/clients: one by the standard library, one by protoc's code. */
 #define _GNU_SOURCE
-#include "support_host.h"
+#include "support_stream.h"
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static const struct e2e_result *ask(const char *client, const char *const more[])
@@ -16,6 +17,7 @@ static const struct e2e_result *ask(const char *client, const char *const more[]
 #define ASK(client, ...) ask(client, (const char *const[]){__VA_ARGS__, NULL})
 #define JSON             "docs/clients/json_client.py"
 #define PROTO            "docs/clients/proto_client.py"
+#define STREAM           "docs/clients/stream_client.py"
 
 static void need_python(void)
 {
@@ -89,7 +91,7 @@ static const struct e2e_result *run_printed_lines(const char *client)
         "    print(line.strip()) if line.startswith(\"    \") else 0' \"$3\" >lines || exit 9\n"
         "while read -r line; do\n"
         "    line=$(printf '%s' \"$line\" | sed \"s#SOCKET#a.sock#; s/FLAKE ATTR/. a/; "
-        "s/\\[SECONDS\\]/20/; s/ ID$/ $id/\")\n"
+        "s/\\[SECONDS\\]/20/; s/ ID$/ $id/; s/FOLDER ATTR OUTPUT/flake a out/\")\n"
         "    eval \"$line\" 2>err; status=$?\n"
         "    [ $status = 0 ] || { echo \"$line: $status\"; cat err; exit 1; }\n"
         "    shown=$(sed -n 's/^build //p' err); id=${shown:-$id}\n"
@@ -131,11 +133,12 @@ static void the_lines_at_the_head_of_the_protobuf_client_work(void **state)
     assert_printed_lines_work(PROTO);
 }
 
-static void both_can_be_run(void **state)
+static void all_can_be_run(void **state)
 {
     (void)state;
     assert_int_equal(access(JSON, X_OK), 0);
     assert_int_equal(access(PROTO, X_OK), 0);
+    assert_int_equal(access(STREAM, X_OK), 0);
 }
 
 /* Runs a client until its build has printed "one". */
@@ -204,6 +207,96 @@ static void a_json_client_builds_with_an_old_agent(void **state)
     assert_string_equal(r->err, "one\n");
 }
 
+/* ---- builds without disks ---- */
+
+/* A folder with everything that an archive can have: what send: of the tool takes. */
+static const char *make_folder(void)
+{
+    const char *send = stream_source_folder(70001);
+    e2e_make_dir(e2e_path("flake/empty"));
+    e2e_make_dir(e2e_path("flake/folder"));
+    e2e_write_text(e2e_path("flake/folder/b"), "");
+    e2e_write_text(e2e_path("flake/folder/\303\244"), "1234567");
+    e2e_write_text(e2e_path("flake/folder.x"), "12345678");
+    e2e_write_text(e2e_path("flake/run"), "#!/bin/sh\n");
+    assert_int_equal(chmod(e2e_path("flake/run"), 0755), 0);
+    assert_int_equal(symlink("folder/b", e2e_path("flake/link")), 0);
+    return send;
+}
+
+static void a_stream_client_sends_a_folder_and_fetches_what_was_built(void **state)
+{
+    static char archive[1 << 18];
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    need_protobuf();
+    const char *send = make_folder();
+    stream_start_agent(e2e_store_image("a kernel", "a rootfs"));
+    host_start("build", send, "a", "--all-files", "--output", e2e_path("of_the_tool"));
+    assert_int_equal(host_finish(), HOST_OK);
+    struct mvm_text sent = e2e_read(e2e_path("archive"));
+    size_t len = sent.len;
+    memcpy(archive, sent.bytes, len);
+    unlink(e2e_path("archive"));
+    const struct e2e_result *r = ASK(STREAM, e2e_path("flake"), "a", stream_output);
+    if (r->status != 0) {
+        fail_msg("%s", r->err);
+    }
+    assert_memory_equal(r->out, "/nix/store/", 11);
+    assert_non_null(strstr(r->err, "unpacked "));
+    stream_assert_file("kernel", "a kernel");
+    stream_assert_file("rootfs", "a rootfs");
+    sent = e2e_read(e2e_path("archive"));
+    assert_int_equal(sent.len, len);
+    assert_memory_equal(sent.bytes, archive, len);
+}
+
+static void a_stream_client_keeps_holes(void **state)
+{
+    char path[2 * E2E_PATH_CAP];
+    struct stat st;
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    need_protobuf();
+    stream_source_folder(10);
+    const char *store_path = e2e_store_image("a kernel", "a rootfs");
+    snprintf(path, sizeof path, "%s/rootfs", store_path);
+    assert_int_equal(truncate(path, 64 << 20), 0);
+    stream_start_agent(store_path);
+    assert_int_equal(ASK(STREAM, e2e_path("flake"), "a", stream_output)->status, 0);
+    assert_int_equal(stat(stream_in_output("rootfs"), &st), 0);
+    assert_int_equal(st.st_size, 64 << 20);
+    assert_true(st.st_blocks < 1024);
+}
+
+static void a_stream_client_reports_why_a_build_failed_and_leaves_nothing(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    need_protobuf();
+    stream_source_folder(10);
+    stream_start_agent("/nix/store/none");
+    const struct e2e_result *r = ASK(STREAM, e2e_path("flake"), "a", stream_output);
+    assert_int_equal(WEXITSTATUS(r->status), 1);
+    assert_non_null(strstr(r->err, "nix build produced no artifact"));
+    stream_assert_nothing_there();
+}
+
+static void the_lines_at_the_head_of_the_stream_client_work(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    need_protobuf();
+    unsetenv("PYTHONPATH");
+    stream_source_folder(10);
+    stream_start_agent(e2e_store_image("a kernel", "a rootfs"));
+    const struct e2e_result *r = run_printed_lines(STREAM);
+    if (r->status != 0) {
+        fail_msg("%s%s", r->out, r->err);
+    }
+    stream_assert_file("kernel", "a kernel");
+}
+
 static void a_json_client_pings(void **state)
 {
     (void)state;
@@ -250,12 +343,16 @@ static void a_protobuf_client_hears_why_a_build_failed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        E2E_TEST(both_can_be_run),
+        E2E_TEST(all_can_be_run),
         E2E_TEST(the_lines_at_the_head_of_the_json_client_work),
         E2E_TEST(the_lines_at_the_head_of_the_protobuf_client_work),
         E2E_TEST(a_json_client_joins_a_build),
         E2E_TEST(a_protobuf_client_joins_a_build),
         E2E_TEST(a_json_client_builds_with_an_old_agent),
+        E2E_TEST(a_stream_client_sends_a_folder_and_fetches_what_was_built),
+        E2E_TEST(a_stream_client_keeps_holes),
+        E2E_TEST(a_stream_client_reports_why_a_build_failed_and_leaves_nothing),
+        E2E_TEST(the_lines_at_the_head_of_the_stream_client_work),
         E2E_TEST(a_json_client_pings),
         E2E_TEST(a_json_client_builds),
         E2E_TEST(a_json_client_hears_why_a_build_failed),
