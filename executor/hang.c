@@ -22,7 +22,7 @@ static const char *add_activity(const struct mvm_executor *x, struct mvm_writer 
     }
     bool in =
         x->state == MVM_EXECUTOR_MOUNT_IN || (x->state == MVM_EXECUTOR_UNMOUNT && x->in_mounted);
-    return in ? c->in_dir : c->out_dir;
+    return in ? c->in_dir : x->stream ? c->stream_dir : c->out_dir;
 }
 
 static void fail_hang(struct mvm_executor *x)
@@ -30,7 +30,8 @@ static void fail_hang(struct mvm_executor *x)
     struct mvm_writer w;
     if (mvm_executor_fail_stopped(x, x->cancelled, &w)) {
         mvm_writer_add(&w, add_activity(x, &w));
-        mvm_writer_add(&w, ": the disk does not answer; it is not released");
+        mvm_writer_add(&w, ": the disk does not answer");
+        mvm_writer_add(&w, x->stream ? "" : "; it is not released");
         mvm_writer_finish(&w);
     }
 }
@@ -94,7 +95,7 @@ enum mvm_executor_state mvm_executor_hang(struct mvm_executor *x)
     int calls = x->port->abandon(x->ctx);
     x->asking = x->overdue = x->log_open = false;
     x->hangs++;
-    x->unreleased = x->unreleased || x->state != MVM_EXECUTOR_CHECK;
+    x->unreleased = x->unreleased || (x->state != MVM_EXECUTOR_CHECK && !x->stream);
     if (x->state == MVM_EXECUTOR_END) {
         return MVM_EXECUTOR_DONE;
     }

@@ -238,6 +238,19 @@ static void without_a_folder_no_such_build_is_done(void **state)
     assert_err("invalid source: builds without disks are not done here");
 }
 
+/* The output disk is another one: what an earlier build staged on it is still true. */
+static void a_folder_that_hangs_is_named_and_the_output_disk_is_not(void **state)
+{
+    (void)state;
+    struct stream_case c = sent;
+    c.cancel_at_ms = sim.now_ms + 100;
+    sim.hang_at = 3; /* behind the policy: remove_tree */
+    stream_run(&c);
+    assert_err("build cancelled: using /agent: the disk does not answer");
+    assert_null(strstr(answer, "released"));
+    assert_true(mvm_executor_released(&x));
+}
+
 /* Whatever fails, is late or hangs: the job ends and leaves nothing. */
 static void every_call_may_fail_or_hang(void **state)
 {
@@ -278,6 +291,7 @@ int main(void)
         TEST(what_nix_store_refuses_is_an_error_with_its_status),
         TEST(a_cancel_or_a_time_out_while_the_source_comes_leaves_nothing),
         TEST(without_a_folder_no_such_build_is_done),
+        TEST(a_folder_that_hangs_is_named_and_the_output_disk_is_not),
         TEST(every_call_may_fail_or_hang),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

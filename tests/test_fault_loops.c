@@ -26,6 +26,20 @@ static const struct scenario scenarios[] = {
     {.name = "queue behind one that leaves", .run_ms = 5000, .queue = true, .goes_ms = 2500},
 };
 
+/* Without disks: what the scheduler's own port does may fail, too. */
+static const struct scenario streams[] = {
+    {.name = "artifacts", .stream = true, .run_ms = 100},
+    {.name = "a source", .stream = true, .run_ms = 100, .source_size = 20},
+    {.name = "a failing build of a source", .stream = true, .source_size = 10, .exit_code = 1},
+    {.name = "a source, time-out", .stream = true, .run_ms = UINT64_MAX, .source_size = 20},
+    {.name = "a source, client gone",
+     .stream = true,
+     .run_ms = 5000,
+     .source_size = 20,
+     .goes_ms = 2500},
+    {.name = "two sources", .stream = true, .run_ms = 300, .source_size = 20, .queue = true},
+};
+
 /* How many errors the call can return; 0: there is no such call. */
 static unsigned make_fail(const struct scenario *s, const struct fault *f, unsigned *calls)
 {
@@ -41,9 +55,9 @@ static unsigned make_fail(const struct scenario *s, const struct fault *f, unsig
 }
 
 /* How many faults were made. */
-static unsigned make_all_fail(const struct scenario *s, unsigned run)
+static unsigned make_all_fail_of(const struct scenario *s, unsigned run, bool reader)
 {
-    struct fault f = {.at = 1, .run = run};
+    struct fault f = {.at = 1, .run = run, .reader = reader};
     unsigned calls, faults = 0;
     for (unsigned kinds; (kinds = make_fail(s, &f, &calls)) > 0; f.at++) {
         faults += kinds;
@@ -55,12 +69,20 @@ static unsigned make_all_fail(const struct scenario *s, unsigned run)
     return faults;
 }
 
+static unsigned make_all_fail(const struct scenario *s, unsigned run)
+{
+    unsigned faults = make_all_fail_of(s, run, false);
+    return s->stream ? faults + make_all_fail_of(s, run, true) : faults;
+}
+
 /* How many calls there were at which the power was cut. */
 static unsigned make_all_dark(const struct scenario *s, unsigned run)
 {
     struct fault f = {.power_cut_at = 1};
-    unsigned calls;
-    (void)run;
+    unsigned calls = run;
+    if (s->stream) {
+        return UINT_MAX; /* it writes nothing to a disk that must last */
+    }
     do {
         make_fail(s, &f, &calls);
     } while (f.power_cut_at++ < calls);
@@ -69,15 +91,21 @@ static unsigned make_all_dark(const struct scenario *s, unsigned run)
 
 /* How many calls were made to hang; a scenario without a time-out or a client that leaves has
  * none. */
-static unsigned make_all_hang(const struct scenario *s, unsigned run)
+static unsigned make_all_hang_of(const struct scenario *s, unsigned run, bool reader)
 {
-    struct fault f = {.hang_at = 0, .hang_run = run};
+    struct fault f = {.hang_at = 0, .hang_run = run, .reader = reader};
     unsigned all, calls, hangs = 0;
     make_fail(s, &f, &all);
     while (f.hang_at++ < all) {
         hangs += make_fail(s, &f, &calls) > 0 ? 1 : 0;
     }
     return hangs;
+}
+
+static unsigned make_all_hang(const struct scenario *s, unsigned run)
+{
+    unsigned hangs = make_all_hang_of(s, run, false);
+    return s->stream ? hangs + make_all_hang_of(s, run, true) : hangs;
 }
 
 static void in_each_life(unsigned (*do_all)(const struct scenario *s, unsigned run), unsigned run,
@@ -89,6 +117,12 @@ static void in_each_life(unsigned (*do_all)(const struct scenario *s, unsigned r
         unsigned done = do_all(&s, run);
         if (done < least) {
             fail_msg("%s: only %u of them", s.name, done);
+        }
+    }
+    for (size_t i = 0; mvm_proto_present && i < sizeof streams / sizeof streams[0]; i++) {
+        unsigned done = do_all(&streams[i], run);
+        if (done < least / 2) {
+            fail_msg("%s: only %u of them", streams[i].name, done);
         }
     }
 }

@@ -20,7 +20,7 @@ extern const struct mvm_port mvm_sim_port; /* its context is a struct mvm_sim * 
 #define MVM_SIM_UNPACKED "/flake.nix"
 
 enum {
-    MVM_SIM_FILES = 40,
+    MVM_SIM_FILES = 64,
     MVM_SIM_FILE_CAP = 4096, /* bytes; a write past it is a full disk */
     MVM_SIM_TRACE_CAP = 16384,
 };

@@ -125,7 +125,7 @@ int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e)
     }
     *e = s->now_ms >= s->ended_ms ? (struct mvm_exit){true, s->killed ? 9 : 15} : s->running->exit;
     if (s->link[0] != '\0' && !e->signaled && e->code == 0) {
-        mvm_sim_put(s, s->link, "a link");
+        mvm_sim_put(s, s->link, s->running->out != NULL ? s->running->out : "");
         s->link[0] = '\0';
     }
     return 1;

@@ -73,6 +73,10 @@ const char *check_left_over(void)
 {
     const char *left = mvm_sim_left_over(&world.sim);
     bool is_file = left != NULL && left[0] == '/';
+    const char *wrong = check_folder();
+    if (wrong != NULL) {
+        return wrong;
+    }
     /* A process that ignores signals, or that no signal reaches, cannot be ended. */
     bool is_undead = world.sim.abandoned && (world.sim.build.survives_kill ||
                                              (world.sim.failed && world.sim.fail_run > 2));
@@ -125,7 +129,12 @@ static bool asked_politely(void)
 const char *check_answer(void)
 {
     const struct mvm_message *answer = &world.scheduler.answer;
-    if (answer->kind == MVM_MESSAGE_OK) {
+    if (world.ledger.builds[world.number].stream) {
+        const char *wrong = check_stream_end();
+        if (wrong != NULL || answer->kind == MVM_MESSAGE_OK) {
+            return wrong;
+        }
+    } else if (answer->kind == MVM_MESSAGE_OK) {
         const char *wrong = check_durable();
         wrong = wrong != NULL ? wrong : check_released();
         world.ledger.builds[world.number].ok = true;

@@ -16,6 +16,14 @@ struct ledger_build {
     bool ok;                  /* the job went well */
     bool cancelled;           /* a client cancelled it, or left it */
     unsigned superseded_turn; /* when a later build began to stage; 0: not */
+
+    /* without disks */
+    bool stream;
+    bool has_source;
+    uint32_t source_size;
+    unsigned ok_turn;   /* when the job went well; 0: not */
+    unsigned drop_turn; /* from when on it may be held no more; 0: not */
+    bool dropped;       /* it is held no more: the agent was restarted, or another displaced it */
 };
 
 struct ledger {
@@ -36,6 +44,21 @@ unsigned ledger_number_of_attr(struct mvm_text attr);
 /* The store path that build n prints. */
 enum { LEDGER_PATH_CAP = 40 };
 void ledger_path(unsigned n, char path[LEDGER_PATH_CAP]);
+
+/* The bytes of build n's source from `offset` on, up to LEDGER_SOURCE_MAX of them. */
+enum { LEDGER_SOURCE_MAX = 4096 };
+const char *ledger_source(unsigned n, uint64_t offset);
+
+/* The artifacts that every build makes, but for those that are missing in the world. */
+enum { LEDGER_ARTIFACTS = 2, LEDGER_TEXT_CAP = 64 };
+extern const char *const ledger_artifacts[LEDGER_ARTIFACTS];
+void ledger_artifact_text(unsigned n, unsigned artifact, char text[LEDGER_TEXT_CAP]);
+
+/* Build n may be held no more. */
+void ledger_drop(struct ledger *l, unsigned n);
+
+/* All builds that may be held: how many; the oldest, or LEDGER_MAX. */
+unsigned ledger_held(const struct ledger *l, unsigned *oldest);
 
 /* Build n begins again. */
 void ledger_begin(struct ledger *l, unsigned n);

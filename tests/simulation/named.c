@@ -35,7 +35,7 @@ static void receive_welcome(struct peer *p, const struct mvm_message *m)
 
 /* ---- its builds ---- */
 
-static struct peer_build *find_build(struct peer *p, unsigned number)
+struct peer_build *named_find_build(struct peer *p, unsigned number)
 {
     for (int i = 0; i < PEER_BUILDS; i++) {
         if (p->named_builds[i].open && p->named_builds[i].number == number) {
@@ -61,8 +61,8 @@ static bool open_build(struct peer *p, struct peer_world *w, unsigned number, bo
     return false;
 }
 
-static bool send_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref,
-                       unsigned number)
+bool named_send_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref,
+                      unsigned number)
 {
     struct mvm_message m = {.kind = MVM_MESSAGE_BUILD, .build = {.flake_ref = flake_ref}};
     if (!open_build(p, w, number, false)) {
@@ -75,6 +75,7 @@ static bool send_build(struct peer *p, struct peer_world *w, struct mvm_text fla
     m.build.has_timeout = true;
     m.build.timeout_secs = 10;
     m.build.keep = w->ledger->builds[number].keep;
+    streams_complete_build(&m, &w->ledger->builds[number]);
     mvm_session_send(&p->session, &m);
     return true;
 }
@@ -90,7 +91,8 @@ bool named_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake
         return false;
     }
     w->ledger->builds[number].keep = (uint8_t)rng_below(w->rng, 3); /* absent, false, true */
-    return send_build(p, w, flake_ref, number);
+    streams_draw_build(p, w, &w->ledger->builds[number]);
+    return named_send_build(p, w, flake_ref, number);
 }
 
 /* ---- Join, Cancel, an id that is taken ---- */
@@ -124,10 +126,15 @@ void named_act(struct peer *p, struct peer_world *w)
     if (!mvm_session_can_send(&p->session) || !p->welcomed) {
         return;
     }
+    if (w->streams && rng_one_in(w->rng, 2)) {
+        streams_act(p, w, number);
+        return;
+    }
     switch (rng_below(w->rng, 4)) {
     case 0:
-        if (!p->polite && w->ledger->builds[number].has_id && find_build(p, number) == NULL) {
-            send_build(p, w, mvm_text_from("path:/f"), number);
+        if (!p->polite && w->ledger->builds[number].has_id && !w->ledger->builds[number].stream &&
+            named_find_build(p, number) == NULL) {
+            named_send_build(p, w, mvm_text_from("path:/f"), number);
         }
         break;
     case 1:
@@ -136,7 +143,9 @@ void named_act(struct peer *p, struct peer_world *w)
         }
         break;
     default:
-        if (find_build(p, number) == NULL && open_build(p, w, number, true)) {
+        if (named_find_build(p, number) == NULL && !p->get.open && open_build(p, w, number, true)) {
+            /* what another has sent of a source is lost */
+            w->ledger->builds[number].cancelled |= w->ledger->builds[number].has_source;
             send_id(p, MVM_MESSAGE_JOIN, number);
         }
         break;
@@ -147,7 +156,8 @@ void named_leave(struct peer *p, struct ledger *l)
 {
     for (int i = 0; i < PEER_BUILDS; i++) {
         struct ledger_build *b = &l->builds[p->named_builds[i].number];
-        b->cancelled = b->cancelled || (p->named_builds[i].open && b->keep != MVM_FLAG_TRUE);
+        bool ends = b->keep != MVM_FLAG_TRUE || b->has_source;
+        b->cancelled = b->cancelled || (p->named_builds[i].open && ends);
     }
 }
 
@@ -179,7 +189,7 @@ static void receive_line(struct peer *p, struct peer_build *b, struct mvm_text l
 
 static void receive_log(struct peer *p, const struct mvm_message *m, uint32_t lines)
 {
-    struct peer_build *b = find_build(p, ledger_number(m->id));
+    struct peer_build *b = named_find_build(p, ledger_number(m->id));
     if (b == NULL) {
         p->violation = "a line of a build that is not the client's";
     } else if (!b->accepted) {
@@ -195,12 +205,13 @@ static void receive_log(struct peer *p, const struct mvm_message *m, uint32_t li
 static bool was_true(const struct peer_build *b, const struct ledger *l)
 {
     const struct ledger_build *truth = &l->builds[b->number];
-    return truth->ok && (truth->superseded_turn == 0 || truth->superseded_turn >= b->asked);
+    return truth->ok &&
+           (truth->stream || truth->superseded_turn == 0 || truth->superseded_turn >= b->asked);
 }
 
 static void receive_ok(struct peer *p, struct peer_world *w, const struct mvm_message *m)
 {
-    struct peer_build *b = find_build(p, ledger_number(m->id));
+    struct peer_build *b = named_find_build(p, ledger_number(m->id));
     char expected[LEDGER_PATH_CAP];
     if (b == NULL) {
         p->violation = "Ok for a build that is not the client's";
@@ -215,28 +226,34 @@ static void receive_ok(struct peer *p, struct peer_world *w, const struct mvm_me
         p->violation = "a kept Ok is not true any more";
     } else if (b->counts && b->accepted && w->lines != PEER_ANY_LINES && b->next_line != w->lines) {
         p->violation = "Ok comes before all lines";
+    } else if (w->ledger->builds[b->number].stream && p->session.wire == MVM_WIRE_PROTO) {
+        streams_receive_ok(p, w, m);
     }
     b->open = false;
 }
 
 static void receive_end(struct peer *p, struct peer_world *w, const struct mvm_message *m)
 {
-    struct peer_build *b = find_build(p, ledger_number(m->id));
+    struct peer_build *b = named_find_build(p, ledger_number(m->id));
     if (b == NULL) {
         p->violation = "an Err for a build that is not the client's";
         return;
     }
     const struct ledger_build *truth = &w->ledger->builds[b->number];
-    if (mvm_text_equal(m->refusal.category, "superseded") && truth->superseded_turn == 0) {
+    if (mvm_text_equal(m->refusal.category, "superseded") && truth->superseded_turn == 0 &&
+        truth->drop_turn == 0) {
         p->violation = "a kept Ok was superseded by nothing";
     }
     b->open = false;
 }
 
-static void receive_refusal(struct peer *p, const struct mvm_message *m)
+static void receive_refusal(struct peer *p, const struct peer_world *w, const struct mvm_message *m)
 {
-    struct peer_build *b = find_build(p, ledger_number(m->refusal.refused));
+    struct peer_build *b = named_find_build(p, ledger_number(m->refusal.refused));
     bool conflict = mvm_text_equal(m->refusal.category, "id_conflict");
+    if (b == NULL && streams_receive_refusal(p, w, m)) {
+        return;
+    }
     if (b == NULL || b->accepted || conflict == b->joined) {
         p->violation = "a refusal of what was not asked for";
         return;
@@ -247,7 +264,7 @@ static void receive_refusal(struct peer *p, const struct mvm_message *m)
 static void receive_err(struct peer *p, struct peer_world *w, const struct mvm_message *m)
 {
     if (m->refusal.refused.bytes != NULL) {
-        receive_refusal(p, m);
+        receive_refusal(p, w, m);
     } else if (m->id.bytes != NULL) {
         receive_end(p, w, m);
     } else if (mvm_text_begins(m->text, "parse error: ")) {
@@ -286,7 +303,7 @@ void named_receive(struct peer *p, struct peer_world *w)
         receive_err(p, w, m);
     } else if (m->kind == MVM_MESSAGE_CANCELLED) {
         receive_cancelled(p, m);
-    } else {
+    } else if (!streams_receive(p, w)) {
         p->violation = "a request comes from the agent";
     }
     if (p->pongs > p->pings || p->parse_errors > p->bad_frames) {
@@ -303,5 +320,6 @@ const char *named_missing(const struct peer *p)
     }
     return !p->welcomed                 ? "a Hello has no answer"
            : p->cancels != p->cancelled ? "a Cancel has no answer"
+           : p->get.open                ? "a Get has no answer"
                                         : NULL;
 }

@@ -9,18 +9,21 @@ static size_t some_buffer(struct rng *c)
     return rng_one_in(c, 2) ? PEER_BUFFER_MAX : 1 + rng_below(c, PEER_BUFFER_MAX);
 }
 
-static enum mvm_wire some_wire(const struct peer *p, struct rng *c)
+/* Builds without disks are asked for on one of them alone. */
+static enum mvm_wire some_wire(const struct peer *p, struct peer_world *w)
 {
-    return mvm_proto_present && !p->line && rng_one_in(c, 2) ? MVM_WIRE_PROTO : MVM_WIRE_JSON;
+    bool proto = mvm_proto_present && !p->line &&
+                 (rng_one_in(w->rng, 2) || (w->streams && !rng_one_in(w->rng, 4)));
+    return proto ? MVM_WIRE_PROTO : MVM_WIRE_JSON;
 }
 
-static void begin_session(struct peer *p, struct rng *c)
+static void begin_session(struct peer *p, struct peer_world *w)
 {
     struct mvm_session_memory ours = {p->in[1],           PEER_BUFFER_MAX,
                                       p->out[1],          PEER_BUFFER_MAX,
                                       p->response_fields, sizeof p->response_fields};
     mvm_session_init(&p->session, MVM_DIRECTION_RESPONSES, &ours);
-    mvm_session_speak(&p->session, some_wire(p, c));
+    mvm_session_speak(&p->session, some_wire(p, w));
 }
 
 /* An agent without Hello would answer with a parse error, and the client would continue without
@@ -51,8 +54,8 @@ bool peer_connect(struct peer *p, struct peer_world *w)
         return false;
     }
     p->client->permanent = line;
-    p->named = line || rng_one_in(c, 2);
-    begin_session(p, c);
+    p->named = line || rng_one_in(c, 2) || (w->streams && !rng_one_in(c, 4));
+    begin_session(p, w);
     p->polite = rng_one_in(c, 3);
     p->actions = rng_below(c, p->named ? 12 : 7);
     p->act_ms = w->now_ms + rng_below(c, 2000);
@@ -91,7 +94,7 @@ void peer_change_hosts(struct peer *p, struct peer_world *w)
     p->act_ms = act_ms;
     p->polite = rng_one_in(w->rng, 3);
     p->named = p->line = true;
-    begin_session(p, w->rng);
+    begin_session(p, w);
     named_begin(p);
 }
 
@@ -425,7 +428,8 @@ bool peer_move(struct peer *p, struct peer_world *w)
     if (p->client == NULL) {
         return false;
     }
-    bool moved = carry(p, w->rng, &p->session, &p->client->session);
+    bool moved = streams_move(p, w);
+    moved = carry(p, w->rng, &p->session, &p->client->session) || moved;
     if (p->half_closed && !p->ended && mvm_session_flushed(&p->session)) {
         mvm_session_peer_ended(&p->client->session);
         p->ended = moved = true;

@@ -24,6 +24,22 @@ struct peer_build {
     bool counts;    /* `next_line` is known: from the first numbered line after a join on */
     unsigned asked; /* the turn */
     unsigned next_line;
+    uint64_t credit; /* bytes of its source that were asked for, … */
+    uint64_t sent;   /* … and sent */
+    bool silent;     /* none are sent any more */
+};
+
+/* What is wrong with a Get. */
+enum { PEER_BAD_OFFSET = 1, PEER_BAD_NAME };
+
+struct peer_get {
+    bool open; /* its end is due */
+    uint8_t bad;
+    unsigned number;
+    unsigned artifact;
+    unsigned asked; /* the turn */
+    uint64_t at;    /* where the next byte is */
+    uint64_t end;
 };
 
 struct peer {
@@ -52,6 +68,8 @@ struct peer {
     struct peer_build named_builds[PEER_BUILDS];
     unsigned cancels, cancelled; /* requested and answered: a ring */
     unsigned cancel_of[PEER_CANCELS];
+    struct peer_get get;
+    unsigned fetches, fetched; /* 1 + the build whose artifacts it fetches, and how many it has */
     const char *violation; /* it received what it may not: why; NULL: it has not */
 
     uint8_t in[2][PEER_BUFFER_MAX]; /* of the scheduler's side, of this side */
@@ -67,7 +85,10 @@ struct peer_world {
     struct ledger *ledger;
     struct rng *rng;
     uint64_t now_ms;
-    uint32_t lines; /* how many numbered lines a finished build has */
+    uint32_t lines;      /* how many numbered lines a finished build has */
+    bool streams;        /* there are builds without disks, … */
+    bool troubled;       /* … whose artifacts may be lacking or unreadable, … */
+    const bool *missing; /* … and may lack one */
 };
 
 /* A fresh connection to the scheduler. False: it has no slot. */
@@ -107,5 +128,34 @@ void named_act(struct peer *p, struct peer_world *w);
 bool named_ask_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref);
 void named_receive(struct peer *p, struct peer_world *w);
 const char *named_missing(const struct peer *p);
+
+/* Its own build of that number whose end is due, or NULL. */
+struct peer_build *named_find_build(struct peer *p, unsigned number);
+
+/* Asks for build n of the ledger. False: too many are open. */
+bool named_send_build(struct peer *p, struct peer_world *w, struct mvm_text flake_ref,
+                      unsigned number);
+
+/* ---- streams.c: builds without disks ---- */
+
+/* Whether a new build is one, and of what. */
+void streams_draw_build(const struct peer *p, struct peer_world *w, struct ledger_build *b);
+
+/* Makes a Build of the ledger's kind. */
+void streams_complete_build(struct mvm_message *m, const struct ledger_build *b);
+
+/* Get or Drop of a build. */
+void streams_act(struct peer *p, struct peer_world *w, unsigned number);
+
+/* Sends what is due of sources and Gets. Returns whether there was anything. */
+bool streams_move(struct peer *p, struct peer_world *w);
+
+/* The message that came is one of these; false: it is another. */
+bool streams_receive(struct peer *p, struct peer_world *w);
+void streams_receive_ok(struct peer *p, const struct peer_world *w, const struct mvm_message *m);
+
+/* The end of a Get; false: it is another's. */
+bool streams_receive_refusal(struct peer *p, const struct peer_world *w,
+                             const struct mvm_message *m);
 
 #endif

@@ -14,6 +14,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 static uint64_t next_ms(void)
 {
     uint64_t at = sooner(mvm_scheduler_deadline(&world.scheduler), mvm_sim_next_ms(&world.sim));
+    at = sooner(at, mvm_sim_next_ms(&world.reader));
     for (int i = 0; i < PEERS; i++) {
         at = sooner(at, peer_deadline(&world.peers[i], world.sim.now_ms));
     }
@@ -28,7 +29,7 @@ static void turn_clock(uint64_t at)
     if (world.restless && ahead > 1 && rng_one_in(&world.rng, 4)) {
         ahead = 1 + rng_below(&world.rng, (uint32_t)sooner(ahead - 1, 65536));
     }
-    world.sim.now_ms = now + ahead;
+    world.sim.now_ms = world.reader.now_ms = now + ahead;
 }
 
 /* ---- a turn ---- */
@@ -47,7 +48,10 @@ static struct peer_world *peer_world(void)
                                            .ledger = &world.ledger,
                                            .rng = &world.rng,
                                            .now_ms = world.sim.now_ms,
-                                           .lines = lines_due()};
+                                           .lines = lines_due(),
+                                           .streams = world.streams,
+                                           .troubled = is_troubled(),
+                                           .missing = world.missing};
     return &world.peer_world;
 }
 
@@ -80,8 +84,13 @@ static void close_some(void)
 static void begin_build(void)
 {
     struct mvm_job job = mvm_queued_build_job(&world.scheduler.queue[0]);
+    unsigned oldest;
     make_output(ledger_number_of_attr(job.attr));
     ledger_begin(&world.ledger, world.number);
+    if (job.stream && ledger_held(&world.ledger, &oldest) >= MVM_STREAM_BUILDS) {
+        ledger_drop(&world.ledger, oldest);
+        world.ledger.builds[oldest].dropped = true;
+    }
     world.began_ms = world.sim.now_ms;
     if (!world.kind && rng_one_in(&world.rng, 8)) {
         world.sim.out.busy = world.sim.out.stuck = !world.sim.out.busy;
@@ -118,7 +127,7 @@ static const char *step(bool *more)
     }
     world.was_mounted = world.was_mounted || (world.sim.out.mounted && world.sim.out.ours);
     note_staging();
-    const char *wrong = check_whole(&world.sim);
+    const char *wrong = world.violation != NULL ? world.violation : check_whole(&world.sim);
     if (wrong == NULL && now == MVM_SCHEDULER_ANSWERING && before != now) {
         trace_answer();
         wrong = check_answer();
@@ -142,6 +151,11 @@ static void restart_agent(void)
         }
     }
     mvm_sim_restart(&world.sim);
+    mvm_sim_restart(&world.reader);
+    for (unsigned i = 0; i < world.ledger.count; i++) {
+        ledger_drop(&world.ledger, i);
+        world.ledger.builds[i].dropped = true;
+    }
     world.out_mounted = world.sim.out.mounted && !world.sim.out.ours;
     world.in_mounted = world.sim.in.mounted && !world.sim.in.ours;
     init_agent();
@@ -199,7 +213,9 @@ static const char *one_more(void)
     trace("the world is mended; one more build");
     world.kind = true;
     world.restart_turn = 0;
-    world.sim.fail_at = world.sim.hang_at = 0;
+    world.sim.fail_at = world.sim.hang_at = world.reader.fail_at = world.reader.hang_at = 0;
+    world.reader.failed = false;
+    world.sim.unpack = (struct mvm_sim_script){0};
     world.sim.failed = world.sim.abandoned = world.sim.no_nix = world.sim.dir_in_the_way = false;
     world.sim.capacity = 0;
     world.sim.out =
@@ -251,9 +267,17 @@ static void forget_peers(void)
     }
 }
 
+/* By a number that the life itself does not draw: lives without such builds stay as they are. */
+static bool has_streams(struct rng rng)
+{
+    rng.state ^= 0x5851f42d4c957f2d;
+    return mvm_proto_present && rng_one_in(&rng, 2);
+}
+
 const char *simulate(struct rng rng, FILE *trace)
 {
     world.rng = rng;
+    world.streams = has_streams(rng);
     world.trace = trace;
     make_world();
     forget_peers();
@@ -271,9 +295,21 @@ const char *simulate(struct rng rng, FILE *trace)
 
 /* ---- a scenario given in advance ---- */
 
+/* A client of such a world has said Hello on the protobuf wire. */
+static void ask_stream(struct peer *p, const struct scenario *s)
+{
+    unsigned number = ledger_add(&world.ledger, true);
+    struct ledger_build *b = &world.ledger.builds[number];
+    b->stream = true;
+    b->has_source = s->source_size > 0;
+    b->source_size = s->source_size;
+    named_send_build(p, peer_world(), mvm_text_from(b->has_source ? "" : "path:/f"), number);
+}
+
 /* With no bytes every number is 0: a world without faults. */
 static void make_scenario(const struct scenario *s)
 {
+    world.streams = s->stream;
     make_world();
     world.lines = 2;
     strcpy(world.lines_text, "line 0\nline 1\n");
@@ -291,6 +327,10 @@ static void make_scenario(const struct scenario *s)
         peer_connect(p, peer_world());
         p->polite = true;
         p->goes_ms = i == 0 ? s->goes_ms : 0;
+        if (s->stream) {
+            ask_stream(p, s);
+            continue;
+        }
         mvm_session_speak(&p->session, s->wire);
         peer_ask_build(p, peer_world(), mvm_text_from(s->from_disk ? "/build-in" : "path:/f"));
     }
@@ -303,15 +343,16 @@ const char *simulate_fault(const struct scenario *s, const struct fault *f, unsi
     world.rng = rng_by_bytes(&nothing, 0);
     world.trace = trace;
     make_scenario(s);
-    world.sim.fail_at = f->at;
-    world.sim.fail_run = f->run;
-    world.sim.fail_with = f->with;
-    world.sim.hang_at = f->hang_at;
-    world.sim.hang_run = f->hang_run;
+    struct mvm_sim *sim = f->reader ? &world.reader : &world.sim;
+    sim->fail_at = f->at;
+    sim->fail_run = f->run;
+    sim->fail_with = f->with;
+    sim->hang_at = f->hang_at;
+    sim->hang_run = f->hang_run;
     world.sim.power_cut_at = f->power_cut_at;
     const char *wrong = live_and_check();
-    *kinds = world.sim.fail_kinds;
-    *calls = world.sim.calls;
+    *kinds = sim->fail_kinds;
+    *calls = sim->calls;
     wrong = wrong != NULL ? wrong : one_more();
     trace_calls();
     return wrong;

@@ -4,8 +4,9 @@
  * connections at whose other end one host follows another; builds that succeed, fail, hang, hide
  * and flood; disks that are missing, full, slow, busy or broken; port calls that fail, once or from
  * then on, that move less than asked for, that have nothing to give yet; steps without a reason; an
- * agent that is killed and started again in mid-build. All of it is decided by random numbers,
- * so the same seed gives the same life.
+ * agent that is killed and started again in mid-build; builds without disks, whose sources come in
+ * pieces, right and wrong, whose artifacts are fetched and dropped by whoever knows the id. All of
+ * it is decided by random numbers, so the same seed gives the same life.
  *
  * What must hold, whatever happens:
  *   - each Ping gets a Pong, each bad frame one Err, each Hello one Hello, each Cancel one
@@ -18,6 +19,9 @@
  *   - a build that nothing goes wrong with is Ok, and a kept one does not end with its connection;
  *   - a final name always has a complete file, even after a power cut;
  *   - every byte that was read of a build's output is in build.log;
+ *   - what a build without disks builds is its own source, whole; each Get has one end, and brings
+ * that build's bytes; what is held can be fetched, and with nothing held the agent's folder is
+ * empty;
  *   - no process, handle or mount is left that was not there;
  *   - the next build works.
  */
@@ -40,9 +44,11 @@ struct scenario {
     int exit_code;
     bool ignores_term;
     bool leaves_child;
-    uint64_t goes_ms; /* when the first client leaves; 0: never */
-    bool queue;       /* a second client requests a build, too */
-    bool from_disk;   /* the flake is on the input disk */
+    uint64_t goes_ms;     /* when the first client leaves; 0: never */
+    bool queue;           /* a second client requests a build, too */
+    bool from_disk;       /* the flake is on the input disk */
+    bool stream;          /* without disks; what was built is fetched and dropped */
+    uint32_t source_size; /* of the flake that is sent; 0: none is */
 };
 
 /* Which calls of the port fail in a scenario. */
@@ -53,6 +59,7 @@ struct fault {
     unsigned hang_at; /* the disk call that never returns, from 1; 0: none */
     unsigned hang_run;
     unsigned power_cut_at; /* the call at which the power is cut; 0: none */
+    bool reader;      /* the calls are those of the scheduler's own port */
 };
 
 /* Runs it with a fault. The same properties must hold. `*kinds`: how many errors the call `at` can

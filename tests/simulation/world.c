@@ -116,6 +116,30 @@ static void make_trouble(void)
         world.sim.hang_at = 1 + rng_below(&world.rng, 200);
         world.sim.hang_run = 1 + rng_below(&world.rng, 100);
     }
+    if (world.streams && rng_one_in(&world.rng, 4)) {
+        world.reader.fail_at = 1 + rng_below(&world.rng, 20);
+        world.reader.fail_run = runs[rng_below(&world.rng, sizeof runs / sizeof runs[0])];
+        world.reader.fail_with = rng_below(&world.rng, 4);
+    }
+    if (world.streams && rng_one_in(&world.rng, 6)) {
+        world.reader.hang_at = 1 + rng_below(&world.rng, 20);
+        world.reader.hang_run = 1 + rng_below(&world.rng, 4);
+    }
+}
+
+/* A nix-store that refuses what it is sent, or is slow. */
+static void make_unpacking(void)
+{
+    struct mvm_sim_script *u = &world.sim.unpack;
+    memset(u, 0, sizeof *u);
+    if (!world.streams || world.kind) {
+        return;
+    }
+    u->run_ms = rng_one_in(&world.rng, 4) ? 9000 : rng_below(&world.rng, 300);
+    u->exit.code = rng_one_in(&world.rng, 8) ? 1 : 0;
+    u->reads = rng_one_in(&world.rng, 16) ? 1 + rng_below(&world.rng, 3000) : 0;
+    u->reads_nothing = rng_one_in(&world.rng, 32);
+    u->ignores_term = rng_one_in(&world.rng, 8);
 }
 
 /* Delays in a world without faults are short: no build reaches its time-out because of them. */
@@ -129,6 +153,10 @@ void make_delays(void)
         world.sim.late_ms = 1 + rng_below(&world.rng, world.kind ? 20 : 2000);
         world.sim.delay_seed = rng_below(&world.rng, 65536);
     }
+    world.reader.never_later = world.sim.never_later;
+    world.reader.late_ms = world.sim.late_ms;
+    world.reader.delay_seed = world.sim.delay_seed + 1;
+    world.reader.piece = world.sim.piece;
 }
 
 static void make_files(void)
@@ -145,7 +173,7 @@ static void make_files(void)
 
 void artifact_text(unsigned number, int i, char text[64])
 {
-    snprintf(text, 64, "%s%u.", artifacts[i].begins, number);
+    ledger_artifact_text(number, (unsigned)i, text);
 }
 
 static void source_path(unsigned number, int i, char path[64])
@@ -155,15 +183,41 @@ static void source_path(unsigned number, int i, char path[64])
     snprintf(path, 64, "%s%s", store, artifacts[i].source);
 }
 
+/* Whether a root of nix's collector links to the output of build n. */
+static bool is_rooted(unsigned number)
+{
+    char store[LEDGER_PATH_CAP];
+    ledger_path(number, store);
+    for (int i = 0; i < MVM_SIM_FILES; i++) {
+        const struct mvm_sim_file *f = &world.sim.files[i];
+        if (f->there && strncmp(f->path, "/agent/", 7) == 0 &&
+            memcmp(f->bytes, store, strlen(store)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void collect(unsigned number)
+{
+    char path[64];
+    for (int i = 0; i < ARTIFACTS && !is_rooted(number); i++) {
+        source_path(number, i, path);
+        struct mvm_sim_file *f = mvm_sim_find(&world.sim, path);
+        if (f != NULL) {
+            f->there = false;
+        }
+    }
+}
+
 void make_output(unsigned number)
 {
     char path[64], text[64];
+    collect(world.number);
+    for (unsigned i = 0; world.streams && i < world.ledger.count; i++) {
+        collect(i);
+    }
     for (int i = 0; i < ARTIFACTS; i++) {
-        source_path(world.number, i, path);
-        struct mvm_sim_file *before = mvm_sim_find(&world.sim, path);
-        if (before != NULL) {
-            before->there = false;
-        }
         source_path(number, i, path);
         artifact_text(number, i, text);
         if (!world.missing[i]) {
@@ -178,13 +232,28 @@ void make_output(unsigned number)
     snprintf(world.printed, sizeof world.printed, "%s\n", store);
 }
 
+static int start(void *ctx, const char *const argv[])
+{
+    const char *wrong = check_start();
+    world.violation = world.violation != NULL ? world.violation : wrong;
+    return mvm_sim_port.spawn(ctx, argv);
+}
+
 void init_agent(void)
 {
     struct mvm_scheduler_config scheduler = {
         .keep_building = world.keep_building,
         .heartbeat_ms = world.config.heartbeat_ms,
+        .stream_dir = world.config.stream_dir,
+        .stream_left = world.restarted,
+        .reader = &mvm_sim_port,
+        .reader_ctx = &world.reader,
+        .bulk = world.bulk,
+        .bulk_cap = sizeof world.bulk,
     };
-    mvm_executor_init(&world.executor, &mvm_sim_port, &world.sim, &world.config);
+    world.port = mvm_sim_port;
+    world.port.spawn = start;
+    mvm_executor_init(&world.executor, &world.port, &world.sim, &world.config);
     mvm_scheduler_init(&world.scheduler, &world.executor, &scheduler, world.slots, PEERS);
 }
 
@@ -192,7 +261,10 @@ void make_world(void)
 {
     world.kind = rng_one_in(&world.rng, 3);
     mvm_sim_init(&world.sim, "/build-out", "/build-in");
-    world.sim.now_ms = 1000;
+    mvm_sim_init(&world.reader, "/build-out", "/build-in");
+    world.reader.owner = &world.sim;
+    world.violation = NULL;
+    world.sim.now_ms = world.reader.now_ms = 1000;
     world.sim.piece = rng_one_in(&world.rng, 2) ? 0 : 1 + rng_below(&world.rng, 40);
     make_build();
     make_disk(&world.sim.out);
@@ -201,6 +273,7 @@ void make_world(void)
         make_trouble();
     }
     make_delays();
+    make_unpacking();
     make_files();
     world.out_mounted = world.sim.out.mounted && !world.sim.out.ours;
     world.in_mounted = world.sim.in.mounted && !world.sim.in.ours;
@@ -212,6 +285,9 @@ void make_world(void)
         .in_dir = "/build-in",
         .in_device = "/dev/vdc",
         .heartbeat_ms = rng_one_in(&world.rng, 2) ? 1000 : 0,
+        .stream_dir = world.streams ? "/agent" : NULL,
+        .source_buffer = world.source_buffer,
+        .source_cap = sizeof world.source_buffer,
     };
     world.keep_building = rng_one_in(&world.rng, 4);
     world.ledger = (struct ledger){.turn = 1, .limit = LEDGER_MAX - 1};

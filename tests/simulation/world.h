@@ -26,6 +26,12 @@ struct world {
     struct rng rng;
     FILE *trace;
     struct mvm_sim sim;
+    struct mvm_sim reader; /* the scheduler's own port, on the same files */
+    struct mvm_port port;  /* the executor's: the simulated one, with a look at each start */
+    bool streams;          /* there are builds without disks */
+    const char *violation; /* that look has found something wrong */
+    uint8_t source_buffer[MVM_BULK_DATA_MAX];
+    uint8_t bulk[MVM_BULK_DATA_MAX];
     struct mvm_sim after_power_cut; /* the world at a power cut */
     struct mvm_executor_config config;
     struct mvm_executor executor;
@@ -82,5 +88,19 @@ const char *check_left_over(void);
 
 /* The answer that the running build ends with. */
 const char *check_answer(void);
+
+/* ---- what must hold of builds without disks: check_streams.c ---- */
+
+/* A process starts: what it builds is whole, and is the running build's. */
+const char *check_start(void);
+
+/* A build without disks has ended. */
+const char *check_stream_end(void);
+
+/* When all is quiet, and nothing is held. */
+const char *check_folder(void);
+
+/* A call was made to fail, or hangs. */
+bool is_troubled(void);
 
 #endif
