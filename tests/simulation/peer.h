@@ -70,7 +70,7 @@ struct peer {
     unsigned cancel_of[PEER_CANCELS];
     struct peer_get get;
     unsigned fetches, fetched; /* 1 + the build whose artifacts it fetches, and how many it has */
-    const char *violation; /* it received what it may not: why; NULL: it has not */
+    const char *violation;     /* it received what it may not: why; NULL: it has not */
 
     uint8_t in[2][PEER_BUFFER_MAX]; /* of the scheduler's side, of this side */
     uint8_t out[2][PEER_BUFFER_MAX];
