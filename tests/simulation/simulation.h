@@ -59,7 +59,7 @@ struct fault {
     unsigned hang_at; /* the disk call that never returns, from 1; 0: none */
     unsigned hang_run;
     unsigned power_cut_at; /* the call at which the power is cut; 0: none */
-    bool reader;      /* the calls are those of the scheduler's own port */
+    bool reader;           /* the calls are those of the scheduler's own port */
 };
 
 /* Runs it with a fault. The same properties must hold. `*kinds`: how many errors the call `at` can
