@@ -6,6 +6,12 @@
 #include "../codec/json/encoder.c"
 #include "any.h"
 
+/* Each step, or kind, is a proof by itself: a solver follows a fixed place in a message much better
+ * than one that is looked up. proof/run gives the number. */
+#if !defined(CASE)
+#define CASE 0
+#endif
+
 static struct mvm_encoder encoder;
 static bool escapes_taken;
 
@@ -22,16 +28,32 @@ static void set_any_text(struct mvm_text *text)
 
 static void any_message(struct mvm_message *m)
 {
-    assume((unsigned)m->kind < MVM_KINDS);
     each_text(m, set_any_text);
     assume(mvm_message_invariant(m));
 }
 
+/* In step CASE; 0: idle, when the message means nothing. */
 static void any_encoder(void)
 {
     __CPROVER_havoc_object(&encoder);
-    any_message(&encoder.message);
+    encoder.step = CASE;
+    if (CASE != IDLE) {
+        encoder.message.kind = (enum mvm_kind)mvm_steps[CASE].kind;
+        any_message(&encoder.message);
+    }
     assume(mvm_encoder_invariant(&encoder));
+}
+
+/* The invariant of an encoder whose step is no constant any more: step by step. */
+static bool holds(void)
+{
+    for (unsigned step = 0; step < MVM_STEPS; step++) {
+        if (encoder.step == step) {
+            encoder.step = (uint8_t)step;
+            return mvm_encoder_invariant(&encoder);
+        }
+    }
+    return false;
 }
 
 static struct room any_room(void)
@@ -53,12 +75,15 @@ void encoder_init(void)
     possible(true, "the end");
 }
 
+/* With a message of kind CASE. */
 void encoder_start(void)
 {
     struct mvm_message m;
-    any_encoder();
-    assume(mvm_encoder_idle(&encoder));
+    __CPROVER_havoc_object(&encoder);
+    encoder.step = IDLE;
+    assume(mvm_encoder_invariant(&encoder));
     __CPROVER_havoc_object(&m);
+    m.kind = (enum mvm_kind)CASE;
     any_message(&m);
     mvm_encoder_start(&encoder, &m);
     prove(mvm_encoder_invariant(&encoder), "start keeps the invariant");
@@ -110,7 +135,7 @@ void encoder_part(void)
     any_encoder();
     struct room room = any_room();
     const struct room was = room;
-    assume(encoder.step != IDLE && mvm_encoder_text(&encoder) != NULL);
+    assume(mvm_encoder_text(&encoder) != NULL);
     struct mvm_text text = *mvm_encoder_text(&encoder);
     assume(encoder.literal_at == mvm_steps[encoder.step].len);
     assume(encoder.piece_at == encoder.piece_len && encoder.text_at < text.len && room.left > 0);
@@ -154,7 +179,6 @@ bool text_of(struct mvm_encoder *e, struct mvm_text text, struct room *room)
 void encoder_step(void)
 {
     any_encoder();
-    assume(!mvm_encoder_idle(&encoder));
     struct room room = any_room();
     const struct room was = room;
     assume(room.left > 0);
@@ -171,29 +195,31 @@ void encoder_step(void)
     possible(!done, "a step that is not");
 }
 
-/* The short way, if it can be taken. */
+/* One turn of the fast path's loop, under its condition. */
 void encoder_whole(void)
 {
     any_encoder();
     struct room room = any_room();
     const struct room was = room;
-    const bool was_idle = mvm_encoder_idle(&encoder);
-    put_whole(&encoder, &room);
-    prove(mvm_encoder_invariant(&encoder), "the short way keeps the invariant");
-    prove(stays_within(&room, &was), "the short way stays within the room");
-    possible(mvm_encoder_idle(&encoder) && !was_idle, "a frame that is whole");
-    possible(!mvm_encoder_idle(&encoder) && room.left < was.left, "a run that ends early");
-    possible(!was_idle && room.left == was.left, "too little room");
+    assume(can_put_whole(&encoder, &room));
+    bool more = put_whole_step(&encoder, &room);
+    prove(holds(), "the fast path keeps the invariant");
+    prove(stays_within(&room, &was), "the fast path stays within the room");
+    prove(!more || room.left < was.left, "the fast path makes progress");
+    possible(more && mvm_encoder_idle(&encoder), "a frame that is whole");
+    possible(more && !mvm_encoder_idle(&encoder), "a step that is whole");
+    possible(!more && room.left < was.left, "a run that ends early");
+    possible(!more && room.left == was.left, "too little room");
 }
 
 /* From one step to the next. */
 void encoder_next(void)
 {
     any_encoder();
-    assume(!mvm_encoder_idle(&encoder) && encoder.literal_at == mvm_steps[encoder.step].len &&
+    assume(encoder.literal_at == mvm_steps[encoder.step].len &&
            encoder.piece_at == encoder.piece_len);
     next_step(&encoder);
-    prove(mvm_encoder_invariant(&encoder), "the next step keeps the invariant");
+    prove(holds(), "the next step keeps the invariant");
     possible(mvm_encoder_idle(&encoder), "idle");
     possible(!mvm_encoder_idle(&encoder), "more");
     possible(encoder.literal_at == 1, "without its comma");

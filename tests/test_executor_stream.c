@@ -206,6 +206,65 @@ static void the_limit_is_the_buffer_and_grows_as_bytes_are_accepted(void **state
     finish();
 }
 
+/* ---- the bytes of a source ---- */
+
+static uint64_t fed;
+
+static uint8_t byte_at(uint64_t n)
+{
+    return (uint8_t)(n * 31 + n / 251);
+}
+
+/* A pipe that accepts less than there is. */
+static int feed_some(void *ctx, const uint8_t *bytes, size_t len)
+{
+    int n = mvm_sim_port.feed(ctx, bytes, len < 40000 ? len : 40000);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(bytes[i], byte_at(fed++));
+    }
+    return n;
+}
+
+static void the_bytes_of_a_source_arrive_in_order_around_the_buffers_end(void **state)
+{
+    (void)state;
+    static char bytes[SOURCE_CAP];
+    struct mvm_port checked = mvm_sim_port;
+    checked.feed = feed_some;
+    mvm_executor_init(&x, &checked, &sim, &config);
+    stream_start(&sent);
+    fed = 0;
+    do {
+        uint64_t room = mvm_executor_source_limit(&x);
+        for (uint64_t n; source_sent < room && source_sent < sent.source_size; source_sent += n) {
+            n = room - source_sent < 50000 ? room - source_sent : 50000;
+            n = n < sent.source_size - source_sent ? n : sent.source_size - source_sent;
+            for (uint64_t i = 0; i < n; i++) {
+                bytes[i] = (char)byte_at(source_sent + i);
+            }
+            mvm_executor_source(&x, source_sent, (struct mvm_text){bytes, (size_t)n}, false);
+        }
+    } while (turn());
+    assert_ok();
+    assert_int_equal(fed, sent.source_size);
+    mvm_executor_init(&x, &mvm_sim_port, &sim, &config);
+}
+
+static void a_piece_of_a_source_may_be_empty(void **state)
+{
+    (void)state;
+    const struct mvm_text none = {NULL, 0};
+    struct stream_case c = sent;
+    c.source_size = 3;
+    stream_start(&c);
+    wait_for_credit();
+    mvm_executor_source(&x, 0, none, false);
+    mvm_executor_source(&x, 0, (struct mvm_text){"abc", 3}, false);
+    mvm_executor_source(&x, 3, none, true);
+    finish();
+    assert_ok();
+}
+
 static void what_nix_store_refuses_is_an_error_with_its_status(void **state)
 {
     (void)state;
@@ -288,6 +347,8 @@ int main(void)
         TEST(a_source_that_is_cut_is_an_error),
         TEST(bytes_out_of_order_over_the_limit_or_too_many_are_errors),
         TEST(the_limit_is_the_buffer_and_grows_as_bytes_are_accepted),
+        TEST(the_bytes_of_a_source_arrive_in_order_around_the_buffers_end),
+        TEST(a_piece_of_a_source_may_be_empty),
         TEST(what_nix_store_refuses_is_an_error_with_its_status),
         TEST(a_cancel_or_a_time_out_while_the_source_comes_leaves_nothing),
         TEST(without_a_folder_no_such_build_is_done),

@@ -248,26 +248,36 @@ static bool put_plain_text(struct mvm_encoder *e, const struct mvm_text *text, s
     return true;
 }
 
-/* The fast path: literals and texts, as long as there is room for them and no escape. Stops before
- * any other step, or in its text. */
+/* The fast path: a literal and a text that need no escape, for which there is room. False: the step
+ * is of another kind, or put_whole stops in its text. */
+static bool put_whole_step(struct mvm_encoder *e, struct room *room)
+{
+    const struct mvm_step *step = &mvm_steps[e->step];
+    const struct mvm_text *text = NULL;
+    if (step->field < MVM_FIELDS) {
+        const struct mvm_field *field = &mvm_fields[step->field];
+        text = mvm_text_field(&e->message, field);
+        if (!mvm_is_text(field) || room->left - MVM_LITERAL_CAP <= text->len) {
+            return false;
+        }
+    }
+    copy_literal(room->at, step->literal + e->literal_at);
+    use_room(room, (size_t)(step->len - e->literal_at));
+    if (text != NULL && !put_plain_text(e, text, room)) {
+        return false;
+    }
+    next_step(e);
+    return true;
+}
+
+static bool can_put_whole(const struct mvm_encoder *e, const struct room *room)
+{
+    return e->step != IDLE && e->literal_at <= 1 && room->left > MVM_LITERAL_CAP;
+}
+
 static void put_whole(struct mvm_encoder *e, struct room *room)
 {
-    while (e->step != IDLE && e->literal_at <= 1 && room->left > MVM_LITERAL_CAP) {
-        const struct mvm_step *step = &mvm_steps[e->step];
-        const struct mvm_text *text = NULL;
-        if (step->field < MVM_FIELDS) {
-            const struct mvm_field *field = &mvm_fields[step->field];
-            text = mvm_text_field(&e->message, field);
-            if (!mvm_is_text(field) || room->left - MVM_LITERAL_CAP <= text->len) {
-                return;
-            }
-        }
-        copy_literal(room->at, step->literal + e->literal_at);
-        use_room(room, (size_t)(step->len - e->literal_at));
-        if (text != NULL && !put_plain_text(e, text, room)) {
-            return;
-        }
-        next_step(e);
+    while (can_put_whole(e, room) && put_whole_step(e, room)) {
     }
 }
 
