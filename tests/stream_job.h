@@ -44,6 +44,7 @@ static inline void stream_start(const struct stream_case *c)
     log_len = log_lines = 0;
     log_text[0] = '\0';
     source_sent = 0;
+    spoil_executor();
     mvm_executor_start(&x, &job, sim.now_ms);
 }
 

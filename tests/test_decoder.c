@@ -369,6 +369,7 @@ static void fields_that_are_missing_or_twice_there_are_named(void **state)
         {"{\"Err\":[]}", "missing field message at byte 8;"},
         {"{\"Log\":[\"a\",\"b\",true,\"c\"]}", "more elements than fields at byte 21;"},
         {"{\"Ok\":[\"a\",\"b\",\"c\"]}", "more elements than fields at byte 15;"},
+        {"{\"Ok\":[\"a\",\"b\",\"\\ud800\"]}", "more elements than fields at byte 15;"},
         {"{\"Log\":{\"line\":\"\",\"line\":\"\"}}", "duplicate field line at byte 18;"},
     };
     CHECK(MVM_DIRECTION_RESPONSES, responses);

@@ -47,6 +47,18 @@ static inline int setup(void **state)
     return 0;
 }
 
+/* What an earlier job may have left: anything. */
+static inline void spoil_executor(void)
+{
+    const struct mvm_port *port = x.port;
+    enum mvm_executor_state state = x.state;
+    memset(&x, 0xa5, sizeof x);
+    x.port = port;
+    x.ctx = &sim;
+    x.config = &config;
+    x.state = state;
+}
+
 static inline void start_with(const char *flake_ref, const char *attr, bool has_timeout,
                               uint64_t secs)
 {
@@ -58,6 +70,7 @@ static inline void start_with(const char *flake_ref, const char *attr, bool has_
     log_longest = 0;
     log_text[0] = '\0';
     sim.spawned = 0;
+    spoil_executor();
     mvm_executor_start(&x, &job, sim.now_ms);
 }
 

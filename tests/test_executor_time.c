@@ -107,9 +107,11 @@ static void one_that_survives_sigkill_is_said_and_left(void **state)
     while (x.state != MVM_EXECUTOR_KILL) {
         assert_true(turn());
     }
+    const uint64_t killed_ms = sim.now_ms;
     while (x.state != MVM_EXECUTOR_DRAIN || x.pending != MVM_PENDING_NONE) {
         assert_true(turn());
     }
+    assert_in_range(sim.now_ms - killed_ms, MVM_KILL_PATIENCE_MS, MVM_KILL_PATIENCE_MS + 100);
     assert_true(mvm_executor_wants(&x, MVM_STDOUT));
     assert_false(mvm_executor_wants_child(&x));
     finish();

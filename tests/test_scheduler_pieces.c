@@ -412,6 +412,9 @@ static void what_an_earlier_agent_left_is_removed_before_a_build_begins(void **s
     ask_stream(c, A, 0);
     assert_int_equal(fake.starts, 0);
     disk.later = false;
+    mvm_scheduler_step(&scheduler, 0);
+    assert_in_range(disk.removed, 1, MVM_STREAM_BUILDS);
+    assert_true(mvm_scheduler_reading(&scheduler)); /* between two calls, too */
     run(0);
     assert_int_equal(disk.removed, MVM_STREAM_BUILDS + 1);
     assert_string_equal(disk.removals[0], "/streams/" MVM_STREAM_SOURCE);
@@ -692,6 +695,7 @@ static void a_client_that_does_not_read_delays_no_other(void **state)
     hear_piece(a, 0, PIECE, false);
     hear_piece(a, PIECE, PIECE, false);
     hear_piece(a, 2 * PIECE, 200, true);
+    assert_int_equal(disk.ends, 0); /* b is to be read for, when it has read */
     hear_piece(b, 0, 4, false);
 }
 

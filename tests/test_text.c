@@ -1,6 +1,10 @@
-/* Slices, the writer that records what did not fit, and the names of artifacts. */
+/* Slices, the writer that records what did not fit, values of command lines, ids, and the names of
+ * artifacts. */
+#include "id.h"
 #include "mvm_artifact.h"
+#include "mvm_limits.h"
 #include "mvm_text.h"
+#include "parse.h"
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +143,85 @@ static void the_mark_never_cuts_a_character_in_two(void **state)
     assert_true(mvm_text_equal(mvm_writer_finish(&w), "ab [cut]"));
 }
 
+static void a_prefix_is_followed_by_the_rest(void **state)
+{
+    (void)state;
+    const char *text = "unix:/run/a";
+    assert_ptr_equal(mvm_parse_prefix(text, "unix:"), text + 5);
+    assert_ptr_equal(mvm_parse_prefix(text, text), text + 11);
+    assert_ptr_equal(mvm_parse_prefix(text, ""), text);
+    assert_null(mvm_parse_prefix(text, "unit:"));
+    assert_null(mvm_parse_prefix(text, "univ:"));
+    assert_null(mvm_parse_prefix(text, "vnix:"));
+    assert_null(mvm_parse_prefix("unix", "unix:"));
+    assert_null(mvm_parse_prefix("zunix:", "unix:"));
+}
+
+static void a_number_is_decimal_and_up_to_its_maximum(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t max;
+        enum mvm_number result;
+        uint64_t value;
+    } cases[] = {
+        {"0", 0, MVM_NUMBER_FINE, 0},
+        {"007", 7, MVM_NUMBER_FINE, 7},
+        {"8", 7, MVM_NUMBER_LARGE, 0},
+        {"10", 9, MVM_NUMBER_LARGE, 0},
+        {"9876543210", UINT64_MAX, MVM_NUMBER_FINE, 9876543210},
+        {"18446744073709551615", UINT64_MAX, MVM_NUMBER_FINE, UINT64_MAX},
+        {"18446744073709551616", UINT64_MAX, MVM_NUMBER_LARGE, 0},
+        {"99999999999999999999999", UINT64_MAX, MVM_NUMBER_LARGE, 0},
+        {"100000000000000000000001", 1, MVM_NUMBER_LARGE, 0},
+        {"100000000000000000000001x", 1, MVM_NUMBER_NONE, 0},
+        {"", 9, MVM_NUMBER_NONE, 0},
+        {"-1", 9, MVM_NUMBER_NONE, 0},
+        {" 1", 9, MVM_NUMBER_NONE, 0},
+        {"1/", 99, MVM_NUMBER_NONE, 0},
+        {"1:", 99, MVM_NUMBER_NONE, 0},
+        {"0x1", 99, MVM_NUMBER_NONE, 0},
+    };
+    for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+        const bool fine = cases[n].result == MVM_NUMBER_FINE;
+        uint64_t value = 5;
+        uint32_t small = 5;
+        assert_int_equal(mvm_parse_u64(cases[n].text, cases[n].max, &value), cases[n].result);
+        assert_int_equal(value, fine ? cases[n].value : 5);
+        if (cases[n].max <= UINT32_MAX) {
+            uint32_t max = (uint32_t)cases[n].max;
+            assert_int_equal(mvm_parse_u32(cases[n].text, max, &small), cases[n].result);
+            assert_int_equal(small, fine ? cases[n].value : 5);
+        }
+    }
+}
+
+static void a_path_is_not_empty_and_fits(void **state)
+{
+    (void)state;
+    assert_null(mvm_parse_path("/ab", 4));
+    assert_string_equal(mvm_parse_path("/ab", 3), "path too long");
+    assert_string_equal(mvm_parse_path("", 4), "no path");
+}
+
+static void an_id_is_16_to_64_letters_digits_dots_and_strokes(void **state)
+{
+    (void)state;
+    static const char most[] = "azAZ09._-zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
+    static const char others[] = "/:;@[`{^ +,\n\x7f\xc3";
+    char id[MVM_ID_MIN];
+    assert_true(mvm_id_valid((struct mvm_text){most, MVM_ID_MIN}));
+    assert_true(mvm_id_valid((struct mvm_text){most, MVM_ID_MAX}));
+    assert_false(mvm_id_valid((struct mvm_text){most, MVM_ID_MIN - 1}));
+    assert_false(mvm_id_valid((struct mvm_text){NULL, 0}));
+    for (size_t n = 0; n < sizeof others; n++) { /* NUL, too */
+        memcpy(id, most, sizeof id);
+        id[n % sizeof id] = others[n];
+        assert_false(mvm_id_valid((struct mvm_text){id, sizeof id}));
+    }
+}
+
 static void artifacts_have_eleven_names_and_the_last_is_a_whole_output(void **state)
 {
     (void)state;
@@ -173,6 +256,10 @@ int main(void)
         cmocka_unit_test(nothing_is_added_behind_a_cut),
         cmocka_unit_test(the_mark_fits_the_smallest_buffer),
         cmocka_unit_test(the_mark_never_cuts_a_character_in_two),
+        cmocka_unit_test(a_prefix_is_followed_by_the_rest),
+        cmocka_unit_test(a_number_is_decimal_and_up_to_its_maximum),
+        cmocka_unit_test(a_path_is_not_empty_and_fits),
+        cmocka_unit_test(an_id_is_16_to_64_letters_digits_dots_and_strokes),
         cmocka_unit_test(artifacts_have_eleven_names_and_the_last_is_a_whole_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
