@@ -73,6 +73,34 @@ static void an_output_without_artifacts_is_an_error(void **state)
     assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_NO_OUTPUT);
 }
 
+/* Its first process is nix-store: not found, or another failure to start it, are told apart. */
+static void a_nix_store_that_cannot_be_started_is_an_error_with_its_reason(void **state)
+{
+    (void)state;
+    unsigned seen[2] = {0, 0};
+    for (unsigned with = 0; with < 4; with++) {
+        sim.failed = true;
+        for (unsigned at = 1; sim.failed; at++) {
+            stream_world();
+            sim.fail_at = at;
+            sim.fail_with = with;
+            stream_run(&sent);
+            if (!called("spawn ") || sim.spawned > 0) {
+                continue;
+            }
+            bool absent = sim.fail_as == MVM_PORT_NOT_FOUND;
+            assert_err(absent ? "nix not found: " : "nix build failed (");
+            assert_non_null(strstr(answer, "nix-store"));
+            assert_int_equal(mvm_executor_category(&x),
+                             absent ? MVM_CATEGORY_NIX_NOT_FOUND : MVM_CATEGORY_INTERNAL);
+            assert_null(mvm_sim_left_over(&sim));
+            seen[absent]++;
+        }
+    }
+    assert_int_equal(seen[true], 1);
+    assert_int_equal(seen[false], 3);
+}
+
 static void a_source_is_unpacked_built_and_removed(void **state)
 {
     (void)state;
@@ -340,6 +368,7 @@ int main(void)
         TEST(artifacts_are_listed_and_no_disk_is_touched),
         TEST(an_output_that_is_one_file_is_an_image),
         TEST(an_output_without_artifacts_is_an_error),
+        TEST(a_nix_store_that_cannot_be_started_is_an_error_with_its_reason),
         TEST(a_source_is_unpacked_built_and_removed),
         TEST(a_folder_in_the_source_is_built),
         TEST(a_folder_outside_the_source_is_refused),
