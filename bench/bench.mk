@@ -75,6 +75,12 @@ bench-bulk: ## artifacts over a Unix socket, beside socat; writes docs/benchmark
 	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,bulk stage nix static-agent)
 	@BUILD=$(BUILD) bench/run-bulk
 
+.PHONY: bench-disks
+bench-disks: ## Pings while disks hang, are slow, or busy with 10 GiB; prints the table of docs/disks.md
+	@scripts/need gcc libc6-dev binutils libcmocka-dev e2fsprogs mount nanopb
+	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/tests/,pings test_e2e_hangs)
+	@BUILD=$(BUILD) bench/run-disks
+
 bench-count: ## count the codec's instructions; fails if they grew by more than 5 %
 	@scripts/need gcc libc6-dev binutils valgrind nanopb
 	@BUILD=$(BUILD) bench/count

@@ -238,6 +238,14 @@ const char *e2e_store_path(void);
 const char *e2e_store_image(const char *kernel, const char *rootfs);
 void e2e_write_store(const char *store_path, const char *name, const char *text);
 
+/* ---- latencies (support_pings.c) ---- */
+
+/* Pings in a row, one a millisecond; at the end the 99th percentile in ms. MVM_PINGS_REPORT names a
+ * file to which `what`, their number, median, 99th percentile and longest are appended. */
+void e2e_pings_begin(void);
+void e2e_pings_add(struct e2e_conn *c);
+double e2e_pings_end(const char *what);
+
 /* For support.c: whether mounts are private, and the disks' part of set-up and tear-down. */
 void e2e_disks_begin(void);
 void e2e_disks_end(void);

@@ -1,7 +1,7 @@
 /*
  * Real disks that hang: an output disk whose own disk is frozen (FIFREEZE), in each state of a job.
  * Pings are answered meanwhile, an idle agent uses no processor time, and the build continues with
- * the thaw, or ends with its time-out. MVM_HANGS_REPORT names a file to which each state's
+ * the thaw, or ends with its time-out. MVM_PINGS_REPORT names a file to which each state's
  * latencies are appended.
  */
 #define _GNU_SOURCE
@@ -95,13 +95,6 @@ static pid_t worker(void)
     return -1;
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static double now(void)
 {
     struct timespec t;
@@ -121,27 +114,15 @@ static unsigned long cpu_ticks(void)
     return user + system;
 }
 
-/* Each Ping on one connection; the 99th percentile, in ms. */
 static void ping_while(const char *what)
 {
-    static double took[PINGS];
     struct e2e_conn *c = e2e_dial("a");
+    e2e_pings_begin();
     for (int i = 0; i < PINGS; i++) {
-        double begin = now();
-        e2e_ping(c, E2E_PATIENCE_MS);
-        took[i] = now() - begin;
-        e2e_sleep_ms(1);
+        e2e_pings_add(c);
     }
     e2e_close(c);
-    qsort(took, PINGS, sizeof took[0], compare);
-    double p99 = took[PINGS * 99 / 100];
-    const char *report = getenv("MVM_HANGS_REPORT");
-    FILE *f = report != NULL ? fopen(report, "a") : NULL;
-    if (f != NULL) {
-        fprintf(f, "%s\t%.3f\t%.3f\t%.3f\n", what, took[PINGS / 2], p99, took[PINGS - 1]);
-        fclose(f);
-    }
-    assert_true(p99 < (double)SLOWEST_MS);
+    assert_true(e2e_pings_end(what) < (double)SLOWEST_MS);
 }
 
 static void assert_idle(void)
@@ -227,7 +208,7 @@ static void a_mount_that_hangs_holds_up_its_build_alone(void **state)
     freeze(outer, outer_device);
     struct e2e_conn *c = build(60);
     e2e_sleep_ms(300);
-    ping_while("mount");
+    ping_while("the disk hangs: mounting");
     assert_idle();
     thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
@@ -239,7 +220,7 @@ static void a_build_whose_log_hangs_waits_and_goes_on(void **state)
     e2e_need_disks();
     start(nix_script("yes 'a line of the build, of which there are many' | head -n 40000; "));
     struct e2e_conn *c = build_and_freeze(is_mounted, out, out, device);
-    ping_while("log");
+    ping_while("the disk hangs: writing build.log");
     thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
@@ -251,7 +232,7 @@ static void a_copy_that_hangs_holds_up_its_build_alone(void **state)
     start(nix_script(""));
     struct e2e_conn *c =
         build_and_freeze(is_new, e2e_path("a.out/.rootfs.ext4.mvm-tmp"), out, device);
-    ping_while("copy");
+    ping_while("the disk hangs: copying");
     assert_idle();
     thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
@@ -263,7 +244,7 @@ static void a_rename_that_hangs_holds_up_its_build_alone(void **state)
     e2e_need_disks();
     start(nix_script(""));
     struct e2e_conn *c = build_and_freeze(is_new, e2e_path("a.out/vmlinux"), out, device);
-    ping_while("rename");
+    ping_while("the disk hangs: renaming");
     assert_idle();
     thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
@@ -275,7 +256,7 @@ static void a_release_that_hangs_holds_up_its_build_alone(void **state)
     e2e_need_disks();
     start(nix_script(""));
     struct e2e_conn *c = build_and_freeze(is_new, e2e_path("a.out/build.log"), outer, outer_device);
-    ping_while("release");
+    ping_while("the disk hangs: releasing");
     assert_idle();
     thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
@@ -316,7 +297,7 @@ static void a_cancel_is_answered_while_the_disk_hangs(void **state)
     double begin = now();
     struct e2e_conn *c = build(60); /* waits for the first, whose client has gone */
     e2e_sleep_ms(500);
-    ping_while("cancel");
+    ping_while("the disk hangs: after a cancel");
     e2e_await_log("a", "build failed: build cancelled: mounting ");
     assert_true(now() - begin < MVM_DISK_PATIENCE_MS + 5000);
     thaw();

@@ -37,7 +37,7 @@ $(VSOCK_DEVICE): $(call objects,tests/vsock-device)
 	$(call say,LINK $@)
 	$(link)
 
-$(BUILD)/tests/soak: $(BUILD)/tests/soak.o $(SUPPORT)
+$(BUILD)/tests/soak $(BUILD)/tests/pings: %: %.o $(SUPPORT)
 	$(call say,LINK $@)
 	$(link) -lcmocka
 
