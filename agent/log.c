@@ -28,21 +28,6 @@ static struct {
     char waiting[MVM_LOG_WAITING_CAP];
 } stderr_log;
 
-void mvm_log_write(int fd, struct mvm_text text)
-{
-    while (text.len > 0) {
-        ssize_t n = write(fd, text.bytes, text.len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return;
-        }
-        text.bytes += n;
-        text.len -= (size_t)n;
-    }
-}
-
 /* ---- stderr, without waiting ---- */
 
 static bool can_be_opened_again(const struct stat *st)

@@ -41,8 +41,4 @@ int mvm_log_fd(void);
 /* Writes waiting lines, as much as there is room for. */
 void mvm_log_flush(void);
 
-/* Writes all of it, waiting for room, unless that fails: for what the command line asks for, such
- * as the help. */
-void mvm_log_write(int fd, struct mvm_text text);
-
 #endif

@@ -8,7 +8,6 @@
  */
 #define _GNU_SOURCE
 #include "log_writer.h"
-#include "log.h"
 #include "system.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +19,19 @@
 /* Above the numbers of inherited descriptors. */
 enum { OWN_FD_MIN = 512 };
 
+/* What the disk refuses is lost, as it would be with one process. */
+static void write_all(int fd, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, bytes, len);
+        if (n <= 0 && errno != EINTR) {
+            return;
+        }
+        bytes += n > 0 ? n : 0;
+        len -= n > 0 ? (size_t)n : 0;
+    }
+}
+
 static void copy(int from, int to)
 {
     char bytes[4096];
@@ -27,7 +39,7 @@ static void copy(int from, int to)
     do {
         n = read(from, bytes, sizeof bytes);
         if (n > 0) {
-            mvm_log_write(to, (struct mvm_text){bytes, (size_t)n});
+            write_all(to, bytes, (size_t)n);
         }
     } while (n > 0 || (n < 0 && errno == EINTR));
 }

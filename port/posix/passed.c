@@ -68,10 +68,3 @@ int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path,
     d->left = (size_t)n;
     return take(p, offset, buf, cap);
 }
-
-void mvm_posix_passed_drop(struct mvm_posix *p)
-{
-    p->worker.passed.left = 0;
-    p->worker.passed.at = 0;
-    p->worker.passed.path[0] = '\0';
-}

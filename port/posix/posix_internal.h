@@ -382,8 +382,6 @@ void mvm_posix_serve(struct mvm_posix *p, int requests, int log, int data);
  * woken for each; it takes no memory, since the pages are the file's. */
 enum { MVM_POSIX_PASS_SIZE = 262144 };
 
-void mvm_posix_passed_drop(struct mvm_posix *p);
-
 /* ---- calls.c: the port's calls for disks, each as a request ---- */
 int mvm_posix_ask_make_dir(void *ctx, const char *dir);
 int mvm_posix_ask_mounted(void *ctx, const char *dir, const char *device);

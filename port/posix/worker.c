@@ -171,7 +171,9 @@ static void close_all(struct mvm_posix *p)
     p->worker.fd = p->worker.log = p->worker.data = p->worker.pidfd = -1;
     p->worker.asked = 0;
     p->worker.ending = false;
-    mvm_posix_passed_drop(p);
+    p->worker.passed.left = 0;
+    p->worker.passed.at = 0;
+    p->worker.passed.path[0] = '\0';
 }
 
 /* Whether the worker has ended; reaps it. Never waits: a worker that ends may have to close files
