@@ -10,7 +10,7 @@ endif
 PREFIX  ?= /usr/local
 BUILD   ?= build
 CFLAGS  ?= -O2 -g
-# The protobuf wire wants nanopb, Debian's or a checkout of it; PROTOBUF=no does without both.
+# The protobuf wire needs nanopb, Debian's or a checkout of it; PROTOBUF=no needs neither.
 PROTOBUF   ?= yes
 NANOPB_DIR ?= build/cache/nanopb
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror

@@ -6,7 +6,7 @@
  *     agent NAME pings TIMES PROGRAM ARG…       ping to pong, when nothing else is to be done
  *     agent NAME busy-pings TIMES PROGRAM ARG…  the same, 1 ms apart, while a build prints
  * The program finds a listening socket at descriptor 3; with `--unix PATH` before NAME it makes its
- * own there. `--qemu-ga` asks as that agent wants to be asked. Prints `NAME WHAT NUMBER` lines.
+ * own there. `--qemu-ga` sends the requests of that agent. Prints `NAME WHAT NUMBER` lines.
  * Starts and pings are on one processor; the client that pings a busy agent waits for none.
  */
 #define _GNU_SOURCE

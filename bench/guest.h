@@ -1,7 +1,7 @@
 /*
  * What every program shares that measures an agent from outside, as its host: a listening socket
  * that the agent finds at descriptor 3, frames to and fro, and the kernel's account of a process.
- * Each fails loudly: a measurement that went wrong is none. Wants _GNU_SOURCE.
+ * Each fails loudly: a failed measurement is not a result. Needs _GNU_SOURCE.
  */
 #ifndef GUEST_H
 #define GUEST_H

@@ -97,7 +97,8 @@ enum { MVM_ARTIFACTS = 4 };
 
 enum mvm_need {
     MVM_NEED_REQUIRED,
-    MVM_NEED_OPTIONAL, /* not built: removed from the disk, or an old one would be taken for it */
+    MVM_NEED_OPTIONAL, /* not built: removed from the disk, or an old one would be mistaken for it
+                        */
     MVM_NEED_DEFAULT,  /* not built: `fallback` is written */
 };
 

@@ -240,7 +240,7 @@ struct mvm_executor {
     bool in_mounted;
     bool unreleased;    /* what is on the output disk is not, or not known to be, released */
     bool exited;        /* `exit` is known */
-    bool out_of_memory; /* the kernel killed a process of the build for want of memory */
+    bool out_of_memory; /* the kernel killed a process of the build for lack of memory */
     bool elsewhere;     /* the store path is not on this machine */
     bool log_open;
     bool log_failed; /* build.log could not be written; `log_reason` */
@@ -259,7 +259,7 @@ struct mvm_executor {
 
     /* time, on the caller's clock */
     uint64_t now_ms;
-    uint64_t wake_ms;     /* when the last WAIT wants a step */
+    uint64_t wake_ms;     /* when to step after the last WAIT */
     uint64_t phase_ms;    /* the phase's deadline: of a wait for a device, of TERM, KILL, DRAIN */
     uint64_t signal_ms;   /* when SIGTERM is tried again; UINT64_MAX: it was sent */
     uint64_t deadline_ms; /* the build's; UINT64_MAX: none */

@@ -4,7 +4,7 @@
  *
  * Rules for a port:
  *  - Every call returns immediately. One that has to wait for a disk returns MVM_PORT_LATER: repeat
- *    the call, with the same arguments, for the result, or LATER once more. One such call is in
+ *    the call, with the same arguments, for the result, or LATER again. One such call is in
  *    progress at a time.
  *  - A port never calls into the executor. Each port defines how its loop learns when to step
  *    (mvm_posix.h: one descriptor).

@@ -1,5 +1,5 @@
 /*
- * Writes the seeds that fuzzing starts from: one file for each message and wire, behind the four
+ * Writes the seeds that fuzzing starts from: one file for each message and wire, after the four
  * bytes that the targets throw dice with. seeds FOLDER
  */
 #include "mvm_encoder.h"

@@ -72,7 +72,7 @@ static int refuse(struct mvm_run *r)
     return r->options->output != NULL ? MVM_EXIT_NO_CONNECTION : MVM_EXIT_ERR;
 }
 
-/* The events of a build with --output; MVM_RUN_ON: it goes on. */
+/* The events of a build with --output; MVM_RUN_ON: it continues. */
 static int move_bulk(struct mvm_run *r, enum mvm_exchange_event event)
 {
     if (event == MVM_EXCHANGE_SOURCE) {

@@ -33,8 +33,8 @@ enum mvm_interruption {
     MVM_INTERRUPTION_CANCELLED, /* the agent has confirmed it */
     MVM_INTERRUPTION_ASKED,     /* the agent has not answered the Cancel */
     MVM_INTERRUPTION_CLOSED,    /* the end of the connection cancels it */
-    MVM_INTERRUPTION_LEFT,      /* it was joined, or is kept and out of reach: it may go on */
-    MVM_INTERRUPTION_SERIAL,    /* it goes on: the line has no end, the agent no Cancel */
+    MVM_INTERRUPTION_LEFT,      /* it was joined, or is kept and out of reach: it may continue */
+    MVM_INTERRUPTION_SERIAL,    /* it continues: the line has no end, the agent no Cancel */
 };
 
 struct mvm_exchange {
@@ -43,7 +43,7 @@ struct mvm_exchange {
     uint64_t retry_ms;          /* how long to try to connect again; 0: not */
     uint64_t silence_ms;        /* without a frame for so long: lost; MVM_NEVER */
 
-    uint64_t source_at; /* SOURCE: where it goes on; 0: from its beginning, maybe again */
+    uint64_t source_at; /* SOURCE: from where to continue; 0: from its beginning, maybe again */
     uint64_t credit;    /* … and for how many bytes */
     bool renews;        /* may take a fresh id if the agent lost a part of the source */
 
@@ -57,7 +57,7 @@ struct mvm_exchange {
     bool accepted; /* a frame of the build has arrived */
     bool kept;     /* the build outlives its connection */
     bool resent;   /* the Build was sent more than once */
-    bool answered; /* nothing of the connection is needed any more */
+    bool answered; /* the connection is no longer needed */
     bool built;    /* STREAM_BUILD: an Ok has come … */
     bool listed;   /* … over this connection */
     bool split;    /* a connection was lost with a part of the source sent */
@@ -88,7 +88,7 @@ void mvm_exchange_source(struct mvm_exchange *x, struct mvm_text data);
  * until the next one. Its last ARTIFACT has `last`. */
 void mvm_exchange_get(struct mvm_exchange *x, const char *name, uint64_t offset, uint64_t length);
 
-/* The artifacts are not needed any more: the end of a STREAM_BUILD after its Ok. */
+/* The artifacts are no longer needed: the end of a STREAM_BUILD after its Ok. */
 void mvm_exchange_drop(struct mvm_exchange *x);
 
 /* The other side broke the rules of what the caller watches; conversation->why says how. */

@@ -43,7 +43,7 @@ int mvm_run_hello(struct mvm_run *r);
 int mvm_run_cancel(struct mvm_run *r);
 int mvm_run_build(struct mvm_run *r); /* and join */
 
-/* bulk.c, the events of build --output. The exit status, or MVM_RUN_ON: it goes on. */
+/* bulk.c, the events of build --output. The exit status, or MVM_RUN_ON: it continues. */
 enum { MVM_RUN_ON = -1 };
 int mvm_run_source(struct mvm_run *r);
 int mvm_run_list(struct mvm_run *r);

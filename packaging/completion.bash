@@ -1,7 +1,7 @@
 # Completion for mvm-builder-agent and mvm-builder. The options are those that --help of the installed
 # program names.
 
-# Readline takes words apart at "=" and ":", and replaces what is behind the last of them alone:
+# Readline splits words at "=" and ":", and replaces only what follows the last of them:
 # --to=unix:/run/a is five words. Sets `at`, where the word begins, `current`, all of it up to the
 # cursor, and `fixed`, what readline leaves as it is.
 _mvm_builder_join() {
@@ -16,7 +16,7 @@ _mvm_builder_join() {
     [[ -z $class ]] || fixed=${current%"${current##*["$class"]}"}
 }
 
-# Sets `words` to the paths that go on with `value`, the kind of an address before them.
+# Sets `words` to the paths that continue `value`, the kind of an address before them.
 _mvm_builder_files() {
     local kind=''
     [[ ! $value =~ ^[a-z+]+: ]] || kind=${BASH_REMATCH[0]}

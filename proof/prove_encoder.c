@@ -6,7 +6,7 @@
 #include "../codec/json/encoder.c"
 #include "any.h"
 
-/* Each step, or kind, is a proof by itself: a solver follows a fixed place in a message much better
+/* Each step, or kind, is a separate proof: a solver follows a fixed place in a message much better
  * than one that is looked up. proof/run gives the number. */
 #if !defined(CASE)
 #define CASE 0
@@ -44,7 +44,7 @@ static void any_encoder(void)
     assume(mvm_encoder_invariant(&encoder));
 }
 
-/* The invariant of an encoder whose step is no constant any more: step by step. */
+/* The invariant of an encoder whose step is no longer a constant: step by step. */
 static bool holds(void)
 {
     for (unsigned step = 0; step < MVM_STEPS; step++) {

@@ -153,5 +153,5 @@ void json_jump(void)
     mvm_json_jump(&j, len, depth, point);
     prove(mvm_json_invariant(&j), "a jump keeps the invariant");
     possible(j.state == STRING, "into a string");
-    possible(j.state == NEXT, "behind a value");
+    possible(j.state == NEXT, "after a value");
 }

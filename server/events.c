@@ -22,7 +22,7 @@ static void record(struct mvm_server *s, const struct epoll_event *e)
         s->caller_ready = true;
         break;
     case MVM_SOURCE_WAKE:
-    case MVM_SOURCE_BUILD: /* the step that follows looks for itself */
+    case MVM_SOURCE_BUILD: /* the step that follows checks all */
         break;
     }
 }

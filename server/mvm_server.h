@@ -116,20 +116,20 @@ struct mvm_server {
     bool caller_ready;
     bool stopping;
     bool stopped;
-    bool built;           /* exit_after_build: one was answered */
-    bool incomplete;      /* it stopped with work left, see mvm_server_orderly */
-    uint64_t stop_ms;     /* when to stop with work left; UINT64_MAX: no limit */
-    uint64_t flush_ms;    /* when to stop waiting for clients; UINT64_MAX: a build is left */
-    uint64_t linger_ms;   /* likewise, for them to close; UINT64_MAX: not all is sent */
-    uint64_t drain_ms;    /* when to check a terminal's output queue again; UINT64_MAX: never */
-    uint64_t active_ms;   /* time of the last activity */
-    uint64_t reap_ms;     /* when to look for abandoned workers that have ended; UINT64_MAX: none */
-    bool again;           /* a line was opened: send what waits for it in this step */
-    int epoll;            /* the descriptor of mvm_server_fd */
-    int wake;             /* always readable; in the set from `arm` to the next wait */
-    int reserve;          /* closed to accept one more if no descriptor is left; -1: closed */
-    int names;            /* inotify, for the names of Unix sockets; -1: none */
-    size_t served;        /* connections from here on are free */
+    bool built;         /* exit_after_build: one was answered */
+    bool incomplete;    /* it stopped with work left, see mvm_server_orderly */
+    uint64_t stop_ms;   /* when to stop with work left; UINT64_MAX: no limit */
+    uint64_t flush_ms;  /* when to stop waiting for clients; UINT64_MAX: a build is left */
+    uint64_t linger_ms; /* likewise, for them to close; UINT64_MAX: not all is sent */
+    uint64_t drain_ms;  /* when to check a terminal's output queue again; UINT64_MAX: never */
+    uint64_t active_ms; /* time of the last activity */
+    uint64_t reap_ms;   /* when to check for abandoned workers that have ended; UINT64_MAX: none */
+    bool again;         /* a line was opened: send what waits for it in this step */
+    int epoll;          /* the descriptor of mvm_server_fd */
+    int wake;           /* always readable; in the set from `arm` to the next wait */
+    int reserve;        /* closed to accept one more if no descriptor is left; -1: closed */
+    int names;          /* inotify, for the names of Unix sockets; -1: none */
+    size_t served;      /* connections from here on are free */
     size_t listeners_len; /* of `listeners` */
     bool full;            /* it was logged that every connection is busy */
     struct mvm_server_listener *listeners;

@@ -177,7 +177,7 @@ void mvm_server_stop(struct mvm_server *s, uint32_t grace_ms)
     }
 }
 
-/* Whether no client can connect any more: every listener was inherited, and is closed. */
+/* Whether clients can no longer connect: every listener was inherited, and is closed. */
 static bool all_over(const struct mvm_server *s)
 {
     for (size_t i = 0; i < s->listeners_len; i++) {

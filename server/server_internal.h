@@ -23,7 +23,7 @@ static inline int mvm_server_fail_closing(int fd)
 enum mvm_server_listener_state {
     MVM_LISTENER_DOWN,    /* to be opened at retry_ms */
     MVM_LISTENER_UP,      /* `fd` listens */
-    MVM_LISTENER_SERVING, /* `fd` is, or was handed over as, a connection of its own */
+    MVM_LISTENER_SERVING, /* `fd` is a connection, inherited or handed over */
     MVM_LISTENER_OVER,    /* no more connections will come */
 };
 

@@ -216,7 +216,7 @@ struct mvm_scheduler {
     struct mvm_queued_build queue[MVM_QUEUE_MAX]; /* in order; queue[0] runs unless IDLE */
 };
 
-/* `clients[0 … cap-1]` is the caller's memory for as many clients as it wants to serve; it need
+/* `clients[0 … cap-1]` is the caller's memory for as many clients as it serves; it need
  * not be initialised. */
 void mvm_scheduler_init(struct mvm_scheduler *v, struct mvm_executor *executor,
                         const struct mvm_scheduler_config *config, struct mvm_client *clients,

@@ -23,7 +23,7 @@ void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
     mvm_streams_init(v);
 }
 
-/* A build that could not be cancelled any more has ended after the scheduler was stopped. */
+/* A build that could no longer be cancelled has ended after the scheduler was stopped. */
 static void drop_late(struct mvm_scheduler *v)
 {
     if (v->streams.stopping && v->queued == 0 && v->config.stream_dir != NULL) {

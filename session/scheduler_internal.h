@@ -89,7 +89,7 @@ const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struc
 /* The artifacts of every kept Ok are being replaced. */
 void mvm_kept_supersede(struct mvm_scheduler *v);
 
-/* Those of one build without disks are not held any more. */
+/* Those of one build without disks are no longer held. */
 void mvm_kept_drop(struct mvm_scheduler *v, struct mvm_text id);
 
 /* ---- running.c ---- */
@@ -198,7 +198,7 @@ uint64_t mvm_gets_deadline(const struct mvm_scheduler *v);
 
 /* ---- clients.c ---- */
 
-/* The client is not the one that asked for its builds any more. */
+/* The client is no longer the one that requested its builds. */
 void mvm_client_leave_builds(struct mvm_scheduler *v, struct mvm_client *c);
 
 /* ---- stalls.c ---- */

@@ -107,7 +107,8 @@ struct mvm_text mvm_streams_end(struct mvm_scheduler *v, bool ok)
         return (struct mvm_text){NULL, 0};
     }
     if (!ok) {
-        s->builds[place].state = MVM_PLACE_DROPPED; /* the executor has tried; once more is free */
+        /* The executor has tried to empty it; trying again costs nothing. */
+        s->builds[place].state = MVM_PLACE_DROPPED;
         return (struct mvm_text){NULL, 0};
     }
     hold(v, &s->builds[place]);
@@ -138,7 +139,7 @@ static bool has_source(const struct mvm_scheduler *v)
            v->queue[0].has_source;
 }
 
-/* What was not asked for yet, or is not needed any more, is dropped. */
+/* What was not requested yet, or is no longer needed, is dropped. */
 void mvm_streams_source(struct mvm_scheduler *v, const struct mvm_client *c,
                         const struct mvm_message *m)
 {

@@ -49,7 +49,7 @@ LOGS = r"\b(?:mvm_log|mvm_log_begin|mvm_server_say|mvm_server_say_begin|mvm_serv
 
 
 def logged(folders):
-    """The first text of each call that logs a line, if it is one by itself."""
+    """The first text of each call that logs a line."""
     for folder in folders:
         for path in sorted(glob.glob(folder + "/*.c")):
             with open(path, encoding="utf-8") as file:

@@ -401,7 +401,7 @@ static void a_mistake_names_option_value_and_reason(void **state)
     }
 }
 
-/* The option is valid up to `count` times; once more is a mistake. */
+/* The option is valid up to `count` times; one more is a mistake. */
 static void assert_at_most(const char *arg, int count, const char *what)
 {
     const char *args[ARGS_MAX] = {0};

@@ -239,7 +239,7 @@ static void add_frame(struct bytes *b, uint64_t *seed, enum mvm_direction direct
         }
         switch (guard_random(seed, 12)) {
         case 0:
-            break; /* once more */
+            break; /* again */
         case 1:
             at = 1 + guard_random(seed, MVM_STEPS - 1);
             break;

@@ -182,7 +182,7 @@ static void a_stopped_terminal_holds_up_nothing(void **state)
     make_noise();
     assert_int_equal(tcflow(slave, TCOON), 0);
     read_until(master, "lines of this log were lost: stderr was not read\r\n");
-    make_noise(); /* the master is not read any more: the terminal fills up */
+    make_noise(); /* the master is no longer read: the terminal fills up */
     make_noise();
     assert_ends(pid);
     close(slave);

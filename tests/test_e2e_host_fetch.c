@@ -291,7 +291,7 @@ static void another_build_s_messages_change_nothing(void **state)
     strcpy(stream_id, own);
     STREAM_SAY_OK(stream_item("kernel", 5));
     stream_await_get("kernel", 0, 5);
-    STREAM_SAY_OK(stream_item("kernel", 500)); /* once more: over one connection the first counts */
+    STREAM_SAY_OK(stream_item("kernel", 500)); /* again: over one connection the first counts */
     stream_say_want(UINT64_MAX);
     stream_say_piece("kernel", 0, "hello", true);
     stream_await(MVM_MESSAGE_DROP);

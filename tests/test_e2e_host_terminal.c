@@ -22,7 +22,7 @@ static struct {
     int master;
     pid_t tool;
     size_t len;
-    char seen[1 << 20]; /* NUL behind it */
+    char seen[1 << 20]; /* NUL-terminated */
 } terminal;
 
 /* The tool with stderr, and stdout too if `both`, on its own terminal of so many columns: a byte 3

@@ -502,7 +502,7 @@ static void two_clients_fetch_and_one_that_does_not_read_holds_up_neither(void *
     get_sparse(p, A, 0);
     assert_true(mvm_text_equal(hear(q).text, "a kernel"));
     get_sparse(q, A, 0);
-    ask_build(q, B, "a", false); /* the next build goes on meanwhile */
+    ask_build(q, B, "a", false); /* the next build continues meanwhile */
     assert_ok(q, "kernel", 8);
 }
 

@@ -129,7 +129,7 @@ static void no_room_is_overrun_by_text_full_of_escapes(void **state)
 
 /* ---- and back ---- */
 
-/* The escape at from[0 … len-1] decoded; its length, or 0 if it is none, or of a surrogate. */
+/* The escape at from[0 … len-1] decoded; its length; 0: it is not one, or that of a surrogate. */
 static size_t unescape_slowly(uint8_t *to, size_t *made, const uint8_t *from, size_t len)
 {
     unsigned unit = 0;

@@ -331,7 +331,7 @@ static void a_folder_that_hangs_is_named_and_the_output_disk_is_not(void **state
     (void)state;
     struct stream_case c = sent;
     c.cancel_at_ms = sim.now_ms + 100;
-    sim.hang_at = 3; /* behind the policy: remove_tree */
+    sim.hang_at = 3; /* after the policy: remove_tree */
     stream_run(&c);
     assert_err("build cancelled: using /agent: the disk does not answer");
     assert_null(strstr(answer, "released"));

@@ -336,7 +336,7 @@ static const char *fault_of(const struct cell *c, int report)
         return "the build is not in the cgroup it should be in";
     }
     if (((report & SAID) != 0) != must_say(c)) {
-        return must_say(c) ? "a limit is not said" : "a limit is said that is none";
+        return must_say(c) ? "a limit is not reported" : "a limit is reported that does not exist";
     }
     if ((report & SURVIVED) != 0 && must_end(c)) {
         return "a process survives";

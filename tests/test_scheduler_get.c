@@ -273,7 +273,7 @@ static void what_was_dropped_is_not_held_and_cannot_be_fetched(void **state)
     ask(c, MVM_MESSAGE_DROP, A);
     ask_get(c, A, "kernel", 0, 8);
     ask(c, MVM_MESSAGE_JOIN, A);
-    ask(c, MVM_MESSAGE_DROP, A); /* once more: nothing */
+    ask(c, MVM_MESSAGE_DROP, A); /* again: nothing */
     ask(c, MVM_MESSAGE_DROP, B);
     settle();
     assert_heard(c, UNKNOWN("a") DROPPED);

@@ -542,7 +542,7 @@ static void a_build_waits_until_what_an_agent_left_is_removed(void **state)
     ask_build(c, A, SMALL);
     wait_ms(MVM_DISK_PATIENCE_MS - 1);
     assert_heard(c, ACCEPTED_A);
-    wait_ms(2000); /* a disk that hangs is not waited for any longer */
+    wait_ms(2000); /* a disk that hangs is abandoned */
     assert_heard(c, OK_A);
     ask(c, MVM_MESSAGE_DROP, A);
     assert_nothing_left();

@@ -107,7 +107,7 @@ static inline void take_in(struct look *l, block v, const uint8_t *from)
     block one = block_load(from - 1), two = block_load(from - 2), three = block_load(from - 3);
     block is_led = at_least(one, 0xc0) | at_least(two, 0xe0) | at_least(three, 0xf0);
     block is_continuation = (block)((signed_block)v < (int8_t)0xc0);
-    /* Of continuations: E0 wants one from A0 on, F0 from 90 on; both sums are 0x180. */
+    /* Of continuations: E0 requires one from A0 on, F0 from 90 on; both sums are 0x180. */
     block is_low = ~(one + v) & (block)((one & 0xef) == 0xe0);
     l->ill |= (is_led ^ is_continuation) | is_low;
     l->surrogate |= v & (block)(one == 0xed);

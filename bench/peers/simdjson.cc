@@ -1,5 +1,5 @@
 // simdjson on the same frames, by its fastest interface; it only decodes. The frames have the
-// padding that it wants, which elsewhere would cost a copy.
+// padding that it needs, which elsewhere would cost a copy.
 #define WORKS_DECODE_ONLY
 #include "../bench.h"
 #include <simdjson.h>

@@ -1,5 +1,5 @@
 // The works of a peer that has decode_build, decode_log into `line`, and encode_log into `out`.
-// Included behind them.
+// Included after them.
 static int works_run(const char *peer, int argc, char **argv)
 {
     if (argc < 2) {

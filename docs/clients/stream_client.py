@@ -53,7 +53,7 @@ def answers(agent, build):
 
 
 def build_archive(agent, build, archive):
-    """Sends as much as the agent wants, when it does; the Ok."""
+    """Sends as much as the agent requests, when it does; the Ok."""
     sent = 0
     for name, fields in answers(agent, build):
         if name == "ok":

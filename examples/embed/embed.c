@@ -107,7 +107,7 @@ int main(int argc, char *argv[])
     port.subreaper = true;
     job.heartbeat_ms = serving.heartbeat_ms = MVM_HEARTBEAT_MS;
 
-    signal(SIGPIPE, SIG_IGN); /* builds have it at its default all the same */
+    signal(SIGPIPE, SIG_IGN); /* builds have its default anyway */
     mvm_posix_init(&posix, &port);
     mvm_executor_init(&executor, &mvm_posix_port, &posix, &job);
     mvm_scheduler_init(&scheduler, &executor, &serving, clients, 1);

@@ -4,7 +4,7 @@
  *     init LINE [PROGRAM]
  *
  * serves builds on LINE, a virtio-serial port or another serial line, and keeps PROGRAM running
- * beside. SIGTERM ends the machine. It wants /proc and /dev; what it leaves out (modules, /sys,
+ * beside. SIGTERM ends the machine. It needs /proc and /dev; what it leaves out (modules, /sys,
  * cgroups, a console) the agent's own init mode does, see agent/init.c.
  */
 #define _GNU_SOURCE

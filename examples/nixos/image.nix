@@ -7,7 +7,7 @@ let
     volumeLabel = "nixos";
     populateImageCommands = "mkdir -p files/{etc,proc,sys,dev,run,tmp,build-in,build-out}";
   };
-  # Firecracker wants the ELF file on x86; the others take it, too.
+  # Firecracker needs the ELF file on x86; the others accept it, too.
   kernel =
     if pkgs.stdenv.hostPlatform.isx86_64
     then "${build.kernel.dev}/vmlinux"

@@ -124,7 +124,7 @@ static bool is_cgroup(struct mvm_posix *p)
 }
 
 /* The lock shows builders in other pid namespaces, where this process has no number, that the
- * cgroup has an owner. One that was removed before the lock was taken is not a cgroup any more. */
+ * cgroup has an owner. One that was removed before the lock was taken is no longer a cgroup. */
 static bool make_one(struct mvm_posix *p)
 {
     make_name(p);

@@ -21,7 +21,7 @@
 
 enum {
     BUFFER = 16384,
-    PAGE = 4096,            /* no disk or file system of today wants more alignment than this */
+    PAGE = 4096,            /* no disk or file system of today needs more alignment */
     DIRECT_LEAST = 4 << 20, /* small runs the disk writes many at a time by write-back */
 };
 

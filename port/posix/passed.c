@@ -1,6 +1,6 @@
 /*
  * read_data: the worker puts a file's pages into a pipe, and the agent reads them there. A reader
- * that goes on where it was gets several pieces for one request.
+ * that continues where it was gets several pieces for one request.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"
@@ -32,7 +32,7 @@ static int64_t take(struct mvm_posix *p, uint64_t *offset, uint8_t *buf, size_t 
     return n;
 }
 
-/* What is left of another place is of no use. */
+/* Bytes left from another place are dropped. */
 static bool empty(struct mvm_posix *p, uint8_t *buf, size_t cap)
 {
     uint64_t at;

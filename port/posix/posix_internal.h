@@ -378,8 +378,8 @@ void mvm_posix_serve(struct mvm_posix *p, int requests, int log, int data);
 
 /* ---- passed.c: what came through the pipe ---- */
 
-/* Bytes for one request of a reader that goes on where it was. Some pieces, so that neither side is
- * woken for each; it takes no memory, since the pages are the file's. */
+/* Bytes for one request of a reader that continues where it was. Some pieces, so that neither side
+ * is woken for each; it takes no memory, since the pages are the file's. */
 enum { MVM_POSIX_PASS_SIZE = 262144 };
 
 /* ---- calls.c: the port's calls for disks, each as a request ---- */

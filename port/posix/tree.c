@@ -26,7 +26,7 @@
 enum {
     STOP_ROUNDS = 4,
     SIGNAL_ROUNDS = 5,
-    STOP_WAIT_MS = 1, /* a process has to run once more to stop */
+    STOP_WAIT_MS = 1, /* a process has to run again to stop */
     ADOPT_ROUNDS = 5,
 };
 

@@ -8,7 +8,7 @@ enum { ERRORS_MAX = 4 };
 
 static const struct call {
     const char *name;
-    enum mvm_port_error errors[ERRORS_MAX]; /* besides FAILED; 0 behind the last */
+    enum mvm_port_error errors[ERRORS_MAX]; /* besides FAILED; 0 after the last */
 } calls[] = {
     [MVM_SIM_SPAWN] = {"spawn", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
     [MVM_SIM_READ_OUTPUT] = {"read_output", {0}},

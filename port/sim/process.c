@@ -98,7 +98,7 @@ int mvm_sim_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t 
     if (!mvm_sim_call(s, MVM_SIM_READ_OUTPUT)) {
         return s->fail_as;
     }
-    /* What the build has left behind is all in the pipe: it cannot be late any more. */
+    /* What the build has left behind is all in the pipe: it can no longer be late. */
     bool written = !exited(s) || s->child_alive;
     if (written && mvm_sim_comes_late(s, &s->shows_ms[stream])) {
         return 0;

@@ -223,7 +223,7 @@ static void receive_ok(struct peer *p, struct peer_world *w, const struct mvm_me
     } else if (!b->joined && !b->accepted) {
         p->violation = "Ok comes before its build is accepted";
     } else if (!was_true(b, w->ledger)) {
-        p->violation = "a kept Ok is not true any more";
+        p->violation = "a kept Ok is no longer true";
     } else if (b->counts && b->accepted && w->lines != PEER_ANY_LINES && b->next_line != w->lines) {
         p->violation = "Ok comes before all lines";
     } else if (w->ledger->builds[b->number].stream && p->session.wire == MVM_WIRE_PROTO) {

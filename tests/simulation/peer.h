@@ -26,7 +26,7 @@ struct peer_build {
     unsigned next_line;
     uint64_t credit; /* bytes of its source that were asked for, … */
     uint64_t sent;   /* … and sent */
-    bool silent;     /* none are sent any more */
+    bool silent;     /* no more are sent */
 };
 
 /* What is wrong with a Get. */

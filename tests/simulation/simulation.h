@@ -5,8 +5,8 @@
  * and flood; disks that are missing, full, slow, busy or broken; port calls that fail, once or from
  * then on, that move less than asked for, that have nothing to give yet; steps without a reason; an
  * agent that is killed and started again in mid-build; builds without disks, whose sources come in
- * pieces, right and wrong, whose artifacts are fetched and dropped by whoever knows the id. All of
- * it is decided by random numbers, so the same seed gives the same life.
+ * pieces, right and wrong, whose artifacts are fetched and dropped by any client with the id. All
+ * of it is decided by random numbers, so the same seed gives the same life.
  *
  * What must hold, whatever happens:
  *   - each Ping gets a Pong, each bad frame one Err, each Hello one Hello, each Cancel one
