@@ -90,6 +90,7 @@ static void loop_epoll_by_edge(void)
 #ifdef HAVE_LIBEV
 static ev_io ready;
 static ev_timer due;
+static ev_child reaped;
 
 static void run_ev(struct ev_loop *loop)
 {
@@ -116,14 +117,34 @@ static void on_due(struct ev_loop *loop, ev_timer *w, int events)
     run_ev(loop);
 }
 
-static void loop_libev(void)
+static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
 {
-    struct ev_loop *loop = ev_loop_new(0);
+    (void)loop;
+    (void)events;
+    mvm_server_child_exited(&server, w->rpid, w->rstatus);
+}
+
+static void serve_ev(struct ev_loop *loop)
+{
     ev_io_init(&ready, on_ready, mvm_server_fd(&server), EV_READ);
     ev_init(&due, on_due);
     ev_io_start(loop, &ready);
     run_ev(loop);
     ev_run(loop, 0);
+}
+
+static void loop_libev(void)
+{
+    serve_ev(ev_loop_new(0));
+}
+
+/* It collects every child of the process. */
+static void loop_libev_default(void)
+{
+    struct ev_loop *loop = ev_default_loop(0);
+    ev_child_init(&reaped, on_reaped, 0, 0);
+    ev_child_start(loop, &reaped);
+    serve_ev(loop);
 }
 #endif
 
@@ -169,18 +190,19 @@ static void loop_sd_event(void)
 static const struct loop {
     const char *name;
     void (*run)(void); /* NULL: its library is not installed */
+    bool reaps;        /* the statuses of children are handed over */
 } loops[] = {
-    {"poll", loop_poll},         {"select", loop_select},
-    {"epoll", loop_epoll},       {"epoll, edge-triggered", loop_epoll_by_edge},
+    {"poll", loop_poll, false},         {"select", loop_select, false},
+    {"epoll", loop_epoll, false},       {"epoll, edge-triggered", loop_epoll_by_edge, false},
 #ifdef HAVE_LIBEV
-    {"libev", loop_libev},
+    {"libev", loop_libev, false},       {"libev, its default loop", loop_libev_default, true},
 #else
-    {"libev", NULL},
+    {"libev", NULL, false},
 #endif
 #ifdef HAVE_SD_EVENT
-    {"sd-event", loop_sd_event},
+    {"sd-event", loop_sd_event, false},
 #else
-    {"sd-event", NULL},
+    {"sd-event", NULL, false},
 #endif
 };
 
@@ -194,7 +216,7 @@ static pid_t start(const struct loop *l)
         .listen = {listen},
         .clients = CLIENTS,
         .executor = {.out_dir = e2e_path("out")},
-        .posix = {.nix = e2e_path("nix"), .cgroup = ""},
+        .posix = {.nix = e2e_path("nix"), .cgroup = "", .status_is_handed = l->reaps},
     };
     pid_t pid = e2e_fork();
     if (pid == 0) {
@@ -209,6 +231,8 @@ static pid_t start(const struct loop *l)
     return pid;
 }
 
+static pid_t program; /* the one that is tested */
+
 static struct e2e_conn *dial(void)
 {
     return e2e_dial_path(e2e_path("sock"));
@@ -218,6 +242,7 @@ static struct e2e_conn *dial(void)
 static const char script[] = "case $attr in\n"
                              "slow) echo begun >&2; exec sleep 60;;\n"
                              "flood) exec yes flood >&2;;\n"
+                             "late) echo begun >&2; exec >&- 2>&-; sleep 0.2; exit 4;;\n"
                              "esac\n"
                              "yes line | head -n 100000 >&2\n"
                              "exit 3\n";
@@ -248,6 +273,21 @@ static void answer_beside_builds(void)
     e2e_close(c);
     e2e_close(other);
     build_several_times();
+}
+
+/* A build ends while the loop is kept from running: all that then waits for it comes at once. */
+static void end_unseen(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct e2e_conn *c = dial();
+        e2e_say_build(c, "f", "late", "");
+        e2e_await_line(c, "begun");
+        kill(program, SIGSTOP);
+        e2e_sleep_ms(400);
+        kill(program, SIGCONT);
+        e2e_assert_err(c, "nix build failed (exit status: 4)", E2E_PATIENCE_MS);
+        e2e_close(c);
+    }
 }
 
 /* An event by time alone: a build's time-out. */
@@ -282,9 +322,9 @@ static void in_each_loop(void (*run)(void))
             skipped++;
             continue;
         }
-        pid_t pid = start(&loops[i]);
+        program = start(&loops[i]);
         run();
-        e2e_end(pid, SIGKILL);
+        e2e_end(program, SIGKILL);
         unlink(e2e_path("sock"));
     }
     munmap((void *)rounds, sizeof *rounds);
@@ -305,6 +345,12 @@ static void clients_are_answered_beside_builds_in_every_loop(void **state)
     in_each_loop(answer_beside_builds);
 }
 
+static void no_exit_status_is_lost_in_any_loop(void **state)
+{
+    (void)state;
+    in_each_loop(end_unseen);
+}
+
 static void deadlines_are_kept_in_every_loop(void **state)
 {
     (void)state;
@@ -322,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         E2E_TEST(builds_end_in_every_loop),
         E2E_TEST(clients_are_answered_beside_builds_in_every_loop),
+        E2E_TEST(no_exit_status_is_lost_in_any_loop),
         E2E_TEST(deadlines_are_kept_in_every_loop),
         E2E_TEST(every_loop_sleeps_when_idle),
     };

@@ -34,7 +34,11 @@ int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e)
     }
     if (!p->exited && !p->config.caller_reaps) {
         if (peek_exit(p, &info) < 0) {
-            return mvm_posix_fail(p, "waitid", errno);
+            return errno == ECHILD
+                       ? mvm_posix_fail_text(p, "waitid",
+                                             "another part of this program has taken the exit "
+                                             "status: it is to hand it over, see status_is_handed")
+                       : mvm_posix_fail(p, "waitid", errno);
         }
         if (info.si_pid != 0) {
             p->exit = (struct mvm_exit){info.si_code != CLD_EXITED, info.si_status};
