@@ -63,9 +63,20 @@ static size_t count_listeners(const struct mvm_server_config *c)
     return n;
 }
 
+/* Whether the sizes can be added up, and each connection has a number in the epoll set. */
+static bool is_possible(const struct mvm_server_config *c)
+{
+    size_t cap = SIZE_MAX / 4 / c->clients;
+    return c->clients <= MVM_SERVER_CLIENTS_MOST && c->receive_cap <= cap && c->send_cap <= cap &&
+           fields_cap(c) <= cap;
+}
+
 size_t mvm_server_needs(const struct mvm_server_config *config)
 {
     struct mvm_server_config c = complete(config);
+    if (!is_possible(&c)) {
+        return SIZE_MAX;
+    }
     return BUFFER_ALIGNMENT + aligned(count_listeners(&c) * sizeof(struct mvm_server_listener)) +
            aligned(c.clients * sizeof(struct mvm_server_connection)) +
            aligned(c.clients * sizeof(struct mvm_client)) + c.clients * buffers_size(&c) +
@@ -85,7 +96,8 @@ static void give_stream_memory(struct mvm_server_config *c, uint8_t *memory)
 
 bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size)
 {
-    if (size < mvm_server_needs(&s->config)) {
+    size_t needs = mvm_server_needs(&s->config);
+    if (size < needs || needs == SIZE_MAX) {
         return false;
     }
     s->config = complete(&s->config);

@@ -59,7 +59,8 @@ struct mvm_server_event {
 struct mvm_server_config {
     const char *listen[MVM_LISTENERS_MAX]; /* addresses, up to the first NULL, see mvm_address.h;
                                             * none: "vsock:21470" */
-    size_t clients;                        /* connections at a time; 0: MVM_CLIENTS_MAX */
+    size_t clients;                        /* connections at a time, up to MVM_SERVER_CLIENTS_MOST;
+                                            * 0: MVM_CLIENTS_MAX */
     size_t receive_cap; /* bytes of a connection's receive buffer; 0: MVM_RECEIVE_CAP */
     size_t send_cap;    /* … and of its send buffer; 0: MVM_SEND_CAP */
 
@@ -98,6 +99,8 @@ enum mvm_server_error {
 
 struct mvm_server_listener;
 struct mvm_server_connection;
+
+enum { MVM_SERVER_CLIENTS_MOST = 65535 }; /* their numbers have 16 bits */
 
 enum { MVM_SERVER_REFUSED_CIDS = 8 };
 
@@ -149,7 +152,8 @@ struct mvm_server {
     struct mvm_scheduler scheduler;
 };
 
-/* Bytes of memory that init needs for a configuration. */
+/* Bytes of memory that init needs for a configuration; SIZE_MAX: more than there can be, or more
+ * clients than MVM_SERVER_CLIENTS_MOST. */
 size_t mvm_server_needs(const struct mvm_server_config *config);
 
 /* The same as a constant, for a number of clients with buffers of the default size and any number
@@ -208,7 +212,8 @@ bool mvm_server_stopped(const struct mvm_server *s);
  * and each inherited descriptor could be served. */
 bool mvm_server_orderly(const struct mvm_server *s);
 
-/* Kills a build that still runs and waits up to two seconds for its end; closes everything. */
+/* Kills a build that still runs and waits up to two seconds for its end; closes everything.
+ * Harmless after an init that failed, and a second time. */
 void mvm_server_fini(struct mvm_server *s);
 
 /* ---- for the loop around it ---- */

@@ -346,6 +346,9 @@ bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status)
 
 void mvm_server_fini(struct mvm_server *s)
 {
+    if (s->epoll < 0) {
+        return; /* init has failed, or all is closed already */
+    }
     for (size_t i = 0; i < s->listeners_len; i++) {
         mvm_server_listener_close(s, &s->listeners[i]);
     }

@@ -183,6 +183,52 @@ static void it_says_what_it_needs_and_takes_no_less(void **state)
     }
 }
 
+static void more_than_there_can_be_is_refused(void **state)
+{
+    (void)state;
+    static const size_t too_many[] = {MVM_SERVER_CLIENTS_MOST + 1, SIZE_MAX / 2, SIZE_MAX};
+    struct mvm_server_config config = fixture();
+    config.clients = MVM_SERVER_CLIENTS_MOST;
+    assert_true(mvm_server_needs(&config) < SIZE_MAX);
+    for (size_t i = 0; i < sizeof too_many / sizeof too_many[0]; i++) {
+        config = fixture();
+        config.clients = too_many[i];
+        assert_true(mvm_server_needs(&config) == SIZE_MAX);
+        assert_int_equal(mvm_server_init(&server, &config, memory, SIZE_MAX), MVM_SERVER_NO_MEMORY);
+        config = fixture();
+        config.receive_cap = SIZE_MAX - i;
+        assert_int_equal(mvm_server_init(&server, &config, memory, SIZE_MAX), MVM_SERVER_NO_MEMORY);
+        config = fixture();
+        config.send_cap = SIZE_MAX / 2 - i;
+        assert_int_equal(mvm_server_init(&server, &config, memory, SIZE_MAX), MVM_SERVER_NO_MEMORY);
+    }
+}
+
+/* Clean-up code calls it whatever has happened. */
+static void fini_after_a_failed_init_and_twice_is_harmless(void **state)
+{
+    (void)state;
+    struct mvm_server_config config = fixture();
+    int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    config.listen[1] = "nonsense";
+    memset(memory, 0xa5, sizeof memory);
+    memset(&server, 0, sizeof server);
+    assert_int_equal(mvm_server_init(&server, &config, memory, sizeof memory),
+                     MVM_SERVER_BAD_ADDRESS);
+    mvm_server_fini(&server);
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        assert_true(fcntl(fd, F_GETFD) >= 0);
+    }
+    config.listen[1] = NULL;
+    start_here(&config);
+    mvm_server_fini(&server);
+    int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    mvm_server_fini(&server);
+    assert_true(fcntl(first, F_GETFD) >= 0 && fcntl(other, F_GETFD) >= 0);
+    close(first);
+    close(other);
+}
+
 static void memory_may_be_anything_anywhere(void **state)
 {
     (void)state;
@@ -599,6 +645,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(it_says_what_it_needs_and_takes_no_less),
+        E2E_TEST(more_than_there_can_be_is_refused),
+        E2E_TEST(fini_after_a_failed_init_and_twice_is_harmless),
         E2E_TEST(memory_may_be_anything_anywhere),
         E2E_TEST(buffers_of_one_byte_work),
         E2E_TEST(a_bad_address_is_refused_in_words),

@@ -216,7 +216,7 @@ static pid_t start(const struct loop *l)
         .listen = {listen},
         .clients = CLIENTS,
         .executor = {.out_dir = e2e_path("out")},
-        .posix = {.nix = e2e_path("nix"), .cgroup = "", .status_is_handed = l->reaps},
+        .posix = {.nix = e2e_path("nix"), .cgroup = "", .caller_reaps = l->reaps},
     };
     pid_t pid = e2e_fork();
     if (pid == 0) {

@@ -37,7 +37,7 @@ int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e)
             return errno == ECHILD
                        ? mvm_posix_fail_text(p, "waitid",
                                              "another part of this program has taken the exit "
-                                             "status: it is to hand it over, see status_is_handed")
+                                             "status: it is to hand it over, see caller_reaps")
                        : mvm_posix_fail(p, "waitid", errno);
         }
         if (info.si_pid != 0) {

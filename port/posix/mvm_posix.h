@@ -43,8 +43,8 @@ struct mvm_posix_config {
     bool subreaper;     /* PR_SET_CHILD_SUBREAPER on this process: for a program that has no
                          * other children, such as the agent: without cgroups, every child that
                          * was started after the build's first process counts as the build's */
-    bool caller_reaps;  /* the program owns SIGCHLD and reaps every child itself, then calls
-                         * mvm_posix_child_exited */
+    bool caller_reaps;  /* the program, or its loop, as libev's default one, reaps every child;
+                         * it then calls mvm_posix_child_exited */
     const char *cgroup; /* a cgroup v2 directory for the builds' cgroups: if it cannot be
                          * used, spawn fails; NULL: this process's own, /proc if that cannot
                          * be used; "": none, use /proc */
