@@ -13,12 +13,13 @@
 /* Bytes of stack that the agent and its worker may need, with room for a usual environment. */
 enum { STACK_MIN = 64 * 1024 };
 
-/* Keeps descriptors opened later from becoming stdin, stdout or stderr. */
+/* Keeps descriptors opened later from becoming stdin, stdout or stderr. A write to one that was
+ * closed still fails. */
 static void fill_standard_streams(void)
 {
     int fd;
     do {
-        fd = open("/dev/null", O_RDWR);
+        fd = open("/dev/null", O_RDONLY);
     } while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd >= 0) {
         close(fd);

@@ -141,6 +141,21 @@ static void help_and_version_go_to_stdout(void **state)
     assert_memory_equal(r->out, "mvm-builder-agent ", 18);
 }
 
+static void what_cannot_be_printed_is_an_error(void **state)
+{
+    static const char *const outputs[] = {">&-", ">/dev/full", "<&- >&- 2>&-"};
+    static const char *const options[] = {"--help", "--version"};
+    char command[2 * E2E_PATH_CAP];
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        snprintf(command, sizeof command, "exec '%s' %s %s", e2e_program("mvm-builder-agent"),
+                 options[i % 2], outputs[i / 2]);
+        const struct e2e_result *r = E2E_RUN("sh", "-c", command);
+        assert_true(WIFEXITED(r->status));
+        assert_int_equal(WEXITSTATUS(r->status), 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +166,7 @@ int main(void)
         E2E_TEST(a_mistake_on_the_command_line_is_said_and_ends_with_2),
         E2E_TEST(peers_may_be_allowed_by_name),
         E2E_TEST(help_and_version_go_to_stdout),
+        E2E_TEST(what_cannot_be_printed_is_an_error),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }

@@ -265,6 +265,18 @@ static void one_sigterm_reaches_all_of_a_tree_that_is_starved(void **state)
     mvm_posix_fini(&posix);
 }
 
+static void sigterm_ends_processes_that_are_stopped(void **state)
+{
+    spawn_in(*state, "stopped", NULL);
+    await_ready(2);
+    sleep_ms(20);
+    assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
+    await_remaining(0);
+    assert_true(await_exit().signaled);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
 static void one_that_does_not_stop_is_waited_for_only_so_long(void **state)
 {
     (void)state;
@@ -691,6 +703,7 @@ int main(int argc, char **argv)
         IN_EACH_MODE(sigterm_reaches_the_first_process),
         IN_EACH_MODE(one_sigterm_reaches_all_of_a_tree_that_grows),
         IN_EACH_MODE(one_sigterm_reaches_all_of_a_tree_that_is_starved),
+        IN_EACH_MODE(sigterm_ends_processes_that_are_stopped),
         ALONE(one_that_does_not_stop_is_waited_for_only_so_long),
         IN_EACH_MODE(a_tree_of_sessions_is_counted_and_killed_whole),
         IN_MODE(a_process_that_flees_by_forking_is_caught, by_cgroup),

@@ -271,6 +271,19 @@ static inline int role_breed(int argc, char **argv)
     return stay();
 }
 
+/* Has a child in a session of its own, and both are stopped. */
+static inline int role_stopped(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    if (fork() == 0) {
+        setsid();
+    }
+    say(1, "ready\n");
+    raise(SIGSTOP);
+    return stay();
+}
+
 /* Waits for a vfork child, which only SIGKILL ends: it does not stop either. */
 static inline int role_unstoppable(int argc, char **argv)
 {
@@ -390,6 +403,7 @@ static const struct {
     {"chain", role_chain},
     {"breed", role_breed},
     {"crowd", role_crowd},
+    {"stopped", role_stopped},
     {"unstoppable", role_unstoppable},
     {"sow", role_sow},
     {"starved-sow", role_starved_sow},

@@ -137,11 +137,13 @@ static bool held_long_enough(struct mvm_posix *p)
     return now_ms - p->held_since_ms >= MVM_HOLD_MS;
 }
 
+/* Also those that the build itself has stopped: a stopped process does not end by SIGTERM. */
 static void let_go(struct mvm_posix *p, struct mvm_posix_members *members)
 {
-    if (p->cgroup < 0 || !mvm_posix_cgroup_freeze(p, false)) {
-        send_to_listed(p, members, SIGCONT);
+    if (p->cgroup >= 0) {
+        mvm_posix_cgroup_freeze(p, false);
     }
+    send_to_listed(p, members, SIGCONT);
 }
 
 /* Signals the processes that a pass finds, until a pass finds no new one. */
