@@ -92,7 +92,7 @@ void mvm_nix_result_reset(struct mvm_nix_result *n);
 void mvm_nix_result_push(struct mvm_nix_result *n, const uint8_t *bytes, size_t len);
 void mvm_nix_result_line(struct mvm_nix_result *n, struct mvm_text line);
 
-/* ---- artifact.c: what is staged, and by what names ---- */
+/* ---- staged.c: what is staged on the output disk, and by what names ---- */
 enum { MVM_ARTIFACTS = 4 };
 
 enum mvm_need {

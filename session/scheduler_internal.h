@@ -1,9 +1,9 @@
 /*
  * What the scheduler's files share. scheduler.c drives; queue.c has the builds that wait,
  * running.c the one that runs, kept.c the answers of those that ended; requests.c handles requests,
- * owed.c queues answers, reasons.c has their texts; clients.c attaches and detaches clients,
- * stalls.c finds stalled ones. Builds without disks: places.c has what they made, streams.c their
- * source, gets.c sends artifacts.
+ * owed.c queues answers, answers.c makes messages of them, reasons.c has the texts of refusals;
+ * clients.c attaches and detaches clients, stalls.c finds stalled ones. Builds without disks:
+ * places.c has what they made, streams.c their source, gets.c sends artifacts.
  */
 #ifndef MVM_SCHEDULER_INTERNAL_H
 #define MVM_SCHEDULER_INTERNAL_H
@@ -132,6 +132,9 @@ void mvm_owe_parse_error(struct mvm_scheduler *v, struct mvm_client *c);
 
 /* Sends what is owed while there is room. */
 void mvm_owed_send(struct mvm_scheduler *v, struct mvm_client *c);
+
+/* answers.c: sends c->sending; the client can be sent a message. */
+void mvm_answer_send(const struct mvm_scheduler *v, struct mvm_client *c);
 
 /* Drops what is owed. */
 void mvm_owed_clear(struct mvm_client *c);

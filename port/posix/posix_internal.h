@@ -241,7 +241,7 @@ void mvm_posix_kmsg_close(struct mvm_posix_kmsg *k);
 void mvm_posix_explain_mount(struct mvm_posix *p, const char *device, bool read_only,
                              struct mvm_posix_kmsg *k);
 
-/* ---- files.c: likewise ---- */
+/* ---- files.c, open_source.c: likewise ---- */
 
 /* Opens a regular file below the directory `within` (NULL: anywhere) for reading; anything else is
  * refused before it is opened. The descriptor; NOT_FOUND, NOT_REGULAR, SOURCE_FAILED. */

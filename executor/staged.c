@@ -1,4 +1,4 @@
-/* The artifacts and their names. */
+/* What is staged on the output disk: from which names of a build, and by which names. */
 #include "internal.h"
 
 const struct mvm_artifact mvm_artifacts[MVM_ARTIFACTS] = {
