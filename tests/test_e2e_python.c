@@ -30,6 +30,7 @@ static void need_python(void)
 static void need_protobuf(void)
 {
     char out[E2E_PATH_CAP + 16];
+    STREAM_NEEDS_PROTOBUF();
     need_python();
     if (E2E_RUN("/usr/bin/python3", "-c", "import google.protobuf")->status != 0) {
         E2E_SKIP("no protobuf for Python (package python3-protobuf)");
@@ -228,7 +229,6 @@ static void a_stream_client_sends_a_folder_and_fetches_what_was_built(void **sta
 {
     static char archive[1 << 18];
     (void)state;
-    STREAM_NEEDS_PROTOBUF();
     need_protobuf();
     const char *send = make_folder();
     stream_start_agent(e2e_store_image("a kernel", "a rootfs"));
@@ -256,7 +256,6 @@ static void a_stream_client_keeps_holes(void **state)
     char path[2 * E2E_PATH_CAP];
     struct stat st;
     (void)state;
-    STREAM_NEEDS_PROTOBUF();
     need_protobuf();
     stream_source_folder(10);
     const char *store_path = e2e_store_image("a kernel", "a rootfs");
@@ -272,7 +271,6 @@ static void a_stream_client_keeps_holes(void **state)
 static void a_stream_client_reports_why_a_build_failed_and_leaves_nothing(void **state)
 {
     (void)state;
-    STREAM_NEEDS_PROTOBUF();
     need_protobuf();
     stream_source_folder(10);
     stream_start_agent("/nix/store/none");
@@ -285,7 +283,6 @@ static void a_stream_client_reports_why_a_build_failed_and_leaves_nothing(void *
 static void the_lines_at_the_head_of_the_stream_client_work(void **state)
 {
     (void)state;
-    STREAM_NEEDS_PROTOBUF();
     need_protobuf();
     unsetenv("PYTHONPATH");
     stream_source_folder(10);

@@ -392,23 +392,20 @@ static void a_program_killed_at_any_step_leaves_the_old_set_or_the_new_one(void 
     static const char *const old[] = {"vmlinux", "initrd"}, *const new[] = {"vmlinux",
                                                                             "rootfs.ext4"};
     (void)state;
-    int killed = 0, olds = 0, news = 0;
-    do {
+    int olds = 0, news = 0;
+    bool ended = false;
+    /* At each of the first hundred stops, then at fewer: below valgrind there are many. */
+    for (int stops = 1; !ended; stops += 1 + stops / 100) {
         begin(1000);
         assert_true(add("vmlinux", 3) && add("initrd", 3) && put(0, 0, "old") && put(1, 0, "old"));
         assert_true(mvm_artifacts_commit(&set, &why));
         assert_int_equal(entries(base), 1); /* nothing of the last one is left */
-        killed++;
-        bool ended = !place_killed(killed);
+        ended = !place_killed(stops);
         bool is_old = is_whole(old, "old"), is_new = is_whole(new, "new");
         assert_true(is_old || is_new);
         olds += is_old;
         news += is_new;
-        if (ended) {
-            break;
-        }
-    } while (killed < 1000);
-    assert_in_range(killed, 40, 999);
+    }
     assert_true(olds > 0 && news > 0);
 }
 
