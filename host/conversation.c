@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <string.h>
 
+#define NEEDS_PROTO ", which builds without disks need"
+
 void mvm_conversation_init(struct mvm_conversation *c, const struct mvm_peer *peer,
                            enum mvm_wire wire, struct mvm_waiter *waiter)
 {
@@ -11,7 +13,7 @@ void mvm_conversation_init(struct mvm_conversation *c, const struct mvm_peer *pe
     c->wire = wire;
     c->waiter = waiter;
     c->why[0] = c->note[0] = '\0';
-    c->noise_noted = c->mixed_noted = false;
+    c->noise_noted = c->mixed_noted = c->needs_proto = false;
     mvm_connection_init(&c->connection);
 }
 
@@ -56,7 +58,8 @@ static void explain_broken(struct mvm_conversation *c)
     struct mvm_writer why;
     mvm_writer_init(&why, c->why, sizeof c->why);
     if (c->wire == MVM_WIRE_PROTO && (c->first[0] == '{' || c->first[0] == '"')) {
-        mvm_writer_add(&why, "it answers in JSON: an agent without protobuf; use --wire json");
+        mvm_writer_add(&why, "it answers in JSON: an agent without protobuf");
+        mvm_writer_add(&why, c->needs_proto ? NEEDS_PROTO : "; use --wire json");
     } else {
         mvm_session_explain(&c->session, &why);
     }
@@ -171,9 +174,10 @@ static void explain_late(struct mvm_conversation *c)
     mvm_writer_init(&why, c->why, sizeof c->why);
     if (c->first_len == 0) {
         mvm_writer_add(&why, "no answer in time");
-        mvm_writer_add(&why, c->wire == MVM_WIRE_PROTO
-                                 ? "; an agent without protobuf never answers: use --wire json"
-                                 : "");
+        if (c->wire == MVM_WIRE_PROTO) {
+            mvm_writer_add(&why, "; an agent without protobuf never answers");
+            mvm_writer_add(&why, c->needs_proto ? NEEDS_PROTO : ": use --wire json");
+        }
     } else {
         mvm_writer_add(&why, "it answered something else: ");
         mvm_quote_add(&why, (struct mvm_text){c->first, c->first_len});

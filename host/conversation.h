@@ -40,6 +40,7 @@ struct mvm_conversation {
     const struct mvm_peer *peer;
     struct mvm_waiter *waiter;
     enum mvm_wire wire; /* JSON or PROTO */
+    bool needs_proto;   /* set after init: it is PROTO, and nothing else will do */
 
     /* Of the present connection. */
     struct mvm_connection connection;

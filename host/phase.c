@@ -133,7 +133,8 @@ const char *mvm_phase_title(const struct mvm_phase *p)
         [MVM_PHASE_SENDING] = "sending", [MVM_PHASE_BUILDING] = "building",
         [MVM_PHASE_STAGING] = "staging", [MVM_PHASE_FETCHING] = "fetching",
     };
-    return titles[p->kind];
+    bool prepares = p->without_disks && p->kind == MVM_PHASE_MOUNTING;
+    return prepares ? "preparing" : titles[p->kind];
 }
 
 static const struct unit {

@@ -3,7 +3,7 @@
  * begin with "mvm: ", are parsed; with an agent that logs fewer it stays at "building".
  *
  *     mvm: waiting for another build, N ahead     queued
- *     (nothing yet, or another of its own lines)  mounting
+ *     (nothing yet, or another of its own lines)  mounting, or preparing
  *     (any other line)                            building
  *     mvm: staging NAME, M of N bytes             staging
  *
@@ -32,7 +32,8 @@ enum mvm_phase_kind {
 
 struct mvm_phase {
     enum mvm_phase_kind kind;
-    uint64_t ahead; /* QUEUED: builds before ours */
+    bool without_disks; /* set after init: nothing is mounted */
+    uint64_t ahead;     /* QUEUED: builds before ours */
 
     /* SENDING, STAGING, FETCHING */
     char name[MVM_PHASE_NAME_MAX + 1];

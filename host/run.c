@@ -26,6 +26,7 @@ int mvm_run(struct mvm_run *r, const struct mvm_host_options *options)
     r->options = options;
     mvm_display_init(&r->display, options->json, &r->waiter);
     mvm_conversation_init(&r->conversation, &options->peer, options->wire, &r->waiter);
+    r->display.phase.without_disks = r->conversation.needs_proto = options->output != NULL;
     int status = run_command(r);
     mvm_conversation_close(&r->conversation, true);
     mvm_run_show_note(r);

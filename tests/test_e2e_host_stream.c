@@ -295,6 +295,18 @@ static void an_agent_without_the_words_is_refused(void **state)
     stream_assert_nothing_there();
 }
 
+/* Another wire would not help. */
+static void an_agent_without_protobuf_is_refused_without_false_advice(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--output", e2e_path("out"));
+    struct e2e_conn *c = host_accept();
+    e2e_say(c, "{\"Err\":{\"message\":\"parse error: expected value at byte 0\"}}\n");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("an agent without protobuf, which builds without disks need\n");
+}
+
 static void a_file_that_cannot_be_written_is_exit_4(void **state)
 {
     struct rlimit before, limit;
@@ -397,6 +409,7 @@ int main(void)
         E2E_TEST(bytes_out_of_order_or_past_the_end_are_rejected),
         E2E_TEST(another_list_after_a_loss_is_rejected),
         E2E_TEST(an_agent_without_the_words_is_refused),
+        E2E_TEST(an_agent_without_protobuf_is_refused_without_false_advice),
         E2E_TEST(a_file_that_cannot_be_written_is_exit_4),
         E2E_TEST(a_folder_with_other_files_is_not_replaced),
         E2E_TEST(the_real_agent_builds_what_was_sent_and_gives_it_out),

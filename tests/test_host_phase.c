@@ -44,6 +44,18 @@ static void before_the_build_has_said_anything_disks_are_mounted(void **state)
     assert_shown("building", "");
 }
 
+static void without_disks_nothing_is_mounted(void **state)
+{
+    (void)state;
+    phase.without_disks = true;
+    assert_shown("preparing", "");
+    take("mvm: waiting for another build, 1 ahead", 0);
+    take("mvm: now it is our turn", 0);
+    assert_shown("preparing", "");
+    take("hello", 0);
+    assert_shown("building", "");
+}
+
 static void a_build_may_wait_for_others_first(void **state)
 {
     (void)state;
@@ -197,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(before_the_build_has_said_anything_disks_are_mounted, reset),
+        cmocka_unit_test_setup(without_disks_nothing_is_mounted, reset),
         cmocka_unit_test_setup(a_build_may_wait_for_others_first, reset),
         cmocka_unit_test_setup(nothing_of_the_build_s_comes_behind_staging, reset),
         cmocka_unit_test_setup(a_copy_is_told_with_bytes_and_rate, reset),
