@@ -268,8 +268,8 @@ static bool step_all(struct mvm_server *s)
     bool busy = !mvm_scheduler_idle(&s->scheduler) ||
                 mvm_scheduler_reading(&s->scheduler); /* any client may have been sent something */
     bool more = mvm_server_build_step(s);
-    leave_if_built(s);
     more = mvm_server_clients_write(s, busy) || more;
+    leave_if_built(s); /* the last client may just have gone */
     step_listeners(s);
     reap_workers(s);
     more = more || s->again;

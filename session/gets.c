@@ -313,8 +313,10 @@ uint64_t mvm_gets_deadline(const struct mvm_scheduler *v)
 
 bool mvm_scheduler_reading(const struct mvm_scheduler *v)
 {
+    const struct mvm_streams *s = &v->streams;
     if (v->config.stream_dir == NULL) {
         return false;
     }
-    return v->streams.call != NO_CALL || v->streams.opened || any_get(v);
+    return s->call != NO_CALL || s->opened || any_get(v) ||
+           (s->stopping && dropped_place(s) < MVM_STREAM_BUILDS);
 }

@@ -4,8 +4,10 @@
 #include "mvm_session.h"
 #include "support.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -701,6 +703,113 @@ static void an_agent_that_ends_drops_what_it_holds(void **state)
     assert_true(is_empty(dir()));
 }
 
+/* Only the agent's own names are removed; a link is not followed. */
+static void what_is_not_an_agents_own_in_its_folder_stays(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    static const char *const foreign[] = {"source", "0", "mvm-source.old", "mvm-root-"};
+    begin();
+    e2e_make_dir(dir());
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        e2e_make_dir(e2e_path("stream/%s", foreign[i]));
+        e2e_write_text(e2e_path("stream/%s/file", foreign[i]), "mine");
+    }
+    e2e_make_dir(e2e_path("target"));
+    e2e_write_text(e2e_path("target/file"), "mine");
+    e2e_make_dir(e2e_path("stream/mvm-source"));
+    e2e_make_dir(e2e_path("stream/mvm-source/deep"));
+    assert_int_equal(symlink(e2e_path("target"), e2e_path("stream/mvm-source/deep/link")), 0);
+    assert_int_equal(symlink(e2e_path("target"), e2e_path("stream/mvm-root-7")), 0);
+    start();
+    assert_true(e2e_until(is_gone, e2e_path("stream/mvm-source"), E2E_PATIENCE_MS));
+    struct peer *p = dial();
+    ask_source_build(p, A, 3);
+    assert_int_equal(answer(p).kind, MVM_MESSAGE_WANT);
+    send_source(p, A, 0, "abc", 3, true);
+    assert_ok(p, "kernel", 8);
+    ask(p, MVM_MESSAGE_DROP, A);
+    assert_true(e2e_until(is_gone, e2e_path("stream/mvm-root-0"), E2E_PATIENCE_MS));
+    assert_true(is_gone(e2e_path("stream/mvm-root-7")));
+    e2e_assert_file(e2e_path("target/file"), "mine");
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        e2e_assert_file(e2e_path("stream/%s/file", foreign[i]), "mine");
+    }
+}
+
+static void a_disk_that_fills_up_amid_a_source_ends_the_build_and_leaves_nothing(void **state)
+{
+    (void)state;
+    enum { SIZE = 2 * MIB };
+    static const char bytes[MVM_BULK_DATA_MAX];
+    struct mvm_message m;
+    NEEDS_PROTOBUF();
+    begin();
+    e2e_make_dir(dir());
+    if (mount("tmpfs", dir(), "tmpfs", 0, "size=512k") < 0) {
+        E2E_SKIP("mount: %s", strerror(errno));
+    }
+    start();
+    struct peer *p = dial();
+    ask_source_build(p, A, SIZE);
+    uint64_t sent = 0, credit = 0;
+    while ((m = answer(p)).kind == MVM_MESSAGE_WANT) {
+        credit += m.bulk.length;
+        while (sent < credit) {
+            size_t n = credit - sent < sizeof bytes ? (size_t)(credit - sent) : sizeof bytes;
+            send_source(p, A, sent, bytes, n, sent + n == SIZE);
+            sent += n;
+        }
+    }
+    assert_int_equal(m.kind, MVM_MESSAGE_ERR);
+    assert_true(mvm_text_begins(m.text, "unpacking the source failed (exit status: 1): "));
+    assert_true(mvm_text_equal(m.refusal.category, "build_failed"));
+    assert_nothing_left();
+    ask_source_build(p, B, 3);
+    assert_int_equal(answer(p).kind, MVM_MESSAGE_WANT);
+    send_source(p, B, 0, "abc", 3, true);
+    assert_ok(p, "kernel", 8);
+    ask(p, MVM_MESSAGE_DROP, B);
+    assert_nothing_left();
+}
+
+/* ---- agents that end by themselves ---- */
+
+static void after_its_build_an_agent_stays_while_artifacts_can_be_fetched(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    begin();
+    pid_t agent = E2E_AGENT("a", "--stream-dir", dir(), "--exit-after-build");
+    struct peer *p = dial();
+    ask_build(p, A, "a", false);
+    assert_ok(p, "kernel", 8);
+    e2e_sleep_ms(300);
+    ask_get(p, A, "kernel", 0, 8);
+    assert_true(mvm_text_equal(hear(p).text, "a kernel"));
+    ask(p, MVM_MESSAGE_DROP, A);
+    hang_up(p);
+    assert_int_equal(e2e_wait(agent, E2E_PATIENCE_MS), 0);
+    assert_nothing_left();
+}
+
+static void an_agent_without_clients_does_not_stay_for_what_it_holds(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    static const char *const options[][2] = {{"--exit-after-build", NULL}, {"--exit-idle", "1"}};
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        begin();
+        pid_t agent = E2E_AGENT("a", "--stream-dir", dir(), options[i][0], options[i][1]);
+        struct peer *p = dial();
+        ask_build(p, A, "a", false);
+        assert_ok(p, "kernel", 8);
+        hang_up(p);
+        assert_int_equal(e2e_wait(agent, E2E_PATIENCE_MS), 0);
+        assert_nothing_left();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -724,6 +833,10 @@ int main(void)
         E2E_TEST(a_build_that_fails_leaves_nothing),
         E2E_TEST(what_a_dead_agent_left_is_removed_at_the_start),
         E2E_TEST(an_agent_that_ends_drops_what_it_holds),
+        E2E_TEST(what_is_not_an_agents_own_in_its_folder_stays),
+        E2E_TEST(a_disk_that_fills_up_amid_a_source_ends_the_build_and_leaves_nothing),
+        E2E_TEST(after_its_build_an_agent_stays_while_artifacts_can_be_fetched),
+        E2E_TEST(an_agent_without_clients_does_not_stay_for_what_it_holds),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }

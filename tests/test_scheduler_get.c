@@ -464,6 +464,7 @@ static void an_agent_that_stops_drops_what_it_holds(void **state)
     ask_get(c, A, "rootfs.ext4", 0, UINT64_MAX);
     settle();
     mvm_scheduler_stop(&scheduler);
+    assert_true(mvm_scheduler_reading(&scheduler)); /* it has to remove what it held */
     ask_get(c, A, "kernel", 0, 8);
     wait_ms(1000);
     assert_heard(c, "Refused a stopping: Get rejected: the agent is stopping\n"
