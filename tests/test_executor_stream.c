@@ -73,7 +73,8 @@ static void an_output_without_artifacts_is_an_error(void **state)
     assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_NO_OUTPUT);
 }
 
-/* Its first process is nix-store: not found, and another failure to start it, are reported differently. */
+/* Its first process is nix-store: not found, and another failure to start it, are reported
+ * differently. */
 static void a_nix_store_that_cannot_be_started_is_an_error_with_its_reason(void **state)
 {
     (void)state;
