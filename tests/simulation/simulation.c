@@ -173,6 +173,7 @@ static const char *live(void)
         }
         if (world.ledger.turn == world.restart_turn) {
             restart_agent();
+            continue;
         }
         bool moved = move_all();
         close_some();
