@@ -57,7 +57,7 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
     x->unpacking = false;
     x->found_len = 0;
     x->source = (struct mvm_source){.size = job->source_size};
-    x->cancelled = x->failed = x->asking = x->overdue = x->wants_in = false;
+    x->cancelled = x->failed = x->asking = x->overdue = x->late = x->wants_in = false;
     x->out_ready = x->out_mounted = x->in_mounted = x->unreleased = false;
     x->exited = x->out_of_memory = x->elsewhere = x->log_open = x->log_failed = x->log_staged =
         false;
@@ -117,7 +117,8 @@ static uint64_t patience_of(const struct mvm_executor *x)
     return x->hangs == 0 ? MVM_DISK_PATIENCE_MS : MVM_DISK_PATIENCE_MS / 10;
 }
 
-/* Whether the call in progress is to be abandoned. */
+/* Whether the call in progress is to be abandoned. It is asked once more when its time is over: a
+ * line that no client accepted may have kept the job from asking. */
 static bool is_hanging(struct mvm_executor *x)
 {
     if (!x->asking) {
@@ -127,7 +128,7 @@ static bool is_hanging(struct mvm_executor *x)
         x->overdue = true;
         x->deadline_ms = x->now_ms + patience_of(x);
     }
-    return x->overdue && x->now_ms >= x->deadline_ms;
+    return x->late;
 }
 
 /* Handles the clock, also while a line is pending; but a call is abandoned only when none is. */

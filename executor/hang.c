@@ -93,7 +93,7 @@ static enum mvm_executor_state go_on_without(struct mvm_executor *x)
 enum mvm_executor_state mvm_executor_hang(struct mvm_executor *x)
 {
     int calls = x->port->abandon(x->ctx);
-    x->asking = x->overdue = x->log_open = false;
+    x->asking = x->overdue = x->late = x->log_open = false;
     x->hangs++;
     x->unreleased = x->unreleased || (x->state != MVM_EXECUTOR_CHECK && !x->stream);
     if (x->state == MVM_EXECUTOR_END) {

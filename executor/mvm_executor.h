@@ -227,6 +227,7 @@ struct mvm_executor {
     uint8_t hangs;       /* calls of this job that were abandoned */
     bool asking;         /* a call for a disk is in progress */
     bool overdue;        /* … and `deadline_ms` is when it is abandoned */
+    bool late;           /* … since it was still in progress when asked after that */
     bool cancelled;
     bool failed;   /* for the reason in `message`; the first reason stays */
     bool wants_in; /* the flake is on the input disk */

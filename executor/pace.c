@@ -11,6 +11,7 @@ enum mvm_executor_state mvm_executor_wait(struct mvm_executor *x, uint64_t ms)
 bool mvm_executor_later(struct mvm_executor *x, int64_t r)
 {
     x->asking = r == MVM_PORT_LATER;
+    x->late = x->asking && x->overdue && x->now_ms >= x->deadline_ms;
     if (x->asking) {
         mvm_executor_wait(x, x->deadline_ms);
     } else {

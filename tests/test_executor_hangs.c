@@ -119,6 +119,28 @@ static void a_disk_that_hangs_holds_up_the_build_and_gets_its_heartbeats(void **
     assert_in_range(log_lines - before, 58, 60);
 }
 
+/* The client accepts no heartbeat for longer than a call that hangs would have been waited for. */
+static void a_call_that_has_ended_meanwhile_does_not_hang(void **state)
+{
+    (void)state;
+    config.heartbeat_ms = 1000;
+    start();
+    while (x.state != MVM_EXECUTOR_COPY || sim.asked.call == 0) {
+        assert_true(turn());
+    }
+    sim.asked.until_ms = sim.now_ms + 3000;
+    mvm_executor_cancel(&x);
+    while (mvm_executor_step(&x, sim.now_ms) != MVM_EXECUTOR_LOG) {
+        sim.now_ms += 100;
+    }
+    sim.now_ms += 10 * MVM_DISK_PATIENCE_MS;
+    take_log();
+    finish();
+    assert_int_equal(sim.hung, 0);
+    assert_err("build cancelled");
+    assert_true(mvm_executor_released(&x));
+}
+
 static void a_build_waits_while_its_log_is_not_written(void **state)
 {
     (void)state;
@@ -408,6 +430,7 @@ int main(void)
         T(a_time_out_is_answered_while_any_call_hangs),
         T(the_answer_says_what_hangs),
         T(a_disk_that_hangs_holds_up_the_build_and_gets_its_heartbeats),
+        T(a_call_that_has_ended_meanwhile_does_not_hang),
         T(a_build_waits_while_its_log_is_not_written),
         T(a_log_that_is_never_written_ends_with_the_build_s_time),
         T(a_device_that_comes_late_is_waited_for),
