@@ -35,6 +35,21 @@ static const struct mvm_message messages[] = {
     {.kind = MVM_MESSAGE_LOG, .text = TEXT("a\x1b[1mb\xff\tc\\\"\xf0\x9f\x98\x80")},
     {.kind = MVM_MESSAGE_LOG, .text = TEXT("")},
     {.kind = MVM_MESSAGE_PONG},
+    /* of the protobuf wire alone */
+    {.kind = MVM_MESSAGE_STREAM_BUILD,
+     .id = ID,
+     .build = {BUILD_OF("", "a"), .keep = MVM_FLAG_TRUE, .has_source = true, .source_size = 100}},
+    {.kind = MVM_MESSAGE_SOURCE,
+     .id = ID,
+     .text = TEXT("nix-archive-1"),
+     .bulk = {.offset = 7, .last = MVM_FLAG_TRUE}},
+    {.kind = MVM_MESSAGE_GET, .id = ID, .bulk = {.name = TEXT("kernel"), .length = UINT64_MAX}},
+    {.kind = MVM_MESSAGE_DROP, .id = ID},
+    {.kind = MVM_MESSAGE_WANT, .id = ID, .bulk = {.length = 65536}},
+    {.kind = MVM_MESSAGE_ARTIFACT,
+     .id = ID,
+     .text = TEXT("ELF"),
+     .bulk = {.name = TEXT("kernel"), .offset = 1, .last = MVM_FLAG_TRUE}},
 };
 
 enum { MESSAGES = sizeof messages / sizeof messages[0], CAP = 512 };
@@ -65,7 +80,7 @@ int main(int argc, char **argv)
         mvm_encoder_init(&json);
         mvm_encoder_start(&json, &messages[i]);
         size_t json_len = mvm_encoder_pull(&json, frame, CAP);
-        ok = write_seed(argv[1], "json", i, (uint8_t)i, frame, json_len);
+        ok = json_len == 0 || write_seed(argv[1], "json", i, (uint8_t)i, frame, json_len);
         mvm_proto_encoder_start(&protobuf, &messages[i]);
         size_t protobuf_len = mvm_proto_encoder_pull(&protobuf, frame, CAP);
         for (uint8_t dice = 0; ok && dice < 2; dice++) { /* either direction */
