@@ -143,7 +143,7 @@ static void all_can_be_run(void **state)
 }
 
 /* Runs a client until its build has printed "one". */
-static const char kill_at_one[] = "err=$1; shift\n"
+static const char kill_at_one[] = "err=$1; shift; : >$err\n"
                                   "/usr/bin/python3 -B \"$@\" 2>$err & client=$!\n"
                                   "until grep -q '^one$' $err; do sleep 0.1; done\n"
                                   "kill -9 $client\n"
