@@ -20,7 +20,7 @@ static void build(int fd, long lines)
     snprintf(attr, sizeof attr, "%ld", lines);
     guest_say_build(fd, attr);
     long came = guest_hear(fd, "{\"Err\"");
-    if (came < lines) { /* one more may say that build.log could not be written */
+    if (came < lines) { /* one more may report that build.log could not be written */
         fprintf(stderr, "agent: %ld lines of %ld came\n", came, lines);
         exit(1);
     }

@@ -1,7 +1,7 @@
 /*
- * What every measuring program in C or C++ shares: the frames, read from files so that all peers
- * take the same bytes, and the clock. A program is run as `PROGRAM FRAMES [MS]` and prints a line
- * `NAME WORK NS` for each work: nanoseconds of CPU time a message, the best of several rounds.
+ * What the measuring programs in C and C++ share: the frames, read from files so that all peers get
+ * the same bytes, and the clock. A program is run as `PROGRAM FRAMES [MS]` and prints a line `NAME
+ * WORK NS` for each work: nanoseconds of CPU time per message, the best of several rounds.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -16,7 +16,7 @@
 enum {
     BENCH_ROUNDS = 5,
     BENCH_CAP = 1 << 16,  /* bytes of the largest frame */
-    BENCH_PADDING = 64,   /* zero bytes behind each, for peers that read past the end */
+    BENCH_PADDING = 64,   /* zero bytes after each, for peers that read past the end */
     BENCH_DEFAULT_MS = 20 /* of each work, all rounds together */
 };
 
@@ -29,7 +29,7 @@ struct bench_bytes {
 enum bench_log { BENCH_LOG80, BENCH_LOG4K, BENCH_ESCAPE, BENCH_UTF8, BENCH_LOGS };
 static const char *const bench_log_names[BENCH_LOGS] = {"log80", "log4k", "escape", "utf8"};
 
-/* Every result is added here, so that no compiler leaves work out. */
+/* Every result is added here, so that no compiler removes work. */
 static volatile size_t bench_sink;
 
 static inline void bench_fail(const char *peer, const char *what)
@@ -53,8 +53,8 @@ static inline void bench_read(struct bench_bytes *b, const char *folder, const c
     fclose(file);
 }
 
-/* Before anything is timed: the peer does the work it is timed for. Case does not count, some write
- * \u001B; a missing newline at the end neither. */
+/* Before timing: the peer's result is right. Case does not count, some write \u001B; neither does a
+ * missing newline at the end. */
 static inline void bench_same(const char *peer, const struct bench_bytes *wanted, const void *bytes,
                               size_t len)
 {
@@ -68,7 +68,7 @@ static inline void bench_same(const char *peer, const struct bench_bytes *wanted
     }
 }
 
-/* Copies a result to where bench_same looks, but only in the one run made for that. */
+/* Copies a result for bench_same, only in the one run made for that. */
 static inline void bench_keep(void *where, const void *bytes, size_t len, long n)
 {
     if (n == 1) {

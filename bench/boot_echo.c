@@ -1,5 +1,5 @@
-/* An init that does the least: loads the modules of its arguments' folder, listens on vsock port
- * 21470 and sends back what comes. The peer of the agent as process 1. */
+/* A minimal init: loads the modules of its arguments' folder, listens on vsock port 21470 and sends
+ * back what it receives. The peer of the agent as process 1. */
 #define _GNU_SOURCE
 #include "vsock.h"
 #include <fcntl.h>

@@ -13,7 +13,7 @@
 #include "mvm_encoder.h"
 #include "mvm_proto.h"
 
-/* The same code compiled for this machine, if it has AVX2 or more, beside the portable one. */
+/* The same code compiled for this machine, if it has AVX2 or more, besides the portable one. */
 #if defined(__AVX2__)
 #define OURS "mvm-native"
 #else
@@ -110,8 +110,8 @@ static void proto_encode(int which, long n)
     }
 }
 
-/* An Err as long as a frame in the agent's send buffer can be, into it or into so much at a time.
- */
+/* An Err as long as a frame in the agent's send buffer can be, into one buffer or into so many
+ * bytes at a time. */
 enum { ERR_LEN = 16384 };
 
 static void proto_encode_err(int room, long n)
@@ -256,7 +256,7 @@ static void read_frames(const char *folder)
     }
 }
 
-/* What is timed is right: a text decoded is the text that was encoded. */
+/* What is timed is right: a decoded text equals the encoded one. */
 static void check(void)
 {
     for (int i = 0; i < BENCH_LOGS; i++) {
@@ -273,8 +273,8 @@ static void check(void)
 
 /* ---- program -------------------------------------------------------------------------------- */
 
-/* Of this function alone instructions are counted: what is in the works' memory, and nothing of
- * arguments and files, decides how many they are. */
+/* Only this function's instructions are counted: their number depends on the works' memory, and not
+ * on arguments and files. */
 __attribute__((noinline)) void counted(const struct work *work, long n);
 void counted(const struct work *work, long n)
 {

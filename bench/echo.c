@@ -1,5 +1,5 @@
-/* The least that can serve: an epoll loop on the listening socket at descriptor 3 that sends back
- * what comes. */
+/* A minimal server: an epoll loop on the listening socket at descriptor 3 that sends back what it
+ * receives. */
 #define _GNU_SOURCE
 #include <sys/epoll.h>
 #include <sys/socket.h>

@@ -61,7 +61,7 @@ static void grow_length(long len)
 
 enum { CLIENTS_MAX = 64, PINGS = 2000 };
 
-/* So many clients are connected and each pings 2000 times, one client at a time. */
+/* So many clients are connected, and each sends 2000 Pings, one client at a time. */
 static void grow_clients(long clients)
 {
     struct guest g = begin();

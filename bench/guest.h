@@ -28,7 +28,7 @@ static inline void guest_fail(const char *what)
     exit(1);
 }
 
-/* Time of the machine's clock, in µs. */
+/* The machine's clock, in µs. */
 static inline double guest_now_us(void)
 {
     struct timespec t;
@@ -38,9 +38,8 @@ static inline double guest_now_us(void)
 
 /* ---- processors ----------------------------------------------------------------------------- */
 
-/* Keeps this process, and all that it starts from now on, on one processor. What it costs to wake
- * another one, most of all in a virtual machine, is not a cost of the agent's, and comes and goes.
- */
+/* Binds this process, and all that it starts from now on, to one processor. The cost of waking
+ * another one, most of all in a virtual machine, is not the agent's, and varies. */
 static inline void guest_one_processor(void)
 {
     cpu_set_t all, one;
@@ -55,8 +54,8 @@ static inline void guest_one_processor(void)
     }
 }
 
-/* A host has processors of its own: from now on this process waits for none, whatever runs beside
- * the agent. */
+/* A host has its own processors: from now on this process waits for none, whatever runs beside the
+ * agent. */
 static inline void guest_never_wait(void)
 {
     const struct sched_param first = {.sched_priority = 1};
@@ -70,7 +69,7 @@ static inline void guest_never_wait(void)
 struct guest_address {
     struct sockaddr_un name;
     socklen_t len;
-    int listener; /* -1: the program listens there itself */
+    int listener; /* -1: the program opens it itself */
 };
 
 /* An abstract address, chosen by the kernel. */
@@ -86,7 +85,7 @@ static inline struct guest_address guest_listen(void)
     return a;
 }
 
-/* Where a program makes its socket itself. */
+/* For a program that makes its socket itself. */
 static inline struct guest_address guest_at(const char *path)
 {
     struct guest_address a = {.name.sun_family = AF_UNIX, .len = sizeof a.name, .listener = -1};
@@ -94,8 +93,8 @@ static inline struct guest_address guest_at(const char *path)
     return a;
 }
 
-/* Waits for a program that has yet to make its socket, some seconds. Answers are not waited for
- * longer than that either: a listener that outlives its agent gives no other sign. */
+/* Waits a few seconds for a program to make its socket, and no longer for an answer: a listener
+ * that outlives its agent gives no other sign. */
 static inline int guest_dial(const struct guest_address *a)
 {
     const struct sockaddr *name = (const struct sockaddr *)&a->name;
@@ -141,7 +140,7 @@ static inline void guest_stop(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
-/* The first number behind `label` in /proc/PID/FILE. */
+/* The first number after `label` in /proc/PID/FILE. */
 static inline double guest_figure(pid_t pid, const char *file, const char *label)
 {
     char path[64], bytes[8192];
@@ -181,7 +180,7 @@ static inline bool guest_begins(const char *line, const char *with)
     return strncmp(line, with, strlen(with)) == 0;
 }
 
-static double guest_ended_us; /* when the stand-in for nix reported its end */
+static double guest_ended_us; /* when the stand-in for nix reported that it ended */
 
 /* Reads Logs until a frame that begins with `last`; returns how many there were. */
 static inline long guest_hear(int fd, const char *last)
@@ -217,7 +216,7 @@ static inline long guest_hear(int fd, const char *last)
     }
 }
 
-/* The stand-in for nix takes its orders from the attribute: see nix.c. */
+/* The attribute controls the stand-in for nix: see nix.c. */
 static inline void guest_say_build(int fd, const char *attr)
 {
     char frame[512];
@@ -226,7 +225,7 @@ static inline void guest_say_build(int fd, const char *attr)
     guest_say(fd, frame);
 }
 
-/* What is asked, and how an answer begins: an echo's Ping will do. */
+/* The request, and the beginning of its answer: an echo's Ping is accepted. */
 static const char *guest_ping_frame = "\"Ping\"\n", *guest_pong = "\"P";
 
 static inline void guest_ping(int fd)
@@ -251,7 +250,7 @@ static inline void guest_sort(long times)
     qsort(guest_took, (size_t)times, sizeof *guest_took, guest_by_size);
 }
 
-/* Pings once and keeps how long it took, if there is room for it. */
+/* Pings once and stores how long it took, if there is room. */
 static inline void guest_time_ping(int fd, long *times)
 {
     double begin = guest_now_us();

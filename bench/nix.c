@@ -26,7 +26,7 @@ static void put(int fd, const char *bytes, size_t len)
     }
 }
 
-/* As many lines as go into the room, some 64 KB of them, at a time. */
+/* As many lines as fit the room, about 64 KB, at a time. */
 static void print_lines(long left, size_t len)
 {
     static const char text[LINE + 1] =

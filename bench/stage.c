@@ -20,7 +20,7 @@ static double timeval_us(struct timeval t)
     return (double)t.tv_sec * 1e6 + (double)t.tv_usec;
 }
 
-/* Of the one child that was waited for, and its own. */
+/* Of the one child that was waited for, and its children. */
 static void print_cpu(const char *name)
 {
     struct rusage usage;

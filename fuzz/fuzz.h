@@ -1,6 +1,6 @@
 /*
  * What the fuzz targets share. Each target is one file with LLVMFuzzerTestOneInput; linked with
- * libFuzzer it searches, with standalone.c it replays files. A broken property ends in abort().
+ * libFuzzer it searches, with standalone.c it replays files. A violated property ends in abort().
  */
 #ifndef MVM_FUZZ_H
 #define MVM_FUZZ_H
@@ -29,7 +29,7 @@ static inline uint32_t fuzz_throw(struct fuzz_dice *dice, uint32_t sides)
     return (dice->state >> 16) % sides;
 }
 
-/* How much to give or take at a time: often everything or nearly, often a few bytes. */
+/* How much to pass at a time: often everything or nearly, often a few bytes. */
 static inline uint32_t fuzz_step(struct fuzz_dice *dice)
 {
     return 1 + fuzz_throw(dice, fuzz_throw(dice, 3) == 0 ? 8 : 400);

@@ -1,6 +1,6 @@
-/* An agent that gives out artifacts as it likes, against the files of mvm-builder: any list, any
- * pieces, in any order. Nothing is written outside the folder, nothing more than was allowed, and
- * no file is under its final name before it is whole. */
+/* An agent that sends any list and any pieces in any order, against the files of mvm-builder:
+ * nothing is written outside the folder, nothing more than was allowed, and no file has its final
+ * name before it is complete. */
 #define _GNU_SOURCE
 #include "fuzz.h"
 #include "mvm_proto.h"
@@ -13,7 +13,7 @@
 
 enum { ALLOWED = 5000 };
 
-static char root[64]; /* a folder of the target's own */
+static char root[64]; /* the target's own folder */
 static char output[80];
 static struct mvm_stream stream;
 
@@ -27,7 +27,7 @@ static void begin(void)
     FUZZ_CHECK(mvm_stream_open(&stream, NULL, false, output, ALLOWED));
 }
 
-/* Entries of a folder; -1: it is not there. Each must be an artifact if `artifacts`. */
+/* Entries of a folder; -1: it does not exist. Each must be an artifact if `artifacts`. */
 static int entries_of(const char *path, bool artifacts)
 {
     DIR *dir = opendir(path);
@@ -46,7 +46,7 @@ static int entries_of(const char *path, bool artifacts)
     return entries;
 }
 
-/* The set is there, each file of its size; it is removed. */
+/* The set is complete, each file of its size; it is removed. */
 static void check_set(void)
 {
     uint64_t sum = 0;

@@ -1,6 +1,6 @@
 /*
- * Any message through both wires, with buffers and pieces of any size: it comes out as it went in.
- * Texts that are not UTF-8 are repaired in the same way by both wires; a Log crosses the protobuf
+ * Any message through both wires, with buffers and pieces of any size: the result equals the input.
+ * Texts that are not UTF-8 are repaired in the same way by both wires; a Log passes the protobuf
  * wire unchanged.
  */
 #include "fuzz.h"
@@ -18,7 +18,7 @@ static bool is_request(const struct mvm_message *m)
     return m->kind <= mvm_last_proto_kind(MVM_DIRECTION_REQUESTS);
 }
 
-/* Some kinds are on the protobuf wire alone. */
+/* Some kinds exist only on the protobuf wire. */
 static bool has_json(const struct mvm_message *m)
 {
     return m->kind <=

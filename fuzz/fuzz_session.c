@@ -1,6 +1,6 @@
 /*
- * A session on either wire, either side, in buffers of any size: what it says and what it answers
- * does not depend on how the transport cuts the bytes, nor on how much it takes at a time.
+ * A session on either wire, either side, in buffers of any size: its events and answers do not
+ * depend on how the transport cuts the bytes.
  */
 #include "fuzz.h"
 #include "mvm_session.h"
@@ -34,7 +34,7 @@ static size_t some(struct peer *p, size_t max)
     return n < max ? n : max;
 }
 
-/* The transport takes some of what there is to send. */
+/* The transport sends some of the bytes. */
 static void transmit(struct peer *p)
 {
     size_t len;
@@ -49,7 +49,7 @@ static void transmit(struct peer *p)
     }
 }
 
-/* The transport brings some of what is left, and after it the end. */
+/* The transport delivers some of the remaining bytes, and finally the end. */
 static void receive(struct peer *p)
 {
     size_t room;
@@ -77,7 +77,7 @@ static void answer(struct peer *p, const struct mvm_message *m)
     }
 }
 
-/* Nothing is being sent when the next frame is asked for, so that both calls give the same. */
+/* Nothing is being sent when the next frame is requested, so that both calls return the same. */
 static enum mvm_session_event next(struct peer *p)
 {
     bool decode = p->careful && fuzz_throw(&p->dice, 2) == 0;

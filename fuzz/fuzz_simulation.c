@@ -1,6 +1,5 @@
-/* The simulated world, its random numbers taken from the input: the fuzzer searches for a life that
- * fails.
- */
+/* The simulated world with random numbers from the input: the fuzzer searches for a scenario that
+ * fails. */
 #include "fuzz.h"
 #include "simulation.h"
 

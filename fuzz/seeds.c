@@ -1,6 +1,6 @@
 /*
- * Writes the seeds that fuzzing starts from: one file for each message and wire, after the four
- * bytes that the targets throw dice with. seeds FOLDER
+ * Writes the seeds for fuzzing, `seeds FOLDER`: one file for each message and wire, after the four
+ * bytes that seed the targets' random numbers.
  */
 #include "mvm_encoder.h"
 #include "mvm_proto.h"

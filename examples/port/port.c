@@ -1,19 +1,19 @@
 /*
- * A port of one's own: the build job on a machine without kernel, nix or file system. What each
- * function owes is said in mvm_port.h. Here nix is a text that it prints, every file of its image
- * is another, and the output disk is a listing on standard output.
+ * A custom port: the build job on a machine without kernel, nix or file system. mvm_port.h
+ * documents each function. Here nix is a text that it prints, every file of its image is another,
+ * and the output disk is a listing on standard output.
  */
 #include "mvm_executor.h"
 #include <stdio.h>
 #include <string.h>
 
 struct world {
-    struct mvm_text says;  /* what the build has yet to print */
-    struct mvm_text image; /* what is yet to be read of the open file */
+    struct mvm_text says;  /* what the build has still to print */
+    struct mvm_text image; /* the unread part of the open file */
     size_t written;
 };
 
-/* ---- the build: over as soon as it has begun, and well ---- */
+/* ---- the build: it succeeds immediately ---- */
 
 static int take(struct mvm_text *text, uint8_t *buf, size_t cap)
 {
@@ -99,7 +99,7 @@ static int rename_file(void *ctx, const char *from, const char *to)
     return printf("%s is on the disk\n", to) > 0 ? 0 : MVM_PORT_FAILED;
 }
 
-/* ---- what needs no doing here ---- */
+/* ---- calls that have nothing to do here ---- */
 
 static int done(void *ctx)
 {
