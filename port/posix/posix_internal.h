@@ -24,6 +24,9 @@ const char *mvm_posix_default_path(void);
 /* ---- find_nix.c ---- */
 int mvm_posix_find_nix(void *ctx, char *path, size_t cap);
 
+/* ---- preload.c: reads what execve(2) of a program will read ---- */
+void mvm_posix_preload(const char *program);
+
 /* ---- pipes.c: the build's pipes ---- */
 void mvm_posix_output_none(struct mvm_posix_output *o);
 

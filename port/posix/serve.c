@@ -120,6 +120,9 @@ static int64_t find_nix(struct server *s)
 {
     int r = mvm_posix_find_nix(s->p, s->answer.text, sizeof s->answer.text);
     s->answer_len = r >= 0 ? strlen(s->answer.text) + 1 : 0;
+    if (r >= 0) {
+        mvm_posix_preload(s->answer.text);
+    }
     return r;
 }
 
