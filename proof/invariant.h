@@ -398,10 +398,11 @@ static inline size_t mvm_encoder_text_end(const struct mvm_encoder *e)
     return text != NULL ? text->len + 1 : 0;
 }
 
-static inline bool mvm_encoder_step_invariant(const struct mvm_encoder *e)
+/* How far the step is, in a message that is as it should be. */
+static inline bool mvm_encoder_progress_invariant(const struct mvm_encoder *e)
 {
     const struct mvm_step *step = &mvm_steps[e->step];
-    if ((unsigned)e->message.kind != step->kind || !mvm_message_invariant(&e->message) ||
+    if (e->piece_at > e->piece_len || e->piece_len > MVM_ENCODER_PIECE_CAP ||
         e->literal_at > step->len || e->text_at > mvm_encoder_text_end(e)) {
         return false;
     }
@@ -418,7 +419,10 @@ static inline bool mvm_encoder_invariant(const struct mvm_encoder *e)
         e->step >= MVM_STEPS) {
         return false;
     }
-    return e->step == 0 ? e->piece_at == e->piece_len : mvm_encoder_step_invariant(e);
+    return e->step == 0
+               ? e->piece_at == e->piece_len
+               : (unsigned)e->message.kind == mvm_steps[e->step].kind &&
+                     mvm_message_invariant(&e->message) && mvm_encoder_progress_invariant(e);
 }
 
 #endif

@@ -32,28 +32,36 @@ static void any_message(struct mvm_message *m)
     assume(mvm_message_invariant(m));
 }
 
-/* In step CASE; 0: idle, when the message means nothing. */
+/* In step CASE, of a message of its kind, whose text at this step is there; the others are not
+ * looked at. */
 static void any_encoder(void)
 {
     __CPROVER_havoc_object(&encoder);
     encoder.step = CASE;
-    if (CASE != IDLE) {
-        encoder.message.kind = (enum mvm_kind)mvm_steps[CASE].kind;
-        any_message(&encoder.message);
+    encoder.message.kind = (enum mvm_kind)mvm_steps[CASE].kind;
+    struct mvm_text *text = (struct mvm_text *)mvm_encoder_text(&encoder);
+    if (text != NULL) {
+        *text = any_text();
+        assume(mvm_text_invariant(text));
+    } else if (mvm_steps[CASE].field < MVM_FIELDS) {
+        assume(mvm_message_field_invariant(&encoder.message, mvm_steps[CASE].field));
     }
-    assume(mvm_encoder_invariant(&encoder));
+    assume(mvm_encoder_progress_invariant(&encoder));
 }
 
-/* The invariant of an encoder whose step is no longer a constant: step by step. */
-static bool holds(void)
+static bool is_same_text(const struct mvm_text *a, const struct mvm_text *b)
 {
-    for (unsigned step = 0; step < MVM_STEPS; step++) {
-        if (encoder.step == step) {
-            encoder.step = (uint8_t)step;
-            return mvm_encoder_invariant(&encoder);
-        }
-    }
-    return false;
+    return a->bytes == b->bytes && a->len == b->len;
+}
+
+/* The message is only read. */
+static bool is_same_message(const struct mvm_message *m, const struct mvm_message *was)
+{
+    return m->kind == was->kind && is_same_text(&m->text, &was->text) &&
+           is_same_text(&m->id, &was->id) && is_same_text(&m->hello.nonce, &was->hello.nonce) &&
+           is_same_text(&m->hello.agent, &was->hello.agent) &&
+           is_same_text(&m->hello.boot, &was->hello.boot) &&
+           is_same_text(&m->hello.features, &was->hello.features);
 }
 
 static struct room any_room(void)
@@ -114,36 +122,47 @@ size_t escapes_of(uint8_t *to, size_t cap, const uint8_t *from, size_t len, size
     return made;
 }
 
-/* The piece drips into the room; its loop ends within the piece. */
+/* The piece drips into the room; its loop ends within the piece. Of the encoder only `piece_at`
+ * changes, and not even that if the piece is done: so what the invariant says of the rest still
+ * holds, whatever the step. */
 void encoder_piece(void)
 {
-    any_encoder();
+    __CPROVER_havoc_object(&encoder);
+    assume(encoder.piece_at <= encoder.piece_len && encoder.piece_len <= MVM_ENCODER_PIECE_CAP);
     struct room room = any_room();
     const struct room was = room;
+    const uint8_t piece_at = encoder.piece_at, piece_len = encoder.piece_len;
+    const uint8_t step = encoder.step, literal_at = encoder.literal_at;
+    const size_t text_at = encoder.text_at;
     bool done = put_piece(&encoder, &room);
-    prove(mvm_encoder_invariant(&encoder), "a piece keeps the invariant");
+    prove(encoder.piece_at >= piece_at && encoder.piece_at <= piece_len, "a piece goes forward");
+    prove(encoder.piece_len == piece_len && encoder.step == step && encoder.text_at == text_at &&
+              encoder.literal_at == literal_at,
+          "a piece changes nothing else");
     prove(stays_within(&room, &was), "a piece stays within the room");
     prove(done || room.left == 0, "a piece that is not done has filled the room");
     possible(done, "a piece that is done");
     possible(!done, "a piece that is not");
 }
 
-/* One turn of put_text's loop, at what the loop has seen to: there is text, and room; the literal
- * is written. */
+/* One turn of put_text's loop, at what the loop has seen to: there is text, and room, and no piece.
+ * The message is not used. */
 void encoder_part(void)
 {
-    any_encoder();
+    __CPROVER_havoc_object(&encoder);
     struct room room = any_room();
     const struct room was = room;
-    assume(mvm_encoder_text(&encoder) != NULL);
-    struct mvm_text text = *mvm_encoder_text(&encoder);
-    assume(encoder.literal_at == mvm_steps[encoder.step].len);
-    assume(encoder.piece_at == encoder.piece_len && encoder.text_at < text.len && room.left > 0);
+    struct mvm_text text = any_text();
+    assume(encoder.piece_len <= MVM_ENCODER_PIECE_CAP && encoder.piece_at == encoder.piece_len);
+    assume(encoder.text_at < text.len && room.left > 0);
     const size_t text_at = encoder.text_at;
+    const uint8_t step = encoder.step, literal_at = encoder.literal_at;
     put_part(&encoder, text, &room);
-    prove(mvm_encoder_invariant(&encoder), "a part keeps the invariant");
+    prove(encoder.text_at > text_at && encoder.text_at <= text.len, "a part makes progress");
+    prove(encoder.piece_at <= encoder.piece_len && encoder.piece_len <= MVM_ENCODER_PIECE_CAP,
+          "a part's piece fits");
+    prove(encoder.step == step && encoder.literal_at == literal_at, "a part stays in its step");
     prove(stays_within(&room, &was), "a part stays within the room");
-    prove(encoder.text_at > text_at, "a part makes progress");
     possible(room.left < was.left, "a run");
     possible(escapes_taken, "escapes by blocks");
     possible(encoder.piece_len == 4 && encoder.piece_at == 0, "a character of four bytes");
@@ -181,9 +200,12 @@ void encoder_step(void)
     any_encoder();
     struct room room = any_room();
     const struct room was = room;
+    const struct mvm_message message = encoder.message;
     assume(room.left > 0);
-    bool done = put_step(&encoder, &mvm_steps[encoder.step], &room);
-    prove(mvm_encoder_invariant(&encoder), "a step keeps the invariant");
+    bool done = put_step(&encoder, &mvm_steps[CASE], &room);
+    prove(mvm_encoder_progress_invariant(&encoder), "a step keeps the invariant");
+    prove(encoder.step == CASE && is_same_message(&encoder.message, &message),
+          "a step changes neither itself nor the message");
     prove(stays_within(&room, &was), "a step stays within the room");
     prove(done || room.left == 0, "a step that is not done has filled the room");
     if (done) {
@@ -195,31 +217,58 @@ void encoder_step(void)
     possible(!done, "a step that is not");
 }
 
+/* What next_step does, by encoder_next. */
+void next_of(struct mvm_encoder *e)
+{
+    uint8_t step, literal_at;
+    prove(e->step == CASE, "the step that is done");
+    assume(step < MVM_STEPS && literal_at <= 1);
+    e->step = step;
+    e->literal_at = literal_at;
+    e->text_at = 0;
+}
+
 /* One turn of the fast path's loop, under its condition. */
 void encoder_whole(void)
 {
     any_encoder();
     struct room room = any_room();
     const struct room was = room;
+    const struct mvm_message message = encoder.message;
+    const uint8_t piece_at = encoder.piece_at;
     assume(can_put_whole(&encoder, &room));
     bool more = put_whole_step(&encoder, &room);
-    prove(holds(), "the fast path keeps the invariant");
+    if (!more) {
+        prove(encoder.step == CASE && mvm_encoder_progress_invariant(&encoder),
+              "the fast path leaves the step as it should be");
+    } else {
+        prove(room.left < was.left && encoder.piece_at == piece_at, "the fast path goes on");
+    }
+    prove(is_same_message(&encoder.message, &message), "the fast path does not change the message");
     prove(stays_within(&room, &was), "the fast path stays within the room");
-    prove(!more || room.left < was.left, "the fast path makes progress");
-    possible(more && mvm_encoder_idle(&encoder), "a frame that is whole");
-    possible(more && !mvm_encoder_idle(&encoder), "a step that is whole");
+    possible(more, "a step that is whole");
     possible(!more && room.left < was.left, "a run that ends early");
     possible(!more && room.left == was.left, "too little room");
 }
 
-/* From one step to the next. */
+/* From one step, which is done, to the next of the same kind: its literal has not begun, or but for
+ * its comma, and its text has not. So the invariant holds again: the message is the same. */
 void encoder_next(void)
 {
-    any_encoder();
-    assume(encoder.literal_at == mvm_steps[encoder.step].len &&
-           encoder.piece_at == encoder.piece_len);
+    __CPROVER_havoc_object(&encoder);
+    assume(encoder.step != IDLE && encoder.step < MVM_STEPS);
+    assume((unsigned)encoder.message.kind == mvm_steps[encoder.step].kind);
+    const unsigned kind = (unsigned)encoder.message.kind;
+    const uint8_t step = encoder.step, piece_at = encoder.piece_at, piece_len = encoder.piece_len;
     next_step(&encoder);
-    prove(holds(), "the next step keeps the invariant");
+    prove(encoder.step < MVM_STEPS && encoder.literal_at <= 1 && encoder.text_at == 0,
+          "the next step begins");
+    prove(encoder.step == IDLE || (encoder.step > step && mvm_steps[encoder.step].kind == kind &&
+                                   encoder.literal_at < mvm_steps[encoder.step].len),
+          "the next step is one of the kind");
+    prove((unsigned)encoder.message.kind == kind && encoder.piece_at == piece_at &&
+              encoder.piece_len == piece_len,
+          "the next step changes nothing else");
     possible(mvm_encoder_idle(&encoder), "idle");
     possible(!mvm_encoder_idle(&encoder), "more");
     possible(encoder.literal_at == 1, "without its comma");

@@ -198,13 +198,19 @@ static struct mvm_client *built(const char *id)
     return c;
 }
 
-static void ask_get(struct mvm_client *c, const char *name, uint64_t offset, uint64_t length)
+static void ask_get_of(struct mvm_client *c, const char *id, const char *name, uint64_t offset,
+                       uint64_t length)
 {
-    struct mvm_message m = {.kind = MVM_MESSAGE_GET, .id = mvm_text_from(A)};
+    struct mvm_message m = {.kind = MVM_MESSAGE_GET, .id = mvm_text_from(id)};
     m.bulk.name = mvm_text_from(name);
     m.bulk.offset = offset;
     m.bulk.length = length;
     say(c, &m);
+}
+
+static void ask_get(struct mvm_client *c, const char *name, uint64_t offset, uint64_t length)
+{
+    ask_get_of(c, A, name, offset, length);
 }
 
 static void ask_about(struct mvm_client *c, enum mvm_kind kind, const char *id)
@@ -628,6 +634,38 @@ static void a_drop_leaves_the_gets_of_other_builds(void **state)
     hear_piece(c, 0, 6, true);
 }
 
+static void what_is_read_for_a_get_that_was_ended_is_not_the_next_ones(void **state)
+{
+    (void)state;
+    struct mvm_client *c = built(A), *other = built(B);
+    disk.later = true;
+    ask_get(c, "kernel", 0, 6);
+    run(0);
+    ask_about(other, MVM_MESSAGE_DROP, A);
+    hear_refusal(c, A, "unknown_id");
+    ask_get_of(c, B, "kernel", 10, 6);
+    run(0);
+    disk.later = false;
+    struct mvm_message m = hear_kind(c, MVM_MESSAGE_ARTIFACT);
+    assert_true(m.bulk.offset == 10 && mvm_text_equal(m.id, B));
+    assert_memory_equal(m.text.bytes, "klmnop", 6);
+    assert_int_equal(disk.reads, 2);
+}
+
+static void a_get_that_ends_leaves_the_one_that_is_read_for(void **state)
+{
+    (void)state;
+    struct mvm_client *c = built(A), *other = built(B);
+    disk.later = true;
+    ask_get(c, "kernel", 0, 6);
+    run(0);
+    ask_get_of(other, B, "kernel", 0, 6);
+    ask_about(other, MVM_MESSAGE_DROP, B);
+    disk.later = false;
+    hear_piece(c, 0, 6, true);
+    assert_int_equal(disk.reads, 1);
+}
+
 static void a_client_that_leaves_is_read_for_no_more(void **state)
 {
     (void)state;
@@ -919,6 +957,8 @@ int main(void)
         TEST(a_read_that_hangs_is_abandoned_in_time),
         TEST(a_drop_ends_the_gets_of_that_build),
         TEST(a_drop_leaves_the_gets_of_other_builds),
+        TEST(what_is_read_for_a_get_that_was_ended_is_not_the_next_ones),
+        TEST(a_get_that_ends_leaves_the_one_that_is_read_for),
         TEST(a_client_that_leaves_is_read_for_no_more),
         TEST(a_client_with_a_get_is_neither_done_nor_idle),
         TEST(clients_are_read_for_in_turn),
