@@ -93,7 +93,7 @@ static uint64_t beat_at(const struct mvm_scheduler *v, const struct mvm_queued_b
     const struct mvm_job job = mvm_queued_build_job(t);
     uint64_t limit_secs = mvm_executor_timeout_secs(v->executor, &job);
     uint64_t every = v->config.heartbeat_ms;
-    if (limit_secs > 0 && limit_secs < every / 500) {
+    if (limit_secs > 0 && limit_secs <= every / 500) {
         every = limit_secs * 500;
     }
     return (t->id_len > 0 ? t->beaten_ms : t->client->beaten_ms) + every;

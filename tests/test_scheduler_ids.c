@@ -177,6 +177,19 @@ static void a_build_that_waits_hears_well_within_its_own_time_out(void **state)
     assert_string_equal(hear(long_one), BEAT("eeeeeeeeeeeeeeee"));
 }
 
+static void half_of_a_time_out_may_be_little_less_than_the_interval(void **state)
+{
+    (void)state;
+    begin_with(false, 1100);
+    asks(BUILD(A, ""));
+    struct mvm_client *b = asks(BUILD(B, ",\"timeout_secs\":2"));
+    hear(b);
+    run(999);
+    assert_string_equal(hear(b), "");
+    run(1000);
+    assert_string_equal(hear(b), BEAT(B));
+}
+
 static void the_agents_own_time_out_counts_where_the_build_has_none(void **state)
 {
     (void)state;
@@ -891,6 +904,7 @@ int main(void)
         TEST(a_build_without_an_id_hears_nothing_new),
         TEST(an_err_that_has_no_category_is_internal),
         TEST(a_build_that_waits_hears_well_within_its_own_time_out),
+        TEST(half_of_a_time_out_may_be_little_less_than_the_interval),
         TEST(the_agents_own_time_out_counts_where_the_build_has_none),
         TEST(a_heartbeat_that_is_being_sent_keeps_its_id),
         TEST(ids_are_16_to_64_of_certain_characters),
