@@ -24,7 +24,7 @@ const char mvm_host_help[] =
     "                    give up after so long; 0: never [the agent's default]\n"
     "    --output DIR    fetch the artifacts into DIR; no disks are needed\n"
     "    --max-size BYTES\n"
-    "                    of so many bytes together at most [16 GiB]\n"
+    "                    of so many bytes (K, M, G, T) together at most [16G]\n"
     "    --sha256        and print their SHA-256\n"
     "    --all-files     send all of DIR, not only what git tracks\n"
     "    --id ID         the build's id, for join and cancel: 16 to 64 of A-Z a-z 0-9 . _ -\n"

@@ -141,10 +141,21 @@ static bool set_seconds(uint64_t *secs, const char *text, uint64_t max)
     return mistake("too large a number of seconds", text);
 }
 
+/* With K, M, G or T behind it: that many KiB, MiB, GiB or TiB. */
 static bool set_size(uint64_t *bytes, const char *text)
 {
-    switch (mvm_parse_u64(text, INT64_MAX, bytes)) {
+    static const char units[] = "KMGT";
+    char number[32];
+    size_t len = strlen(text);
+    const char *unit = len > 1 && len <= sizeof number ? strchr(units, text[len - 1]) : NULL;
+    unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (unit != NULL) {
+        memcpy(number, text, len - 1);
+        number[len - 1] = '\0';
+    }
+    switch (mvm_parse_u64(unit != NULL ? number : text, INT64_MAX >> shift, bytes)) {
     case MVM_NUMBER_FINE:
+        *bytes <<= shift;
         return true;
     case MVM_NUMBER_NONE:
         return mistake("not a number of bytes", text);

@@ -238,6 +238,32 @@ static void max_size_may_be_reached_and_not_passed(void **state)
     stream_assert_file("initrd", "abc"); /* of the set before */
 }
 
+static void max_size_has_units(void **state)
+{
+    static const struct {
+        const char *max_size;
+        uint64_t most;
+    } cases[] = {{"1K", 1 << 10},
+                 {"2M", 2 << 20},
+                 {"1G", 1 << 30},
+                 {"1T", UINT64_C(1) << 40},
+                 {"8388607T", UINT64_C(8388607) << 40}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        stream_begin("--max-size", cases[i].max_size);
+        STREAM_SAY_OK(stream_item("kernel", cases[i].most + 1));
+        stream_await(MVM_MESSAGE_DROP);
+        stream_assert_rejected("kernel: larger than --max-size allows");
+        host_stop_listening();
+    }
+    stream_begin("--max-size", "1K");
+    STREAM_SAY_OK(stream_item("kernel", 1024));
+    stream_await_get("kernel", 0, 1024);
+    stream_say_piece("kernel", 1024, "", true);
+    stream_await(MVM_MESSAGE_DROP);
+    assert_int_equal(host_finish(), HOST_OK);
+}
+
 /* The rest is a hole, of the size that was listed. */
 static void an_end_without_data_leaves_a_hole(void **state)
 {
@@ -484,6 +510,7 @@ int main(void)
         E2E_TEST(a_disk_that_is_full_in_the_middle_is_exit_4),
         E2E_TEST(sha256_without_a_program_for_it_is_an_error_before_the_build),
         E2E_TEST(max_size_may_be_reached_and_not_passed),
+        E2E_TEST(max_size_has_units),
         E2E_TEST(an_end_without_data_leaves_a_hole),
         E2E_TEST(artifacts_that_were_not_asked_for_are_rejected),
         E2E_TEST(another_build_s_messages_change_nothing),

@@ -349,6 +349,10 @@ static void options_that_do_not_go_together_are_refused(void **state)
         {{"build", "f", "a", "--max-size", "1"}, "--max-size and --sha256 go with --output"},
         {{"build", "f", "a", "--output", "o", "--wire", "json"}, "--output goes without --wire"},
         {{"build", "f", "a", "--output", "o", "--max-size", "x"}, "not a number of bytes"},
+        {{"build", "f", "a", "--output", "o", "--max-size", "G"}, "not a number of bytes"},
+        {{"build", "f", "a", "--output", "o", "--max-size", "1.5G"}, "not a number of bytes"},
+        {{"build", "f", "a", "--output", "o", "--max-size", "1GG"}, "not a number of bytes"},
+        {{"build", "f", "a", "--output", "o", "--max-size", "8388608T"}, "too large a number"},
         {{"join", "my.build_no-0001", "--output", "o"}, "--output is for build"},
     };
     (void)state;
