@@ -44,7 +44,7 @@ static void parse_words(struct mvm_options *o, int argc, char *const argv[])
         char text[512];
         struct mvm_writer why;
         mvm_writer_init(&why, text, sizeof text);
-        if (mvm_options_take(o, argc, argv, &at, &why) == MVM_OPTIONS_MISTAKE) {
+        if (mvm_options_parse_one(o, argc, argv, &at, &why) == MVM_OPTIONS_MISTAKE) {
             mvm_log(text, "; ignored", NULL);
         }
     }

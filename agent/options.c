@@ -317,8 +317,8 @@ static enum mvm_options_result mistake(struct mvm_options *o, struct mvm_writer 
     return MVM_OPTIONS_MISTAKE;
 }
 
-enum mvm_options_result mvm_options_take(struct mvm_options *o, int argc, char *const argv[],
-                                         int *at, struct mvm_writer *why)
+enum mvm_options_result mvm_options_parse_one(struct mvm_options *o, int argc, char *const argv[],
+                                              int *at, struct mvm_writer *why)
 {
     const char *attached = NULL;
     const struct option *option = find_option(argv[*at], &attached);
@@ -360,7 +360,7 @@ enum mvm_options_result mvm_options_parse(struct mvm_options *o, int argc, char 
 {
     mvm_options_begin(o);
     for (int at = 1; at < argc; at++) {
-        enum mvm_options_result result = mvm_options_take(o, argc, argv, &at, why);
+        enum mvm_options_result result = mvm_options_parse_one(o, argc, argv, &at, why);
         if (result != MVM_OPTIONS_RUN) {
             return result;
         }

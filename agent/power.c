@@ -19,7 +19,7 @@ enum {
     ROUND_MS = 10,
 };
 
-static void nap(int ms)
+static void sleep_ms(int ms)
 {
     poll(NULL, 0, ms);
 }
@@ -36,7 +36,7 @@ static void signal_all(int sig)
         if (pid < 0 && errno == ECHILD) {
             return;
         }
-        nap(ROUND_MS);
+        sleep_ms(ROUND_MS);
     }
 }
 
@@ -114,7 +114,7 @@ void mvm_power_end(enum mvm_power how)
         [MVM_POWER_REBOOT] = {"reboot", (int)RB_AUTOBOOT},
         [MVM_POWER_HALT] = {"halt", (int)RB_HALT_SYSTEM},
     };
-    nap(LINGER_MS);
+    sleep_ms(LINGER_MS);
     signal_all(SIGTERM);
     signal_all(SIGKILL);
     sync();

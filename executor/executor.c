@@ -117,7 +117,7 @@ static uint64_t patience_of(const struct mvm_executor *x)
     return x->hangs == 0 ? MVM_DISK_PATIENCE_MS : MVM_DISK_PATIENCE_MS / 10;
 }
 
-/* Whether the call in progress is to be abandoned. It is asked once more when its time is over: a
+/* Whether the call in progress is to be abandoned. It is asked again when its time is over: a
  * line that no client accepted may have kept the job from asking. */
 static bool is_hanging(struct mvm_executor *x)
 {

@@ -170,7 +170,7 @@ static enum mvm_executor_state end_build(struct mvm_executor *x)
     return unpacked ? MVM_EXECUTOR_NIX : MVM_EXECUTOR_LOGFILE;
 }
 
-static enum mvm_executor_state look_after(struct mvm_executor *x)
+static enum mvm_executor_state supervise(struct mvm_executor *x)
 {
     if (x->state == MVM_EXECUTOR_RUN) {
         return watch_running(x);
@@ -191,7 +191,7 @@ static bool floods(const struct mvm_executor *x)
 static enum mvm_executor_state await_log(struct mvm_executor *x)
 {
     if (x->state != MVM_EXECUTOR_DRAIN) {
-        return look_after(x);
+        return supervise(x);
     }
     mvm_executor_later(x, MVM_PORT_LATER);
     return x->state;
@@ -223,7 +223,7 @@ enum mvm_executor_state mvm_executor_process(struct mvm_executor *x)
         x->state != MVM_EXECUTOR_DRAIN && x->now_ms - x->peeked_ms >= (uint64_t)MVM_KILL_POLL_MS;
     if (due) {
         x->peeked_ms = x->now_ms;
-        enum mvm_executor_state next = look_after(x);
+        enum mvm_executor_state next = supervise(x);
         if (next != x->state || x->pending != MVM_PENDING_NONE) {
             return next;
         }
@@ -236,5 +236,5 @@ enum mvm_executor_state mvm_executor_process(struct mvm_executor *x)
     if (!floods(x) && mvm_executor_fill(x)) {
         return x->state;
     }
-    return look_after(x);
+    return supervise(x);
 }

@@ -129,13 +129,13 @@ static void show_phase(struct mvm_display *d)
 void mvm_display_follow(struct mvm_display *d)
 {
     show_phase(d);
-    mvm_status_heard(&d->status);
+    mvm_status_received(&d->status);
 }
 
 void mvm_display_move(struct mvm_display *d, enum mvm_phase_kind kind, const char *name,
                       uint64_t done, uint64_t total)
 {
-    mvm_status_heard(&d->status);
+    mvm_status_received(&d->status);
     mvm_phase_move(&d->phase, kind, name, done, total, mvm_clock_ms());
     show_phase(d);
 }
@@ -203,7 +203,7 @@ static bool is_heartbeat(const struct mvm_message *m)
 void mvm_display_log(struct mvm_display *d, const struct mvm_message *m)
 {
     struct mvm_text line = m->text;
-    mvm_status_heard(&d->status);
+    mvm_status_received(&d->status);
     mvm_display_frame(d, m);
     if (is_heartbeat(m)) {
         return;
@@ -215,7 +215,7 @@ void mvm_display_log(struct mvm_display *d, const struct mvm_message *m)
     if (d->json) {
         return;
     }
-    bool in_status = mvm_phase_take(&d->phase, line, mvm_clock_ms()) && d->status.on_terminal;
+    bool in_status = mvm_phase_parse(&d->phase, line, mvm_clock_ms()) && d->status.on_terminal;
     show_phase(d);
     if (!in_status) {
         mvm_tail_add(&d->tail, line);

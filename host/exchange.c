@@ -15,7 +15,7 @@ void mvm_exchange_init(struct mvm_exchange *x, struct mvm_conversation *c,
     x->silence_ms = silence_ms;
     x->backoff_ms = MVM_HOST_RETRY_FIRST_MS;
     x->give_up_ms = mvm_clock_after(retry_ms);
-    x->doubt_ms = MVM_NEVER;
+    x->pending_err_ms = MVM_NEVER;
 }
 
 static bool is_join(const struct mvm_exchange *x)
@@ -118,7 +118,7 @@ static enum mvm_exchange_event send_request(struct mvm_exchange *x)
     }
     enum mvm_arrival how = mvm_conversation_send(x->conversation, &m);
     x->sent = true;
-    x->doubt_ms = MVM_NEVER;
+    x->pending_err_ms = MVM_NEVER;
     x->state = MVM_EXCHANGE_FOLLOWING;
     return how == MVM_ARRIVED ? MVM_EXCHANGE_ASKED : lose(x, how);
 }
@@ -207,16 +207,17 @@ static enum mvm_exchange_event renew(struct mvm_exchange *x)
 }
 
 /* A parse error carries no id. It is about our Build if that is never accepted. */
-static void doubt(struct mvm_exchange *x, const struct mvm_message *m)
+static void hold_err(struct mvm_exchange *x, const struct mvm_message *m)
 {
     struct mvm_writer text;
-    if (x->accepted || x->doubt_ms != MVM_NEVER || !mvm_text_begins(m->text, "parse error")) {
+    if (x->accepted || x->pending_err_ms != MVM_NEVER || !mvm_text_begins(m->text, "parse error")) {
         return;
     }
-    mvm_writer_init(&text, x->doubt_text, sizeof x->doubt_text);
+    mvm_writer_init(&text, x->pending_err_text, sizeof x->pending_err_text);
     mvm_writer_add_text(&text, m->text);
-    x->doubt = (struct mvm_message){.kind = MVM_MESSAGE_ERR, .text = mvm_writer_finish(&text)};
-    x->doubt_ms = mvm_clock_after(MVM_HOST_ACCEPT_MS);
+    x->pending_err =
+        (struct mvm_message){.kind = MVM_MESSAGE_ERR, .text = mvm_writer_finish(&text)};
+    x->pending_err_ms = mvm_clock_after(MVM_HOST_ACCEPT_MS);
 }
 
 static bool on_err(struct mvm_exchange *x, enum mvm_exchange_event *event)
@@ -240,7 +241,7 @@ static bool on_err(struct mvm_exchange *x, enum mvm_exchange_event *event)
         return true;
     }
     if (m->id.bytes == NULL && m->refusal.refused.bytes == NULL) {
-        doubt(x, m);
+        hold_err(x, m);
     }
     return false;
 }
@@ -391,9 +392,9 @@ static enum mvm_exchange_event on_silence(struct mvm_exchange *x)
 {
     struct mvm_conversation *c = x->conversation;
     struct mvm_writer why;
-    if (mvm_clock_ms() >= x->doubt_ms) {
+    if (mvm_clock_ms() >= x->pending_err_ms) {
         enum mvm_exchange_event event = end(x, MVM_EXCHANGE_ERR);
-        x->message = &x->doubt;
+        x->message = &x->pending_err;
         return event;
     }
     mvm_writer_init(&why, c->why, sizeof c->why);
@@ -412,7 +413,7 @@ static uint64_t deadline(const struct mvm_exchange *x)
     if (x->named && x->silence_ms < MVM_NEVER - since_ms) {
         until_ms = since_ms + x->silence_ms;
     }
-    return x->doubt_ms < until_ms ? x->doubt_ms : until_ms;
+    return x->pending_err_ms < until_ms ? x->pending_err_ms : until_ms;
 }
 
 static enum mvm_exchange_event follow(struct mvm_exchange *x)

@@ -68,9 +68,9 @@ struct mvm_exchange {
     uint64_t try_ms;     /* when to connect next */
     uint64_t backoff_ms;
     uint64_t give_up_ms;
-    uint64_t doubt_ms; /* when `doubt` becomes the answer; MVM_NEVER: there is none */
-    struct mvm_message doubt;
-    char doubt_text[MVM_MESSAGE_MAX];
+    uint64_t pending_err_ms; /* when `pending_err` becomes the answer; MVM_NEVER: there is none */
+    struct mvm_message pending_err;
+    char pending_err_text[MVM_MESSAGE_MAX];
 };
 
 /* `request` and its texts are borrowed: a BUILD, STREAM_BUILD or JOIN with its id. */

@@ -26,7 +26,7 @@ static bool has_word(struct mvm_text words, const char *word)
     return false;
 }
 
-static void learn(struct mvm_conversation *c)
+static void store_hello(struct mvm_conversation *c)
 {
     struct mvm_text features = c->session.message.hello.features;
     c->agent = (struct mvm_agent_abilities){
@@ -87,7 +87,7 @@ static bool is_answered(const struct mvm_conversation *c)
 }
 
 /* Without Hello answers have nothing that names their build. */
-static enum mvm_arrival settle_for_none(struct mvm_conversation *c)
+static enum mvm_arrival continue_without_hello(struct mvm_conversation *c)
 {
     if (mvm_conversation_on_serial(c) && !c->mixed_noted) {
         struct mvm_writer note;
@@ -110,7 +110,7 @@ static enum mvm_arrival await_answer(struct mvm_conversation *c, struct greeting
         }
         enum mvm_arrival how = mvm_conversation_next(c, until_ms);
         if (how == MVM_ARRIVED && is_answered(c)) {
-            learn(c);
+            store_hello(c);
             return MVM_ARRIVED;
         }
         how = how == MVM_ARRIVED ? on_message(c, g) : how;
@@ -137,7 +137,7 @@ static enum mvm_arrival greet(struct mvm_conversation *c, uint64_t until_ms)
     how = how == MVM_ARRIVED ? await_answer(c, &g) : how;
     c->greeting = false;
     if (how == MVM_LATE && g.settling) {
-        return settle_for_none(c);
+        return continue_without_hello(c);
     }
     if (how == MVM_LOST && g.settling && !mvm_conversation_on_serial(c)) {
         return mvm_conversation_connect(c, until_ms); /* it hung up on Hello: continue without */

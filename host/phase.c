@@ -107,7 +107,7 @@ static bool take_queued(struct mvm_phase *p, struct mvm_text rest)
     return true;
 }
 
-bool mvm_phase_take(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms)
+bool mvm_phase_parse(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms)
 {
     bool own = take_word(&line, "mvm: ");
     if (own && take_word(&line, "staging ")) {

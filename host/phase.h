@@ -49,7 +49,7 @@ void mvm_phase_init(struct mvm_phase *p);
 
 /* Parses a Log line that is not empty. True: it only reports a copy's progress, which the status
  * line shows, too. */
-bool mvm_phase_take(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms);
+bool mvm_phase_parse(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms);
 
 /* Bytes that this program moves itself. */
 void mvm_phase_move(struct mvm_phase *p, enum mvm_phase_kind kind, const char *name, uint64_t done,

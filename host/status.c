@@ -70,7 +70,7 @@ void mvm_status_add_time(const struct mvm_status *s, struct mvm_writer *w)
     add_seconds(w, seconds(s));
 }
 
-void mvm_status_heard(struct mvm_status *s)
+void mvm_status_received(struct mvm_status *s)
 {
     s->heard_ms = mvm_clock_ms();
 }

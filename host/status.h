@@ -49,7 +49,7 @@ void mvm_status_progress(struct mvm_status *s, const char *what, struct mvm_text
 
 /* The agent has sent something. From now on its silence is measured: after MVM_HOST_QUIET_MS the
  * line shows its length in place of the detail. */
-void mvm_status_heard(struct mvm_status *s);
+void mvm_status_received(struct mvm_status *s);
 
 /* Draws the line if a draw is due. */
 void mvm_status_draw(struct mvm_status *s);

@@ -192,7 +192,7 @@ void mvm_server_unix_close(struct mvm_server *s, struct mvm_server_listener *l)
     give_up_lock(l);
 }
 
-static void look_again(struct mvm_server *s, int watch)
+static void mark_changed(struct mvm_server *s, int watch)
 {
     for (size_t i = 0; i < s->listeners_len; i++) {
         struct mvm_server_listener *l = &s->listeners[i];
@@ -210,7 +210,7 @@ void mvm_server_unix_read_names(struct mvm_server *s)
         for (const char *p = buf; p < buf + n;) {
             struct inotify_event e;
             memcpy(&e, p, sizeof e);
-            look_again(s, e.wd);
+            mark_changed(s, e.wd);
             p += sizeof e + e.len;
         }
     }

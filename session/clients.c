@@ -20,7 +20,7 @@ struct mvm_client *mvm_scheduler_attach(struct mvm_scheduler *v,
     c->attached = true;
     c->permanent = c->stalled = c->get.active = false;
     c->sent = 0;
-    c->active_ms = c->taken_ms = c->beaten_ms = v->now_ms = now_ms;
+    c->active_ms = c->read_ms = c->last_beat_ms = v->now_ms = now_ms;
     return c;
 }
 

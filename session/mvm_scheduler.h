@@ -85,10 +85,10 @@ struct mvm_client {
     bool attached;
     uint32_t owed_start; /* the ring of answers that wait: [start, start + len) */
     uint32_t owed_len;
-    uint64_t sent;      /* session.sent as last seen */
-    uint64_t active_ms; /* when it last sent a frame, read bytes or had a build end */
-    uint64_t taken_ms;  /* when it last read bytes, or had nothing left to read */
-    uint64_t beaten_ms; /* when it was last sent a line for its waiting builds without an id */
+    uint64_t sent;         /* session.sent as last seen */
+    uint64_t active_ms;    /* when it last sent a frame, read bytes or had a build end */
+    uint64_t read_ms;      /* when it last read bytes, or had nothing left to read */
+    uint64_t last_beat_ms; /* when it was last sent a line for its waiting builds without an id */
     /* ---- the caller moves its bytes ---- */
     struct mvm_session session;
     struct mvm_owed sending;          /* the one whose message is being encoded, … */
@@ -102,7 +102,7 @@ struct mvm_client {
 struct mvm_queued_build {
     struct mvm_client *client; /* NULL: none is connected */
     uint64_t timeout_secs;     /* if has_timeout */
-    uint64_t beaten_ms;        /* with an id: when its client was last sent a line of it */
+    uint64_t last_beat_ms;     /* with an id: when its client was last sent a line of it */
     uint64_t source_size;      /* if has_source */
     bool has_timeout;
     bool keep;

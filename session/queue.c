@@ -51,7 +51,7 @@ void mvm_queue_add(struct mvm_scheduler *v, struct mvm_client *c, const struct m
     t->has_source = t->stream && m->build.has_source;
     t->source_size = m->build.source_size;
     t->keep = m->build.keep == MVM_FLAG_TRUE || v->config.keep_building;
-    t->beaten_ms = c->beaten_ms = v->now_ms;
+    t->last_beat_ms = c->last_beat_ms = v->now_ms;
     t->id_len = copy_text(t->id, m->id);
     t->flake_ref_len = copy_text(t->fields, m->build.flake_ref);
     t->attr_len = copy_text(t->fields + t->flake_ref_len, m->build.attr);
@@ -96,15 +96,15 @@ static uint64_t beat_at(const struct mvm_scheduler *v, const struct mvm_queued_b
     if (limit_secs > 0 && limit_secs <= every / 500) {
         every = limit_secs * 500;
     }
-    return (t->id_len > 0 ? t->beaten_ms : t->client->beaten_ms) + every;
+    return (t->id_len > 0 ? t->last_beat_ms : t->client->last_beat_ms) + every;
 }
 
 static void beat(struct mvm_scheduler *v, struct mvm_queued_build *t)
 {
     if (t->id_len > 0) {
-        t->beaten_ms = v->now_ms;
+        t->last_beat_ms = v->now_ms;
     } else {
-        t->client->beaten_ms = v->now_ms;
+        t->client->last_beat_ms = v->now_ms;
     }
     if (mvm_owed_none(t->client)) {
         mvm_owe(v, t->client, MVM_OWED_BEAT, 0, 0, mvm_queued_build_id(t));

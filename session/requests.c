@@ -67,7 +67,7 @@ static void join_build(struct mvm_scheduler *v, struct mvm_client *c, struct mvm
                 v->executor); /* c does not know how much of its source was received */
         }
         t->client = c;
-        t->beaten_ms = v->now_ms;
+        t->last_beat_ms = v->now_ms;
         mvm_owe(v, c, MVM_OWED_BEAT, 0, 0, id);
         if (before != NULL && before != c) {
             mvm_owe_err(v, before, MVM_REASON_MOVED, id);
@@ -196,7 +196,7 @@ void mvm_requests_handle(struct mvm_scheduler *v, struct mvm_client *c)
 {
     if (c->sent != c->session.sent || mvm_session_flushed(&c->session)) {
         c->active_ms = c->sent != c->session.sent ? v->now_ms : c->active_ms;
-        c->taken_ms = v->now_ms;
+        c->read_ms = v->now_ms;
         c->sent = c->session.sent;
     }
     mvm_owed_send(v, c);

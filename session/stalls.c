@@ -36,7 +36,7 @@ uint64_t mvm_stalls_at(const struct mvm_scheduler *v)
     if (!contended && (!ending || (c->permanent && !v->stopping))) {
         return UINT64_MAX;
     }
-    uint64_t since = contended ? c->taken_ms : mvm_later(c->taken_ms, v->ending_ms);
+    uint64_t since = contended ? c->read_ms : mvm_later(c->read_ms, v->ending_ms);
     return since + patience_of(v, c);
 }
 

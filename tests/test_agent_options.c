@@ -74,7 +74,7 @@ static void taken_one_by_one_options_go_on_after_a_mistake(void **state)
     mvm_options_begin(&options);
     for (int at = 1; at < 6; at++) {
         mvm_writer_init(&why, why_text, sizeof why_text);
-        mistakes += mvm_options_take(&options, 6, argv, &at, &why) == MVM_OPTIONS_MISTAKE;
+        mistakes += mvm_options_parse_one(&options, 6, argv, &at, &why) == MVM_OPTIONS_MISTAKE;
     }
     mvm_options_end(&options);
     assert_int_equal(mistakes, 2);
@@ -224,8 +224,9 @@ static void an_option_that_is_refused_changes_nothing(void **state)
         mvm_options_begin(&options);
         mvm_options_begin(&before);
         mvm_writer_init(&why, why_text, sizeof why_text);
-        assert_int_equal(mvm_options_take(&options, refused[i][1] != NULL ? 3 : 2, argv, &at, &why),
-                         MVM_OPTIONS_MISTAKE);
+        assert_int_equal(
+            mvm_options_parse_one(&options, refused[i][1] != NULL ? 3 : 2, argv, &at, &why),
+            MVM_OPTIONS_MISTAKE);
         /* A listener, a CID or a module counts only if it was accepted. */
         memset(options.listen, 0, sizeof options.listen);
         options.policy_unclear = false;
@@ -244,7 +245,7 @@ static void a_policy_that_is_not_understood_rejects_builds(void **state)
         for (int at = 1, last; at < 3; at = last + 1) {
             last = at;
             mvm_writer_init(&why, why_text, sizeof why_text);
-            mvm_options_take(&options, at + 1, argv, &last, &why);
+            mvm_options_parse_one(&options, at + 1, argv, &last, &why);
         }
         mvm_options_end(&options);
         assert_string_equal(options.executor.policy_file, "");

@@ -20,7 +20,7 @@ static int reset(void **state)
 
 static bool take(const char *line, uint64_t now_ms)
 {
-    return mvm_phase_take(&phase, mvm_text_from(line), now_ms);
+    return mvm_phase_parse(&phase, mvm_text_from(line), now_ms);
 }
 
 static void assert_shown(const char *title, const char *expected)

@@ -216,7 +216,7 @@ static void silence_is_shown_in_place_of_the_detail(void **state)
     (void)state;
     start("building", 61);
     mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
-    mvm_status_heard(&status);
+    mvm_status_received(&status);
     assert_drawn(BEGIN "staging 1:01 a: 1 bytes");
     status.heard_ms = mvm_clock_ms() - MVM_HOST_QUIET_MS + 5000; /* not yet */
     mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
@@ -224,7 +224,7 @@ static void silence_is_shown_in_place_of_the_detail(void **state)
     status.heard_ms = mvm_clock_ms() - MVM_HOST_QUIET_MS;
     mvm_status_change(&status, "staging", mvm_text_from("a: 1 bytes"));
     assert_drawn(BEGIN "staging 1:01 nothing heard for 0:30");
-    mvm_status_heard(&status);
+    mvm_status_received(&status);
     mvm_status_change(&status, "staging", mvm_text_from("a: 2 bytes"));
     assert_drawn(BEGIN "staging 1:01 a: 2 bytes");
     start("connecting", 61); /* no answer is due yet */

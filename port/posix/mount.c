@@ -82,7 +82,7 @@ static bool is_absent(int err)
     return err == ENOENT || err == ENXIO || err == ENODEV;
 }
 
-static int look_at_device(struct mvm_posix *p, struct device *d)
+static int probe_device(struct mvm_posix *p, struct device *d)
 {
     struct stat st;
     int fd = open(d->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -162,7 +162,7 @@ int mvm_posix_mount(struct mvm_posix *p, const char *device, const char *dir, bo
 {
     struct device d = {device, NULL, false};
     unsigned long flags = mount_flags | (read_only ? (unsigned long)MS_RDONLY : 0);
-    int r = look_at_device(p, &d);
+    int r = probe_device(p, &d);
     if (r < 0) {
         return r;
     }

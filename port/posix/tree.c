@@ -116,7 +116,7 @@ static bool all_stopped(const struct mvm_posix *p)
     return stopped;
 }
 
-/* Keeps the build from forking, until let_go. False: some still run. */
+/* Keeps the build from forking, until resume_all. False: some still run. */
 static bool hold(struct mvm_posix *p)
 {
     bool frozen = p->cgroup >= 0 && mvm_posix_cgroup_freeze(p, true);
@@ -138,7 +138,7 @@ static bool held_long_enough(struct mvm_posix *p)
 }
 
 /* Also those that the build itself has stopped: a stopped process does not end by SIGTERM. */
-static void let_go(struct mvm_posix *p, struct mvm_posix_members *members)
+static void resume_all(struct mvm_posix *p, struct mvm_posix_members *members)
 {
     if (p->cgroup >= 0) {
         mvm_posix_cgroup_freeze(p, false);
@@ -176,7 +176,7 @@ static int signal_held(struct mvm_posix *p, struct mvm_posix_members *members, i
     }
     int listed = list_all(p, members);
     int sent = send_to_listed(p, members, sig);
-    let_go(p, members);
+    resume_all(p, members);
     p->held_since_ms = 0;
     int later = held && !outside ? 0 : signal_in_passes(p, members, sig);
     return listed != 0 ? listed : sent != 0 ? sent : later;
