@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 enum { PINGS = 200, KIB_OUTER = 98304, KIB_INNER = 65536, SLOWEST_MS = 500 };
@@ -304,6 +305,25 @@ static void a_cancel_is_answered_while_the_disk_hangs(void **state)
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
 
+/* Its client gets an answer first. */
+static void an_agent_that_is_stopped_ends_while_the_disk_hangs(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    start(nix_script(""));
+    freeze(outer, outer_device);
+    struct e2e_conn *c = build(60);
+    e2e_sleep_ms(300);
+    double begin = now();
+    kill(agent, SIGTERM);
+    ping_while("the disk hangs: stopping");
+    e2e_assert_err(c, "", 30000);
+    int status = e2e_wait(agent, 30000);
+    assert_true(WIFEXITED(status));
+    assert_true(now() - begin < MVM_DISK_PATIENCE_MS + 8000);
+    thaw();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +334,7 @@ int main(void)
         HANG_TEST(a_release_that_hangs_holds_up_its_build_alone),
         HANG_TEST(a_time_out_is_answered_while_the_disk_hangs),
         HANG_TEST(a_cancel_is_answered_while_the_disk_hangs),
+        HANG_TEST(an_agent_that_is_stopped_ends_while_the_disk_hangs),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }
