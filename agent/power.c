@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 enum {
-    LINGER_MS = 200, /* a port may still be sending the last bytes */
-    GRACE_MS = 1000, /* from SIGTERM to SIGKILL, and from there on */
+    LINGER_MS = 200,                 /* a port may still be sending the last bytes */
+    GRACE_MS = 1000,                 /* from SIGTERM to SIGKILL, and from there on */
+    DISKS_MS = MVM_DISK_PATIENCE_MS, /* for disks to be written and unmounted */
     ROUND_MS = 10,
 };
 
@@ -102,6 +103,29 @@ static void unmount_all(void)
           NULL); /* fails harmlessly for a root in memory */
 }
 
+/* In a process of its own: one that waits for a disk that hangs cannot be ended. */
+static void release_disks(void)
+{
+    pid_t pid = mvm_posix_fork();
+    if (pid <= 0) {
+        sync();
+        unmount_all();
+        sync();
+    }
+    if (pid == 0) {
+        _exit(0);
+    }
+    int ms = 0;
+    while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
+        if (ms >= DISKS_MS) {
+            mvm_log("a disk does not answer: it is not unmounted", NULL, NULL);
+            return;
+        }
+        nap(ROUND_MS);
+        ms += ROUND_MS;
+    }
+}
+
 /* ---- power ---- */
 
 void mvm_power_end(enum mvm_power how)
@@ -117,9 +141,7 @@ void mvm_power_end(enum mvm_power how)
     sleep_ms(LINGER_MS);
     signal_all(SIGTERM);
     signal_all(SIGKILL);
-    sync();
-    unmount_all();
-    sync();
+    release_disks();
     mvm_log("ending the machine: ", ways[how].name, NULL);
     reboot(ways[how].command);
     mvm_log("cannot end the machine: ", mvm_posix_error_text(errno), NULL);
