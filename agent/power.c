@@ -121,7 +121,7 @@ static void release_disks(void)
             mvm_log("a disk does not answer: it is not unmounted", NULL, NULL);
             return;
         }
-        nap(ROUND_MS);
+        sleep_ms(ROUND_MS);
         ms += ROUND_MS;
     }
 }
