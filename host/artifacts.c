@@ -254,7 +254,7 @@ bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t s
                        struct mvm_writer *why)
 {
     struct mvm_artifact_file f = {.size = size, .fd = -1};
-    if (name.len >= sizeof f.name || memchr(name.bytes, '\0', name.len) != NULL) {
+    if (name.len == 0 || name.len >= sizeof f.name || memchr(name.bytes, '\0', name.len) != NULL) {
         return fail(why, "an artifact", "its name is not known here");
     }
     memcpy(f.name, name.bytes, name.len);
