@@ -2,6 +2,7 @@
 #include "init_store.h"
 #include "init_device.h"
 #include "log.h"
+#include "store_use.h"
 #include "system.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -88,18 +89,94 @@ static bool is_empty(int fd)
 
 static bool format(const char *device)
 {
-    const char *const mkfs[] = {"mkfs.ext4", "-q", "-L", "mvm-store", device, NULL};
+    const char *const mkfs[] = {"mkfs.ext4", "-q", "-O", "mmp", "-L", "mvm-store", device, NULL};
     mvm_log("the store's disk is empty: formatting ", device, NULL);
     return run(mkfs) == 0 || fail(device, "mkfs.ext4 failed, or is not there");
 }
 
-/* Quick if it is clean; else replays the journal and repairs what is safe to repair. */
+/* Replays the journal and repairs what is safe to repair. */
 static bool check(const char *device)
 {
     const char *const e2fsck[] = {"e2fsck", "-p", device, NULL};
     int status = run(e2fsck);
     return (status < E2FSCK_FAILED) ||
            fail(device, status == 127 ? "there is no e2fsck" : "e2fsck leaves errors");
+}
+
+/* ---- one machine at a time ---- */
+
+static void log_watching(const char *device, unsigned seconds)
+{
+    struct mvm_log_line line;
+    mvm_log_begin(&line, "the store on ");
+    mvm_writer_add3(&line.w, device, ": not released by its last machine; watching for ", "");
+    mvm_writer_add_u64(&line.w, seconds);
+    mvm_writer_add(&line.w, " s whether a machine uses it");
+    mvm_log_end(&line);
+}
+
+/* The mark of a machine that has ended, and of an e2fsck that was interrupted. */
+static bool clear_mark(const char *device)
+{
+    const char *const tune2fs[] = {"tune2fs", "-f", "-E", "clear_mmp", device, NULL};
+    return run(tune2fs) == 0 ||
+           fail(device, "the mark of its last machine stays: tune2fs failed, or is not there");
+}
+
+static bool is_ours_to_use(const char *device, const struct mvm_store_state *s)
+{
+    if (!mvm_store_is_free(device, s)) {
+        log_watching(device, s->watch_s);
+    }
+    switch (mvm_store_use(device, s)) {
+    case MVM_STORE_FREE:
+        return true;
+    case MVM_STORE_LEFT:
+        return clear_mark(device);
+    case MVM_STORE_USED:
+        return fail(device, "another machine uses it");
+    case MVM_STORE_USE_UNKNOWN:
+        break;
+    }
+    return fail_errno(device);
+}
+
+/* A file system that was made elsewhere. A failure does not stop the start. */
+static void protect(const char *device)
+{
+    const char *const tune2fs[] = {"tune2fs", "-O", "mmp", device, NULL};
+    if (run(tune2fs) != 0) {
+        mvm_init_device_fail("cannot protect the store on ", device,
+                             "no other machine may use it: tune2fs failed, or is not there");
+    }
+}
+
+/* An ext4 file system that may be in use, or not be clean. */
+static bool examine(const char *device, int fd)
+{
+    struct mvm_store_state s;
+    if (!mvm_store_state(fd, &s)) {
+        return fail_errno(device);
+    }
+    if (!is_ours_to_use(device, &s) || (!s.clean && !check(device))) {
+        return false;
+    }
+    if (!s.is_protected) {
+        protect(device);
+    }
+    return true;
+}
+
+static bool prepare_fd(const char *device, int fd)
+{
+    const char *type = mvm_posix_superblock_type(fd);
+    if (type == NULL && is_empty(fd)) {
+        return format(device);
+    }
+    if (type == NULL || strcmp(type, "ext4") != 0) {
+        return fail(device, "it holds something other than an ext4 file system");
+    }
+    return examine(device, fd);
 }
 
 /* Makes or checks it. `*size` is the disk's, in bytes. */
@@ -109,21 +186,11 @@ static bool prepare(const char *device, uint64_t *size)
     if (fd < 0) {
         return fail_errno(device);
     }
-    const char *type = mvm_posix_superblock_type(fd);
-    bool empty = type == NULL && is_empty(fd);
     off_t end = lseek(fd, 0, SEEK_END);
+    bool prepared = end > 0 ? prepare_fd(device, fd) : fail(device, "not a disk");
     close(fd);
-    if (end <= 0) {
-        return fail(device, "not a disk");
-    }
     *size = (uint64_t)end;
-    if (empty) {
-        return format(device);
-    }
-    if (type == NULL || strcmp(type, "ext4") != 0) {
-        return fail(device, "it holds something other than an ext4 file system");
-    }
-    return check(device);
+    return prepared;
 }
 
 /* Grows the file system on a disk that was made larger. A failure does not stop the start.
@@ -164,12 +231,30 @@ static bool seed(const char *device)
     return true;
 }
 
+/* The kernel's own look at MMP comes last: it refuses what another machine has taken meanwhile. */
+static bool mount_device(const char *device)
+{
+    if (mount(device, staging, "ext4", MS_NODEV, NULL) == 0) {
+        return true;
+    }
+    const char *why = mvm_posix_error_text(errno);
+    struct mvm_store_state s;
+    int fd = open(device, O_RDONLY | O_CLOEXEC);
+    bool used = fd >= 0 && mvm_store_state(fd, &s) && !mvm_store_is_free(device, &s);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fail(device, used ? "another machine uses it" : why);
+}
+
 static bool mount_store(const char *device, uint64_t size)
 {
     if ((mkdir(nix_dir, 0755) < 0 && errno != EEXIST) ||
-        (mkdir(staging, 0700) < 0 && errno != EEXIST) ||
-        mount(device, staging, "ext4", MS_NODEV, NULL) < 0) {
+        (mkdir(staging, 0700) < 0 && errno != EEXIST)) {
         return fail_errno(device);
+    }
+    if (!mount_device(device)) {
+        return false;
     }
     grow(device, size);
     bool done =

@@ -70,6 +70,12 @@ check-nix: ## docs/builder-vm.md as printed: a machine with a real nix builds a 
 	@$(MAKE) --no-print-directory all static-programs
 	@BUILD=$(BUILD) tests/vm/run-nix
 
+.PHONY: check-store
+check-store: ## a nix store on a disk of its own: two machines at once, a power cut, errors
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
+	@$(MAKE) --no-print-directory all static-programs
+	@BUILD=$(BUILD) tests/vm/run-store
+
 .PHONY: check-remote
 check-remote: ## two machines: what the agent is asked for on one is built on the other, or comes from its cache
 	@scripts/need gcc libc6-dev binutils musl-tools busybox-static e2fsprogs debootstrap mount procps iproute2 nanopb
