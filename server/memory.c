@@ -143,14 +143,23 @@ static void take(void *memory, size_t size)
     }
 }
 
-/* Touches the memory now, so that a kernel that has overcommitted fails now, not hours into a
- * build. From here on only clients add to it. */
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Touches now what a build with disks of the first client writes to, so that a kernel that has
+ * overcommitted fails now, not hours into a build. From here on only further clients, builds that
+ * wait, kept answers and builds without disks add to it. */
 void mvm_server_memory_touch(struct mvm_server *s)
 {
     volatile char stack[STACK_TAKEN];
     for (size_t i = 0; i < sizeof stack; i += MEMORY_PAGE) {
         stack[i] = 0;
     }
-    take(s, sizeof *s);
-    take(s->buffers, buffers_size(&s->config));
+    struct mvm_session_memory first = mvm_server_memory_buffers(s, 0);
+    take(s, offsetof(struct mvm_server, scheduler.kept));
+    take(&s->scheduler.queue[0], sizeof s->scheduler.queue[0]);
+    take(first.receive, first.receive_cap + smaller(first.send_cap, MVM_SEND_CAP));
+    take(first.fields, smaller(first.fields_cap, MVM_REQUEST_FIELDS_CAP));
 }

@@ -147,9 +147,9 @@ struct mvm_server {
     const char *error;      /* why init failed */
     const char *error_what; /* … and with what: an address, a call */
     struct mvm_posix posix;
-    struct mvm_posix reader; /* of artifacts, for builds without disks */
     struct mvm_executor executor;
     struct mvm_scheduler scheduler;
+    struct mvm_posix reader; /* of artifacts, for builds without disks */
 };
 
 /* Bytes of memory that init needs for a configuration; SIZE_MAX: more than there can be, or more
