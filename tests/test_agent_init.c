@@ -82,7 +82,7 @@ static void a_module_may_be_built_in_or_unknown(void **state)
     }
 }
 
-static void a_directory_without_an_index_is_told_from_one(void **state)
+static void a_directory_without_an_index_is_recognized(void **state)
 {
     (void)state;
     struct mvm_module_files files;
@@ -165,7 +165,7 @@ int main(void)
         E2E_TEST(a_module_comes_after_what_it_depends_on),
         E2E_TEST(dashes_and_underscores_are_one),
         E2E_TEST(a_module_may_be_built_in_or_unknown),
-        E2E_TEST(a_directory_without_an_index_is_told_from_one),
+        E2E_TEST(a_directory_without_an_index_is_recognized),
         E2E_TEST(kvms_clock_is_found_by_its_name),
         E2E_TEST(a_clock_is_off_from_the_limit_on),
         E2E_TEST(an_agent_without_builds_and_clients_leaves),

@@ -413,7 +413,7 @@ static void a_stale_socket_is_replaced(void **state)
     close(fd);
 }
 
-static void a_socket_that_somebody_listens_on_is_waited_for_and_said_once(void **state)
+static void a_socket_that_another_process_listens_on_is_waited_for_and_logged_once(void **state)
 {
     (void)state;
     char address[144];
@@ -473,7 +473,7 @@ static void a_file_in_the_sockets_place_is_left_alone(void **state)
     assert_int_equal(st.st_size, 8);
 }
 
-static void a_socket_of_somebody_else_is_not_removed_at_the_end(void **state)
+static void a_socket_of_another_process_is_not_removed_at_the_end(void **state)
 {
     (void)state;
     struct stat st;
@@ -554,7 +554,7 @@ static void a_half_closed_client_that_goes_is_noticed(void **state)
     wait_for_log("build failed: build cancelled");
 }
 
-static void a_client_that_never_reads_hurts_nobody_and_is_noticed_when_it_goes(void **state)
+static void a_client_that_never_reads_harms_no_other_and_its_end_is_noticed(void **state)
 {
     (void)state;
     start_on_socket();
@@ -829,16 +829,16 @@ int main(void)
         TEST(it_wakes_once_for_a_ping),
         TEST(a_client_that_reads_late_gets_every_answer),
         TEST(a_stale_socket_is_replaced),
-        TEST(a_socket_that_somebody_listens_on_is_waited_for_and_said_once),
+        TEST(a_socket_that_another_process_listens_on_is_waited_for_and_logged_once),
         TEST(a_listener_too_busy_to_answer_keeps_its_socket),
         TEST(a_file_in_the_sockets_place_is_left_alone),
-        TEST(a_socket_of_somebody_else_is_not_removed_at_the_end),
+        TEST(a_socket_of_another_process_is_not_removed_at_the_end),
         TEST(a_client_that_half_closes_still_gets_its_answer_and_is_closed),
         TEST(a_request_without_its_newline_counts_at_the_end),
         TEST(a_half_closed_client_costs_nothing_while_it_waits),
         TEST(a_build_is_cancelled_when_its_client_goes),
         TEST(a_half_closed_client_that_goes_is_noticed),
-        TEST(a_client_that_never_reads_hurts_nobody_and_is_noticed_when_it_goes),
+        TEST(a_client_that_never_reads_harms_no_other_and_its_end_is_noticed),
         TEST(a_client_that_goes_in_the_middle_of_too_much_is_noticed),
         TEST(told_to_keep_building_it_takes_a_request_whose_client_is_gone_at_once),
         TEST(a_request_may_come_byte_by_byte),

@@ -162,7 +162,7 @@ static void nix_options_are_pairs_and_keep_their_order(void **state)
     assert_string_equal(pairs[1].value, "false");
 }
 
-static void an_init_is_told_its_modules_in_order_and_how_to_end(void **state)
+static void an_init_gets_its_modules_in_order_and_how_to_end(void **state)
 {
     (void)state;
     assert_int_equal(PARSE("--init", "--module", "/a.ko", "--modules=/list", "--module=/b.ko",
@@ -252,7 +252,7 @@ static void a_policy_that_is_not_understood_rejects_builds(void **state)
     }
 }
 
-static void what_process_1_is_told_of_time_and_root(void **state)
+static void process_1_gets_time_and_root_by_option(void **state)
 {
     (void)state;
     assert_int_equal(PARSE("--hostepoch=1764358000", "--root", "/dev/vda", "--exit-idle", "90",
@@ -309,7 +309,7 @@ static void a_heartbeat_of_zero_is_none(void **state)
 }
 
 /* Zero means the default in the executor's configuration, and no limit on the wire and here. */
-static void a_timeout_of_zero_is_a_time_nobody_lives_to_see(void **state)
+static void a_timeout_of_zero_is_no_limit(void **state)
 {
     (void)state;
     assert_int_equal(PARSE("--timeout", "0"), MVM_OPTIONS_RUN);
@@ -504,14 +504,14 @@ int main(void)
         cmocka_unit_test(each_option_is_taken_with_a_space_or_an_equals_sign),
         cmocka_unit_test(none_means_no_device),
         cmocka_unit_test(nix_options_are_pairs_and_keep_their_order),
-        cmocka_unit_test(an_init_is_told_its_modules_in_order_and_how_to_end),
+        cmocka_unit_test(an_init_gets_its_modules_in_order_and_how_to_end),
         cmocka_unit_test(an_option_that_is_refused_changes_nothing),
         cmocka_unit_test(a_policy_that_is_not_understood_rejects_builds),
-        cmocka_unit_test(what_process_1_is_told_of_time_and_root),
+        cmocka_unit_test(process_1_gets_time_and_root_by_option),
         cmocka_unit_test(disks_that_no_option_names_are_named),
         cmocka_unit_test(any_peer_can_be_allowed),
         cmocka_unit_test(a_heartbeat_of_zero_is_none),
-        cmocka_unit_test(a_timeout_of_zero_is_a_time_nobody_lives_to_see),
+        cmocka_unit_test(a_timeout_of_zero_is_no_limit),
         cmocka_unit_test(the_last_word_of_an_option_holds),
         cmocka_unit_test(help_and_version_end_the_parsing),
         cmocka_unit_test(a_mistake_names_option_value_and_reason),

@@ -161,7 +161,7 @@ static void a_client_that_never_reads_stops_its_own_build_alone(void **state)
     e2e_assert_err(start_build("b"), ENDED, E2E_PATIENCE_MS);
 }
 
-static void a_client_that_only_asks_and_never_reads_hurts_nobody(void **state)
+static void a_client_that_only_sends_and_never_reads_harms_no_other(void **state)
 {
     (void)state;
     start();
@@ -525,7 +525,7 @@ int main(void)
         E2E_TEST(a_client_that_does_not_close_is_not_closed),
         E2E_TEST(a_client_that_sends_one_byte_a_second_is_understood),
         E2E_TEST(a_client_that_never_reads_stops_its_own_build_alone),
-        E2E_TEST(a_client_that_only_asks_and_never_reads_hurts_nobody),
+        E2E_TEST(a_client_that_only_sends_and_never_reads_harms_no_other),
         E2E_TEST(two_hundred_clients_at_once_all_get_their_answers),
         E2E_TEST(a_thousand_clients_in_a_row_leave_nothing_behind),
         E2E_TEST(a_second_build_waits_for_the_first),

@@ -459,7 +459,7 @@ static void a_log_that_fills_the_disk_is_said_and_the_build_read_to_its_end(void
     assert_tidy(seen);
 }
 
-static void a_disk_that_somebody_reads_from_becomes_read_only_before_ok(void **state)
+static void a_disk_that_a_process_reads_from_becomes_read_only_before_ok(void **state)
 {
     (void)state;
     e2e_need_disks();
@@ -485,7 +485,7 @@ static void a_disk_that_somebody_reads_from_becomes_read_only_before_ok(void **s
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
 
-static void a_disk_that_somebody_writes_to_cannot_be_released_and_that_is_said(void **state)
+static void a_disk_that_a_process_writes_to_cannot_be_released_which_is_reported(void **state)
 {
     (void)state;
     e2e_need_disks();
@@ -582,8 +582,8 @@ int main(void)
         E2E_TEST(an_input_disk_that_is_broken_is_said_and_the_output_disk_released),
         E2E_TEST(a_full_output_disk_keeps_the_earlier_artifacts),
         E2E_TEST(a_log_that_fills_the_disk_is_said_and_the_build_read_to_its_end),
-        E2E_TEST(a_disk_that_somebody_reads_from_becomes_read_only_before_ok),
-        E2E_TEST(a_disk_that_somebody_writes_to_cannot_be_released_and_that_is_said),
+        E2E_TEST(a_disk_that_a_process_reads_from_becomes_read_only_before_ok),
+        E2E_TEST(a_disk_that_a_process_writes_to_cannot_be_released_which_is_reported),
         E2E_TEST(a_disk_that_was_mounted_before_stays_mounted),
         E2E_TEST(a_small_stack_is_enough_or_refused_at_the_start),
     };

@@ -236,7 +236,7 @@ static void protobuf_to_an_agent_without_it_ends_with_3_and_the_reason(void **st
 
 /* ---- silence ---- */
 
-static void an_agent_that_goes_silent_is_given_up(void **state)
+static void the_connection_of_an_agent_that_becomes_silent_is_dropped(void **state)
 {
     (void)state;
     host_listen("a.sock");
@@ -252,7 +252,8 @@ static void an_agent_that_goes_silent_is_given_up(void **state)
     host_assert_err_has("nothing heard from the agent for 1 s\n");
 }
 
-static void an_agent_that_is_silent_from_the_beginning_is_given_up_too(void **state)
+static void
+the_connection_of_an_agent_that_is_silent_from_the_beginning_is_dropped_too(void **state)
 {
     (void)state;
     host_listen("a.sock");
@@ -320,8 +321,8 @@ int main(void)
         E2E_TEST(wait_for_0_seconds_is_one_whole_attempt),
         E2E_TEST(the_time_for_an_answer_begins_with_the_connection),
         E2E_TEST(protobuf_to_an_agent_without_it_ends_with_3_and_the_reason),
-        E2E_TEST(an_agent_that_goes_silent_is_given_up),
-        E2E_TEST(an_agent_that_is_silent_from_the_beginning_is_given_up_too),
+        E2E_TEST(the_connection_of_an_agent_that_becomes_silent_is_dropped),
+        E2E_TEST(the_connection_of_an_agent_that_is_silent_from_the_beginning_is_dropped_too),
         E2E_TEST(an_agent_without_heartbeats_may_be_silent),
         E2E_TEST(a_peer_that_talks_and_does_not_read_costs_no_processor_time),
     };

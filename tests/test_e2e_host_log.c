@@ -130,7 +130,7 @@ static void lines_are_in_it_as_they_come(void **state)
 
 /* ---- what goes wrong ---- */
 
-static void a_file_that_cannot_be_opened_is_told_before_anything_is_asked(void **state)
+static void a_file_that_cannot_be_opened_is_reported_before_any_request(void **state)
 {
     char expected[E2E_PATH_CAP + 64];
     (void)state;
@@ -149,7 +149,7 @@ static void a_file_that_cannot_be_opened_is_told_before_anything_is_asked(void *
     assert_int_equal(e2e_count_in_log("a", "build started"), 0);
 }
 
-static void a_disk_that_fills_is_told_once_and_costs_the_exit_status_alone(void **state)
+static void a_full_disk_is_reported_once_and_changes_only_the_exit_status(void **state)
 {
     static const char told[] =
         "mvm-builder: cannot write to /dev/full: No space left on device; the log is not in it "
@@ -169,7 +169,7 @@ static void a_disk_that_fills_is_told_once_and_costs_the_exit_status_alone(void 
     assert_memory_equal(r->out, store, strlen(store));
 }
 
-static void a_file_at_its_limit_is_told_likewise(void **state)
+static void a_file_at_its_limit_is_reported_likewise(void **state)
 {
     char command[3 * E2E_PATH_CAP];
     (void)state;
@@ -191,7 +191,7 @@ static void a_build_that_fails_as_well_has_its_own_exit_status(void **state)
     assert_non_null(strstr(r->err, "cannot write to /dev/full: No space left on device"));
 }
 
-static void a_stdout_that_cannot_be_written_is_told_likewise(void **state)
+static void a_stdout_that_cannot_be_written_is_reported_likewise(void **state)
 {
     char command[3 * E2E_PATH_CAP];
     (void)state;
@@ -213,11 +213,11 @@ int main(void)
         E2E_TEST(what_was_in_it_is_gone),
         E2E_TEST(beside_json_frames_it_has_the_lines),
         E2E_TEST(lines_are_in_it_as_they_come),
-        E2E_TEST(a_file_that_cannot_be_opened_is_told_before_anything_is_asked),
-        E2E_TEST(a_disk_that_fills_is_told_once_and_costs_the_exit_status_alone),
-        E2E_TEST(a_file_at_its_limit_is_told_likewise),
+        E2E_TEST(a_file_that_cannot_be_opened_is_reported_before_any_request),
+        E2E_TEST(a_full_disk_is_reported_once_and_changes_only_the_exit_status),
+        E2E_TEST(a_file_at_its_limit_is_reported_likewise),
         E2E_TEST(a_build_that_fails_as_well_has_its_own_exit_status),
-        E2E_TEST(a_stdout_that_cannot_be_written_is_told_likewise),
+        E2E_TEST(a_stdout_that_cannot_be_written_is_reported_likewise),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }

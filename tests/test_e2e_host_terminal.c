@@ -382,7 +382,7 @@ static void a_fetch_has_a_bar(void **state)
     assert_null(strstr(sum, "###")); /* nothing of the bar is left */
 }
 
-static void done_is_told_with_its_time_before_the_store_path(void **state)
+static void done_is_shown_with_its_time_before_the_store_path(void **state)
 {
     (void)state;
     int listener = listen_as_agent("a.sock");
@@ -498,7 +498,7 @@ int main(void)
         TEST(other_controls_are_shown_in_the_log_and_where_it_is_repeated),
         TEST(frames_on_a_terminal_hold_no_control_characters_either),
         TEST(a_fetch_has_a_bar),
-        TEST(done_is_told_with_its_time_before_the_store_path),
+        TEST(done_is_shown_with_its_time_before_the_store_path),
         TEST(after_a_failure_the_last_lines_come_again),
         TEST(so_they_do_after_a_lost_connection_long_ones_cut),
         TEST(a_failure_without_a_log_has_no_last_lines),

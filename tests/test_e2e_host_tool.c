@@ -260,7 +260,7 @@ static void the_environment_names_the_agent_where_nothing_else_does(void **state
     assert_int_equal(exit_status(E2E_TOOL("unix:/absent", "ping")), STATUS_NO_CONNECTION);
 }
 
-static void an_address_that_is_none_is_told_with_where_it_stands(void **state)
+static void an_invalid_address_is_reported_with_its_source(void **state)
 {
     static const struct {
         const char *environment;
@@ -459,7 +459,7 @@ int main(void)
         E2E_TEST(wait_gives_up_after_the_time_it_was_given),
         E2E_TEST(wait_asks_ever_more_rarely),
         ENV_TEST(the_environment_names_the_agent_where_nothing_else_does),
-        ENV_TEST(an_address_that_is_none_is_told_with_where_it_stands),
+        ENV_TEST(an_invalid_address_is_reported_with_its_source),
         E2E_TEST(json_prints_the_frames_of_the_build),
         E2E_TEST(over_the_protobuf_wire_it_is_the_same_and_lines_cross_unharmed),
         E2E_TEST(heartbeats_are_not_shown),

@@ -104,7 +104,7 @@ static void an_agents_boot_changes_when_it_is_started_again(void **state)
     assert_string_not_equal(first, third);
 }
 
-static void a_build_that_waits_is_heard_of_within_its_time_out(void **state)
+static void a_waiting_build_gets_a_heartbeat_within_its_time_out(void **state)
 {
     (void)state;
     write_nix();
@@ -334,7 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         E2E_TEST(every_frame_of_a_build_has_its_id),
         E2E_TEST(an_agents_boot_changes_when_it_is_started_again),
-        E2E_TEST(a_build_that_waits_is_heard_of_within_its_time_out),
+        E2E_TEST(a_waiting_build_gets_a_heartbeat_within_its_time_out),
         E2E_TEST(frames_that_are_lost_end_the_connection),
         E2E_TEST(an_id_is_shown_to_no_process_and_no_file),
         E2E_TEST(cancel_ends_a_build_from_another_connection),

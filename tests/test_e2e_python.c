@@ -309,7 +309,7 @@ static void a_json_client_builds(void **state)
                         "b\n");
 }
 
-static void a_json_client_hears_why_a_build_failed(void **state)
+static void a_json_client_gets_the_reason_of_a_failed_build(void **state)
 {
     (void)state;
     need_python();
@@ -330,7 +330,7 @@ static void a_protobuf_client_builds_and_gets_the_very_bytes(void **state)
     assert_builds(PROTO, "a\377b\n");
 }
 
-static void a_protobuf_client_hears_why_a_build_failed(void **state)
+static void a_protobuf_client_gets_the_reason_of_a_failed_build(void **state)
 {
     (void)state;
     need_protobuf();
@@ -352,10 +352,10 @@ int main(void)
         E2E_TEST(the_lines_at_the_head_of_the_stream_client_work),
         E2E_TEST(a_json_client_pings),
         E2E_TEST(a_json_client_builds),
-        E2E_TEST(a_json_client_hears_why_a_build_failed),
+        E2E_TEST(a_json_client_gets_the_reason_of_a_failed_build),
         E2E_TEST(a_protobuf_client_pings),
         E2E_TEST(a_protobuf_client_builds_and_gets_the_very_bytes),
-        E2E_TEST(a_protobuf_client_hears_why_a_build_failed),
+        E2E_TEST(a_protobuf_client_gets_the_reason_of_a_failed_build),
     };
     setenv("PYTHONIOENCODING", "utf-8", 1);
     return cmocka_run_group_tests(tests, e2e_begin, NULL);

@@ -275,7 +275,7 @@ static void a_build_is_done_and_its_artifacts_come(void **state)
     assert_nothing_left();
 }
 
-static void a_client_on_the_json_wire_hears_nothing_of_it(void **state)
+static void a_client_on_the_json_wire_gets_nothing_of_it(void **state)
 {
     (void)state;
     struct mvm_text line;
@@ -814,7 +814,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(a_build_is_done_and_its_artifacts_come),
-        E2E_TEST(a_client_on_the_json_wire_hears_nothing_of_it),
+        E2E_TEST(a_client_on_the_json_wire_gets_nothing_of_it),
         E2E_TEST(a_source_goes_in_by_credit),
         E2E_TEST(a_cancel_while_the_source_comes_leaves_nothing),
         E2E_TEST(a_client_that_goes_while_its_source_comes_ends_the_build),

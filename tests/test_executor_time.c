@@ -87,7 +87,7 @@ static void a_grandchild_that_holds_the_pipe_does_not_hang_the_job(void **state)
     assert_in_range(sim.now_ms, MVM_TERM_GRACE_MS, MVM_TERM_GRACE_MS + 300);
 }
 
-static void a_stranger_that_holds_the_pipe_is_waited_for_only_so_long(void **state)
+static void an_outside_process_that_holds_the_pipe_is_waited_for_only_so_long(void **state)
 {
     (void)state;
     sim.build.stranger_holds_pipes = true;
@@ -138,7 +138,7 @@ static void what_the_port_cannot_guarantee_is_said_when_the_build_starts(void **
     assert_begins(log_text, "mvm: no cgroup here\n");
 }
 
-static void a_line_nobody_takes_does_not_stop_the_clock(void **state)
+static void a_line_that_is_not_accepted_does_not_stop_the_clock(void **state)
 {
     (void)state;
     sim.build.run_ms = UINT64_MAX;
@@ -349,7 +349,7 @@ static void a_cancel_wants_a_step_at_once(void **state)
 
 /* After the build's end more output arrives than a pipe holds: it is endless, from a process
  * outside the build. */
-static void a_stranger_that_floods_the_pipe_is_read_only_so_long(void **state)
+static void an_outside_process_that_floods_the_pipe_is_read_only_so_long(void **state)
 {
     static char line[4097];
     memset(line, 'f', 4095);
@@ -470,10 +470,10 @@ int main(void)
         T(one_that_ignores_sigterm_is_killed_after_the_grace),
         T(one_that_takes_long_to_stop_is_sent_sigterm_later),
         T(a_grandchild_that_holds_the_pipe_does_not_hang_the_job),
-        T(a_stranger_that_holds_the_pipe_is_waited_for_only_so_long),
+        T(an_outside_process_that_holds_the_pipe_is_waited_for_only_so_long),
         T(one_that_survives_sigkill_is_said_and_left),
         T(what_the_port_cannot_guarantee_is_said_when_the_build_starts),
-        T(a_line_nobody_takes_does_not_stop_the_clock),
+        T(a_line_that_is_not_accepted_does_not_stop_the_clock),
         T(an_idle_executor_waits_for_nothing),
         T(it_says_what_it_waits_for),
         T(a_pipe_that_has_ended_is_wanted_no_more),
@@ -483,7 +483,7 @@ int main(void)
         T(a_copy_that_takes_long_says_how_far_it_is),
         T(a_copy_that_does_not_take_long_says_nothing),
         T(a_cancel_wants_a_step_at_once),
-        T(a_stranger_that_floods_the_pipe_is_read_only_so_long),
+        T(an_outside_process_that_floods_the_pipe_is_read_only_so_long),
         T(while_a_line_waits_those_who_were_killed_lose_no_time),
         T(silence_is_broken_by_empty_lines),
         T(a_short_time_out_has_its_heartbeats_closer),

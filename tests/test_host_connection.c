@@ -79,7 +79,7 @@ static void an_ok_line_is_read_and_not_a_byte_more(void **state)
     }
 }
 
-static void any_other_answer_is_told(void **state)
+static void any_other_answer_is_reported(void **state)
 {
 #define NO_OK(line) "the answer to CONNECT is not an OK line: \"" line "\""
     static const char silent[] = "closed without a word: nothing listens on that port in the guest";
@@ -179,7 +179,7 @@ static int listen_at(const char *text, int backlog)
     return fd;
 }
 
-static void what_cannot_be_reached_is_told_with_the_call(void **state)
+static void what_cannot_be_reached_is_reported_with_the_call(void **state)
 {
     struct mvm_connection c;
     (void)state;
@@ -276,10 +276,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_ok_line_is_read_and_not_a_byte_more, reset),
-        cmocka_unit_test_setup(any_other_answer_is_told, reset),
+        cmocka_unit_test_setup(any_other_answer_is_reported, reset),
         cmocka_unit_test_setup(a_monitor_that_hangs_up_before_the_request_says_the_same, reset),
         cmocka_unit_test_setup(a_monitor_that_says_nothing_is_waited_for_so_long, reset),
-        cmocka_unit_test_setup(what_cannot_be_reached_is_told_with_the_call, reset),
+        cmocka_unit_test_setup(what_cannot_be_reached_is_reported_with_the_call, reset),
         cmocka_unit_test_setup(a_full_backlog_is_tried_again_until_the_time_is_over, reset),
         cmocka_unit_test_setup(an_abandoned_connection_is_shut_down_and_read_before_it_is_closed,
                                reset),

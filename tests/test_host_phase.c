@@ -79,7 +79,7 @@ static void nothing_of_the_build_s_comes_behind_staging(void **state)
     assert_shown("staging", "a: 1 of 2 bytes");
 }
 
-static void a_copy_is_told_with_bytes_and_rate(void **state)
+static void a_copy_is_shown_with_bytes_and_rate(void **state)
 {
     (void)state;
     assert_true(take("mvm: staging rootfs.ext4, 0 of 10737418240 bytes", 5000));
@@ -212,7 +212,7 @@ int main(void)
         cmocka_unit_test_setup(without_disks_nothing_is_mounted, reset),
         cmocka_unit_test_setup(a_build_may_wait_for_others_first, reset),
         cmocka_unit_test_setup(nothing_of_the_build_s_comes_behind_staging, reset),
-        cmocka_unit_test_setup(a_copy_is_told_with_bytes_and_rate, reset),
+        cmocka_unit_test_setup(a_copy_is_shown_with_bytes_and_rate, reset),
         cmocka_unit_test_setup(bytes_of_our_own_have_the_time_left_and_a_bar, reset),
         cmocka_unit_test_setup(the_rate_is_of_what_was_seen, reset),
         cmocka_unit_test_setup(amounts_are_in_the_unit_of_the_whole, reset),

@@ -170,7 +170,7 @@ static void a_disk_is_mounted_written_released_and_read_again(void **state)
     assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
 }
 
-static void other_file_systems_are_told_by_their_superblocks(void **state)
+static void other_file_systems_are_recognized_by_their_superblocks(void **state)
 {
     (void)state;
     static const struct {
@@ -231,7 +231,7 @@ static void superblocks_are_known_by_their_marks(void **state)
     }
 }
 
-static void an_absent_device_is_told_from_a_broken_one(void **state)
+static void an_absent_device_is_distinguished_from_a_broken_one(void **state)
 {
     (void)state;
     const char *dir = mount_point();
@@ -431,7 +431,7 @@ static void a_directory_on_a_read_only_disk_cannot_be_made(void **state)
 
 /* ---- which device is mounted, and whether a disk is released ---- */
 
-static void a_mount_of_the_device_is_told_from_another(void **state)
+static void a_mount_of_the_device_is_distinguished_from_another(void **state)
 {
     (void)state;
     static const char *const programs[] = {"mkfs.ext4", "mkfs.btrfs"};
@@ -761,10 +761,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALONE(a_disk_is_mounted_written_released_and_read_again),
-        ALONE(other_file_systems_are_told_by_their_superblocks),
+        ALONE(other_file_systems_are_recognized_by_their_superblocks),
         ALONE(a_squashfs_is_mounted_read_only),
         ALONE(superblocks_are_known_by_their_marks),
-        ALONE(an_absent_device_is_told_from_a_broken_one),
+        ALONE(an_absent_device_is_distinguished_from_a_broken_one),
         ALONE(what_is_no_block_device_is_not_mounted),
         ALONE(a_device_without_a_file_system_says_so),
         ALONE(a_file_system_that_this_kernel_lacks_is_named),
@@ -778,7 +778,7 @@ int main(void)
         ALONE(what_stands_in_the_way_of_a_directory_is_an_error),
         ALONE(a_directory_path_past_the_limit_is_an_error),
         ALONE(a_directory_on_a_read_only_disk_cannot_be_made),
-        ALONE(a_mount_of_the_device_is_told_from_another),
+        ALONE(a_mount_of_the_device_is_distinguished_from_another),
         ALONE(a_disk_that_another_namespace_has_mounted_is_not_released),
         ALONE(a_dirty_journal_on_a_read_only_device_is_named),
         ALONE(a_feature_that_the_kernel_lacks_is_named),

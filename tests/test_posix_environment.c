@@ -152,7 +152,7 @@ static void without_a_home_of_roots_one_is_made_below_tmpdir(void **state)
 }
 
 /* TMPDIR is world-writable: what other users put there must not become HOME. */
-static void a_home_that_may_be_somebody_elses_is_not_used(void **state)
+static void a_home_that_may_be_another_users_is_not_used(void **state)
 {
     (void)state;
     char path[256];
@@ -453,7 +453,7 @@ int main(void)
         ALONE(a_home_that_cannot_be_written_is_as_good_as_none),
         ALONE(without_tmp_another_temporary_directory_is_used),
         ALONE(without_a_home_of_roots_one_is_made_below_tmpdir),
-        ALONE(a_home_that_may_be_somebody_elses_is_not_used),
+        ALONE(a_home_that_may_be_another_users_is_not_used),
         ALONE(build_users_are_switched_off_where_there_are_none),
         ALONE(a_long_line_in_etc_group_hides_nothing),
         ALONE(a_long_line_in_etc_group_feigns_nothing),

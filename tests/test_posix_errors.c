@@ -30,7 +30,7 @@ static void what_goes_wrong_with_disks_and_processes_has_a_name(void **state)
     }
 }
 
-static void one_without_a_name_is_told_by_its_number(void **state)
+static void one_without_a_name_is_reported_by_its_number(void **state)
 {
     (void)state;
     static struct mvm_posix posix;
@@ -46,7 +46,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_name_is_that_of_strerror),
         cmocka_unit_test(what_goes_wrong_with_disks_and_processes_has_a_name),
-        cmocka_unit_test(one_without_a_name_is_told_by_its_number),
+        cmocka_unit_test(one_without_a_name_is_reported_by_its_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

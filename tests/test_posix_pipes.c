@@ -138,7 +138,7 @@ static void without_descriptors_a_flood_is_read_as_it_is(void **state)
     finish(&e, 400000);
 }
 
-static void a_flood_that_is_given_up_leaves_nothing_open(void **state)
+static void a_flood_that_is_abandoned_leaves_nothing_open(void **state)
 {
     (void)state;
     struct expected e = {0};
@@ -170,7 +170,7 @@ int main(void)
         cmocka_unit_test(a_flood_comes_whole_and_in_order),
         cmocka_unit_test(a_full_pipe_is_emptied_at_once),
         cmocka_unit_test(without_descriptors_a_flood_is_read_as_it_is),
-        cmocka_unit_test(a_flood_that_is_given_up_leaves_nothing_open),
+        cmocka_unit_test(a_flood_that_is_abandoned_leaves_nothing_open),
         cmocka_unit_test(no_second_pipe_is_made_for_a_build_that_does_not_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

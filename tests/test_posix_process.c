@@ -46,7 +46,7 @@ static void the_streams_and_the_exit_status_come_apart(void **state)
     mvm_posix_fini(&posix);
 }
 
-static void an_end_by_a_signal_is_told_as_such_at_every_call(void **state)
+static void an_end_by_a_signal_is_reported_as_such_at_every_call(void **state)
 {
     (void)state;
     use(&by_proc);
@@ -427,7 +427,7 @@ static void with_handed_statuses_orphans_are_left_to_the_program(void **state)
     mvm_posix_fini(&posix);
 }
 
-static void a_child_that_somebody_else_collected_is_an_error_and_no_hang(void **state)
+static void a_child_that_another_thread_reaped_is_an_error_and_no_hang(void **state)
 {
     (void)state;
     struct mvm_exit e;
@@ -691,7 +691,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         ALONE(arguments_reach_the_program_as_they_are),
         ALONE(the_streams_and_the_exit_status_come_apart),
-        ALONE(an_end_by_a_signal_is_told_as_such_at_every_call),
+        ALONE(an_end_by_a_signal_is_reported_as_such_at_every_call),
         ALONE(a_program_starts_with_nothing_of_ours),
         ALONE(a_process_without_standard_descriptors_can_spawn),
         ALONE(a_program_that_is_not_there_or_cannot_run_is_an_error_with_its_reason),
@@ -714,7 +714,7 @@ int main(int argc, char **argv)
         IN_EACH_MODE(a_child_from_before_is_neither_signalled_nor_collected),
         ALONE(a_handed_status_is_taken_for_the_first_process_alone),
         ALONE(with_handed_statuses_orphans_are_left_to_the_program),
-        ALONE(a_child_that_somebody_else_collected_is_an_error_and_no_hang),
+        ALONE(a_child_that_another_thread_reaped_is_an_error_and_no_hang),
         IN_MODE(cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses, handed_by_cgroup),
         IN_MODE(cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses, handed_by_proc),
         IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),

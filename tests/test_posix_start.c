@@ -301,7 +301,7 @@ static bool make_elf_without_loader(const char *path)
     return true;
 }
 
-static void a_missing_interpreter_is_told_from_a_missing_program(void **state)
+static void a_missing_interpreter_is_distinguished_from_a_missing_program(void **state)
 {
     struct place place;
     char reason[512];
@@ -386,7 +386,7 @@ int main(int argc, char **argv)
         EACH_WAY(cancellations_at_random_times_hang_no_start),
         ALONE(the_agents_oom_score_is_not_the_builds),
         EACH_WAY(a_build_starts_although_the_agents_directory_is_gone),
-        EACH_WAY(a_missing_interpreter_is_told_from_a_missing_program),
+        EACH_WAY(a_missing_interpreter_is_distinguished_from_a_missing_program),
         EACH_WAY(an_interpreter_that_may_not_be_executed_is_named_as_such),
         ALONE(ignored_children_are_the_reason_of_a_start_that_fails),
     };

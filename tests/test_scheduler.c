@@ -179,7 +179,7 @@ static void others_are_served_while_a_builds_client_takes_nothing(void **state)
 
 /* ---- the queue ---- */
 
-static void builds_wait_their_turn_and_their_clients_are_told_once(void **state)
+static void builds_wait_their_turn_and_their_clients_are_notified_once(void **state)
 {
     (void)state;
     struct mvm_client *a = build_alone(waits), *b = join(), *c = join();
@@ -272,7 +272,7 @@ static void a_request_of_the_longest_fields_waits_unharmed(void **state)
     assert_int_equal(job.timeout_secs, 9);
 }
 
-static void those_who_wait_get_heartbeats_and_nobody_else(void **state)
+static void waiting_builds_get_heartbeats_and_no_others(void **state)
 {
     (void)state;
     begin_with(false, 100);
@@ -435,7 +435,7 @@ static void a_slot_is_free_as_soon_as_its_client_has_gone(void **state)
     assert_null(join());
 }
 
-static void a_new_client_in_an_old_slot_hears_nothing_of_the_old_ones_build(void **state)
+static void a_new_client_in_an_old_slot_gets_nothing_of_the_old_ones_build(void **state)
 {
     (void)state;
     begin_with(true, 0);
@@ -514,7 +514,7 @@ static void a_client_is_not_idle_right_after_its_build(void **state)
     assert_null(mvm_scheduler_idlest(&scheduler, 1000));
 }
 
-static void a_client_that_takes_nothing_after_its_build_is_given_up_in_time(void **state)
+static void a_client_that_reads_nothing_after_its_build_is_disconnected_in_time(void **state)
 {
     (void)state;
     struct mvm_client *a = join_with(4, 0), *b = join();
@@ -549,7 +549,7 @@ static void each_byte_taken_buys_a_slow_client_more_time(void **state)
     assert_true(c->stalled);
 }
 
-static void a_client_that_takes_no_lines_is_given_up_only_when_its_build_is_ending(void **state)
+static void a_client_that_reads_no_lines_is_disconnected_only_when_its_build_is_ending(void **state)
 {
     (void)state;
     static const struct act script[] = {{.event = MVM_EXECUTOR_LOG, .text = "endless"}};
@@ -563,7 +563,7 @@ static void a_client_that_takes_no_lines_is_given_up_only_when_its_build_is_endi
     assert_true(c->stalled);
 }
 
-static void a_permanent_client_is_given_up_only_for_somebody_elses_build(void **state)
+static void a_permanent_client_is_disconnected_only_for_another_clients_build(void **state)
 {
     (void)state;
     struct mvm_client *a = join_with(4, 0), *b = join();
@@ -631,11 +631,11 @@ int main(void)
         cmocka_unit_test_setup(no_line_is_lost_or_changed_at_any_size_of_the_send_buffer, begin),
         cmocka_unit_test_setup(a_builds_deadline_holds_though_its_client_takes_nothing, begin),
         cmocka_unit_test_setup(others_are_served_while_a_builds_client_takes_nothing, begin),
-        cmocka_unit_test_setup(builds_wait_their_turn_and_their_clients_are_told_once, begin),
+        cmocka_unit_test_setup(builds_wait_their_turn_and_their_clients_are_notified_once, begin),
         cmocka_unit_test_setup(a_client_may_send_several_builds_at_once, begin),
         cmocka_unit_test_setup(the_queue_holds_so_many_and_one_more_is_refused, begin),
         cmocka_unit_test_setup(a_request_of_the_longest_fields_waits_unharmed, begin),
-        cmocka_unit_test_setup(those_who_wait_get_heartbeats_and_nobody_else, begin),
+        cmocka_unit_test_setup(waiting_builds_get_heartbeats_and_no_others, begin),
         cmocka_unit_test_setup(the_next_build_waits_until_the_answer_is_in_the_send_buffer, begin),
         cmocka_unit_test_setup(a_build_whose_client_has_gone_is_cancelled_and_the_next_begins,
                                begin),
@@ -647,19 +647,20 @@ int main(void)
         cmocka_unit_test_setup(a_build_whose_client_goes_goes_on_at_once, begin),
         cmocka_unit_test_setup(told_to_keep_building_it_goes_on_and_drops_the_lines, begin),
         cmocka_unit_test_setup(a_slot_is_free_as_soon_as_its_client_has_gone, begin),
-        cmocka_unit_test_setup(a_new_client_in_an_old_slot_hears_nothing_of_the_old_ones_build,
+        cmocka_unit_test_setup(a_new_client_in_an_old_slot_gets_nothing_of_the_old_ones_build,
                                begin),
         cmocka_unit_test_setup(a_client_that_ended_its_half_is_done_when_all_its_answers_are_sent,
                                begin),
         cmocka_unit_test_setup(a_client_that_goes_on_is_never_done, begin),
         cmocka_unit_test_setup(the_client_idle_longest_is_found_and_no_other, begin),
         cmocka_unit_test_setup(a_client_is_not_idle_right_after_its_build, begin),
-        cmocka_unit_test_setup(a_client_that_takes_nothing_after_its_build_is_given_up_in_time,
+        cmocka_unit_test_setup(a_client_that_reads_nothing_after_its_build_is_disconnected_in_time,
                                begin),
         cmocka_unit_test_setup(each_byte_taken_buys_a_slow_client_more_time, begin),
         cmocka_unit_test_setup(
-            a_client_that_takes_no_lines_is_given_up_only_when_its_build_is_ending, begin),
-        cmocka_unit_test_setup(a_permanent_client_is_given_up_only_for_somebody_elses_build, begin),
+            a_client_that_reads_no_lines_is_disconnected_only_when_its_build_is_ending, begin),
+        cmocka_unit_test_setup(a_permanent_client_is_disconnected_only_for_another_clients_build,
+                               begin),
         cmocka_unit_test_setup(stopping_cancels_the_build_and_answers_all_that_wait, begin),
         cmocka_unit_test_setup(stopping_gives_up_a_client_that_takes_nothing_soon, begin),
     };

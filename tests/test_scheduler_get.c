@@ -136,7 +136,7 @@ static void only_a_build_that_has_ended_well_can_be_fetched_from(void **state)
     assert_heard(other, UNKNOWN("b"));
 }
 
-static void a_connection_whose_buffer_is_too_small_is_told_so(void **state)
+static void a_connection_whose_buffer_is_too_small_gets_an_err(void **state)
 {
     (void)state;
     struct client *c = built(A), *other = connect_with(SMALL_BUFFER / 2, MVM_WIRE_PROTO);
@@ -509,7 +509,7 @@ int main(void)
         TEST(holes_are_left_out_of_any_range),
         TEST(what_is_not_in_the_list_is_refused),
         TEST(only_a_build_that_has_ended_well_can_be_fetched_from),
-        TEST(a_connection_whose_buffer_is_too_small_is_told_so),
+        TEST(a_connection_whose_buffer_is_too_small_gets_an_err),
         TEST(a_second_get_is_refused_and_the_first_goes_on),
         TEST(two_clients_fetch_at_once),
         TEST(the_next_build_goes_on_while_artifacts_are_fetched),

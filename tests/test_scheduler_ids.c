@@ -126,7 +126,7 @@ static void the_id_goes_to_no_job(void **state)
     assert_string_equal(fake.flakes[0], "f#x");
 }
 
-static void a_build_without_an_id_hears_nothing_new(void **state)
+static void a_build_without_an_id_gets_no_new_field(void **state)
 {
     (void)state;
     static const struct act script[] = {
@@ -149,7 +149,7 @@ static void an_err_that_has_no_category_is_internal(void **state)
     assert_string_equal(hear(asks(BUILD(A, ""))), BEAT(A) ERR_OF(A, "no", "internal"));
 }
 
-static void a_build_that_waits_hears_well_within_its_own_time_out(void **state)
+static void a_waiting_build_gets_heartbeats_well_within_its_own_time_out(void **state)
 {
     (void)state;
     begin_with(false, 10000);
@@ -459,7 +459,7 @@ static void keep_needs_a_time_out(void **state)
 
 /* ---- Join ---- */
 
-static void who_joins_hears_the_rest_and_who_was_there_that_it_moved(void **state)
+static void a_client_that_joins_gets_the_rest_and_the_earlier_one_that_it_moved(void **state)
 {
     (void)state;
     static const struct act one[] = {{.event = MVM_EXECUTOR_LOG, .text = "one"},
@@ -740,7 +740,7 @@ static void a_line_that_hangs_up_takes_nothing_with_it_to_the_next_client(void *
 
 /* ---- stalls and the end ---- */
 
-static void a_client_that_takes_no_lines_is_given_up_where_others_wait(void **state)
+static void a_client_that_reads_no_lines_is_disconnected_if_others_wait(void **state)
 {
     (void)state;
     fake.scripts[0] = endless;
@@ -773,7 +773,7 @@ static void a_silent_builds_client_is_not_stalled(void **state)
     assert_true(a->stalled);
 }
 
-static void stopping_is_told_by_its_category(void **state)
+static void stopping_is_reported_by_its_category(void **state)
 {
     (void)state;
     struct mvm_client *a = asks(BUILD(A, "")), *b = asks(BUILD(B, ""));
@@ -901,9 +901,9 @@ int main(void)
         TEST(hello_on_a_connection_ends_nothing),
         TEST(a_build_with_an_id_is_accepted_at_once_and_each_frame_has_the_id),
         TEST(the_id_goes_to_no_job),
-        TEST(a_build_without_an_id_hears_nothing_new),
+        TEST(a_build_without_an_id_gets_no_new_field),
         TEST(an_err_that_has_no_category_is_internal),
-        TEST(a_build_that_waits_hears_well_within_its_own_time_out),
+        TEST(a_waiting_build_gets_heartbeats_well_within_its_own_time_out),
         TEST(half_of_a_time_out_may_be_little_less_than_the_interval),
         TEST(the_agents_own_time_out_counts_where_the_build_has_none),
         TEST(a_heartbeat_that_is_being_sent_keeps_its_id),
@@ -922,7 +922,7 @@ int main(void)
         TEST(a_kept_build_outlives_its_connection),
         TEST(without_keep_it_is_cancelled_and_its_end_is_known),
         TEST(keep_needs_a_time_out),
-        TEST(who_joins_hears_the_rest_and_who_was_there_that_it_moved),
+        TEST(a_client_that_joins_gets_the_rest_and_the_earlier_one_that_it_moved),
         TEST(a_build_that_waits_is_joined),
         TEST(an_ended_builds_answer_is_given_again_and_again),
         TEST(an_ok_is_superseded_when_a_later_build_begins_to_stage),
@@ -937,9 +937,9 @@ int main(void)
         TEST(nothing_of_an_earlier_client_comes_after_the_welcome),
         TEST(three_clients_in_a_row_on_one_line_each_get_their_own),
         TEST(a_line_that_hangs_up_takes_nothing_with_it_to_the_next_client),
-        TEST(a_client_that_takes_no_lines_is_given_up_where_others_wait),
+        TEST(a_client_that_reads_no_lines_is_disconnected_if_others_wait),
         TEST(a_silent_builds_client_is_not_stalled),
-        TEST(stopping_is_told_by_its_category),
+        TEST(stopping_is_reported_by_its_category),
         TEST(a_client_that_ended_its_half_waits_for_what_it_is_owed),
         TEST(a_client_whose_frames_are_lost_is_closed),
         TEST(a_line_whose_frames_are_lost_is_read_on),

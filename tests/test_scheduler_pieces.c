@@ -869,7 +869,7 @@ static void who_joins_amid_the_source_ends_the_build(void **state)
     assert_true(mvm_text_equal(m.refusal.category, "cancelled"));
 }
 
-static void who_joins_after_all_of_the_source_hears_the_rest(void **state)
+static void a_client_that_joins_after_all_of_the_source_gets_the_rest(void **state)
 {
     (void)state;
     struct mvm_client *c = join(), *other = join();
@@ -970,7 +970,7 @@ int main(void)
         TEST(a_source_goes_to_the_executor_if_it_is_the_running_builds),
         TEST(who_joins_before_any_of_the_source_came_is_asked_for_all_of_it),
         TEST(who_joins_amid_the_source_ends_the_build),
-        TEST(who_joins_after_all_of_the_source_hears_the_rest),
+        TEST(a_client_that_joins_after_all_of_the_source_gets_the_rest),
         TEST(a_connection_lost_amid_the_source_ends_the_build_in_spite_of_keep),
         TEST(a_connection_lost_before_or_after_the_source_ends_nothing),
         TEST(a_want_waits_until_what_is_owed_has_gone_out),

@@ -585,7 +585,7 @@ static void a_client_that_joins_before_the_source_has_begun_is_asked_for_it(void
     assert_heard(next, OK_A);
 }
 
-static void a_client_that_joins_amid_the_source_hears_that_the_build_is_cancelled(void **state)
+static void a_client_that_joins_during_the_source_is_sent_that_the_build_is_cancelled(void **state)
 {
     (void)state;
     struct client *c = connect_client(), *next = connect_client();
@@ -663,7 +663,7 @@ int main(void)
         TEST(a_build_waits_until_what_an_agent_left_is_removed),
         TEST(an_agent_killed_at_any_step_leaves_nothing_to_the_next),
         TEST(a_client_that_joins_before_the_source_has_begun_is_asked_for_it),
-        TEST(a_client_that_joins_amid_the_source_hears_that_the_build_is_cancelled),
+        TEST(a_client_that_joins_during_the_source_is_sent_that_the_build_is_cancelled),
         TEST(a_client_on_the_json_wire_that_joins_gets_the_plain_end),
         TEST(a_client_on_the_json_wire_is_not_asked_for_a_source_and_the_next_one_is),
     };

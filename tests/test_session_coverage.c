@@ -272,7 +272,7 @@ static void of_two_that_are_idle_the_one_idle_longer_is_found(void **state)
     assert_ptr_equal(mvm_scheduler_idlest(&scheduler, 100), early);
 }
 
-static void a_permanent_client_is_not_given_up_for_its_own_next_build(void **state)
+static void a_permanent_client_is_not_disconnected_for_its_own_next_build(void **state)
 {
     (void)state;
     struct mvm_client *c = join(62, 0);
@@ -308,7 +308,8 @@ int main(void)
         cmocka_unit_test_setup(the_answer_of_a_build_waits_behind_a_pong_that_has_no_room, begin),
         cmocka_unit_test_setup(no_heartbeat_is_added_for_one_who_waits_and_takes_nothing, begin),
         cmocka_unit_test_setup(of_two_that_are_idle_the_one_idle_longer_is_found, begin),
-        cmocka_unit_test_setup(a_permanent_client_is_not_given_up_for_its_own_next_build, begin),
+        cmocka_unit_test_setup(a_permanent_client_is_not_disconnected_for_its_own_next_build,
+                               begin),
         cmocka_unit_test_setup(stopping_an_idle_service_cancels_nothing, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
