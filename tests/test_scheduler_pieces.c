@@ -254,7 +254,7 @@ static void an_ok_lists_the_artifacts_and_they_are_held(void **state)
     assert_int_equal(disk.removed, 0);
 }
 
-static void who_joins_an_ended_build_gets_the_list_again(void **state)
+static void a_client_that_joins_an_ended_build_gets_the_list_again(void **state)
 {
     (void)state;
     built(A);
@@ -839,7 +839,7 @@ static void a_source_goes_to_the_executor_if_it_is_the_running_builds(void **sta
     hear_nothing(c);
 }
 
-static void who_joins_before_any_of_the_source_came_is_asked_for_all_of_it(void **state)
+static void a_client_that_joins_before_the_source_is_asked_for_all_of_it(void **state)
 {
     (void)state;
     struct mvm_client *c = join(), *other = join();
@@ -855,7 +855,7 @@ static void who_joins_before_any_of_the_source_came_is_asked_for_all_of_it(void 
     hear_nothing(other);
 }
 
-static void who_joins_amid_the_source_ends_the_build(void **state)
+static void a_client_that_joins_amid_the_source_ends_the_build(void **state)
 {
     (void)state;
     struct mvm_client *c = join(), *other = join();
@@ -869,7 +869,7 @@ static void who_joins_amid_the_source_ends_the_build(void **state)
     assert_true(mvm_text_equal(m.refusal.category, "cancelled"));
 }
 
-static void a_client_that_joins_after_all_of_the_source_gets_the_rest(void **state)
+static void a_client_that_joins_after_the_source_gets_the_rest(void **state)
 {
     (void)state;
     struct mvm_client *c = join(), *other = join();
@@ -933,7 +933,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_ok_lists_the_artifacts_and_they_are_held),
-        TEST(who_joins_an_ended_build_gets_the_list_again),
+        TEST(a_client_that_joins_an_ended_build_gets_the_list_again),
         TEST(an_id_that_is_held_is_known),
         TEST(a_build_with_disks_has_no_list_and_holds_nothing),
         TEST(a_build_that_fails_leaves_an_empty_place),
@@ -968,9 +968,9 @@ int main(void)
         TEST(a_huge_source_is_wanted_in_what_a_number_holds),
         TEST(a_build_without_a_source_wants_none),
         TEST(a_source_goes_to_the_executor_if_it_is_the_running_builds),
-        TEST(who_joins_before_any_of_the_source_came_is_asked_for_all_of_it),
-        TEST(who_joins_amid_the_source_ends_the_build),
-        TEST(a_client_that_joins_after_all_of_the_source_gets_the_rest),
+        TEST(a_client_that_joins_before_the_source_is_asked_for_all_of_it),
+        TEST(a_client_that_joins_amid_the_source_ends_the_build),
+        TEST(a_client_that_joins_after_the_source_gets_the_rest),
         TEST(a_connection_lost_amid_the_source_ends_the_build_in_spite_of_keep),
         TEST(a_connection_lost_before_or_after_the_source_ends_nothing),
         TEST(a_want_waits_until_what_is_owed_has_gone_out),
