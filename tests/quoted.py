@@ -45,7 +45,7 @@ def quotes(path):
             yield from re.findall(r"`([^`]*)`", line.split("|")[1])
 
 
-LOGS = r"\b(?:mvm_log|mvm_log_begin|mvm_server_say|mvm_server_say_begin|mvm_server_listener_down)\("
+LOGS = r"\b(?:mvm_log|mvm_log_begin|mvm_server_say|mvm_server_say_begin|mvm_server_listener_down|mvm_init_device_fail)\("
 
 
 def logged(folders):
