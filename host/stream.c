@@ -75,16 +75,26 @@ enum mvm_stream_result mvm_stream_source(struct mvm_stream *s, uint64_t at, uint
 
 /* ---- artifacts ---- */
 
+/* A list ends without bytes if an item of it is not one. */
+static bool is_readable(struct mvm_text list, struct mvm_text rest)
+{
+    return list.len == 0 || rest.bytes != NULL;
+}
+
 static enum mvm_stream_result add_all(struct mvm_stream *s, struct mvm_text list)
 {
+    struct mvm_text rest = list;
     struct mvm_artifact_item item;
-    while (mvm_proto_next_artifact(&list, &item)) {
+    while (mvm_proto_next_artifact(&rest, &item)) {
         struct mvm_writer why = begin_why(s);
         bool good = mvm_artifacts_add(&s->artifacts, item.name, item.size, &why);
         mvm_writer_finish(&why);
         if (!good) {
             return s->artifacts.disk_failed ? MVM_STREAM_DISK : MVM_STREAM_BROKEN;
         }
+    }
+    if (!is_readable(list, rest)) {
+        return protocol_error(s, "its Ok lists an artifact that cannot be read", "");
     }
     return s->artifacts.len > 0 ? MVM_STREAM_GOOD
                                 : protocol_error(s, "its Ok lists no artifacts", "");
@@ -100,12 +110,13 @@ static enum mvm_stream_result compare_all(struct mvm_stream *s, struct mvm_text 
 {
     struct mvm_artifact_item item;
     size_t len = 0;
+    struct mvm_text rest = list;
     bool same = true;
-    while (same && mvm_proto_next_artifact(&list, &item)) {
+    while (same && mvm_proto_next_artifact(&rest, &item)) {
         same = is_listed_at(s, len, &item);
         len++;
     }
-    return same && len == s->artifacts.len
+    return same && len == s->artifacts.len && is_readable(list, rest)
                ? MVM_STREAM_GOOD
                : protocol_error(s, "its Ok lists other artifacts than before", "");
 }

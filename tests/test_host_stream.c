@@ -1,0 +1,136 @@
+/* The lists of artifacts that an agent sends: what the tool accepts and what it refuses. */
+#define _GNU_SOURCE
+#include "mvm_proto.h"
+#include "stream.h"
+#include "temporary.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct mvm_stream stream;
+static char base[TEMPORARY_CAP], out[TEMPORARY_CAP + 8];
+static uint8_t list[512];
+static size_t len;
+
+static int set_up(void **state)
+{
+    (void)state;
+    assert_true(make_temporary(base, "stream"));
+    snprintf(out, sizeof out, "%s/out", base);
+    assert_true(mvm_stream_open(&stream, NULL, false, out, 1000));
+    len = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[TEMPORARY_CAP + 16];
+    (void)state;
+    mvm_stream_close(&stream);
+    snprintf(command, sizeof command, "rmdir %s", base); /* nothing is left in it */
+    return system(command);
+}
+
+static void add(const char *name, uint64_t size)
+{
+    const struct mvm_artifact_item item = {mvm_text_from(name), size};
+    size_t n = mvm_proto_add_artifact(list + len, sizeof list - len, &item);
+    assert_true(n > 0);
+    len += n;
+}
+
+static void add_bytes(const char *bytes, size_t n)
+{
+    memcpy(list + len, bytes, n);
+    len += n;
+}
+
+static enum mvm_stream_result send_list(void)
+{
+    struct mvm_message ok = {.kind = MVM_MESSAGE_OK};
+    ok.artifacts = (struct mvm_text){(const char *)list, len};
+    return mvm_stream_list(&stream, &ok);
+}
+
+static void assert_refused(const char *why)
+{
+    assert_int_equal(send_list(), MVM_STREAM_BROKEN);
+    assert_string_equal(stream.why, why);
+}
+
+static void need_protobuf(void)
+{
+    if (!mvm_proto_present) {
+        fprintf(stderr, "SKIPPED: no protobuf wire\n");
+        skip();
+    }
+}
+
+static void a_list_is_accepted_once_and_again(void **state)
+{
+    (void)state;
+    need_protobuf();
+    add("kernel", 1);
+    add("initrd", 2);
+    assert_int_equal(send_list(), MVM_STREAM_GOOD);
+    assert_int_equal(send_list(), MVM_STREAM_GOOD);
+    assert_int_equal(stream.artifacts.len, 2);
+}
+
+static void an_empty_list_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("its Ok lists no artifacts");
+}
+
+static void a_list_with_an_item_that_cannot_be_read_is_refused(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } items[] = {
+        {"\x1a\x7f\x0a\x01x", 5}, /* longer than the list */
+        {"\x1a\x02\x0a\x7f", 4},  /* a name longer than its item */
+        {"\x1a\x01\x10", 3},      /* a size that is cut off */
+        {"\x1a\x23\x0a\x21"
+         "kernel---------------------------",
+         37}, /* a name longer than any */
+    };
+    (void)state;
+    need_protobuf();
+    for (size_t i = 0; i < sizeof items / sizeof items[0]; i++) {
+        len = 0;
+        add("kernel", 1);
+        add_bytes(items[i].bytes, items[i].len);
+        assert_refused("its Ok lists an artifact that cannot be read");
+        mvm_stream_close(&stream);
+        assert_true(mvm_stream_open(&stream, NULL, false, out, 1000));
+    }
+}
+
+static void a_later_list_with_such_an_item_is_refused(void **state)
+{
+    (void)state;
+    need_protobuf();
+    add("kernel", 1);
+    assert_int_equal(send_list(), MVM_STREAM_GOOD);
+    add_bytes("\x1a\x01\x10", 3);
+    assert_refused("its Ok lists other artifacts than before");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_list_is_accepted_once_and_again),
+        TEST(an_empty_list_is_refused),
+        TEST(a_list_with_an_item_that_cannot_be_read_is_refused),
+        TEST(a_later_list_with_such_an_item_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
