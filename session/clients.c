@@ -94,8 +94,9 @@ struct mvm_client *mvm_scheduler_idlest(const struct mvm_scheduler *v, uint64_t 
     struct mvm_client *idlest = NULL;
     for (size_t i = 0; i < v->clients_used; i++) {
         struct mvm_client *c = &v->clients[i];
-        uint64_t limit = mvm_client_flushed(c) ? min_ms : MVM_STALL_MS;
-        if (c->attached && !c->permanent && !c->get.active && v->now_ms - c->active_ms >= limit &&
+        bool rests = mvm_client_flushed(c) && !c->get.active;
+        uint64_t limit = rests ? min_ms : MVM_STALL_MS;
+        if (c->attached && !c->permanent && v->now_ms - c->active_ms >= limit &&
             mvm_queue_count(v, c) == 0 && (idlest == NULL || c->active_ms < idlest->active_ms)) {
             idlest = c;
         }

@@ -191,6 +191,26 @@ static void two_clients_fetch_at_once(void **state)
     assert_heard(idle, "Artifact a rootfs.ext4 to 18\n");
 }
 
+/* As one that does not read anything else: others need its slot. */
+static void a_client_that_fetches_and_does_not_read_is_idle_after_a_while(void **state)
+{
+    (void)state;
+    struct client *other = connect_client(), *c = connect_with(SMALL_BUFFER, MVM_WIRE_PROTO);
+    static uint8_t bytes[FILE_CAP];
+    memset(bytes, 'x', sizeof bytes);
+    mvm_sim_put_bytes(&sim, STORE "/rootfs.ext4", bytes, sizeof bytes);
+    ask_build(other, A, NO_SOURCE);
+    finish();
+    disconnect(other);
+    ask_get(c, A, "rootfs.ext4", 0, UINT64_MAX);
+    c->reads = false;
+    settle();
+    wait_ms(MVM_STALL_MS - 1000);
+    assert_null(mvm_scheduler_idlest(&scheduler, 1000));
+    wait_ms(1000);
+    assert_ptr_equal(mvm_scheduler_idlest(&scheduler, 1000), c->slot);
+}
+
 static void the_next_build_goes_on_while_artifacts_are_fetched(void **state)
 {
     (void)state;
@@ -512,6 +532,7 @@ int main(void)
         TEST(a_connection_whose_buffer_is_too_small_gets_an_err),
         TEST(a_second_get_is_refused_and_the_first_goes_on),
         TEST(two_clients_fetch_at_once),
+        TEST(a_client_that_fetches_and_does_not_read_is_idle_after_a_while),
         TEST(the_next_build_goes_on_while_artifacts_are_fetched),
         TEST(a_piece_is_sent_only_if_there_is_still_room_for_it),
         TEST(a_client_lost_at_any_piece_goes_on_from_there),
