@@ -839,6 +839,51 @@ static void decoding_gives_back_what_was_encoded(void **state)
     }
 }
 
+static void assert_absent(struct mvm_text text)
+{
+    assert_null(text.bytes);
+    assert_int_equal(text.len, 0);
+}
+
+/* Also after a message that had them. */
+static void a_field_that_is_absent_has_no_bytes_and_no_length(void **state)
+{
+    (void)state;
+    static const char *const requests[] = {
+        "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"timeout_secs\":1,\"id\":\"i\",\"keep\":"
+        "true}}\n",
+        "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"}}\n",
+        "{ \"Build\": {\"flake_ref\":\"f\",\"attr\":\"a\"}}\n",
+        "{\"Hello\":{\"nonce\":\"n\"}}\n",
+        "{\"Hello\":{}}\n",
+        "{ \"Hello\":{}}\n",
+    };
+    struct trace t;
+    size_t used;
+    begin(&t, MVM_DIRECTION_REQUESTS);
+    for (size_t n = 0; n < sizeof requests / sizeof requests[0]; n++) {
+        const struct mvm_message *m = &t.decoder.message;
+        size_t len = strlen(requests[n]);
+        assert_int_equal(mvm_decoder_push(&t.decoder, (const uint8_t *)requests[n], len, &used),
+                         MVM_DECODER_MESSAGE);
+        assert_absent(m->text);
+        if (n % 3 == 0) {
+            continue; /* with all of them */
+        }
+        assert_absent(m->id);
+        if (n < 3) {
+            assert_false(m->build.has_timeout || m->build.has_source);
+            assert_int_equal(m->build.timeout_secs, 0);
+            assert_int_equal(m->build.keep, MVM_FLAG_ABSENT);
+        } else {
+            assert_absent(m->hello.nonce);
+            assert_absent(m->hello.agent);
+            assert_absent(m->hello.boot);
+            assert_absent(m->hello.features);
+        }
+    }
+}
+
 static void no_bytes_may_be_no_pointer(void **state)
 {
     (void)state;
@@ -861,6 +906,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_decoded),
+        cmocka_unit_test(a_field_that_is_absent_has_no_bytes_and_no_length),
         cmocka_unit_test(no_bytes_may_be_no_pointer),
         cmocka_unit_test(numbers_are_decoded_where_serde_writes_them),
         cmocka_unit_test(a_frame_in_front_of_more_than_a_frame_may_have_is_taken),

@@ -415,6 +415,35 @@ static void a_place_of_no_bytes_still_wants_sound_strings(void **state)
     }
 }
 
+/* Behind a run of any length: what is left of the place counts, not all of it. */
+static void escapes_stay_within_what_a_run_has_left_of_the_place(void **state)
+{
+    (void)state;
+    enum { RUN_MAX = 40, ESCAPES = 200, PLACE_MAX = 300 };
+    for (size_t run = 0; run <= RUN_MAX; run++) {
+        uint8_t text[1 + RUN_MAX + 2 * ESCAPES + 1];
+        size_t len = 0;
+        text[len++] = '"';
+        memset(text + len, 'x', run);
+        len += run;
+        for (size_t n = 0; n < ESCAPES; n++) {
+            text[len++] = '\\';
+            text[len++] = 'n';
+        }
+        text[len++] = '"';
+        for (size_t cap = 0; cap <= PLACE_MAX; cap++) {
+            struct mvm_json j;
+            size_t used;
+            mvm_json_init(&j);
+            mvm_json_keep(&j, (char *)guard_end(1, cap), cap);
+            assert_int_equal(mvm_json_push(&j, guard_copy(0, text, len), len, &used),
+                             MVM_JSON_STRING);
+            assert_int_equal(j.overflow, cap < run + ESCAPES);
+            assert_int_equal(j.text.len, cap < run + ESCAPES ? cap : run + ESCAPES);
+        }
+    }
+}
+
 static void a_place_may_be_larger_than_any_string(void **state)
 {
     (void)state;
@@ -592,6 +621,7 @@ int main(void)
         cmocka_unit_test(a_string_of_the_place_s_size_fits_and_one_more_overflows),
         cmocka_unit_test(a_place_holds_for_one_string_alone),
         cmocka_unit_test(a_place_of_no_bytes_still_wants_sound_strings),
+        cmocka_unit_test(escapes_stay_within_what_a_run_has_left_of_the_place),
         cmocka_unit_test(a_place_may_be_larger_than_any_string),
         cmocka_unit_test(levels_nest_up_to_the_limit_and_not_one_more),
         cmocka_unit_test(each_level_remembers_what_it_is),

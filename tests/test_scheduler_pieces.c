@@ -418,7 +418,7 @@ static void what_an_earlier_agent_left_is_removed_before_a_build_begins(void **s
     ask_stream(c, A, 0);
     assert_int_equal(fake.starts, 0);
     disk.later = false;
-    mvm_scheduler_step(&scheduler, 0);
+    assert_true(mvm_scheduler_step(&scheduler, 0));
     assert_in_range(disk.removed, 1, MVM_STREAM_BUILDS);
     assert_true(mvm_scheduler_reading(&scheduler)); /* between two calls, too */
     run(0);
@@ -757,6 +757,20 @@ static void what_is_read_for_a_client_that_is_sent_something_else_is_read_again(
     hear_piece(c, 0, 4, true);
 }
 
+/* Before the step's last call, too: the step says that there is more to do. */
+static void a_build_that_waits_for_its_place_begins_when_the_reader_is_done(void **state)
+{
+    (void)state;
+    struct mvm_client *c = join();
+    disk.later = true;
+    ask_stream(c, A, 0);
+    disk.later = false;
+    while (disk.ends == 0) {
+        assert_true(mvm_scheduler_step(&scheduler, 0));
+    }
+    assert_int_equal(fake.starts, 1);
+}
+
 /* ---- the source ---- */
 
 static void hear_want(struct mvm_client *c, uint64_t bytes)
@@ -943,6 +957,8 @@ int main(void)
         TEST(with_every_place_held_the_oldest_is_dropped),
         TEST(a_place_that_is_being_emptied_is_not_built_in),
         cmocka_unit_test_setup(what_an_earlier_agent_left_is_removed_before_a_build_begins,
+                               begin_after_another),
+        cmocka_unit_test_setup(a_build_that_waits_for_its_place_begins_when_the_reader_is_done,
                                begin_after_another),
         TEST(a_stop_drops_what_is_held),
         TEST(an_artifact_comes_in_pieces_and_the_last_one_says_so),
