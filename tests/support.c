@@ -88,7 +88,7 @@ static void on_alarm(int sig)
 /* ---- set-up and tear-down ---- */
 
 /* A program started with one of them closed would give its number to a file of the tests. */
-static void open_standard_descriptors(void)
+__attribute__((constructor)) static void open_standard_descriptors(void)
 {
     int fd;
     do {
@@ -100,7 +100,6 @@ static void open_standard_descriptors(void)
 int e2e_begin(void **state)
 {
     (void)state;
-    open_standard_descriptors();
     const char *build = getenv("MVM_BUILD");
     char *full = realpath(build != NULL ? build : "build", NULL);
     if (full == NULL || strlen(full) >= sizeof programs) {
