@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -312,6 +313,37 @@ static bool refuse_splice(unsigned error)
            prctl(PR_SET_SECCOMP, (long)SECCOMP_MODE_FILTER, &program) == 0;
 }
 
+/* Counts in the worker, too, which is a fork of this process. */
+static int *lseeks;
+off_t __real_lseek(int fd, off_t offset, int whence);
+off_t __wrap_lseek(int fd, off_t offset, int whence);
+off_t __wrap_lseek(int fd, off_t offset, int whence)
+{
+    if (lseeks != NULL) {
+        ++*lseeks;
+    }
+    return __real_lseek(fd, offset, whence);
+}
+
+/* Some file systems look at every page of a run to find its end. */
+static void the_end_of_a_run_of_data_is_looked_for_once(void **state)
+{
+    (void)state;
+    enum { SIZE = 2 << 20 };
+    int64_t r;
+    put_pattern("f", SIZE, 0);
+    lseeks = mmap(NULL, sizeof *lseeks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(lseeks != MAP_FAILED);
+    for (uint64_t at_byte = 0; at_byte < SIZE; at_byte += (uint64_t)r) {
+        read_piece("f", 0, at_byte, &r);
+        assert_true(r > 0);
+    }
+    ASK(r, port->end_job(&posix));
+    assert_in_range(*lseeks, 1, 4);
+    munmap(lseeks, sizeof *lseeks);
+    lseeks = NULL;
+}
+
 /* As in file systems that lack it, and in sandboxes. */
 static void without_splice_data_is_copied(void **state)
 {
@@ -344,6 +376,7 @@ int main(void)
         TEST(data_is_read_and_holes_are_skipped),
         TEST(a_reader_that_goes_on_gets_several_pieces_for_one_wait),
         TEST(places_of_several_files_are_read_in_any_order),
+        TEST(the_end_of_a_run_of_data_is_looked_for_once),
         TEST(without_splice_data_is_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

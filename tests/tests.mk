@@ -24,6 +24,7 @@ $(of_host): %: %.o $(call but_main,host) $(SUPPORT)
 	$(link) -lcmocka
 
 $(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
+$(BUILD)/tests/test_posix_bulk: LINK_ALSO := -Wl,--wrap=lseek
 $(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
 
 $(BUILD)/tests/test_server_peers: LINK_ALSO := -Wl,--wrap=getsockopt,--wrap=getpeername
