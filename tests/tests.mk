@@ -75,6 +75,12 @@ check-nix: ## docs/builder-vm.md as printed: a machine with a real nix builds a 
 	@$(MAKE) --no-print-directory all static-programs
 	@BUILD=$(BUILD) tests/vm/run-nix
 
+.PHONY: check-modules
+check-modules: ## a machine with the kernel of Debian 13, whose modules are compressed
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
+	@$(MAKE) --no-print-directory all static-programs
+	@BUILD=$(BUILD) tests/vm/run-modules
+
 .PHONY: check-store
 check-store: ## a nix store on a disk of its own: two machines at once, a power cut, errors
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
