@@ -232,7 +232,9 @@ static inline void receive_artifact(struct client *c, const struct mvm_message *
 {
     assert_true(m->bulk.offset >= c->file_at);
     assert_true(m->bulk.offset + m->text.len <= FILE_CAP);
-    memcpy(c->file + m->bulk.offset, m->text.bytes, m->text.len);
+    if (m->text.len > 0) {
+        memcpy(c->file + m->bulk.offset, m->text.bytes, m->text.len);
+    }
     c->file_at = m->bulk.offset + m->text.len;
     if (m->bulk.last == MVM_FLAG_TRUE) {
         write_down(c, "Artifact %c %.*s to %u\n", letter(m->id), (int)m->bulk.name.len,
