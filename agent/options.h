@@ -64,9 +64,9 @@ enum mvm_options_result mvm_options_parse(struct mvm_options *o, int argc, char 
                                           struct mvm_writer *why);
 
 /* The same in steps, to parse options from several places and continue after a mistake, which is
- * ignored: begin, then parse_one for each of `*at` = 1 … argc-1 (it leaves `*at` at the last value it
- * used), then end. After a mistake in an option of the policy, end sets a policy that rejects every
- * build. */
+ * ignored: begin, then parse_one for each of `*at` = 1 … argc-1 (it leaves `*at` at the last value
+ * it used), then end. After a mistake in an option of the policy, end sets a policy that rejects
+ * every build. */
 void mvm_options_begin(struct mvm_options *o);
 enum mvm_options_result mvm_options_parse_one(struct mvm_options *o, int argc, char *const argv[],
                                               int *at, struct mvm_writer *why);

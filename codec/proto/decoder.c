@@ -252,8 +252,8 @@ static void keep_values(struct decoding *in)
     }
 }
 
-/* A request or response. nanopb's own oneof, with a callback for its kinds (submsg_callback), decodes
- * the same with twice the instructions of a Log, and half as many again of a Build. */
+/* A request or response. nanopb's own oneof, with a callback for its kinds (submsg_callback),
+ * decodes the same with twice the instructions of a Log, and half as many again of a Build. */
 static bool decode(pb_istream_t *stream, struct decoding *in)
 {
     while (stream->bytes_left > 0) {
