@@ -123,7 +123,8 @@ static void a_slow_disk(void **state)
     (void)state;
     e2e_need_disks();
     memset(image, 'i', sizeof image - 1);
-    snprintf(nix, sizeof nix, "yes 'a line of the log' | head -n 280000 >&2; echo %s",
+    snprintf(nix, sizeof nix,
+             "head -c 6291456 /dev/zero | tr '\\0' x | fold -w 8000 >&2; echo >&2; echo %s",
              e2e_store_image(image, image));
     e2e_write_nix(nix);
     snprintf(device, sizeof device, "%s", e2e_loop(e2e_make_image("d.img", 65536, NULL), false));
