@@ -241,7 +241,11 @@ static void an_absent_device_is_distinguished_from_a_broken_one(void **state)
     char nodes[sizeof place.path[0]];
     strcpy(nodes, in_place(&place, 0, "nodes"));
     assert_int_equal(mkdir(nodes, 0700), 0);
-    assert_int_equal(mount("tmpfs", nodes, "tmpfs", 0, NULL), 0);
+    if (mount("tmpfs", nodes, "tmpfs", 0, NULL) < 0) {
+        assert_int_equal(errno, EPERM);
+        assert_int_equal(rmdir(nodes), 0);
+        SKIP_BECAUSE("this account may not mount");
+    }
     bool made =
         mknod(in_place(&place, 0, "nodes/node"), S_IFBLK | 0600, makedev(259, 1048000)) == 0;
     int result = mvm_posix_mount(&posix, in_place(&place, 0, "nodes/node"), dir, false);
