@@ -97,8 +97,8 @@ void mvm_executor_accept(struct mvm_executor *x, const struct mvm_job *job)
         refuse(x, what, why);
         return;
     }
-    const char *in_dir = x->config->in_dir;
-    x->wants_in = in_dir != NULL && !job->has_source && mvm_flake_is_in(job->flake_ref, in_dir);
+    x->wants_in = x->config->in_dir != NULL && !job->has_source &&
+                  mvm_executor_wants_input(x, job->flake_ref);
     struct mvm_writer w;
     mvm_writer_init(&w, x->installable, sizeof x->installable);
     if (job->has_source) {

@@ -1,7 +1,7 @@
 /*
- * Whether a flake reference names a directory. nix has many spellings for one: /d, /d/, //d/.,
- * path:/d, git+file:///d?dir=x, and folders below it. The path is normalised as nix does it, by its
- * text alone, one component at a time.
+ * Whether a flake reference names the input directory. nix has many spellings for one: /d, /d/,
+ * //d/., path:/d, git+file:///d?dir=x, and folders below it. The path is normalised as nix does it,
+ * by its text alone, one component at a time.
  */
 #include "internal.h"
 #include <string.h>
@@ -61,9 +61,11 @@ char mvm_flake_next_byte(struct mvm_text *t)
     return c;
 }
 
-/* The names of a path, normalised: "/a//b/../c/." are a, c. NUL bytes end each. */
+/* The names of a path, normalised: "/a//b/../c/." are a, c. NUL bytes end each; they are together
+ * at most one byte longer than the path. */
 struct names {
-    char text[MVM_FLAKE_REF_MAX + 2];
+    char *text;
+    size_t cap;
     size_t len;
 };
 
@@ -93,8 +95,7 @@ static void end_name(struct names *n, size_t from)
 static bool split(struct names *n, struct mvm_text path)
 {
     size_t from = 0;
-    n->len = 0;
-    if (path.len > MVM_FLAKE_REF_MAX) {
+    if (path.len >= n->cap) {
         return false;
     }
     while (path.len > 0) {
@@ -111,10 +112,10 @@ static bool split(struct names *n, struct mvm_text path)
 }
 
 /* A path that begins with a dot is relative to nix's working directory, which is the root. */
-bool mvm_flake_is_in(struct mvm_text flake_ref, const char *dir)
+bool mvm_executor_wants_input(struct mvm_executor *x, struct mvm_text flake_ref)
 {
-    struct names path;
-    struct names names;
+    struct names path = {x->installable, sizeof x->installable, 0};
+    struct names dir = {x->path[0], sizeof x->path[0], 0};
     const char *query = memchr(flake_ref.bytes, '?', flake_ref.len);
     if (query != NULL) {
         flake_ref.len = (size_t)(query - flake_ref.bytes);
@@ -123,6 +124,6 @@ bool mvm_flake_is_in(struct mvm_text flake_ref, const char *dir)
     if (local.len == 0 || (local.bytes[0] != '/' && local.bytes[0] != '.')) {
         return false;
     }
-    return split(&path, local) && split(&names, mvm_text_from(dir)) && path.len >= names.len &&
-           memcmp(path.text, names.text, names.len) == 0;
+    return split(&path, local) && split(&dir, mvm_text_from(x->config->in_dir)) &&
+           path.len >= dir.len && memcmp(path.text, dir.text, dir.len) == 0;
 }
