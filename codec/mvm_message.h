@@ -17,11 +17,6 @@ enum mvm_kind {
     MVM_MESSAGE_HELLO,  /* answered by the response Hello, MVM_MESSAGE_WELCOME */
     MVM_MESSAGE_JOIN,   /* answered as the build it names: Log*, then one Ok or Err */
     MVM_MESSAGE_CANCEL, /* answered by Cancelled */
-    /* … protobuf wire only: builds without disks */
-    MVM_MESSAGE_STREAM_BUILD, /* as BUILD; the artifacts are fetched by Get */
-    MVM_MESSAGE_SOURCE,       /* bytes of the flake's archive, within what Want allowed */
-    MVM_MESSAGE_GET,          /* answered by Artifact, one or more */
-    MVM_MESSAGE_DROP,         /* the build's artifacts are no longer needed; no answer */
     /* responses */
     MVM_MESSAGE_OK,
     MVM_MESSAGE_ERR,
@@ -29,7 +24,12 @@ enum mvm_kind {
     MVM_MESSAGE_PONG,
     MVM_MESSAGE_WELCOME, /* "Hello" on the wire */
     MVM_MESSAGE_CANCELLED,
-    /* … protobuf wire only */
+    /* protobuf wire only, builds without disks: requests … */
+    MVM_MESSAGE_STREAM_BUILD, /* as BUILD; the artifacts are fetched by Get */
+    MVM_MESSAGE_SOURCE,       /* bytes of the flake's archive, within what Want allowed */
+    MVM_MESSAGE_GET,          /* answered by Artifact, one or more */
+    MVM_MESSAGE_DROP,         /* the build's artifacts are no longer needed; no answer */
+    /* … and responses */
     MVM_MESSAGE_WANT,     /* how many more bytes of the source may be sent */
     MVM_MESSAGE_ARTIFACT, /* bytes of an artifact */
 };

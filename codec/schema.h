@@ -43,21 +43,6 @@ enum mvm_field_number {
     MVM_HELLO_NONCE,
     MVM_JOIN_ID,
     MVM_CANCEL_ID,
-    MVM_STREAM_BUILD_FLAKE_REF,
-    MVM_STREAM_BUILD_ATTR,
-    MVM_STREAM_BUILD_TIMEOUT_SECS,
-    MVM_STREAM_BUILD_ID,
-    MVM_STREAM_BUILD_KEEP,
-    MVM_STREAM_BUILD_SOURCE_SIZE,
-    MVM_SOURCE_ID,
-    MVM_SOURCE_OFFSET,
-    MVM_SOURCE_DATA,
-    MVM_SOURCE_LAST,
-    MVM_GET_ID,
-    MVM_GET_NAME,
-    MVM_GET_OFFSET,
-    MVM_GET_LENGTH,
-    MVM_DROP_ID,
     MVM_OK_OUT_PATH,
     MVM_OK_ID,
     MVM_ERR_MESSAGE,
@@ -73,6 +58,23 @@ enum mvm_field_number {
     MVM_WELCOME_FEATURES,
     MVM_CANCELLED_ID,
     MVM_CANCELLED_WAS,
+    MVM_JSON_FIELDS,
+    /* protobuf wire only */
+    MVM_STREAM_BUILD_FLAKE_REF = MVM_JSON_FIELDS,
+    MVM_STREAM_BUILD_ATTR,
+    MVM_STREAM_BUILD_TIMEOUT_SECS,
+    MVM_STREAM_BUILD_ID,
+    MVM_STREAM_BUILD_KEEP,
+    MVM_STREAM_BUILD_SOURCE_SIZE,
+    MVM_SOURCE_ID,
+    MVM_SOURCE_OFFSET,
+    MVM_SOURCE_DATA,
+    MVM_SOURCE_LAST,
+    MVM_GET_ID,
+    MVM_GET_NAME,
+    MVM_GET_OFFSET,
+    MVM_GET_LENGTH,
+    MVM_DROP_ID,
     MVM_WANT_ID,
     MVM_WANT_BYTES,
     MVM_ARTIFACT_ID,
@@ -83,7 +85,7 @@ enum mvm_field_number {
     MVM_FIELDS,
 };
 
-extern const struct mvm_field mvm_fields[MVM_FIELDS];
+extern const struct mvm_field mvm_fields[MVM_JSON_FIELDS]; /* the others: proto_schema.h */
 
 struct mvm_variant {
     const char *name;
@@ -93,10 +95,23 @@ struct mvm_variant {
     uint8_t required; /* the bits of its required fields */
 };
 
-enum { MVM_KINDS = MVM_MESSAGE_ARTIFACT + 1 };
-extern const struct mvm_variant mvm_variants[MVM_KINDS];
+enum { MVM_JSON_KINDS = MVM_MESSAGE_CANCELLED + 1, MVM_KINDS = MVM_MESSAGE_ARTIFACT + 1 };
+extern const struct mvm_variant mvm_variants[MVM_JSON_KINDS]; /* likewise */
 
-/* The kinds of a direction are consecutive: those of both wires, then the protobuf-only ones. */
+/* Rows of the tables: a field's place is its index among its kind's fields … */
+#define MVM_FIELD(place, name, type, presence, member, max)                                        \
+    {                                                                                              \
+        name, max, sizeof(name) - 1, 1u << (place), MVM_TYPE_##type, MVM_PRESENCE_##presence,      \
+            offsetof(struct mvm_message, member)                                                   \
+    }
+
+/* … and a variant has the fields `first` to `last`. */
+#define MVM_VARIANT(name, first, last, required)                                                   \
+    {                                                                                              \
+        name, sizeof(name) - 1, first, (last) - (first) + 1, required                              \
+    }
+
+/* The kinds of a direction that both wires have are consecutive. */
 static inline enum mvm_kind mvm_first_kind(enum mvm_direction direction)
 {
     return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_BUILD : MVM_MESSAGE_OK;
@@ -105,11 +120,6 @@ static inline enum mvm_kind mvm_first_kind(enum mvm_direction direction)
 static inline enum mvm_kind mvm_last_kind(enum mvm_direction direction)
 {
     return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_CANCEL : MVM_MESSAGE_CANCELLED;
-}
-
-static inline enum mvm_kind mvm_last_proto_kind(enum mvm_direction direction)
-{
-    return direction == MVM_DIRECTION_REQUESTS ? MVM_MESSAGE_DROP : MVM_MESSAGE_ARTIFACT;
 }
 
 static inline bool mvm_is_text(const struct mvm_field *field)

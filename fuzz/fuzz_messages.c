@@ -6,7 +6,7 @@
 #include "fuzz.h"
 #include "mvm_proto.h"
 #include "mvm_utf8.h"
-#include "schema.h"
+#include "proto_schema.h"
 #include <string.h>
 
 enum { FRAME_CAP = 8192, FIELDS_CAP = 4096 };
@@ -15,14 +15,15 @@ static uint8_t frame[FRAME_CAP];
 
 static bool is_request(const struct mvm_message *m)
 {
-    return m->kind <= mvm_last_proto_kind(MVM_DIRECTION_REQUESTS);
+    return m->kind <= mvm_last_kind(MVM_DIRECTION_REQUESTS) ||
+           (m->kind >= mvm_first_proto_kind(MVM_DIRECTION_REQUESTS) &&
+            m->kind <= mvm_last_proto_kind(MVM_DIRECTION_REQUESTS));
 }
 
 /* Some kinds exist only on the protobuf wire. */
 static bool has_json(const struct mvm_message *m)
 {
-    return m->kind <=
-           mvm_last_kind(is_request(m) ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES);
+    return m->kind < (unsigned)MVM_JSON_KINDS;
 }
 
 /* As long as the field may be; of an optional one sometimes none. */
@@ -78,9 +79,9 @@ static void take_field(struct mvm_message *m, const struct mvm_field *field, con
 static struct mvm_message take_message(const uint8_t **data, size_t *size, struct fuzz_dice *dice)
 {
     struct mvm_message m = {.kind = (enum mvm_kind)fuzz_throw(dice, MVM_KINDS)};
-    const struct mvm_variant *variant = &mvm_variants[m.kind];
+    const struct mvm_variant *variant = mvm_proto_variant(m.kind);
     for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-        take_field(&m, &mvm_fields[at], data, size, dice);
+        take_field(&m, mvm_proto_field(at), data, size, dice);
     }
     return m;
 }
@@ -201,21 +202,21 @@ static void check_field(struct mvm_message *m, struct mvm_message *was,
 
 static void check_message(struct mvm_message *m, struct mvm_message *was, bool protobuf)
 {
-    const struct mvm_variant *variant = &mvm_variants[was->kind];
+    const struct mvm_variant *variant = mvm_proto_variant(was->kind);
     FUZZ_CHECK(m->kind == was->kind);
     for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-        check_field(m, was, &mvm_fields[at], protobuf);
+        check_field(m, was, mvm_proto_field(at), protobuf);
     }
 }
 
 /* Both wires repair a text in the same way. */
 static void check_mended(struct mvm_message *json, struct mvm_message *protobuf)
 {
-    const struct mvm_variant *variant = &mvm_variants[json->kind];
+    const struct mvm_variant *variant = mvm_proto_variant(json->kind);
     for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-        if (mvm_fields[at].type == MVM_TYPE_TEXT) {
-            struct mvm_text a = *mvm_text_field(json, &mvm_fields[at]);
-            struct mvm_text b = *mvm_text_field(protobuf, &mvm_fields[at]);
+        if (mvm_proto_field(at)->type == MVM_TYPE_TEXT) {
+            struct mvm_text a = *mvm_text_field(json, mvm_proto_field(at));
+            struct mvm_text b = *mvm_text_field(protobuf, mvm_proto_field(at));
             FUZZ_CHECK(a.len == b.len && (a.len == 0 || memcmp(a.bytes, b.bytes, a.len) == 0));
         }
     }

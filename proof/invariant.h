@@ -328,7 +328,7 @@ static inline bool mvm_decoder_invariant(const struct mvm_decoder *d)
 {
     if (d->direction > MVM_DIRECTION_RESPONSES || d->state > DECODER_SKIPPED || d->fields == NULL ||
         !CAN_WRITE(d->fields, d->fields_cap) || d->fields_len > d->fields_cap ||
-        (unsigned)d->message.kind >= MVM_KINDS || (unsigned)d->error > MVM_DECODER_CUT_SHORT) {
+        (unsigned)d->message.kind >= MVM_JSON_KINDS || (unsigned)d->error > MVM_DECODER_CUT_SHORT) {
         return false;
     }
     if (d->state == DECODER_SKIPPED) {
@@ -369,7 +369,7 @@ static inline bool mvm_message_field_invariant(struct mvm_message *m, unsigned a
 static inline bool mvm_message_invariant(const struct mvm_message *message)
 {
     struct mvm_message *m = (struct mvm_message *)message; /* to read */
-    if ((unsigned)m->kind >= MVM_KINDS || mvm_first_steps[m->kind] == 0) {
+    if ((unsigned)m->kind >= MVM_JSON_KINDS || mvm_first_steps[m->kind] == 0) {
         return false;
     }
     const struct mvm_variant *variant = &mvm_variants[m->kind];
@@ -385,7 +385,7 @@ static inline bool mvm_message_invariant(const struct mvm_message *message)
 static inline const struct mvm_text *mvm_encoder_text(const struct mvm_encoder *e)
 {
     const struct mvm_step *step = &mvm_steps[e->step];
-    if (step->field >= MVM_FIELDS || !mvm_is_text(&mvm_fields[step->field])) {
+    if (step->field >= MVM_JSON_FIELDS || !mvm_is_text(&mvm_fields[step->field])) {
         return NULL;
     }
     return mvm_text_field((struct mvm_message *)&e->message, &mvm_fields[step->field]);

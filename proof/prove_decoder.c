@@ -47,7 +47,7 @@ static void any_decoder(struct mvm_decoder *d)
     if (mvm_json_in_string(&d->json) && d->json.place != NULL) {
         d->json.text.bytes = d->json.place;
     }
-    assume((unsigned)d->message.kind < MVM_KINDS);
+    assume((unsigned)d->message.kind < MVM_JSON_KINDS);
     each_text(&d->message, own);
     assume(mvm_decoder_invariant(d));
 }

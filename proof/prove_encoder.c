@@ -43,7 +43,7 @@ static void any_encoder(void)
     if (text != NULL) {
         *text = any_text();
         assume(mvm_text_invariant(text));
-    } else if (mvm_steps[CASE].field < MVM_FIELDS) {
+    } else if (mvm_steps[CASE].field < MVM_JSON_FIELDS) {
         assume(mvm_message_field_invariant(&encoder.message, mvm_steps[CASE].field));
     }
     assume(mvm_encoder_progress_invariant(&encoder));

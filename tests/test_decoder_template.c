@@ -212,7 +212,7 @@ static const char *const values[] = {"\"",
 
 static const char *random_value(uint64_t *seed, const struct mvm_step *step)
 {
-    if (step->field < MVM_FIELDS && guard_random(seed, 8) > 0) {
+    if (step->field < MVM_JSON_FIELDS && guard_random(seed, 8) > 0) {
         bool is_text = mvm_is_text(&mvm_fields[step->field]);
         return is_text ? values[guard_random(seed, 6)] : values[8 + guard_random(seed, 13)];
     }
@@ -233,7 +233,7 @@ static void add_frame(struct bytes *b, uint64_t *seed, enum mvm_direction direct
         if (step->field == MVM_STEP_END) {
             return;
         }
-        if (step->field < MVM_FIELDS) {
+        if (step->field < MVM_JSON_FIELDS) {
             const char *value = random_value(seed, step);
             add(b, value, strlen(value));
         }
@@ -297,7 +297,7 @@ static void a_frame_as_it_is_written_goes_along_the_template(void **state)
 {
     (void)state;
     static struct side side;
-    for (unsigned kind = 0; kind < MVM_KINDS; kind++) {
+    for (unsigned kind = 0; kind < MVM_JSON_KINDS; kind++) {
         enum mvm_direction direction =
             kind < MVM_MESSAGE_OK ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
         struct bytes b = {.len = 0};
@@ -317,7 +317,7 @@ static void a_frame_as_it_is_written_goes_along_the_template(void **state)
             assert_int_equal(status, step->field == MVM_STEP_END ? MVM_DECODER_MESSAGE
                                                                  : MVM_DECODER_PARTIAL);
             assert_int_equal((uint8_t)side.decoder.name[0], 0xff);
-            if (step->field < MVM_FIELDS) {
+            if (step->field < MVM_JSON_FIELDS) {
                 const struct mvm_field *field = &mvm_fields[step->field];
                 const char *value = mvm_is_text(field) ? "text\"" : "18";
                 if (field->type == MVM_TYPE_FLAG) {
@@ -343,7 +343,7 @@ static void the_template_has_the_schema_s_names(void **state)
             assert_memory_equal(name, variant->name, variant->name_len);
             assert_int_equal(name[variant->name_len], '"');
         }
-        if (step->field < MVM_FIELDS) {
+        if (step->field < MVM_JSON_FIELDS) {
             const struct mvm_field *field = &mvm_fields[step->field];
             const char *end = step->literal + step->len - (mvm_is_text(field) ? 3 : 2);
             assert_memory_equal(end - field->name_len, field->name, field->name_len);

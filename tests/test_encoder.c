@@ -266,9 +266,6 @@ static void no_bytes_may_be_no_pointer(void **state)
         struct mvm_encoder e;
         uint8_t out[256];
         const struct mvm_message m = {.kind = (enum mvm_kind)kind};
-        if (kind > MVM_MESSAGE_CANCEL && kind < MVM_MESSAGE_OK) {
-            continue; /* not on this wire */
-        }
         mvm_encoder_init(&e);
         mvm_encoder_start(&e, &m);
         assert_int_equal(mvm_encoder_pull(&e, NULL, 0), 0);

@@ -1,6 +1,6 @@
 /* The protobuf wire: frames cut anywhere and in any room, limits, bad frames. */
 #include "mvm_proto.h"
-#include "schema.h"
+#include "proto_schema.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -94,7 +94,9 @@ enum { SAMPLES = sizeof samples / sizeof samples[0] };
 
 static enum mvm_direction direction_of(const struct mvm_message *m)
 {
-    return m->kind <= MVM_MESSAGE_DROP ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
+    bool is_request = m->kind <= MVM_MESSAGE_CANCEL ||
+                      (m->kind >= MVM_MESSAGE_STREAM_BUILD && m->kind <= MVM_MESSAGE_DROP);
+    return is_request ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
 }
 
 static size_t encode(const struct mvm_message *m, uint8_t *out, size_t room)
@@ -696,11 +698,11 @@ static void the_largest_frame_of_each_kind_fits_the_encoder(void **state)
     (void)state;
     memset(bytes, 'x', sizeof bytes);
     for (unsigned kind = MVM_MESSAGE_BUILD; kind <= MVM_MESSAGE_ARTIFACT; kind++) {
-        const struct mvm_variant *variant = &mvm_variants[kind];
+        const struct mvm_variant *variant = mvm_proto_variant(kind);
         struct mvm_message m = {.kind = (enum mvm_kind)kind};
         struct mvm_proto_encoder e;
         for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-            const struct mvm_field *field = &mvm_fields[at];
+            const struct mvm_field *field = mvm_proto_field(at);
             if (mvm_is_text(field)) {
                 size_t len = field->max < sizeof bytes ? field->max : sizeof bytes;
                 *mvm_text_field(&m, field) = (struct mvm_text){bytes, len};

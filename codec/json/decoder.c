@@ -568,7 +568,7 @@ static enum mvm_decoder_status follow(struct mvm_decoder *d, struct input *in)
     const uint8_t *at = in->at;
     const struct mvm_step *step = enter_template(d, in, &bare);
     for (; step != NULL && (step = next_step(in, at, step, bare)) != NULL; step++) {
-        if (step->field < MVM_FIELDS) {
+        if (step->field < MVM_JSON_FIELDS) {
             const struct mvm_field *field = &mvm_fields[step->field];
             if ((d->seen & field->bit) != 0) {
                 break;

@@ -163,7 +163,7 @@ static bool put_text(struct mvm_encoder *e, struct mvm_text text, struct room *r
 /* True: the step is done. */
 static bool put_step(struct mvm_encoder *e, const struct mvm_step *step, struct room *room)
 {
-    const struct mvm_field *field = step->field < MVM_FIELDS ? &mvm_fields[step->field] : NULL;
+    const struct mvm_field *field = step->field < MVM_JSON_FIELDS ? &mvm_fields[step->field] : NULL;
     if (field != NULL && mvm_is_text(field)) {
         bool begun = e->literal_at == step->len || put_literal(e, step, room);
         return begun && put_text(e, *mvm_text_field(&e->message, field), room);
@@ -190,7 +190,7 @@ static void begin_step(struct mvm_encoder *e, unsigned step, unsigned literal_at
 
 static bool is_absent(struct mvm_message *m, const struct mvm_step *step)
 {
-    if (step->field >= MVM_FIELDS) {
+    if (step->field >= MVM_JSON_FIELDS) {
         return false;
     }
     const struct mvm_field *field = &mvm_fields[step->field];
@@ -254,7 +254,7 @@ static bool put_whole_step(struct mvm_encoder *e, struct room *room)
 {
     const struct mvm_step *step = &mvm_steps[e->step];
     const struct mvm_text *text = NULL;
-    if (step->field < MVM_FIELDS) {
+    if (step->field < MVM_JSON_FIELDS) {
         const struct mvm_field *field = &mvm_fields[step->field];
         text = mvm_text_field(&e->message, field);
         if (!mvm_is_text(field) || room->left - MVM_LITERAL_CAP <= text->len) {

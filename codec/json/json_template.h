@@ -13,8 +13,8 @@
 
 /* What follows a literal: a field, by its number, or … */
 enum {
-    MVM_STEP_HEAD = MVM_FIELDS, /* nothing, then the fields' own steps */
-    MVM_STEP_END,               /* nothing: the frame is complete */
+    MVM_STEP_HEAD = MVM_JSON_FIELDS, /* nothing, then the fields' own steps */
+    MVM_STEP_END,                    /* nothing: the frame is complete */
 };
 
 #define MVM_LITERAL_CAP 24

@@ -85,15 +85,17 @@ static bool keep_text(pb_istream_t *stream, const pb_field_t *field, void **arg)
 
 static void begin_kind(struct decoding *in, enum mvm_kind kind)
 {
-    const struct mvm_variant *variant = &mvm_variants[kind];
+    const struct mvm_variant *variant = mvm_proto_variant(kind);
     struct mvm_message *m = &in->d->message;
     struct slot *slot = in->slots;
     *m = (struct mvm_message){.kind = kind};
     memset(&in->parts, 0, sizeof in->parts);
     in->tag = mvm_proto_kinds[kind].tag;
-    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-        if (mvm_is_text(&mvm_fields[at])) {
-            *slot = (struct slot){mvm_text_field(m, &mvm_fields[at]), in->d->frame, in->d->len};
+    const struct mvm_field *field = mvm_proto_field(variant->first);
+    const unsigned end = variant->first + (unsigned)variant->count;
+    for (unsigned at = variant->first; at < end; at++, field++) {
+        if (mvm_is_text(field)) {
+            *slot = (struct slot){mvm_text_field(m, field), in->d->frame, in->d->len};
             *mvm_proto_text(&in->parts, at) =
                 (pb_callback_t){.funcs.decode = keep_text, .arg = slot};
             slot++;
@@ -104,13 +106,15 @@ static void begin_kind(struct decoding *in, enum mvm_kind kind)
 /* The kind that a tag encodes. False: none that this side supports. */
 static bool find_kind(enum mvm_direction direction, uint32_t tag, enum mvm_kind *kind)
 {
-    for (unsigned k = mvm_first_kind(direction); k <= mvm_last_proto_kind(direction); k++) {
-        if (mvm_proto_kinds[k].tag == tag) {
-            *kind = (enum mvm_kind)k;
-            return true;
+    unsigned k = mvm_first_kind(direction);
+    while (mvm_proto_kinds[k].tag != tag) {
+        if (k == mvm_last_proto_kind(direction)) {
+            return false;
         }
+        k = k == mvm_last_kind(direction) ? mvm_first_proto_kind(direction) : k + 1;
     }
-    return false;
+    *kind = (enum mvm_kind)k;
+    return true;
 }
 
 /* Wire types that nanopb does not define. */
@@ -220,9 +224,9 @@ static uint8_t flag_of(bool has, bool value)
 }
 
 /* What is not a text. */
-static void keep_value(struct mvm_message *m, union mvm_proto_parts *parts, unsigned at)
+static void keep_value(struct mvm_message *m, union mvm_proto_parts *parts, unsigned at,
+                       const struct mvm_field *field)
 {
-    const struct mvm_field *field = &mvm_fields[at];
     switch ((enum mvm_type)field->type) {
     case MVM_TYPE_TIMEOUT:
         m->build.has_timeout = *mvm_proto_has(parts, at);
@@ -246,9 +250,11 @@ static void keep_value(struct mvm_message *m, union mvm_proto_parts *parts, unsi
 
 static void keep_values(struct decoding *in)
 {
-    const struct mvm_variant *variant = &mvm_variants[in->d->message.kind];
-    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-        keep_value(&in->d->message, &in->parts, at);
+    const struct mvm_variant *variant = mvm_proto_variant(in->d->message.kind);
+    const struct mvm_field *field = mvm_proto_field(variant->first);
+    const unsigned end = variant->first + (unsigned)variant->count;
+    for (unsigned at = variant->first; at < end; at++, field++) {
+        keep_value(&in->d->message, &in->parts, at, field);
     }
 }
 
@@ -268,9 +274,10 @@ static bool decode(pb_istream_t *stream, struct decoding *in)
 /* Whether a text of the message is too long or, unlike a line, must be UTF-8 and is not. */
 static enum mvm_decoder_status check_texts(struct mvm_proto_decoder *d)
 {
-    const struct mvm_variant *variant = &mvm_variants[d->message.kind];
-    for (unsigned at = variant->first; at < variant->first + variant->count; at++) {
-        const struct mvm_field *field = &mvm_fields[at];
+    const struct mvm_variant *variant = mvm_proto_variant(d->message.kind);
+    const struct mvm_field *field = mvm_proto_field(variant->first);
+    const unsigned end = variant->first + (unsigned)variant->count;
+    for (unsigned at = variant->first; at < end; at++, field++) {
         if (!mvm_is_text(field)) {
             continue;
         }

@@ -99,7 +99,7 @@ static pb_callback_t add_gap(struct mvm_proto_encoder *e, unsigned field, size_t
 /* proto3 omits an empty text, unless it is optional and present. */
 static pb_callback_t add_text(struct mvm_proto_encoder *e, unsigned at)
 {
-    const struct mvm_field *field = &mvm_fields[at];
+    const struct mvm_field *field = mvm_proto_field(at);
     const struct mvm_text *text = mvm_text_field(&e->message, field);
     bool there = field->presence == MVM_PRESENCE_OPTIONAL ? text->bytes != NULL : text->len > 0;
     if (!there) {
@@ -111,7 +111,7 @@ static pb_callback_t add_text(struct mvm_proto_encoder *e, unsigned at)
 
 static void add_field(struct mvm_proto_encoder *e, union mvm_proto_parts *parts, unsigned at)
 {
-    const struct mvm_field *field = &mvm_fields[at];
+    const struct mvm_field *field = mvm_proto_field(at);
     struct mvm_message *m = &e->message;
     switch ((enum mvm_type)field->type) {
     case MVM_TYPE_TIMEOUT:
@@ -184,7 +184,7 @@ static void make_head(struct mvm_proto_encoder *e, uint32_t len)
 static void make_skeleton(struct mvm_proto_encoder *e)
 {
     pb_ostream_t stream = {.callback = write_skeleton, .state = e, .max_size = SIZE_MAX};
-    const struct mvm_variant *variant = &mvm_variants[e->message.kind];
+    const struct mvm_variant *variant = mvm_proto_variant(e->message.kind);
     union mvm_proto_parts parts;
     e->gaps_len = e->gap = 0;
     e->skeleton_len = MVM_PROTO_HEAD_CAP;
@@ -235,7 +235,7 @@ static bool next_part(struct mvm_proto_encoder *e, const struct mvm_proto_gap *g
         e->part_left = next_item(&e->message.artifacts, &e->text_at, e->item);
         return e->part_left > 0;
     }
-    const struct mvm_field *field = &mvm_fields[gap->field];
+    const struct mvm_field *field = mvm_proto_field(gap->field);
     const struct mvm_text *text = mvm_text_field(&e->message, field);
     if (e->text_at == text->len) {
         return false;

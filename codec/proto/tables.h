@@ -5,7 +5,7 @@
 #define MVM_TABLES_H
 
 #include "mvm.pb.h"
-#include "schema.h"
+#include "proto_schema.h"
 
 /* A message of any kind, as nanopb's struct. */
 union mvm_proto_parts {
