@@ -222,6 +222,9 @@ void mvm_encoder_start(struct mvm_encoder *e, const struct mvm_message *m)
     begin_step(e, mvm_first_steps[m->kind], 0);
 }
 
+/* ---- steps for which there is room ---------------------------------------------------------- */
+
+#if !defined(__OPTIMIZE_SIZE__)
 /* Copies all of a literal's array, eight bytes at a time: cheaper than a memcpy(3) of its length.
  */
 static void copy_literal(uint8_t *to, const char *literal)
@@ -280,6 +283,13 @@ static void put_whole(struct mvm_encoder *e, struct room *room)
     while (can_put_whole(e, room) && put_whole_step(e, room)) {
     }
 }
+#else
+/* Smaller: put_step does it all. */
+static void put_whole(struct mvm_encoder *e, struct room *room)
+{
+    (void)e, (void)room;
+}
+#endif
 
 size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap)
 {

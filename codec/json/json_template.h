@@ -19,9 +19,17 @@ enum {
 
 #define MVM_LITERAL_CAP 24
 
+/* Zero-padded: it may be copied in whole words, also from its second byte on. A build for size does
+ * not do that; its table has a name of its own, so that objects of the two builds do not link. */
+#if defined(__OPTIMIZE_SIZE__)
+#define mvm_steps mvm_short_steps
+typedef const char *mvm_literal;
+#else
+typedef char mvm_literal[MVM_LITERAL_CAP + 1];
+#endif
+
 struct mvm_step {
-    char literal[MVM_LITERAL_CAP + 1]; /* zero-padded: it may be copied in whole words, also from
-                                        * its second byte on */
+    mvm_literal literal;
     uint8_t len;
     uint8_t kind;
     uint8_t field; /* or MVM_STEP_HEAD, MVM_STEP_END */
