@@ -40,7 +40,7 @@ static void keep_name(struct mvm_decoder *d)
 static void begin_frame(struct mvm_decoder *d)
 {
     if (!mvm_json_blank(&d->json) || d->json.offset != 0) {
-        mvm_json_init(&d->json);
+        (mvm_json_init)(&d->json); /* in brackets: init has compared the limits, for its caller */
     }
     d->field = NULL;
     d->fields_len = 0;
