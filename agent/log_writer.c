@@ -44,26 +44,32 @@ static void copy(int from, int to)
     } while (n > 0 || (n < 0 && errno == EINTR));
 }
 
-static void be_writer(int bytes)
+static void ignore_signals(void)
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTTOU, SIGXFSZ};
-    const int standard[3] = {bytes, STDERR_FILENO, STDERR_FILENO};
-    int fourth = bytes;
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
         mvm_posix_signal(ignored[i], SIG_IGN);
     }
+}
+
+static void be_writer(int bytes)
+{
+    const int standard[3] = {bytes, STDERR_FILENO, STDERR_FILENO};
+    int fourth = bytes;
     if (mvm_posix_child_descriptors(standard, &fourth)) {
         copy(STDIN_FILENO, STDOUT_FILENO);
     }
     _exit(0);
 }
 
-/* By a child that ends at once, and leaves the writer to the system. */
+/* By a child that ends immediately, and leaves the writer to the system. The writer is born with
+ * the signals ignored: none can come before it ignores them. */
 static bool start(int bytes)
 {
     pid_t pid = mvm_posix_fork();
     if (pid == 0) {
         setsid();
+        ignore_signals();
         if (mvm_posix_fork() == 0) {
             be_writer(bytes);
         }

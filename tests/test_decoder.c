@@ -850,8 +850,8 @@ static void a_field_that_is_absent_has_no_bytes_and_no_length(void **state)
 {
     (void)state;
     static const char *const requests[] = {
-        "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"timeout_secs\":1,\"id\":\"i\",\"keep\":"
-        "true}}\n",
+        ("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"timeout_secs\":1,\"id\":\"i\",\"keep\":"
+         "true}}\n"),
         "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"}}\n",
         "{ \"Build\": {\"flake_ref\":\"f\",\"attr\":\"a\"}}\n",
         "{\"Hello\":{\"nonce\":\"n\"}}\n",
