@@ -48,7 +48,8 @@ static struct mvm_text local_path(struct mvm_text ref)
 static int hex(char c)
 {
     static const char digits[] = "0123456789abcdef";
-    const char *at = c != '\0' ? memchr(digits, c | (c >= 'A' ? 0x20 : 0), 16) : NULL;
+    const char *at =
+        c != '\0' ? memchr(digits, c | (c >= 'A' ? 0x20 : 0), sizeof digits - 1) : NULL;
     return at != NULL ? (int)(at - digits) : -1;
 }
 

@@ -1,9 +1,9 @@
 #include "advice.h"
 #include "mvm_category.h"
 
-#define UNKNOWN_ID                                                                                 \
-    "the agent has no such build: it was restarted, or has dropped the answer; nothing was built " \
-    "again"
+static const char unknown_id[] =
+    "the agent has no such build: it was restarted, or has dropped the answer; nothing was built "
+    "again";
 
 static const char *const sentences[MVM_CATEGORIES] = {
     [MVM_CATEGORY_REJECTED] = "the agent's policy does not allow builds",
@@ -20,7 +20,7 @@ static const char *const sentences[MVM_CATEGORIES] = {
     [MVM_CATEGORY_STOPPING] = "the agent is ending: try again when it is back",
     [MVM_CATEGORY_MOVED] = "another client has joined the build and gets its answer",
     [MVM_CATEGORY_SUPERSEDED] = "a later build has replaced the artifacts: build again",
-    [MVM_CATEGORY_UNKNOWN_ID] = UNKNOWN_ID,
+    [MVM_CATEGORY_UNKNOWN_ID] = unknown_id,
     [MVM_CATEGORY_ID_CONFLICT] = "each build needs an id of its own",
     [MVM_CATEGORY_INTERNAL] = "a fault in the VM, not in the flake: try again",
 };

@@ -2,7 +2,6 @@
 #include "greeting.h"
 #include "run.h"
 #include "visible.h"
-#include <string.h>
 
 static const struct mvm_message ping = {.kind = MVM_MESSAGE_PING};
 
@@ -101,10 +100,10 @@ static enum mvm_arrival attempt(struct mvm_run *r, uint64_t until_ms)
         return try_ping(r, MVM_NEVER, MVM_HOST_WAIT_ANSWER_MS);
     }
     bool cut = left < MVM_HOST_WAIT_ANSWER_MS;
-    memcpy(before, r->conversation.why, sizeof before);
+    mvm_text_join(before, sizeof before, r->conversation.why, "", "");
     enum mvm_arrival how = try_ping(r, until_ms, cut ? left : MVM_HOST_WAIT_ANSWER_MS);
     if (cut && before[0] != '\0') {
-        memcpy(r->conversation.why, before, sizeof before);
+        mvm_text_join(r->conversation.why, sizeof before, before, "", "");
     }
     return how;
 }

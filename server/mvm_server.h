@@ -161,7 +161,7 @@ size_t mvm_server_needs(const struct mvm_server_config *config);
 #define MVM_SERVER_MEMORY(clients)                                                                 \
     ((clients) * (sizeof(struct mvm_client) + MVM_SERVER_CONNECTION_SIZE + MVM_RECEIVE_CAP +       \
                   MVM_SEND_CAP + MVM_REQUEST_FIELDS_CAP + 64) +                                    \
-     MVM_LISTENERS_MAX * MVM_SERVER_LISTENER_SIZE + 64)
+     MVM_LISTENERS_MAX * (size_t)MVM_SERVER_LISTENER_SIZE + 64)
 
 /* With stream_dir. */
 #define MVM_SERVER_STREAM_MEMORY(clients)                                                          \

@@ -41,8 +41,7 @@ static struct mvm_owed *last_owed(struct mvm_client *c)
 
 static struct mvm_owed *add_owed(struct mvm_client *c, enum mvm_owed_kind kind)
 {
-    c->owed_len++;
-    struct mvm_owed *o = last_owed(c);
+    struct mvm_owed *o = &c->owed[(c->owed_start + c->owed_len++) % MVM_OWED_MAX];
     *o = (struct mvm_owed){.kind = (uint8_t)kind};
     return o;
 }

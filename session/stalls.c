@@ -46,7 +46,8 @@ void mvm_stalls_check(struct mvm_scheduler *v)
         mvm_executor_ending(v->executor)) {
         v->ending_ms = v->now_ms;
     }
-    if (v->now_ms >= mvm_stalls_at(v)) {
-        blocking_client(v)->stalled = true;
+    struct mvm_client *c = blocking_client(v);
+    if (c != NULL && v->now_ms >= mvm_stalls_at(v)) {
+        c->stalled = true;
     }
 }

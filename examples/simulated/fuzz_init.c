@@ -42,7 +42,7 @@ static void make_machine(struct mvm_sim *machine, const uint8_t *data, size_t si
     machine->build.out = IMAGE "\n";
     machine->build.err = "building\n";
     machine->build.exit.code = bytes[0] % 2;
-    machine->build.run_ms = bytes[1] * 10u;
+    machine->build.run_ms = bytes[1] * UINT64_C(10);
     machine->out.busy = bytes[2] % 4 == 1;
     machine->out.absent = bytes[2] % 4 == 2;
     machine->fail_at = bytes[3]; /* this call fails, … */

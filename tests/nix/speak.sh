@@ -19,7 +19,7 @@ fail() {
     exit
 }
 
-json=no features=$flakes command= installable=
+json=no features=$flakes command='' installable=''
 while [ $# -gt 0 ]; do
     case $1 in
     --extra-experimental-features) features=1 && shift ;;
