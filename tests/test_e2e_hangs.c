@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { PINGS = 200, KIB_OUTER = 98304, KIB_INNER = 65536, SLOWEST_MS = 500 };
+enum { PINGS = 200, PINGS_MS = 2000, KIB_OUTER = 98304, KIB_INNER = 65536, SLOWEST_MS = 500 };
 
 /* The agent's output disk: an ext4 in a file on another ext4, and the outer one is frozen. */
 static const char *outer;
@@ -130,8 +130,9 @@ static unsigned long cpu_ticks(void)
 static void ping_while(const char *what)
 {
     struct e2e_conn *c = e2e_dial("a");
+    uint64_t until = e2e_now_ms() + PINGS_MS; /* an agent that is stopped ends soon */
     e2e_pings_begin();
-    for (int i = 0; i < PINGS; i++) {
+    for (int i = 0; i < PINGS && (i == 0 || e2e_now_ms() < until); i++) {
         e2e_pings_add(c);
     }
     e2e_close(c);
@@ -150,6 +151,20 @@ static struct e2e_conn *build(unsigned secs)
     struct e2e_conn *c = e2e_dial("a");
     e2e_say_build_secs(c, "x", secs);
     return c;
+}
+
+static bool is_blocked(const char *stat_path)
+{
+    const char *state = strrchr(e2e_read(stat_path).bytes, ')');
+    return state != NULL && state[1] == ' ' && state[2] == 'D';
+}
+
+/* Waits until the worker waits for a disk. */
+static void await_blocked(void)
+{
+    char stat_path[32];
+    snprintf(stat_path, sizeof stat_path, "/proc/%d/stat", (int)worker());
+    assert_true(e2e_until(is_blocked, stat_path, E2E_PATIENCE_MS));
 }
 
 static struct timespec begun; /* files of an earlier build are older */
@@ -307,7 +322,7 @@ static void a_cancel_is_answered_while_the_disk_hangs(void **state)
     start(nix_script(""));
     freeze(outer, outer_device);
     struct e2e_conn *gone = build(0);
-    e2e_sleep_ms(300);
+    await_blocked();
     e2e_close(gone);
     double begin = now();
     struct e2e_conn *c = build(60); /* waits for the first, whose client has gone */
@@ -327,7 +342,7 @@ static void an_agent_that_is_stopped_ends_while_the_disk_hangs(void **state)
     start(nix_script(""));
     freeze(outer, outer_device);
     struct e2e_conn *c = build(60);
-    e2e_sleep_ms(300);
+    await_blocked();
     double begin = now();
     kill(agent, SIGTERM);
     ping_while("the disk hangs: stopping");
