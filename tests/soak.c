@@ -7,9 +7,7 @@
 #include "support.h"
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 static struct rng rng = {.state = 1};
@@ -318,21 +316,14 @@ static void gigabytes_of_log_reach_a_slow_reader_and_memory_stays(void **state)
 /* Freezes the device's file system for a second, ten times a minute, until `stop` exists. */
 static void freeze_now_and_then(const char *dir, const char *device, const char *stop)
 {
-    struct stat fs;
-    struct stat dev;
     for (unsigned i = 0; !e2e_exists(stop); i++) {
         e2e_sleep_ms(100);
         if (i % 50 != 0) {
             continue;
         }
-        int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 && fstat(fd, &fs) == 0 && stat(device, &dev) == 0 && fs.st_dev == dev.st_rdev &&
-            ioctl(fd, FIFREEZE, 0) == 0) {
+        if (e2e_freeze(dir, device) == 0) {
             e2e_sleep_ms(1000);
-            ioctl(fd, FITHAW, 0);
-        }
-        if (fd >= 0) {
-            close(fd);
+            e2e_thaw();
         }
     }
 }

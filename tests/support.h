@@ -246,6 +246,12 @@ void e2e_pings_begin(void);
 void e2e_pings_add(struct e2e_conn *c);
 double e2e_pings_end(const char *what);
 
+/* Freezes the file system that is mounted in a directory, as a disk that hangs would. 0, or an
+ * error: ENODEV: it is not the device's, but this machine's, say. */
+int e2e_freeze(const char *mounted, const char *device);
+/* All that is frozen; the tear-down does it, too. */
+void e2e_thaw(void);
+
 /* For support.c: whether mounts are private, and the disks' part of set-up and tear-down. */
 void e2e_disks_begin(void);
 void e2e_disks_end(void);

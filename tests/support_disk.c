@@ -3,17 +3,20 @@
 #include "support.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-enum { DISKS = 16, TRIES = 50 };
+enum { DISKS = 16, TRIES = 50, FROZEN = 2 };
 
 static bool private_mounts;
 static int loops[DISKS]; /* descriptors that hold the devices */
 static int loops_len;
+static int frozen[FROZEN]; /* descriptors of file systems */
+static int frozen_len;
 static char stores[DISKS][E2E_PATH_CAP];
 static int stores_len;
 
@@ -57,6 +60,46 @@ void e2e_disks_end(void)
     }
     while (stores_len > 0) {
         E2E_RUN("rm", "-rf", stores[--stores_len]);
+    }
+}
+
+/* ---- disks that hang ---- */
+
+static int try_to_freeze(int fd, const char *device)
+{
+    struct stat fs;
+    struct stat dev;
+    if (fstat(fd, &fs) < 0 || stat(device, &dev) < 0) {
+        return errno;
+    }
+    if (!S_ISBLK(dev.st_mode)) {
+        return ENOTBLK;
+    }
+    if (fs.st_dev != dev.st_rdev) {
+        return ENODEV;
+    }
+    return ioctl(fd, FIFREEZE, 0) < 0 ? errno : 0;
+}
+
+int e2e_freeze(const char *mounted, const char *device)
+{
+    assert_true(frozen_len < FROZEN);
+    int fd = open(mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = fd < 0 ? errno : try_to_freeze(fd, device);
+    if (error == 0) {
+        frozen[frozen_len++] = fd;
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    return error;
+}
+
+void e2e_thaw(void)
+{
+    while (frozen_len > 0) {
+        int fd = frozen[--frozen_len];
+        ioctl(fd, FITHAW, 0);
+        close(fd);
     }
 }
 

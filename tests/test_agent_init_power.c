@@ -6,30 +6,11 @@
 #include "power.h"
 #include "support.h"
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-
-static int frozen = -1;
-
-static void thaw(void)
-{
-    ioctl(frozen, FITHAW, 0);
-    close(frozen);
-    frozen = -1;
-}
-
-static int tear_down(void **state)
-{
-    if (frozen >= 0) {
-        thaw();
-    }
-    return e2e_tear_down(state);
-}
 
 /* Moves the disk into a root in memory, and ends the "machine". Returns only if it must not. */
 static void be_process_1(const char *root, const char *disk)
@@ -91,19 +72,19 @@ static bool says(int log, const char *text, int ms)
 static void a_machine_ends_though_a_disk_hangs(void **state)
 {
     char path[2 * E2E_PATH_CAP];
+    char device[E2E_PATH_CAP];
     char outer[E2E_PATH_CAP];
     int log[2];
     (void)state;
     e2e_need_disks();
-    snprintf(outer, sizeof outer, "%s",
-             e2e_mount(e2e_loop(e2e_make_image("o.img", 98304, NULL), false), "outer", false));
+    snprintf(device, sizeof device, "%s", e2e_loop(e2e_make_image("o.img", 98304, NULL), false));
+    snprintf(outer, sizeof outer, "%s", e2e_mount(device, "outer", false));
     assert_int_equal(
         E2E_RUN("cp", "--sparse=never", e2e_make_image("i.img", 32768, NULL), outer)->status, 0);
     snprintf(path, sizeof path, "%s/i.img", outer);
     const char *disk = e2e_mount(e2e_loop(path, false), "inner", false);
     assert_int_equal(E2E_RUN("sync", "-f", outer)->status, 0);
-    frozen = open(outer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(ioctl(frozen, FIFREEZE, 0), 0);
+    assert_int_equal(e2e_freeze(outer, device), 0);
     snprintf(path, sizeof path, "%s/dirty", disk);
     e2e_write_text(path, "not on the disk yet");
     e2e_make_dir(e2e_path("root"));
@@ -112,19 +93,17 @@ static void a_machine_ends_though_a_disk_hangs(void **state)
     close(log[1]);
     bool ends =
         says(log[0], "a disk does not answer: it is not unmounted", 30000) && says(log[0], "", 10);
-    thaw();
+    e2e_thaw();
     close(log[0]);
     int status = e2e_wait(pid, 60000);
     assert_true(ends);
     assert_int_equal(WEXITSTATUS(status), SIGINT); /* what reboot(2) leaves of a namespace */
 }
 
-#define POWER_TEST(f) cmocka_unit_test_prestate_setup_teardown(f, e2e_set_up, tear_down, #f)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        POWER_TEST(a_machine_ends_though_a_disk_hangs),
+        E2E_TEST(a_machine_ends_though_a_disk_hangs),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }

@@ -7,9 +7,7 @@
 #include "support.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -192,33 +190,18 @@ static void a_stopped_terminal_holds_up_nothing(void **state)
 /* ---- a file ---- */
 
 static const char *mounted;
-static int frozen = -1;
+static char device[E2E_PATH_CAP];
 
 /* A file on a separate disk, which can be frozen. */
 static int open_on_disk(void)
 {
-    mounted = e2e_mount(e2e_loop(e2e_make_image("log.img", 16384, NULL), false), "disk", false);
+    snprintf(device, sizeof device, "%s", e2e_loop(e2e_make_image("log.img", 16384, NULL), false));
+    mounted = e2e_mount(device, "disk", false);
     char path[E2E_PATH_CAP];
     snprintf(path, sizeof path, "%s/log", mounted);
-    frozen = open(mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    assert_true(frozen >= 0 && fd >= 0);
+    assert_true(fd >= 0);
     return fd;
-}
-
-static void thaw(void)
-{
-    ioctl(frozen, FITHAW, 0);
-    close(frozen);
-    frozen = -1;
-}
-
-static int tear_down(void **state)
-{
-    if (frozen >= 0) {
-        thaw();
-    }
-    return e2e_tear_down(state);
 }
 
 static bool is_whole(const char *path)
@@ -240,11 +223,11 @@ static void a_file_on_a_disk_that_hangs_holds_up_nothing(void **state)
     int fd = open_on_disk();
     const char *path = e2e_path("disk/log");
     pid_t pid = start(fd, 0);
-    assert_int_equal(ioctl(frozen, FIFREEZE, 0), 0);
+    assert_int_equal(e2e_freeze(mounted, device), 0);
     for (int i = 0; i < 20; i++) { /* more than a socket holds */
         make_noise();
     }
-    thaw();
+    e2e_thaw();
     assert_true(e2e_until(says_lost, path, E2E_PATIENCE_MS));
     assert_ends(pid);
     assert_true(e2e_until(is_whole, path, E2E_PATIENCE_MS));
@@ -257,11 +240,11 @@ static void a_file_on_a_disk_that_hung_is_complete_when_it_goes_on(void **state)
     e2e_need_disks();
     int fd = open_on_disk();
     pid_t pid = start(fd, 0);
-    assert_int_equal(ioctl(frozen, FIFREEZE, 0), 0);
+    assert_int_equal(e2e_freeze(mounted, device), 0);
     make_noise();
     assert_ends(pid);
     assert_int_equal(e2e_count_in_log("disk/log", "x"), 0);
-    thaw();
+    e2e_thaw();
     const char *path = e2e_path("disk/log");
     assert_true(e2e_until(is_whole, path, E2E_PATIENCE_MS));
     const char *at = e2e_read(path).bytes;
@@ -368,8 +351,6 @@ static void a_signal_that_was_ignored_at_the_start_stays_ignored(void **state)
     close(null);
 }
 
-#define DISK_TEST(f) cmocka_unit_test_prestate_setup_teardown(f, e2e_set_up, tear_down, #f)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,8 +361,8 @@ int main(void)
         E2E_TEST(a_file_has_all_that_was_logged),
         E2E_TEST(a_writer_that_is_killed_costs_no_line_that_follows),
         E2E_TEST(a_writer_ends_after_the_agent_and_not_by_its_signals),
-        DISK_TEST(a_file_on_a_disk_that_hangs_holds_up_nothing),
-        DISK_TEST(a_file_on_a_disk_that_hung_is_complete_when_it_goes_on),
+        E2E_TEST(a_file_on_a_disk_that_hangs_holds_up_nothing),
+        E2E_TEST(a_file_on_a_disk_that_hung_is_complete_when_it_goes_on),
         E2E_TEST(a_signal_that_was_ignored_at_the_start_stays_ignored),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
