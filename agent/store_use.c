@@ -24,7 +24,7 @@ enum {
     MMP_STATE_LEN = 12,
     MMP_INTERVAL_LEAST = 5,
     MMP_INTERVAL_MOST = 60,
-    PIECE = 4096, /* read at once: direct reads are of whole sectors */
+    PIECE = 4096, /* of one read: direct reads need whole sectors */
 };
 
 #define MMP_FREE 0xFF4D4D50u
