@@ -118,7 +118,7 @@ void mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *
         if (l->pending || l->parked >= 0) {
             mvm_server_accept(s, l);
         }
-        if (l->name_changed) {
+        if (l->name_changed && !s->stopping) {
             check_name(s, l);
         }
     }

@@ -199,8 +199,9 @@ bool mvm_server_wait(struct mvm_server *s, int fd);
  * status of waitpid(2). True: it was the server's. Any other pid is ignored. */
 bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status);
 
-/* Ends the running build, answers waiting and later builds with Err, and accepts no more
- * connections. After further steps `mvm_server_stopped` returns true, at the latest in `grace_ms`;
+/* Ends the running build and answers waiting and later builds with Err. Until the end connections
+ * are accepted and Pings answered; those to an inherited socket wait for the next process that
+ * serves it. After further steps `mvm_server_stopped` returns true, at the latest in `grace_ms`;
  * 0: with the next one. A second call may shorten the grace, not extend it. */
 void mvm_server_stop(struct mvm_server *s, uint32_t grace_ms);
 

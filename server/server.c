@@ -55,10 +55,20 @@ static int check(struct mvm_server *s, void *memory, size_t size)
     return parse_addresses(s);
 }
 
+/* While it stops, the server accepts and answers as before: a client that waited in the queue of a
+ * socket until the process ends would wait for nothing. An inherited socket is left to the next
+ * process that serves it, and no listener is opened. */
+static bool is_served(const struct mvm_server *s, const struct mvm_server_listener *l)
+{
+    return !s->stopping || (l->state == MVM_LISTENER_UP && l->address.kind != MVM_ADDRESS_FD);
+}
+
 static void step_listeners(struct mvm_server *s)
 {
-    for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
-        mvm_server_listener_step(s, &s->listeners[i]);
+    for (size_t i = 0; i < s->listeners_len; i++) {
+        if (is_served(s, &s->listeners[i])) {
+            mvm_server_listener_step(s, &s->listeners[i]);
+        }
     }
 }
 
@@ -281,8 +291,10 @@ static bool step_all(struct mvm_server *s)
 static uint64_t next_deadline(const struct mvm_server *s)
 {
     uint64_t at = mvm_sooner(mvm_scheduler_deadline(&s->scheduler), s->refused_ms);
-    for (size_t i = 0; i < s->listeners_len && !s->stopping; i++) {
-        at = mvm_sooner(at, mvm_server_listener_deadline(&s->listeners[i]));
+    for (size_t i = 0; i < s->listeners_len; i++) {
+        if (is_served(s, &s->listeners[i])) {
+            at = mvm_sooner(at, mvm_server_listener_deadline(&s->listeners[i]));
+        }
     }
     at = mvm_sooner(at, mvm_sooner(mvm_server_clients_deadline(s), s->reap_ms));
     if (s->stopping) {

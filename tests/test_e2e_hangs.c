@@ -281,7 +281,7 @@ static void a_cancel_is_answered_while_the_disk_hangs(void **state)
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
 
-/* Its client gets an answer first. */
+/* Its client gets an answer first, and so do clients that connect while it stops. */
 static void an_agent_that_is_stopped_ends_while_the_disk_hangs(void **state)
 {
     (void)state;
@@ -292,8 +292,11 @@ static void an_agent_that_is_stopped_ends_while_the_disk_hangs(void **state)
     await_blocked();
     double begin = now();
     kill(agent, SIGTERM);
+    e2e_await_log("a", "stopping: SIGTERM");
+    struct e2e_conn *late = build(60);
     ping_while("the disk hangs: stopping");
     e2e_assert_err(c, "", 30000);
+    e2e_assert_err(late, "build rejected: the agent is stopping", 30000);
     int status = e2e_wait(agent, 30000);
     assert_true(WIFEXITED(status));
     assert_true(now() - begin < MVM_DISK_PATIENCE_MS + 8000);
