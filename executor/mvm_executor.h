@@ -192,7 +192,9 @@ struct mvm_nix_result {
     bool in_outputs;
     bool has_out; /* path[0] is the output "out", and the others are ignored */
     bool too_many;
-    bool broken; /* its output is not JSON */
+    bool broken;      /* this line is not JSON, */
+    bool done;        /* … or one value was read: the next line that begins with [ is tried */
+    bool line_begins; /* the next byte is the first of a line */
     uint8_t paths;
     char path[MVM_NIX_OUTPUTS_MAX][MVM_STORE_PATH_MAX];
     char line[MVM_STORE_PATH_MAX]; /* the last line that begins like a store path; "": none */

@@ -2,7 +2,8 @@
  * What nix reports on its standard output as built. `--json` prints
  *     [{"drvPath":"…","outputs":{"dev":"/nix/store/…","out":"/nix/store/…"}}]
  * "out" is the one that counts; without it any of the others may be. A program in nix's place that
- * prints a store path as a line of its own is understood, too.
+ * prints a store path as a line of its own is understood, too. If there is JSON on several lines,
+ * the last one counts.
  */
 #include "internal.h"
 #include "store.h"
@@ -10,13 +11,19 @@
 
 static const char store[] = MVM_STORE "/";
 
-void mvm_nix_result_reset(struct mvm_nix_result *n)
+static void begin(struct mvm_nix_result *n)
 {
-    n->in_outputs = n->has_out = n->too_many = n->broken = false;
+    n->in_outputs = n->has_out = n->too_many = n->broken = n->done = false;
     n->paths = 0;
-    n->line[0] = n->other[0] = '\0';
     mvm_json_init(&n->json);
     mvm_json_keep(&n->json, n->key, sizeof n->key);
+}
+
+void mvm_nix_result_reset(struct mvm_nix_result *n)
+{
+    begin(n);
+    n->line_begins = true;
+    n->line[0] = n->other[0] = '\0';
 }
 
 /* Depth 2 are the members of a build, depth 3 those of its outputs. */
@@ -64,20 +71,41 @@ static void accept_string(struct mvm_nix_result *n)
     }
 }
 
+static size_t skip_line(struct mvm_nix_result *n, const uint8_t *bytes, size_t len)
+{
+    const uint8_t *newline = memchr(bytes, '\n', len);
+    n->line_begins = newline != NULL;
+    return newline != NULL ? (size_t)(newline - bytes) + 1 : len;
+}
+
+static size_t push_token(struct mvm_nix_result *n, const uint8_t *bytes, size_t len)
+{
+    size_t used;
+    enum mvm_json_token token = mvm_json_push(&n->json, bytes, len, &used);
+    if (token == MVM_JSON_KEY) {
+        accept_key(n);
+    } else if (token == MVM_JSON_STRING) {
+        accept_string(n);
+    }
+    n->broken = token == MVM_JSON_ERROR;
+    n->done = token > MVM_JSON_PARTIAL && n->json.depth == 0;
+    if (token != MVM_JSON_PARTIAL && token != MVM_JSON_KEY) {
+        mvm_json_keep(&n->json, n->key, sizeof n->key);
+    }
+    n->line_begins = used > 0 ? bytes[used - 1] == '\n' : n->line_begins;
+    return used;
+}
+
+/* A program that wraps nix may print lines of its own before and after. */
 void mvm_nix_result_push(struct mvm_nix_result *n, const uint8_t *bytes, size_t len)
 {
-    while (len > 0 && !n->broken) {
-        size_t used;
-        enum mvm_json_token token = mvm_json_push(&n->json, bytes, len, &used);
-        if (token == MVM_JSON_KEY) {
-            accept_key(n);
-        } else if (token == MVM_JSON_STRING) {
-            accept_string(n);
+    while (len > 0) {
+        bool over = n->broken || n->done;
+        if (over && n->line_begins && bytes[0] == '[') {
+            begin(n);
+            over = false;
         }
-        n->broken = token == MVM_JSON_ERROR;
-        if (token != MVM_JSON_PARTIAL && token != MVM_JSON_KEY) {
-            mvm_json_keep(&n->json, n->key, sizeof n->key);
-        }
+        size_t used = over ? skip_line(n, bytes, len) : push_token(n, bytes, len);
         bytes += used;
         len -= used;
     }

@@ -42,6 +42,7 @@ static void flush(struct mvm_display *d)
                          "; the log is not in it from there on");
     }
     mvm_sink_flush(&d->err);
+    d->err.error = d->err.error == EINTR ? 0 : d->err.error; /* what follows may be accepted */
     mvm_sink_flush(&d->out);
 }
 

@@ -2,7 +2,6 @@
 #include "serial.h"
 #include "serial_line.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +25,11 @@ static bool prepare(struct mvm_connection *c, struct mvm_writer *why)
 bool mvm_serial_open(struct mvm_connection *c, const char *path, struct mvm_waiter *w,
                      uint64_t until_ms, struct mvm_writer *why)
 {
-    c->fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    c->fd = mvm_serial_line_open(path);
+    if (c->fd < 0 && errno == ENOTTY) {
+        mvm_writer_add(why, "not a tty or a virtio-serial port");
+        return false;
+    }
     if (c->fd < 0) {
         return fail(why, "open", errno);
     }

@@ -37,6 +37,7 @@ void mvm_sink_flush(struct mvm_sink *s)
             s->error = errno;
         }
     }
+    s->error = at < s->len && s->error == 0 ? EINTR : s->error;
     s->len = 0;
 }
 

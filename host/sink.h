@@ -12,7 +12,8 @@ enum { MVM_SINK_CAP = 32768 };
 
 struct mvm_sink {
     int fd;
-    int error; /* 0, or errno of the write that failed: everything after it is dropped */
+    int error; /* 0, or errno of the write that failed, or EINTR: a signal came while the reader
+                * accepted nothing. Everything after it is dropped */
     struct mvm_waiter *waiter;
     size_t len;
     char bytes[MVM_SINK_CAP];

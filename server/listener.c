@@ -36,6 +36,13 @@ static int open_address(struct mvm_server *s, struct mvm_server_listener *l)
     return -1;
 }
 
+static const char *open_error(const struct mvm_server_listener *l)
+{
+    return l->address.kind == MVM_ADDRESS_SERIAL && errno == ENOTTY
+               ? "not a tty or a virtio-serial port"
+               : mvm_posix_error_text(errno);
+}
+
 void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *l)
 {
     if (l->address.kind == MVM_ADDRESS_FD && fcntl(l->address.fd, F_GETFD) < 0) {
@@ -79,7 +86,7 @@ static void open_listener(struct mvm_server *s, struct mvm_server_listener *l)
     const char *why = NULL;
     l->fd = open_address(s, l);
     if (l->fd < 0) {
-        mvm_server_listener_down(s, l, "cannot listen on ", mvm_posix_error_text(errno));
+        mvm_server_listener_down(s, l, "cannot listen on ", open_error(l));
         return;
     }
     if (!inspect(s, l)) {

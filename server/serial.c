@@ -3,7 +3,6 @@
 #include "serial_line.h"
 #include "server_internal.h"
 #include "virtio_port.h"
-#include <fcntl.h>
 #include <string.h>
 
 static int prepare(int fd)
@@ -25,6 +24,6 @@ int mvm_server_serial_open(const char *device)
         }
         device = path;
     }
-    int fd = open(device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    int fd = mvm_serial_line_open(device);
     return fd < 0 || prepare(fd) == 0 ? fd : mvm_server_fail_closing(fd);
 }

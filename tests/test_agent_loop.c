@@ -403,6 +403,21 @@ static void a_virtio_port_that_is_not_there_is_said_by_its_name(void **state)
     assert_int_equal(stop(), 0);
 }
 
+static void a_file_in_place_of_a_serial_line_is_left_alone(void **state)
+{
+    (void)state;
+    char address[144];
+    struct stat st;
+    snprintf(address, sizeof address, "serial:%s", socket_path);
+    close(open(socket_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    START("--listen", address);
+    wait_for_log(": not a tty or a virtio-serial port; trying again every second");
+    assert_int_equal(stop(), 0);
+    assert_int_equal(stat(socket_path, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    unlink(socket_path);
+}
+
 static void a_stale_socket_is_replaced(void **state)
 {
     (void)state;
@@ -826,6 +841,7 @@ int main(void)
         TEST(the_socket_is_private_and_goes_with_the_agent),
         TEST(told_so_it_ends_by_itself_once_a_build_is_answered),
         TEST(a_virtio_port_that_is_not_there_is_said_by_its_name),
+        TEST(a_file_in_place_of_a_serial_line_is_left_alone),
         TEST(it_wakes_once_for_a_ping),
         TEST(a_client_that_reads_late_gets_every_answer),
         TEST(a_stale_socket_is_replaced),

@@ -4,6 +4,7 @@
 #include "support_host.h"
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 static void assert_ok(void)
 {
@@ -175,6 +176,31 @@ static void a_line_that_another_program_uses_is_left_alone(void **state)
     host_await_request(c, "{\"Hello\":"); /* the first of all requests */
 }
 
+/* It would be overwritten. */
+static void a_file_in_place_of_a_line_is_left_alone(void **state)
+{
+    (void)state;
+    e2e_write_text(e2e_path("disk"), "precious");
+    assert_int_equal(mkfifo(e2e_path("fifo"), 0600), 0);
+    for (int i = 0; i < 2; i++) {
+        snprintf(host_address, sizeof host_address, "serial:%s", e2e_path(i > 0 ? "fifo" : "disk"));
+        host_start("ping");
+        assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+        host_assert_err_has(": not a tty or a virtio-serial port\n");
+    }
+    e2e_assert_file(e2e_path("disk"), "precious");
+}
+
+/* /dev/zero can be read at any time, and takes what is written. */
+static void a_line_that_brings_noise_without_end_is_given_up_in_time(void **state)
+{
+    (void)state;
+    strcpy(host_address, "serial:/dev/zero");
+    host_start("wait", "--for", "1");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("it answered something else: ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +212,8 @@ int main(void)
         E2E_TEST(ctrl_c_says_if_the_build_goes_on),
         E2E_TEST(a_ping_waits_for_its_own_pong),
         E2E_TEST(a_line_that_another_program_uses_is_left_alone),
+        E2E_TEST(a_file_in_place_of_a_line_is_left_alone),
+        E2E_TEST(a_line_that_brings_noise_without_end_is_given_up_in_time),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }

@@ -107,6 +107,51 @@ static void the_others_still_end_it(void **state)
     host_assert_err_has("interrupted; the end of the connection cancels the build\n");
 }
 
+/* A pipe that has no room. */
+static int full_pipe(int *reader)
+{
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    while (write(ends[1], "", 1) == 1) {
+    }
+    *reader = ends[0];
+    return ends[1];
+}
+
+static pid_t start_into(int out)
+{
+    const char *err = e2e_path("tool.err");
+    e2e_write_text(err, "");
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        dup2(out, STDOUT_FILENO);
+        dup2(open(err, O_WRONLY | O_APPEND), STDERR_FILENO);
+        execl(e2e_program("mvm-builder"), "mvm-builder", "--to", host_address, "build", "f", "a",
+              (char *)NULL);
+        _exit(127);
+    }
+    close(out);
+    return pid;
+}
+
+static void a_store_path_that_an_interruption_has_lost_is_exit_4(void **state)
+{
+    int reader;
+    struct mvm_text line;
+    (void)state;
+    host_listen("a.sock");
+    pid_t pid = start_into(full_pipe(&reader));
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_accept_build(c);
+    host_say_ok(c);
+    assert_false(e2e_line(c, &line, E2E_PATIENCE_MS)); /* closed: only its output is left */
+    int status = e2e_end(pid, SIGINT);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), HOST_OUTPUT);
+    host_assert_err_has("mvm-builder: cannot write to stdout: Interrupted system call\n");
+    close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +160,7 @@ int main(void)
         E2E_TEST(a_stderr_that_is_closed_is_silent),
         E2E_TEST(a_signal_that_was_ignored_at_the_start_stays_ignored),
         E2E_TEST(the_others_still_end_it),
+        E2E_TEST(a_store_path_that_an_interruption_has_lost_is_exit_4),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }

@@ -151,6 +151,14 @@ static void the_path_is_read_out_of_json(void **state)
         {"[{\"outputs\":{\"out\":null}}]", "nix build produced no store path"},
         {"[{\"outputs\":{\"out\":\"/tmp/x\"}}]", "nix build produced no store path"},
         {"[{\"outputs\":", "nix build produced no store path"},
+        {"[{\"outputs\":{\"dev\":\"/nix/store/dev\"", "nix build produced no store path"},
+        {"hello [1]\n[{\"outputs\":{\"out\":\"" STORE "\"}}]\nbye\n", STORE},
+        {"7\n[{\"outputs\":{\"out\":\"" STORE "\"}}]", STORE},
+        {"[\n]\n[note] x\n[{\"outputs\":{\"out\":\"" STORE "\"}}]\n{}\n", STORE},
+        {"[{\"outputs\":{\"out\":\"/nix/store/y\"}}]\n[{\"outputs\":{\"out\":\"" STORE "\"}}]\n",
+         STORE},
+        {"[{\"outputs\":{\"out\":\"/nix/store/y\"}}]\n[{\"outputs\":{}}]\n",
+         "nix build produced no store path"},
         {"{]", "nix build produced no store path"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

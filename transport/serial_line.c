@@ -1,8 +1,23 @@
 #define _GNU_SOURCE
 #include "serial_line.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int mvm_serial_line_open(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode))) {
+        return fd;
+    }
+    close(fd);
+    errno = ENOTTY;
+    return -1;
+}
 
 int mvm_serial_line_lock(int fd)
 {

@@ -4,6 +4,11 @@
 
 #include <termios.h>
 
+/* Opens the device, without waiting. A file or a disk would be overwritten, and a FIFO returns what
+ * is written: only character devices are opened. The descriptor, or -1 with errno; ENOTTY: it is
+ * another kind of file. */
+int mvm_serial_line_open(const char *path);
+
 /* Locks the line by flock(2), until the descriptor is closed: two readers would each get a part of
  * the frames. 0, also for a device that has no locks; -1: another process has locked it. */
 int mvm_serial_line_lock(int fd);
