@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "log.h"
+#include "log_lost.h"
 #include "log_writer.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +24,11 @@ enum kind {
 static struct {
     enum kind kind;
     int fd;
-    size_t len;    /* bytes that wait */
-    uint64_t lost; /* lines dropped since that was last logged */
+    size_t len;        /* bytes that wait */
+    size_t report_len; /* the first of them, which report lost lines */
+    uint64_t reported; /* how many */
+    bool in_line;      /* the last byte accepted was not the end of a line */
+    struct mvm_log_lost lost;
     char waiting[MVM_LOG_WAITING_CAP];
 } stderr_log;
 
@@ -101,6 +105,31 @@ static void end_writer(void)
     stderr_log.kind = KIND_SHARED;
 }
 
+static void accepted(size_t n)
+{
+    stderr_log.in_line = stderr_log.waiting[n - 1] != '\n';
+    if (n < stderr_log.report_len) {
+        stderr_log.report_len -= n;
+    } else if (stderr_log.report_len > 0) {
+        stderr_log.report_len = 0;
+        stderr_log.lost.lines -= stderr_log.reported;
+        stderr_log.lost.cut = false;
+    }
+    stderr_log.len -= n;
+    memmove(stderr_log.waiting, stderr_log.waiting + n, stderr_log.len);
+}
+
+/* What stderr refuses is lost, as on a full disk; what comes later may be accepted. */
+static void drop_waiting(int error)
+{
+    mvm_log_lost_add(&stderr_log.lost, stderr_log.waiting + stderr_log.report_len,
+                     stderr_log.len - stderr_log.report_len, error);
+    stderr_log.lost.cut = stderr_log.in_line;
+    stderr_log.report_len = 0;
+    stderr_log.len = 0;
+}
+
+/* Whether nothing waits any more, and nothing was refused. */
 static bool put_waiting(void)
 {
     while (stderr_log.len > 0) {
@@ -113,47 +142,46 @@ static bool put_waiting(void)
             continue;
         }
         if (n < 0 && errno != EAGAIN) {
-            n = (ssize_t)stderr_log.len; /* it never will be accepted */
+            drop_waiting(errno);
         }
         if (n <= 0) {
             return false;
         }
-        stderr_log.len -= (size_t)n;
-        memmove(stderr_log.waiting, stderr_log.waiting + n, stderr_log.len);
+        accepted((size_t)n);
     }
     return true;
 }
 
-static void add_waiting(const char *bytes, size_t len)
+/* After lines that were refused, none is accepted before their count is. */
+static bool is_refused(void)
 {
-    if (len > sizeof stderr_log.waiting - stderr_log.len) {
-        stderr_log.lost++;
-        return;
-    }
-    memcpy(stderr_log.waiting + stderr_log.len, bytes, len);
-    stderr_log.len += len;
+    return stderr_log.lost.lines > 0 && stderr_log.len == 0;
 }
 
-static void say_lost(void)
+static void add_waiting(const char *bytes, size_t len)
 {
-    char text[96];
-    struct mvm_writer w;
-    uint64_t lost = stderr_log.lost;
-    if (lost == 0) {
-        return;
+    if (is_refused()) {
+        mvm_log_lost_add(&stderr_log.lost, bytes, len, stderr_log.lost.error);
+    } else if (len > sizeof stderr_log.waiting - stderr_log.len) {
+        mvm_log_lost_add(&stderr_log.lost, bytes, len, 0);
+    } else {
+        memcpy(stderr_log.waiting + stderr_log.len, bytes, len);
+        stderr_log.len += len;
     }
-    stderr_log.lost = 0;
-    mvm_writer_init(&w, text, sizeof text);
-    mvm_writer_add(&w, "mvm-builder-agent: ");
-    mvm_writer_add_u64(&w, lost);
-    mvm_writer_add(&w, " lines of this log were lost: stderr was not read\n");
-    add_waiting(text, w.len);
+}
+
+/* If nothing waits. */
+static void report_lost(void)
+{
+    stderr_log.reported = stderr_log.lost.lines;
+    stderr_log.report_len = mvm_log_lost_report(&stderr_log.lost, stderr_log.waiting);
+    stderr_log.len = stderr_log.report_len;
 }
 
 void mvm_log_flush(void)
 {
-    if (put_waiting() && stderr_log.lost > 0) {
-        say_lost();
+    if (put_waiting() && stderr_log.lost.lines > 0) {
+        report_lost();
         put_waiting();
     }
 }

@@ -4,9 +4,10 @@
  *
  * Logging never waits. What stderr does not accept now, such as a stopped terminal or a pipe that
  * is not read, waits in a small buffer; lines that do not fit are dropped and counted, and the
- * count is logged as soon as there is room. The descriptor's flags are not changed: other processes
- * share them. A file on a disk may block whatever its flags are: between start and finish, a
- * process of its own writes to it.
+ * count is logged as soon as there is room. So are lines that stderr refuses, as a full disk does:
+ * a count comes before the first line that is accepted again. The descriptor's flags are not
+ * changed: other processes share them. A file on a disk may block whatever its flags are: between
+ * start and finish, a process of its own writes to it.
  */
 #ifndef MVM_LOG_H
 #define MVM_LOG_H

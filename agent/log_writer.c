@@ -8,10 +8,13 @@
  */
 #define _GNU_SOURCE
 #include "log_writer.h"
+#include "log_lost.h"
 #include "system.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,29 +22,78 @@
 /* Above the numbers of inherited descriptors. */
 enum { OWN_FD_MIN = 512 };
 
-/* What the disk refuses is lost, as it would be with one process. */
-static void write_all(int fd, const char *bytes, size_t len)
+struct output {
+    int fd;
+    int error; /* of the last write that failed */
+    struct mvm_log_lost lost;
+};
+
+/* Whether a write that failed is to be repeated. Flags are shared with other processes: one of them
+ * may have made it non-blocking. */
+static bool goes_on(int fd)
 {
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n <= 0 && errno != EINTR) {
-            return;
-        }
-        bytes += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return errno == EINTR || (errno == EAGAIN && poll(&p, 1, -1) >= 0);
 }
 
-static void copy(int from, int to)
+/* How much of it was written. */
+static size_t put(struct output *out, const char *bytes, size_t len)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = write(out->fd, bytes + done, len - done);
+        if (n < 0 && goes_on(out->fd)) {
+            continue;
+        }
+        if (n <= 0) {
+            out->error = n < 0 ? errno : EIO;
+            break;
+        }
+        done += (size_t)n;
+        out->lost.cut = bytes[done - 1] != '\n';
+    }
+    return done;
+}
+
+/* Lines after the count of those that were lost. What the disk refuses is lost. */
+static void put_lines(struct output *out, const char *bytes, size_t len)
+{
+    char report[MVM_LOG_LOST_CAP];
+    size_t done = 0;
+    size_t report_len = mvm_log_lost_report(&out->lost, report);
+    if (put(out, report, report_len) == report_len) {
+        out->lost.lines = 0;
+        done = put(out, bytes, len);
+    }
+    mvm_log_lost_add(&out->lost, bytes + done, len - done, out->error);
+}
+
+/* The length without the beginning of a line that is not complete yet. */
+static size_t whole_lines(const char *bytes, size_t len, size_t cap)
+{
+    size_t end = len;
+    while (end > 0 && bytes[end - 1] != '\n') {
+        end--;
+    }
+    return end == 0 && len == cap ? len : end;
+}
+
+static void copy(int from, struct output *out)
 {
     char bytes[4096];
+    size_t len = 0;
     ssize_t n;
     do {
-        n = read(from, bytes, sizeof bytes);
-        if (n > 0) {
-            write_all(to, bytes, (size_t)n);
+        n = read(from, bytes + len, sizeof bytes - len);
+        len += n > 0 ? (size_t)n : 0;
+        size_t whole = whole_lines(bytes, len, sizeof bytes);
+        if (whole > 0) {
+            put_lines(out, bytes, whole);
         }
+        len -= whole;
+        memmove(bytes, bytes + whole, len);
     } while (n > 0 || (n < 0 && errno == EINTR));
+    put_lines(out, bytes, len); /* if only to report what was lost */
 }
 
 static void ignore_signals(void)
@@ -57,7 +109,8 @@ static void be_writer(int bytes)
     const int standard[3] = {bytes, STDERR_FILENO, STDERR_FILENO};
     int fourth = bytes;
     if (mvm_posix_child_descriptors(standard, &fourth)) {
-        copy(STDIN_FILENO, STDOUT_FILENO);
+        struct output out = {.fd = STDOUT_FILENO};
+        copy(STDIN_FILENO, &out);
     }
     _exit(0);
 }

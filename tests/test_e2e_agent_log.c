@@ -1,14 +1,17 @@
 /*
- * The agent's stderr when it is not read: a full pipe, a stopped terminal, a full socket, a file on
- * a disk that hangs. The agent serves its clients, logs later how much was lost, and does not
- * change the flags that it shares with other processes.
+ * The agent's stderr when it is not read or refuses what is written: a full pipe, a stopped
+ * terminal, a full socket, a file on a disk that hangs or is full. The agent serves its clients,
+ * logs later how much was lost, and does not change the flags that it shares with other processes.
  */
 #define _GNU_SOURCE
 #include "support.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 
@@ -168,6 +171,26 @@ static void a_pipe_whose_reader_is_gone_ends_nothing(void **state)
     close(ends[1]);
 }
 
+/* A named pipe gets a reader again. */
+static void lines_that_a_pipe_without_a_reader_refused_are_counted(void **state)
+{
+    const char *path = e2e_path("pipe");
+    (void)state;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int writer = open(path, O_WRONLY | O_CLOEXEC);
+    pid_t pid = start(writer, 0);
+    read_until(reader, "listening on ");
+    close(reader);
+    make_noise();
+    reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    make_noise();
+    read_until(reader, "mvm-builder-agent: 80 lines of this log were lost: Broken pipe\n");
+    assert_ends(pid);
+    close(reader);
+    close(writer);
+}
+
 static void a_stopped_terminal_holds_up_nothing(void **state)
 {
     (void)state;
@@ -313,6 +336,115 @@ static void a_writer_that_is_killed_costs_no_line_that_follows(void **state)
     close(fd);
 }
 
+/* ---- a file without room ---- */
+
+enum { ROOM = 10 }; /* for the beginning of a line */
+
+/* By /proc/PID/stat, after the name. */
+static bool sleeps(const char *stat)
+{
+    const char *after_name = strrchr(e2e_read(stat).bytes, ')');
+    return after_name != NULL && strncmp(after_name, ") S", 3) == 0;
+}
+
+static bool is_listening(const char *path)
+{
+    return strstr(e2e_read(path).bytes, "listening on ") != NULL;
+}
+
+/* All that the agent has logged is written or lost. */
+static void await_idle(pid_t writer)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)writer);
+    assert_true(e2e_until(sleeps, path, E2E_PATIENCE_MS));
+}
+
+/* What was lost is counted after the line that was cut, and what came later is complete. */
+static void assert_counted(const char *path, const char *reason)
+{
+    char report[128];
+    snprintf(report, sizeof report,
+             "\nmvm-builde\nmvm-builder-agent: %d lines of this log were lost: %s\n",
+             2 * NOISY_BUILDS, reason);
+    assert_true(e2e_until(is_whole, path, E2E_PATIENCE_MS));
+    const char *at = strstr(e2e_read(path).bytes, report);
+    assert_non_null(at);
+    int lines = 0;
+    for (at += strlen(report); (at = strchr(at, '\n')) != NULL; at++) {
+        lines++;
+    }
+    assert_int_equal(lines, 2 * NOISY_BUILDS + 1);
+}
+
+static off_t size_of(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    return st.st_size;
+}
+
+static void lines_past_the_limit_of_a_file_are_counted(void **state)
+{
+    (void)state;
+    const char *path = e2e_path("log");
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    pid_t pid = start(fd, 0);
+    pid_t writer = writer_of(pid);
+    assert_true(e2e_until(is_listening, path, E2E_PATIENCE_MS));
+    struct rlimit old;
+    struct rlimit limit;
+    assert_int_equal(prlimit(writer, RLIMIT_FSIZE, NULL, &old), 0);
+    limit = old;
+    limit.rlim_cur = (rlim_t)(size_of(fd) + ROOM);
+    assert_int_equal(prlimit(writer, RLIMIT_FSIZE, &limit, NULL), 0);
+    make_noise();
+    await_idle(writer);
+    assert_int_equal(prlimit(writer, RLIMIT_FSIZE, &old, NULL), 0);
+    make_noise();
+    assert_ends(pid);
+    assert_counted(path, "File too large");
+    close(fd);
+}
+
+/* Leaves ROOM bytes of the log's last page, and no other page. */
+static void fill_disk(const char *filler, int log)
+{
+    static char bytes[1 << 16];
+    off_t page = (off_t)sysconf(_SC_PAGESIZE);
+    off_t rest = page - size_of(log) % page;
+    memset(bytes, '.', sizeof bytes);
+    rest += rest <= ROOM ? page : 0;
+    bytes[rest - ROOM - 1] = '\n';
+    assert_int_equal(write(log, bytes, (size_t)(rest - ROOM)), rest - ROOM);
+    int fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (write(fd, bytes, sizeof bytes) > 0) {
+    }
+    assert_int_equal(errno, ENOSPC);
+    close(fd);
+}
+
+static void lines_that_a_full_disk_refused_are_counted(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    mounted = e2e_mount("tmpfs", "disk", false);
+    assert_int_equal(mount(NULL, mounted, NULL, MS_REMOUNT, "size=1m"), 0);
+    const char *path = e2e_path("disk/log");
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    pid_t pid = start(fd, 0);
+    pid_t writer = writer_of(pid);
+    assert_true(e2e_until(is_listening, path, E2E_PATIENCE_MS));
+    fill_disk(e2e_path("disk/filler"), fd);
+    make_noise();
+    await_idle(writer);
+    assert_int_equal(unlink(e2e_path("disk/filler")), 0);
+    make_noise();
+    assert_ends(pid);
+    assert_counted(path, "No space left on device");
+    close(fd);
+}
+
 /* It would get the agent's signal, and must still write its last lines. */
 static void a_writer_ends_after_the_agent_and_not_by_its_signals(void **state)
 {
@@ -357,9 +489,12 @@ int main(void)
         E2E_TEST(a_full_pipe_holds_up_nothing_and_what_is_lost_is_counted),
         E2E_TEST(a_full_socket_holds_up_nothing_and_what_is_lost_is_counted),
         E2E_TEST(a_pipe_whose_reader_is_gone_ends_nothing),
+        E2E_TEST(lines_that_a_pipe_without_a_reader_refused_are_counted),
         E2E_TEST(a_stopped_terminal_holds_up_nothing),
         E2E_TEST(a_file_has_all_that_was_logged),
         E2E_TEST(a_writer_that_is_killed_costs_no_line_that_follows),
+        E2E_TEST(lines_past_the_limit_of_a_file_are_counted),
+        E2E_TEST(lines_that_a_full_disk_refused_are_counted),
         E2E_TEST(a_writer_ends_after_the_agent_and_not_by_its_signals),
         E2E_TEST(a_file_on_a_disk_that_hangs_holds_up_nothing),
         E2E_TEST(a_file_on_a_disk_that_hung_is_complete_when_it_goes_on),
