@@ -340,8 +340,7 @@ static void make_scenario(const struct scenario *s)
 const char *simulate_fault(const struct scenario *s, const struct fault *f, unsigned *kinds,
                            unsigned *calls, FILE *trace)
 {
-    static const uint8_t nothing;
-    world.rng = rng_by_bytes(&nothing, 0);
+    world.rng = rng_zeros();
     world.trace = trace;
     make_scenario(s);
     struct mvm_sim *sim = f->reader ? &world.reader : &world.sim;
