@@ -192,8 +192,9 @@ struct mvm_nix_result {
     bool in_outputs;
     bool has_out; /* path[0] is the output "out", and the others are ignored */
     bool too_many;
-    bool broken;      /* this line is not JSON, */
-    bool done;        /* … or one value was read: the next line that begins with [ is tried */
+    bool whole;       /* the value that the paths are from was read to its end */
+    bool fresh;       /* the present value has had no object yet */
+    bool over;        /* … has ended, or is not JSON: the next line that begins with [ is tried */
     bool line_begins; /* the next byte is the first of a line */
     uint8_t paths;
     char path[MVM_NIX_OUTPUTS_MAX][MVM_STORE_PATH_MAX];

@@ -2,7 +2,7 @@
  * What nix reports on its standard output as built. `--json` prints
  *     [{"drvPath":"…","outputs":{"dev":"/nix/store/…","out":"/nix/store/…"}}]
  * "out" is the one that counts; without it any of the others may be. A program in nix's place that
- * prints a store path as a line of its own is understood, too. If there is JSON on several lines,
+ * prints a store path as a line of its own is understood, too. If there are several such values,
  * the last one counts.
  */
 #include "internal.h"
@@ -11,17 +11,25 @@
 
 static const char store[] = MVM_STORE "/";
 
-static void begin(struct mvm_nix_result *n)
+static void begin_value(struct mvm_nix_result *n)
 {
-    n->in_outputs = n->has_out = n->too_many = n->broken = n->done = false;
-    n->paths = 0;
+    n->over = false;
+    n->fresh = true;
     mvm_json_init(&n->json);
     mvm_json_keep(&n->json, n->key, sizeof n->key);
 }
 
+/* The first object of a value. What only begins like a value, "[ok]", changes nothing. */
+static void begin_builds(struct mvm_nix_result *n)
+{
+    n->fresh = n->whole = n->in_outputs = n->has_out = n->too_many = false;
+    n->paths = 0;
+}
+
 void mvm_nix_result_reset(struct mvm_nix_result *n)
 {
-    begin(n);
+    begin_builds(n);
+    begin_value(n);
     n->line_begins = true;
     n->line[0] = n->other[0] = '\0';
 }
@@ -82,13 +90,16 @@ static size_t push_token(struct mvm_nix_result *n, const uint8_t *bytes, size_t 
 {
     size_t used;
     enum mvm_json_token token = mvm_json_push(&n->json, bytes, len, &used);
-    if (token == MVM_JSON_KEY) {
+    if (token == MVM_JSON_OBJECT && n->fresh) {
+        begin_builds(n);
+    } else if (token == MVM_JSON_KEY) {
         accept_key(n);
     } else if (token == MVM_JSON_STRING) {
         accept_string(n);
     }
-    n->broken = token == MVM_JSON_ERROR;
-    n->done = token > MVM_JSON_PARTIAL && n->json.depth == 0;
+    bool ended = token > MVM_JSON_PARTIAL && n->json.depth == 0;
+    n->over = ended || token == MVM_JSON_ERROR;
+    n->whole = n->whole || (ended && !n->fresh);
     if (token != MVM_JSON_PARTIAL && token != MVM_JSON_KEY) {
         mvm_json_keep(&n->json, n->key, sizeof n->key);
     }
@@ -100,12 +111,10 @@ static size_t push_token(struct mvm_nix_result *n, const uint8_t *bytes, size_t 
 void mvm_nix_result_push(struct mvm_nix_result *n, const uint8_t *bytes, size_t len)
 {
     while (len > 0) {
-        bool over = n->broken || n->done;
-        if (over && n->line_begins && bytes[0] == '[') {
-            begin(n);
-            over = false;
+        if (n->over && n->line_begins && bytes[0] == '[') {
+            begin_value(n);
         }
-        size_t used = over ? skip_line(n, bytes, len) : push_token(n, bytes, len);
+        size_t used = n->over ? skip_line(n, bytes, len) : push_token(n, bytes, len);
         bytes += used;
         len -= used;
     }

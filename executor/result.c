@@ -34,7 +34,7 @@ static void choose(struct mvm_executor *x, const char *path)
 static enum mvm_executor_state begin(struct mvm_executor *x)
 {
     const struct mvm_nix_result *n = &x->result;
-    bool json = n->done && n->paths > 0;
+    bool json = n->whole && n->paths > 0;
     if (x->cancelled) {
         mvm_executor_fail_cancelled(x);
         return MVM_EXECUTOR_RENAME;
