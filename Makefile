@@ -51,7 +51,7 @@ LEFT_OUT  := codec/proto/absent.c
 GENERATED := $(addprefix $(BUILD)/codec/proto/,mvm.pb.o pb_common.o pb_decode.o pb_encode.o)
 else
 LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c codec/proto/tables.c codec/proto/proto_schema.c codec/proto/artifacts.c tests/test_proto.c tests/test_proto_protoc.c \
-             tests/test_scheduler_stream.c tests/test_scheduler_get.c
+             tests/test_scheduler_stream.c tests/test_scheduler_get.c tests/test_host_cuts.c
 GENERATED :=
 endif
 

@@ -13,7 +13,7 @@ $(OUT)/fuzz_%: $(BUILD)/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(if $(LIB_FUZZING_ENGINE)
 	    $(filter %.o,$^) $(filter %.a,$^) $(LIB_FUZZING_ENGINE)
 
 # The host tool's files, without its main.
-$(OUT)/fuzz_host_stream: $(addprefix $(BUILD)/host/,stream.o artifacts.o tree.o nar.o sha256.o child.o)
+$(OUT)/fuzz_host_stream: $(addprefix $(BUILD)/host/,stream.o artifacts.o tree.o nar.o sha256.o child.o wait.o)
 
 $(BUILD)/fuzz/seeds: $(BUILD)/fuzz/seeds.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)

@@ -15,7 +15,7 @@ enum { ALLOWED = 5000 };
 
 static char root[64]; /* the target's own folder */
 static char output[80];
-static struct mvm_stream stream;
+static struct mvm_stream_files stream;
 
 static void begin(void)
 {

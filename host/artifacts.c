@@ -80,11 +80,14 @@ static bool is_mount_point(const struct mvm_artifacts *a)
 #endif
 }
 
-/* Whether a new set can take the folder's place. */
+/* Whether a new set can take the folder's place, and the old one can be removed. */
 static bool can_replace(const struct mvm_artifacts *a, struct mvm_writer *why)
 {
     if (is_mount_point(a)) {
         return fail(why, a->name, "a mount point cannot be replaced; name a folder in it");
+    }
+    if (faccessat(a->parent, a->name, W_OK | X_OK, AT_EACCESS) < 0 && errno != ENOENT) {
+        return fail(why, a->name, strerror(errno));
     }
     return is_a_set(a, why);
 }

@@ -13,7 +13,7 @@ static const char *const interruptions[] = {
         "interrupted; the build goes on: a serial line has no end to cancel it by",
 };
 
-static int interrupt(struct mvm_run *r)
+int mvm_run_interrupt(struct mvm_run *r)
 {
     enum mvm_interruption what = mvm_exchange_interrupt(&r->exchange);
     MVM_DISPLAY_TELL(&r->display, interruptions[what]);
@@ -113,7 +113,7 @@ static int follow(struct mvm_run *r)
         case MVM_EXCHANGE_UNABLE:
             return refuse(r);
         case MVM_EXCHANGE_SIGNALLED:
-            return interrupt(r);
+            return mvm_run_interrupt(r);
         }
         if (status != MVM_RUN_ON) {
             return status;
@@ -152,21 +152,22 @@ static struct mvm_message request_of(const struct mvm_run *r)
     };
 }
 
-/* False: reported. */
-static bool open_stream(struct mvm_run *r)
+/* MVM_RUN_ON, or an exit status whose reason was reported. */
+static int open_stream(struct mvm_run *r)
 {
     const struct mvm_host_options *o = r->options;
     if (o->sha256 && !mvm_sha256_works()) {
         MVM_DISPLAY_TELL(&r->display,
                          "--sha256: there is no sha256sum on PATH, or it does not work");
-        return false;
+        return MVM_EXIT_USAGE;
     }
+    r->stream.waiter = &r->waiter;
     if (o->output != NULL &&
         !mvm_stream_open(&r->stream, o->folder, o->all_files, o->output, o->max_size)) {
         MVM_DISPLAY_TELL(&r->display, r->stream.why);
-        return false;
+        return r->waiter.signal != 0 ? MVM_EXIT_SIGNAL + r->waiter.signal : MVM_EXIT_USAGE;
     }
-    return true;
+    return MVM_RUN_ON;
 }
 
 int mvm_run_build(struct mvm_run *r)
@@ -179,14 +180,15 @@ int mvm_run_build(struct mvm_run *r)
     if (!choose_id(r)) {
         return MVM_EXIT_NO_CONNECTION;
     }
-    if (!open_stream(r)) {
-        return MVM_EXIT_USAGE;
+    int status = open_stream(r);
+    if (status != MVM_RUN_ON) {
+        return status;
     }
     const struct mvm_message request = request_of(r);
     mvm_display_start(&r->display, "connecting");
     mvm_exchange_init(&r->exchange, &r->conversation, &request, o->retry_secs * 1000, silence_ms);
     r->exchange.renews = o->id == NULL;
-    int status = follow(r);
+    status = follow(r);
     mvm_exchange_finish(&r->exchange);
     mvm_stream_close(&r->stream);
     return status;

@@ -5,6 +5,9 @@
 /* What is wrong on this machine ends the build or releases what was built. */
 static int fail_here(struct mvm_run *r, int status)
 {
+    if (r->waiter.signal != 0) {
+        return mvm_run_interrupt(r);
+    }
     mvm_display_failure(&r->display);
     MVM_DISPLAY_TELL(&r->display, r->stream.why);
     mvm_exchange_interrupt(&r->exchange);
@@ -127,7 +130,7 @@ static void show_progress(struct mvm_run *r)
 
 static int ask_for_next(struct mvm_run *r)
 {
-    const struct mvm_stream *s = &r->stream;
+    const struct mvm_stream_files *s = &r->stream;
     if (s->current == s->artifacts.len) {
         return finish(r);
     }

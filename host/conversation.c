@@ -159,7 +159,7 @@ static enum mvm_arrival move_bytes(struct mvm_conversation *c, uint64_t until_ms
     case MVM_WAKE_READY:
         break;
     }
-    if ((revents & POLLOUT) != 0) {
+    if ((revents & (POLLOUT | POLLHUP | POLLERR)) != 0) { /* what has failed accepts all */
         transmit(c);
     }
     if ((revents & ~POLLOUT) != 0 && !receive(c)) {

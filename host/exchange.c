@@ -318,14 +318,23 @@ void mvm_exchange_get(struct mvm_exchange *x, const char *name, uint64_t offset,
     mvm_conversation_send(x->conversation, &m); /* `next` finds out what went wrong */
 }
 
-void mvm_exchange_drop(struct mvm_exchange *x)
+static enum mvm_arrival send_drop(struct mvm_exchange *x)
 {
     struct mvm_conversation *c = x->conversation;
     const struct mvm_message m = {.kind = MVM_MESSAGE_DROP, .id = x->request.id};
+    enum mvm_arrival how = mvm_conversation_send(c, &m);
+    return how == MVM_ARRIVED ? mvm_conversation_flush(c, c->answer_until_ms) : how;
+}
+
+void mvm_exchange_drop(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
     int signal = c->waiter->signal;
     c->waiter->signal = 0;
     c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
-    if (x->state == MVM_EXCHANGE_FOLLOWING && mvm_conversation_send(c, &m) == MVM_ARRIVED) {
+    if (x->state == MVM_EXCHANGE_FOLLOWING && send_drop(x) == MVM_SIGNALLED && signal == 0) {
+        signal = c->waiter->signal; /* the first one does not cut it short */
+        c->waiter->signal = 0;
         mvm_conversation_flush(c, c->answer_until_ms);
     }
     c->waiter->signal = signal != 0 ? signal : c->waiter->signal;
@@ -458,10 +467,12 @@ static enum mvm_interruption cancel(struct mvm_exchange *x)
     c->waiter->signal = 0;
     c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
     enum mvm_arrival how = mvm_conversation_ask(c, &m, MVM_MESSAGE_CANCELLED);
+    bool cancelled = how == MVM_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED;
+    if (cancelled && is_stream(x)) { /* it may have ended before, with an Ok that is on its way */
+        send_drop(x);
+    }
     c->waiter->signal = signal;
-    return how == MVM_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED
-               ? MVM_INTERRUPTION_CANCELLED
-               : MVM_INTERRUPTION_ASKED;
+    return cancelled ? MVM_INTERRUPTION_CANCELLED : MVM_INTERRUPTION_ASKED;
 }
 
 enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
@@ -478,7 +489,8 @@ enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
     if (is_join(x)) {
         return MVM_INTERRUPTION_LEFT;
     }
-    if (connected && x->named && x->conversation->agent.cancel && (serial || x->kept)) {
+    bool outlives = serial || x->kept || is_stream(x); /* … its connection, or its artifacts do */
+    if (connected && x->named && x->conversation->agent.cancel && outlives) {
         return cancel(x);
     }
     if (serial) {

@@ -8,7 +8,7 @@
 
 static int fail(struct mvm_writer *why, const char *path, const char *reason)
 {
-    mvm_writer_add3(why, path[0] != '\0' ? path : ".", ": ", reason);
+    mvm_tree_fail(why, path[0] != '\0' ? path : ".", reason);
     return -1;
 }
 
@@ -107,6 +107,7 @@ static int begin_file(struct mvm_nar *n, const char *path, struct mvm_writer *wh
         return fail(why, path, "changed while it was read");
     }
     n->left = (uint64_t)st.st_size;
+    n->modified = st.st_mtim;
     add(n, "(");
     add(n, "type");
     add(n, "regular");
@@ -230,11 +231,17 @@ static ssize_t pull_contents(struct mvm_nar *n, uint8_t *out, size_t cap, struct
     return len;
 }
 
-/* All contents are read; the file must not have grown. */
+static bool is_same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* All contents are read; the file must not have been written meanwhile. */
 static int finish_contents(struct mvm_nar *n, struct mvm_writer *why)
 {
     struct stat st;
-    if (fstat(n->file, &st) < 0 || lseek(n->file, 0, SEEK_CUR) != st.st_size) {
+    if (fstat(n->file, &st) < 0 || lseek(n->file, 0, SEEK_CUR) != st.st_size ||
+        !is_same_time(st.st_mtim, n->modified)) {
         return fail(why, n->tree->paths[n->next - 1], "changed while it was read");
     }
     end_file(n, (uint64_t)st.st_size);
@@ -303,7 +310,7 @@ int64_t mvm_nar_measure(struct mvm_nar *n, struct mvm_writer *why)
     rewind_archive(n);
     while (!n->ended) {
         n->piece_at = n->piece_len = 0;
-        if (step(n, why) < 0) {
+        if (mvm_tree_interrupted(n->tree, why) || step(n, why) < 0) {
             return -1;
         }
         if (n->file >= 0) {
@@ -311,6 +318,9 @@ int64_t mvm_nar_measure(struct mvm_nar *n, struct mvm_writer *why)
             end_file(n, n->left);
         }
         size += n->piece_len;
+        if (size > INT64_MAX) {
+            return fail(why, "", "too large to be sent");
+        }
     }
     rewind_archive(n);
     return (int64_t)size;

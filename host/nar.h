@@ -8,6 +8,7 @@
 
 #include "tree.h"
 #include <sys/types.h>
+#include <time.h>
 
 /* Bytes of a symbolic link's target, PATH_MAX of Linux. */
 enum { MVM_NAR_LINK_MAX = 4096, MVM_NAR_PIECE_CAP = MVM_NAR_LINK_MAX + 1024 };
@@ -16,9 +17,10 @@ enum { MVM_NAR_LINK_MAX = 4096, MVM_NAR_PIECE_CAP = MVM_NAR_LINK_MAX + 1024 };
 struct mvm_nar {
     uint64_t bytes; /* handed out so far */
     const struct mvm_tree *tree;
-    int root;      /* the folder; -1: closed */
-    int file;      /* whose contents come next; -1: none */
-    uint64_t left; /* … and how many bytes of them */
+    int root;                 /* the folder; -1: closed */
+    int file;                 /* whose contents come next; -1: none */
+    uint64_t left;            /* … and how many bytes of them */
+    struct timespec modified; /* … as it was when it was opened */
     bool begun;
     size_t next;    /* index of the path that comes next */
     char dir[4096]; /* the directory that is open in the archive; "" the root */
@@ -34,8 +36,8 @@ bool mvm_nar_open(struct mvm_nar *n, const char *folder, const struct mvm_tree *
                   struct mvm_writer *why);
 void mvm_nar_close(struct mvm_nar *n);
 
-/* The size of the whole archive, as the files are now; -1: `why` names what cannot be sent. Leaves
- * the archive at its beginning. */
+/* The size of the whole archive, as the files are now; -1: `why` names what cannot be sent, or a
+ * signal has arrived. Leaves the archive at its beginning. */
 int64_t mvm_nar_measure(struct mvm_nar *n, struct mvm_writer *why);
 
 /* Writes up to `cap` bytes to `out`. Returns how many; 0: the archive is complete; -1: `why` names

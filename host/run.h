@@ -26,10 +26,10 @@ struct mvm_run {
     struct mvm_waiter waiter;
     struct mvm_display display;
     struct mvm_conversation conversation;
-    struct mvm_exchange exchange; /* build, join */
-    struct mvm_stream stream;     /* build --output */
-    const char *id;               /* likewise: of the options, or the fresh one */
-    char store_path[512];         /* build --output: of the Ok */
+    struct mvm_exchange exchange;   /* build, join */
+    struct mvm_stream_files stream; /* build --output */
+    const char *id;                 /* likewise: of the options, or the fresh one */
+    char store_path[512];           /* build --output: of the Ok */
     char fresh_id[MVM_ID_FRESH_LEN + 1];
 };
 
@@ -42,6 +42,9 @@ int mvm_run_wait(struct mvm_run *r);
 int mvm_run_hello(struct mvm_run *r);
 int mvm_run_cancel(struct mvm_run *r);
 int mvm_run_build(struct mvm_run *r); /* and join */
+
+/* build.c: after a signal. Returns the exit status. */
+int mvm_run_interrupt(struct mvm_run *r);
 
 /* bulk.c, the events of build --output. The exit status, or MVM_RUN_ON: it continues. */
 enum { MVM_RUN_ON = -1 };

@@ -2,13 +2,14 @@
 #ifndef MVM_SHA256_H
 #define MVM_SHA256_H
 
-#include <stdbool.h>
+#include "wait.h"
 
 enum { MVM_SHA256_TEXT_CAP = 65 };
 
 /* Hashes the file open at `fd` from its beginning, in lower-case hexadecimal. False: there is no
- * sha256sum on PATH, or it could not read the file. Moves the file's offset. */
-bool mvm_sha256_file(int fd, char text[MVM_SHA256_TEXT_CAP]);
+ * sha256sum on PATH, it could not read the file, or a signal has arrived (`w`, NULL: no signals).
+ * Moves the file's offset. */
+bool mvm_sha256_file(int fd, struct mvm_waiter *w, char text[MVM_SHA256_TEXT_CAP]);
 
 /* Whether it can be had here. */
 bool mvm_sha256_works(void);

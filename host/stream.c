@@ -2,14 +2,14 @@
 #include "mvm_proto.h"
 #include <string.h>
 
-static struct mvm_writer begin_why(struct mvm_stream *s)
+static struct mvm_writer begin_why(struct mvm_stream_files *s)
 {
     struct mvm_writer why;
     mvm_writer_init(&why, s->why, sizeof s->why);
     return why;
 }
 
-static enum mvm_stream_result protocol_error(struct mvm_stream *s, const char *what,
+static enum mvm_stream_result protocol_error(struct mvm_stream_files *s, const char *what,
                                              const char *more)
 {
     struct mvm_writer why = begin_why(s);
@@ -20,10 +20,11 @@ static enum mvm_stream_result protocol_error(struct mvm_stream *s, const char *w
 
 /* ---- the source ---- */
 
-static bool open_source(struct mvm_stream *s, const char *folder, bool all_files,
+static bool open_source(struct mvm_stream_files *s, const char *folder, bool all_files,
                         struct mvm_writer *why)
 {
     enum mvm_tree_choice choice = all_files ? MVM_TREE_ALL : MVM_TREE_TRACKED;
+    s->tree.waiter = s->waiter;
     if (!mvm_tree_list(&s->tree, folder, choice, why) ||
         !mvm_nar_open(&s->nar, folder, &s->tree, why)) {
         return false;
@@ -39,35 +40,46 @@ static bool open_source(struct mvm_stream *s, const char *folder, bool all_files
 }
 
 /* Another connection: the archive from its beginning. */
-static bool rewind_source(struct mvm_stream *s, struct mvm_writer *why)
+static bool rewind_source(struct mvm_stream_files *s, struct mvm_writer *why)
 {
     mvm_nar_close(&s->nar);
     return mvm_nar_open(&s->nar, s->folder, &s->tree, why);
 }
 
+static bool fail_changed(struct mvm_stream_files *s, struct mvm_writer *why)
+{
+    mvm_writer_add3(why, s->folder, ": ", "it changed while it was sent");
+    return false;
+}
+
 /* As many bytes as fit, in as many pieces as they are made in. */
-static bool fill(struct mvm_stream *s, size_t cap, size_t *len, struct mvm_writer *why)
+static bool fill(struct mvm_stream_files *s, size_t cap, size_t *len, struct mvm_writer *why)
 {
     for (*len = 0; *len < cap;) {
         ssize_t n = mvm_nar_pull(&s->nar, s->data + *len, cap - *len, why);
         if (n <= 0) {
-            if (n == 0) {
-                mvm_writer_add3(why, s->folder, ": ", "it changed while it was sent");
-            }
-            return false;
+            return n == 0 && fail_changed(s, why);
         }
         *len += (size_t)n;
     }
     return true;
 }
 
-enum mvm_stream_result mvm_stream_source(struct mvm_stream *s, uint64_t at, uint64_t most,
+/* The archive has just as many bytes as were measured. */
+static bool is_at_end(struct mvm_stream_files *s, struct mvm_writer *why)
+{
+    uint8_t more;
+    ssize_t n = mvm_nar_pull(&s->nar, &more, 1, why);
+    return n == 0 || (n > 0 && fail_changed(s, why));
+}
+
+enum mvm_stream_result mvm_stream_source(struct mvm_stream_files *s, uint64_t at, uint64_t most,
                                          struct mvm_text *data)
 {
     struct mvm_writer why = begin_why(s);
     size_t len = most < sizeof s->data ? (size_t)most : sizeof s->data;
     bool good = at > 0 || s->nar.bytes == 0 || rewind_source(s, &why);
-    good = good && fill(s, len, &len, &why);
+    good = good && fill(s, len, &len, &why) && (at + len < s->source_size || is_at_end(s, &why));
     mvm_writer_finish(&why);
     *data = (struct mvm_text){(const char *)s->data, len};
     return good ? MVM_STREAM_GOOD : MVM_STREAM_DISK;
@@ -81,7 +93,7 @@ static bool is_readable(struct mvm_text list, struct mvm_text rest)
     return list.len == 0 || rest.bytes != NULL;
 }
 
-static enum mvm_stream_result add_all(struct mvm_stream *s, struct mvm_text list)
+static enum mvm_stream_result add_all(struct mvm_stream_files *s, struct mvm_text list)
 {
     struct mvm_text rest = list;
     struct mvm_artifact_item item;
@@ -100,13 +112,14 @@ static enum mvm_stream_result add_all(struct mvm_stream *s, struct mvm_text list
                                 : protocol_error(s, "its Ok lists no artifacts", "");
 }
 
-static bool is_listed_at(const struct mvm_stream *s, size_t i, const struct mvm_artifact_item *item)
+static bool is_listed_at(const struct mvm_stream_files *s, size_t i,
+                         const struct mvm_artifact_item *item)
 {
     const struct mvm_artifact_file *f = s->artifacts.files + i;
     return i < s->artifacts.len && mvm_text_equal(item->name, f->name) && item->size == f->size;
 }
 
-static enum mvm_stream_result compare_all(struct mvm_stream *s, struct mvm_text list)
+static enum mvm_stream_result compare_all(struct mvm_stream_files *s, struct mvm_text list)
 {
     struct mvm_artifact_item item;
     size_t len = 0;
@@ -122,7 +135,7 @@ static enum mvm_stream_result compare_all(struct mvm_stream *s, struct mvm_text 
 }
 
 /* An artifact with all its bytes is complete, even if its last frame was lost. */
-static void skip_whole(struct mvm_stream *s)
+static void skip_whole(struct mvm_stream_files *s)
 {
     const struct mvm_artifacts *a = &s->artifacts;
     while (s->current < a->len && a->files[s->current].done == a->files[s->current].size) {
@@ -130,7 +143,7 @@ static void skip_whole(struct mvm_stream *s)
     }
 }
 
-enum mvm_stream_result mvm_stream_list(struct mvm_stream *s, const struct mvm_message *ok)
+enum mvm_stream_result mvm_stream_list(struct mvm_stream_files *s, const struct mvm_message *ok)
 {
     enum mvm_stream_result result =
         s->artifacts.len == 0 ? add_all(s, ok->artifacts) : compare_all(s, ok->artifacts);
@@ -138,7 +151,7 @@ enum mvm_stream_result mvm_stream_list(struct mvm_stream *s, const struct mvm_me
     return result;
 }
 
-enum mvm_stream_result mvm_stream_artifact(struct mvm_stream *s, const struct mvm_message *m)
+enum mvm_stream_result mvm_stream_artifact(struct mvm_stream_files *s, const struct mvm_message *m)
 {
     struct mvm_artifact_file *f = &s->artifacts.files[s->current];
     bool last = m->bulk.last == MVM_FLAG_TRUE;
@@ -163,8 +176,8 @@ enum mvm_stream_result mvm_stream_artifact(struct mvm_stream *s, const struct mv
 
 /* ---- the set ---- */
 
-bool mvm_stream_open(struct mvm_stream *s, const char *folder, bool all_files, const char *output,
-                     uint64_t max_size)
+bool mvm_stream_open(struct mvm_stream_files *s, const char *folder, bool all_files,
+                     const char *output, uint64_t max_size)
 {
     struct mvm_writer why = begin_why(s);
     s->source_size = 0;
@@ -179,11 +192,11 @@ bool mvm_stream_open(struct mvm_stream *s, const char *folder, bool all_files, c
     return s->open;
 }
 
-static bool add_up(struct mvm_stream *s, struct mvm_writer *why)
+static bool add_up(struct mvm_stream_files *s, struct mvm_writer *why)
 {
     for (size_t i = 0; i < s->artifacts.len; i++) {
         const struct mvm_artifact_file *f = &s->artifacts.files[i];
-        if (!mvm_sha256_file(f->fd, s->sums[i])) {
+        if (!mvm_sha256_file(f->fd, s->waiter, s->sums[i])) {
             mvm_writer_add3(why, f->name, ": ", "sha256sum failed");
             return false;
         }
@@ -191,7 +204,7 @@ static bool add_up(struct mvm_stream *s, struct mvm_writer *why)
     return true;
 }
 
-enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums)
+enum mvm_stream_result mvm_stream_commit(struct mvm_stream_files *s, bool sums)
 {
     struct mvm_writer why = begin_why(s);
     bool good = (!sums || add_up(s, &why)) && mvm_artifacts_commit(&s->artifacts, &why);
@@ -199,7 +212,7 @@ enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums)
     return good ? MVM_STREAM_GOOD : MVM_STREAM_DISK;
 }
 
-void mvm_stream_close(struct mvm_stream *s)
+void mvm_stream_close(struct mvm_stream_files *s)
 {
     if (s->open) {
         mvm_artifacts_abandon(&s->artifacts);

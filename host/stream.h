@@ -18,11 +18,12 @@ enum mvm_stream_result {
 };
 
 /* Some 72 MiB, touched only as far as there are files: keep it static. */
-struct mvm_stream {
-    uint64_t source_size; /* bytes of the archive; 0: none is sent */
+struct mvm_stream_files {
+    struct mvm_waiter *waiter; /* a signal ends what takes long; NULL: none does. Set before open */
+    uint64_t source_size;      /* bytes of the archive; 0: none is sent */
     struct mvm_artifacts artifacts;
     size_t current; /* the artifact being received; artifacts.len: all are complete */
-    char why[512];  /* after LIES, DISK and false */
+    char why[512];  /* after BROKEN, DISK and false */
 
     /* its own */
     bool open;
@@ -35,25 +36,25 @@ struct mvm_stream {
 
 /* Measures the archive of `folder` (NULL: none) and begins a set of artifacts for `output`. False:
  * `why`. */
-bool mvm_stream_open(struct mvm_stream *s, const char *folder, bool all_files, const char *output,
-                     uint64_t max_size);
+bool mvm_stream_open(struct mvm_stream_files *s, const char *folder, bool all_files,
+                     const char *output, uint64_t max_size);
 
 /* The archive's bytes at `at`, up to `most`, in `*data` until the next call; at 0 it starts again.
  */
-enum mvm_stream_result mvm_stream_source(struct mvm_stream *s, uint64_t at, uint64_t most,
+enum mvm_stream_result mvm_stream_source(struct mvm_stream_files *s, uint64_t at, uint64_t most,
                                          struct mvm_text *data);
 
 /* An Ok with its list of artifacts; a later one must be the same. Sets `current` to the first
  * artifact that is not complete. */
-enum mvm_stream_result mvm_stream_list(struct mvm_stream *s, const struct mvm_message *ok);
+enum mvm_stream_result mvm_stream_list(struct mvm_stream_files *s, const struct mvm_message *ok);
 
 /* Bytes of the current artifact. */
-enum mvm_stream_result mvm_stream_artifact(struct mvm_stream *s, const struct mvm_message *m);
+enum mvm_stream_result mvm_stream_artifact(struct mvm_stream_files *s, const struct mvm_message *m);
 
 /* Puts the set in place; with `sums` after adding up what is in it, s->sums. */
-enum mvm_stream_result mvm_stream_commit(struct mvm_stream *s, bool sums);
+enum mvm_stream_result mvm_stream_commit(struct mvm_stream_files *s, bool sums);
 
 /* Removes what was received, unless it was committed, and closes all. */
-void mvm_stream_close(struct mvm_stream *s);
+void mvm_stream_close(struct mvm_stream_files *s);
 
 #endif

@@ -4,18 +4,35 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATH_CAP = 4096 };
+enum { PATH_CAP = 4096, SHOWN_MAX = 256 };
+
+bool mvm_tree_fail(struct mvm_writer *why, const char *path, const char *reason)
+{
+    size_t len = strlen(path);
+    bool cut = len > SHOWN_MAX;
+    mvm_writer_add(why, cut ? "..." : "");
+    mvm_writer_add3(why, path + (cut ? len - SHOWN_MAX : 0), ": ", reason);
+    return false;
+}
 
 static bool fail(struct mvm_writer *why, const char *path, const char *reason)
 {
-    mvm_writer_add3(why, path, ": ", reason);
-    return false;
+    return mvm_tree_fail(why, path, reason);
+}
+
+bool mvm_tree_interrupted(const struct mvm_tree *t, struct mvm_writer *why)
+{
+    bool signal = t->waiter != NULL && mvm_waiter_hold(t->waiter, -1, 0, 0) == MVM_WAKE_SIGNAL;
+    mvm_writer_add(why, signal ? "interrupted" : "");
+    return signal;
 }
 
 /* ---- the list ---- */
@@ -94,7 +111,9 @@ static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
     bool good = list_directory(t, root, "", why);
     for (size_t i = 0; good && i < t->files; i++) {
         struct stat st;
-        if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (mvm_tree_interrupted(t, why)) {
+            good = false;
+        } else if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
             good = fail(why, t->paths[i], strerror(errno));
         } else if (S_ISDIR(st.st_mode)) {
             good = list_directory(t, root, t->paths[i], why);
@@ -141,11 +160,22 @@ static pid_t start_git(const char *folder, int *out, struct mvm_writer *why)
     return pid;
 }
 
+/* False: a signal has arrived. */
+static bool await_names(struct mvm_tree *t, int fd)
+{
+    return t->waiter == NULL ||
+           mvm_waiter_hold(t->waiter, fd, POLLIN, MVM_NEVER) != MVM_WAKE_SIGNAL;
+}
+
 /* Reads names to the end of `fd`. */
 static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
 {
     ssize_t n = 1;
     while (n > 0 && t->names_len < sizeof t->names) {
+        if (!await_names(t, fd)) {
+            mvm_writer_add(why, "interrupted");
+            return false;
+        }
         n = read(fd, t->names + t->names_len, sizeof t->names - t->names_len);
         if (n > 0) {
             t->names_len += (size_t)n;
@@ -166,16 +196,32 @@ static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
     return true;
 }
 
+/* Whether what git lists is still there, below directories: one that has become a symbolic link
+ * may lead out of the folder. */
+static bool is_present(int root, const char *path)
+{
+    char dir[PATH_CAP];
+    struct stat st;
+    const char *slash = path;
+    while ((slash = strchr(slash, '/')) != NULL && (size_t)(slash - path) < sizeof dir) {
+        memcpy(dir, path, (size_t)(slash - path));
+        dir[slash - path] = '\0';
+        if (fstatat(root, dir, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode)) {
+            return false;
+        }
+        slash++;
+    }
+    return fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 /* A conflict lists a name once for each side, and what was deleted but not yet from the index is
  * still listed: neither is another file. */
 static void drop_absent(struct mvm_tree *t, int root)
 {
     size_t kept = 0;
     for (size_t i = 0; i < t->files; i++) {
-        struct stat st;
         bool again = kept > 0 && strcmp(t->paths[i], t->paths[kept - 1]) == 0;
-        if (!again &&
-            (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)) {
+        if (!again && is_present(root, t->paths[i])) {
             t->paths[kept++] = t->paths[i];
         }
     }
@@ -192,6 +238,9 @@ static bool list_tracked(struct mvm_tree *t, const char *folder, int root, struc
     }
     bool good = read_names(t, fd, why);
     close(fd);
+    if (!good) {
+        kill(pid, SIGTERM);
+    }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (good && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {

@@ -6,6 +6,7 @@
 #define MVM_TREE_H
 
 #include "mvm_text.h"
+#include "wait.h"
 
 /* Bytes of all paths together, terminators included: a checkout of nixpkgs has 3 MiB of them.
  * Past it: "too many files". Memory is touched only as far as it is used. */
@@ -26,6 +27,8 @@
 
 /* Keep it static: some 72 MiB of address space. */
 struct mvm_tree {
+    struct mvm_waiter
+        *waiter; /* a signal ends the listing, and the archive's measuring; NULL: none */
     size_t files;
     size_t names_len;
     const char *paths[MVM_TREE_FILES_MAX]; /* relative to the folder, sorted */
@@ -44,5 +47,11 @@ enum mvm_tree_choice {
  */
 bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,
                    struct mvm_writer *why);
+
+/* "PATH: REASON", of a long path its end. Returns false. */
+bool mvm_tree_fail(struct mvm_writer *why, const char *path, const char *reason);
+
+/* Whether a signal has arrived; `why` says so. */
+bool mvm_tree_interrupted(const struct mvm_tree *t, struct mvm_writer *why);
 
 #endif

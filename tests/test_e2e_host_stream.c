@@ -191,6 +191,73 @@ static void an_interrupted_fetch_drops_what_was_built(void **state)
     stream_assert_nothing_there();
 }
 
+/* ---- Ctrl-C where this machine is at work ---- */
+
+/* A script of that name that the tool runs in place of the program. */
+static void put_on_path(const char *name, const char *script)
+{
+    char path[2 * E2E_PATH_CAP + 1024];
+    const char *before = getenv("PATH");
+    e2e_make_dir(e2e_path("bin"));
+    e2e_write_text(e2e_path("bin/%s", name), script);
+    assert_int_equal(chmod(e2e_path("bin/%s", name), 0755), 0);
+    assert_non_null(before);
+    snprintf(path, sizeof path, "%s:%.1000s", e2e_path("bin"), before);
+    setenv("PATH", path, 1);
+}
+
+static void take_off_path(void)
+{
+    const char *rest = strchr(getenv("PATH"), ':');
+    char path[1024];
+    snprintf(path, sizeof path, "%s", rest + 1);
+    setenv("PATH", path, 1);
+}
+
+static void await_program(void)
+{
+    assert_true(e2e_until(e2e_exists, e2e_path("bin/started"), E2E_PATIENCE_MS));
+}
+
+static void an_interrupted_hash_leaves_nothing(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    put_on_path("sha256sum",
+                "#!/bin/sh\n[ -n \"$(head -c 1)\" ] || {\necho e3b0c44298fc1c149afbf4c8996fb924"
+                "27ae41e4649b934ca495991b7852b855\nexit\n}\n"
+                ": >\"${0%/*}/started\"\nexec sleep 60\n");
+    stream_begin("--sha256", NULL);
+    take_off_path();
+    STREAM_SAY_OK(stream_item("kernel", 5));
+    stream_await_get("kernel", 0, 5);
+    stream_say_piece("kernel", 0, "hello", true);
+    await_program();
+    kill(host_pid(), SIGINT);
+    stream_await(MVM_MESSAGE_DROP);
+    stream_lose();
+    assert_int_equal(host_finish(), HOST_INTERRUPTED);
+    stream_assert_nothing_there();
+}
+
+static void an_interrupted_listing_leaves_nothing(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    const char *folder = stream_source_folder(10);
+    e2e_make_dir(e2e_path("flake/.git"));
+    put_on_path("git", "#!/bin/sh\n: >\"${0%/*}/started\"\nexec sleep 60\n");
+    snprintf(stream_output, sizeof stream_output, "%s", e2e_path("out"));
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    host_start("build", folder, "a", "--output", stream_output);
+    take_off_path();
+    await_program();
+    kill(host_pid(), SIGINT);
+    assert_int_equal(host_finish(), HOST_INTERRUPTED);
+    host_assert_err_has("interrupted\n");
+    stream_assert_nothing_there();
+}
+
 /* ---- agents that break the rules ---- */
 
 static void a_list_with_other_names_is_rejected(void **state)
@@ -407,6 +474,8 @@ int main(void)
         E2E_TEST(an_artifact_goes_on_where_it_was),
         E2E_TEST(a_lost_connection_without_retry_leaves_nothing),
         E2E_TEST(an_interrupted_fetch_drops_what_was_built),
+        E2E_TEST(an_interrupted_hash_leaves_nothing),
+        E2E_TEST(an_interrupted_listing_leaves_nothing),
         E2E_TEST(a_list_with_other_names_is_rejected),
         E2E_TEST(a_list_that_is_empty_or_says_a_name_twice_is_rejected),
         E2E_TEST(more_than_was_allowed_is_not_fetched),

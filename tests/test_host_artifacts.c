@@ -249,6 +249,31 @@ static void a_name_that_is_a_file_or_a_link_is_refused(void **state)
     assert_false(mvm_artifacts_open(&set, out, 1000, &why));
 }
 
+/* It could not be removed after the new one has its place. Root may write anywhere. */
+static void a_folder_that_may_not_be_written_is_refused(void **state)
+{
+    (void)state;
+    bool root = geteuid() == 0;
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    place("vmlinux", "old");
+    assert_int_equal(chdir(base), 0); /* the folders above may be closed to others */
+    assert_int_equal(chmod(out, 0555), 0);
+    if (root) {
+        assert_int_equal(chown(base, 65534, 65534), 0);
+        assert_int_equal(seteuid(65534), 0);
+    }
+    bool opened = mvm_artifacts_open(&set, "out", 1000, &why);
+    if (root) {
+        assert_int_equal(seteuid(0), 0);
+    }
+    assert_int_equal(chmod(out, 0755), 0);
+    assert_int_equal(fchdir(here), 0);
+    close(here);
+    assert_false(opened);
+    assert_string_equal(why_text, "out: Permission denied");
+    assert_int_equal(entries(base), 1);
+}
+
 static void odd_names_of_folders_work_or_are_refused(void **state)
 {
     (void)state;
@@ -416,11 +441,11 @@ static void a_file_has_the_hash_that_the_standard_says(void **state)
     place("vmlinux", "abc"); /* FIPS 180-2, appendix B.1 */
     snprintf(path, sizeof path, "%s/vmlinux", out);
     int fd = open(path, O_RDONLY);
-    assert_true(mvm_sha256_file(fd, hash));
+    assert_true(mvm_sha256_file(fd, NULL, hash));
     assert_string_equal(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    assert_true(mvm_sha256_file(fd, hash));
+    assert_true(mvm_sha256_file(fd, NULL, hash));
     close(fd);
-    assert_false(mvm_sha256_file(fd, hash));
+    assert_false(mvm_sha256_file(fd, NULL, hash));
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -440,6 +465,7 @@ int main(void)
         TEST(a_folder_with_other_files_is_refused_and_left_alone),
         TEST(a_mount_point_is_refused),
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
+        TEST(a_folder_that_may_not_be_written_is_refused),
         TEST(odd_names_of_folders_work_or_are_refused),
         TEST(a_disk_that_is_full_leaves_the_old_set),
         TEST(what_a_killed_program_has_left_is_removed),

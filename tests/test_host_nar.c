@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +154,62 @@ static void a_checkout_is_sent_as_git_tracks_it(void **state)
     assert_as_nix_dumps(copy, MVM_TREE_TRACKED);
 }
 
+/* A directory of the index that is a link by now leads anywhere; one that is a file has nothing. */
+static void what_git_lists_below_what_is_no_directory_is_not_sent(void **state)
+{
+    (void)state;
+    run("cd %s && mkdir -p in/a/deep in/b in/c secret && cd in && git init -q .", folder);
+    put("in/a/deep/f", "ours");
+    put("in/b/f", "ours");
+    put("in/c/f", "ours");
+    put("secret/f", "secret");
+    put("secret/deep", "secret");
+    run("cd %s/in && git add . && rm -r a b && ln -s ../secret a && echo file >b", folder);
+    char in[TEMPORARY_CAP + 8];
+    snprintf(in, sizeof in, "%s/in", folder);
+    assert_true(mvm_tree_list(&tree, in, MVM_TREE_TRACKED, &why));
+    assert_int_equal(tree.files, 1);
+    assert_string_equal(tree.paths[0], "c/f");
+    run("cd %s/in && rm -r c && ln -s ../secret c", folder);
+    assert_false(mvm_tree_list(&tree, in, MVM_TREE_TRACKED, &why));
+}
+
+static void a_signal_ends_the_listing_and_the_measuring(void **state)
+{
+    (void)state;
+    struct mvm_waiter waiter = {.signals = -1};
+    run("cd %s && git init -q . && touch f && git add f", folder);
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    waiter.signal = SIGINT;
+    tree.waiter = &waiter;
+    assert_true(mvm_nar_open(&nar, folder, &tree, &why));
+    assert_int_equal(mvm_nar_measure(&nar, &why), -1);
+    mvm_nar_close(&nar);
+    assert_false(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    assert_false(mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why));
+    tree.waiter = NULL;
+    assert_string_equal(why_text, "interruptedinterruptedinterrupted");
+}
+
+static void a_path_that_is_too_long_is_named_by_its_end(void **state)
+{
+    (void)state;
+    char name[256];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(chdir(folder), 0);
+    for (int level = 0; level < 17; level++) {
+        assert_int_equal(mkdir(name, 0777), 0);
+        assert_int_equal(chdir(name), 0);
+    }
+    assert_int_equal(fchdir(here), 0);
+    close(here);
+    assert_false(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    assert_memory_equal(why_text, "...", 3);
+    assert_string_equal(why_text + strlen(why_text) - 18, "nnn: path too long");
+}
+
 static void a_folder_where_git_tracks_nothing_is_an_error(void **state)
 {
     (void)state;
@@ -214,6 +271,24 @@ static void a_file_that_grows_meanwhile_is_an_error(void **state)
     assert_change_is_seen(100);
 }
 
+/* … as does one that was written without another size. */
+static void a_file_that_is_written_meanwhile_is_an_error(void **state)
+{
+    (void)state;
+    char path[TEMPORARY_CAP + 8];
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1}};
+    put("f", "0123456789012345678901234567890123456789");
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    assert_true(mvm_nar_open(&nar, folder, &tree, &why));
+    int64_t whole = mvm_nar_measure(&nar, &why);
+    assert_true(mvm_nar_pull(&nar, ours, (size_t)whole - 60, &why) > 0);
+    snprintf(path, sizeof path, "%s/f", folder);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_int_equal(mvm_nar_pull(&nar, ours, 1000, &why), -1);
+    assert_string_equal(why_text, "f: changed while it was read");
+    mvm_nar_close(&nar);
+}
+
 static void nix_restores_what_was_sent(void **state)
 {
     (void)state;
@@ -243,11 +318,15 @@ int main(void)
         TEST(an_empty_folder_is_as_nix_dumps_it),
         TEST(every_length_is_padded_as_nix_pads_it),
         TEST(a_checkout_is_sent_as_git_tracks_it),
+        TEST(what_git_lists_below_what_is_no_directory_is_not_sent),
+        TEST(a_signal_ends_the_listing_and_the_measuring),
+        TEST(a_path_that_is_too_long_is_named_by_its_end),
         TEST(a_folder_where_git_tracks_nothing_is_an_error),
         TEST(what_is_no_file_is_named),
         TEST(a_folder_that_is_not_there_is_named),
         TEST(a_file_that_shrinks_meanwhile_is_an_error),
         TEST(a_file_that_grows_meanwhile_is_an_error),
+        TEST(a_file_that_is_written_meanwhile_is_an_error),
         TEST(nix_restores_what_was_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

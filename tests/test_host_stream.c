@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-static struct mvm_stream stream;
+static struct mvm_stream_files stream;
 static char base[TEMPORARY_CAP], out[TEMPORARY_CAP + 8];
 static uint8_t list[512];
 static size_t len;
@@ -124,6 +126,77 @@ static void a_later_list_with_such_an_item_is_refused(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* ---- sources ---- */
+
+static char folder[TEMPORARY_CAP + 8], file[TEMPORARY_CAP + 16];
+
+static void write_file(const char *text, mode_t mode)
+{
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    assert_int_equal(chmod(file, mode), 0);
+}
+
+/* Sends all of the folder, of which `change` is made after it was measured. */
+static enum mvm_stream_result send_changed(void (*change)(void))
+{
+    struct mvm_text data;
+    enum mvm_stream_result result = MVM_STREAM_GOOD;
+    mvm_stream_close(&stream);
+    snprintf(folder, sizeof folder, "%s/flake", base);
+    snprintf(file, sizeof file, "%s/f", folder);
+    assert_int_equal(mkdir(folder, 0777), 0);
+    write_file("0123456789", 0644);
+    assert_true(mvm_stream_open(&stream, folder, true, out, 1000));
+    change();
+    for (uint64_t at = 0; result == MVM_STREAM_GOOD && at < stream.source_size; at += data.len) {
+        uint64_t left = stream.source_size - at;
+        result = mvm_stream_source(&stream, at, left < 7 ? left : 7, &data);
+    }
+    unlink(file);
+    assert_int_equal(rmdir(folder), 0);
+    return result;
+}
+
+static void change_nothing(void)
+{
+}
+
+static void grow(void)
+{
+    write_file("01234567890123456789", 0644);
+}
+
+static void shrink(void)
+{
+    write_file("0", 0644);
+}
+
+static void make_executable(void)
+{
+    assert_int_equal(chmod(file, 0755), 0);
+}
+
+static void vanish(void)
+{
+    assert_int_equal(unlink(file), 0);
+}
+
+static void a_source_that_was_changed_after_it_was_measured_is_an_error(void **state)
+{
+    static void (*const sizes[])(void) = {grow, shrink, make_executable};
+    (void)state;
+    assert_int_equal(send_changed(change_nothing), MVM_STREAM_GOOD);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        assert_int_equal(send_changed(sizes[i]), MVM_STREAM_DISK);
+        assert_non_null(strstr(stream.why, "/flake: it changed while it was sent"));
+    }
+    assert_int_equal(send_changed(vanish), MVM_STREAM_DISK);
+    assert_string_equal(stream.why, "f: No such file or directory");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +204,8 @@ int main(void)
         TEST(an_empty_list_is_refused),
         TEST(a_list_with_an_item_that_cannot_be_read_is_refused),
         TEST(a_later_list_with_such_an_item_is_refused),
+        cmocka_unit_test_setup_teardown(a_source_that_was_changed_after_it_was_measured_is_an_error,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

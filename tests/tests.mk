@@ -27,6 +27,9 @@ $(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
 $(BUILD)/tests/test_posix_bulk: LINK_ALSO := -Wl,--wrap=lseek
 $(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
 
+# The tool's clock, signals and connection are the simulation's.
+$(BUILD)/tests/test_host_cuts: LINK_ALSO := $(foreach f,clock_ms clock_us clock_after waiter_wait waiter_hold \
+    $(addprefix connection_,open read write close abandon),-Wl,--wrap=mvm_$f) -Wl,--wrap=fsync
 $(BUILD)/tests/test_server_peers: LINK_ALSO := -Wl,--wrap=getsockopt,--wrap=getpeername
 
 # Other people's loops, as far as they are installed.
