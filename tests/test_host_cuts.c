@@ -191,12 +191,13 @@ enum mvm_wake __wrap_mvm_waiter_wait(struct mvm_waiter *w, int fd, short events,
         if (take_signal(w)) {
             return MVM_WAKE_SIGNAL;
         }
+        bool more = step_agent();
         short what = fd == FAKE_FD ? ready(events) : 0;
         if (what != 0) {
             *revents = what;
             return MVM_WAKE_READY;
         }
-        if (step_agent()) {
+        if (more) {
             continue;
         }
         if (sim.now_ms >= until_ms) {
