@@ -1,9 +1,9 @@
 # mvm-guest: a builder agent for microVMs, in C. `make help` lists the targets.
 CROSS_COMPILE ?=
-ifeq ($(origin CC),default)
+ifneq ($(filter default undefined,$(origin CC)),)
 CC := $(CROSS_COMPILE)gcc
 endif
-ifeq ($(origin AR),default)
+ifneq ($(filter default undefined,$(origin AR)),)
 # clang's LTO objects want an ar that can read them.
 AR := $(or $(if $(findstring clang,$(CC)),$(shell command -v llvm-ar)),$(CROSS_COMPILE)ar)
 endif
@@ -16,6 +16,10 @@ NANOPB_DIR ?= build/cache/nanopb
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) $(EXTRA_CFLAGS)
 VERSION  = $(shell sed -n 's/^.define MVM_VERSION "\(.*\)"/\1/p' include/mvm_version.h)
+
+# Scripts read what other programs print, which is translated if LANGUAGE or the locale says so.
+export LC_ALL := C.UTF-8
+export LANGUAGE :=
 
 # A module sees its own headers and those of the modules it may use, and no others.
 SEES_text       := include
@@ -205,11 +209,13 @@ deps: ## install the Debian packages that demo and check use
 	@scripts/need $(sort $(foreach each,$(FOR),$(NEEDS_$(each))))
 
 demo: ## build a real flake with the installed nix, through agent and host tool
+	@scripts/writable $(BUILD)
 	@$(MAKE) --no-print-directory deps FOR=demo
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) scripts/demo
 
 check: ## build with gcc and clang, run every test, plain, sanitized and under valgrind
+	@scripts/writable $(BUILD)
 	@$(MAKE) --no-print-directory deps FOR=check
 	@BUILD=$(BUILD) scripts/check
 

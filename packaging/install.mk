@@ -60,18 +60,21 @@ below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' \
     -e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' -e 's|@BINDIR@|$(BINDIR)|' -e 's|@VERSION@|$(VERSION)|'
 
+# Puts its input there, readable to all whatever the umask.
+to = install -m 644 /dev/stdin
+
 install: all libraries $(BUILD)/libmvm-guest-sim.a ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mvm-guest $(UNITDIR) $(BASHDIR))
 	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(BINDIR)
 	install -m 644 $(INCLUDES) port/sim/mvm_sim.h $(DESTDIR)$(INCLUDEDIR)/mvm-guest
 	install -m 644 $(BUILD)/libmvm-guest-sim.a $(DESTDIR)$(LIBDIR)
-	$(fill) packaging/sim.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/mvm-guest-sim.pc
+	$(fill) packaging/sim.pc.in | $(to) $(DESTDIR)$(LIBDIR)/pkgconfig/mvm-guest-sim.pc
 	set -e; for lib in $(LIBRARIES); do \
 	    install -m 644 $(BUILD)/$$lib/library.a $(DESTDIR)$(LIBDIR)/lib$$lib.a; \
 	    install -m 644 $(BUILD)/$$lib/library.so $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION); \
 	    ln -sf lib$$lib.so.$(VERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(SOVERSION); \
 	    ln -sf lib$$lib.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so; \
-	    $(fill) -e "s|@NAME@|$$lib|" packaging/library.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/$$lib.pc; \
+	    $(fill) -e "s|@NAME@|$$lib|" packaging/library.pc.in | $(to) $(DESTDIR)$(LIBDIR)/pkgconfig/$$lib.pc; \
 	done
 	set -e; for page in $(MANUALS); do \
 	    install -m 644 -D -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page; \
@@ -79,7 +82,7 @@ install: all libraries $(BUILD)/libmvm-guest-sim.a ## install programs, librarie
 	set -e; for page in $(PAGES); do \
 	    install -m $$(test -x $$page && echo 755 || echo 644) -D $$page $(DESTDIR)$(DOCDIR)/$$page; \
 	done
-	$(fill) packaging/mvm-builder-agent.service.in >$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
+	$(fill) packaging/mvm-builder-agent.service.in | $(to) $(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
 	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder
 	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder-agent
 	@[ -n '$(DESTDIR)' ] || echo 'The shared library is found after `ldconfig`, as root, or by LD_LIBRARY_PATH=$(LIBDIR).'
