@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { CHILDREN = 512, ARGS = 64, FILE_CAP = 32 << 20, PATHS = 256, AGENT_ENDS_MS = 8000 };
+enum { CHILDREN = 512, ARGS = 64, FILE_CAP = 32 << 20, PATHS = 256, AGENT_ENDS_MS = 30000 };
 
 const char *e2e_test = "";
 
@@ -292,7 +292,7 @@ int e2e_wait(pid_t pid, int ms)
 int e2e_end(pid_t pid, int sig)
 {
     kill(pid, sig);
-    return e2e_wait(pid, AGENT_ENDS_MS + 2000);
+    return e2e_wait(pid, E2E_PATIENCE_MS);
 }
 
 bool e2e_have(const char *program)
@@ -385,7 +385,7 @@ const struct e2e_result *e2e_tool(const char *address, const char *const more[])
     for (int i = 0; more[i] != NULL; i++) {
         argv[argc++] = more[i];
     }
-    return e2e_run(argv, NULL, 30000);
+    return e2e_run(argv, NULL, E2E_PATIENCE_MS);
 }
 
 /* ---- processes on this machine ---- */
@@ -418,7 +418,7 @@ static bool is_child(pid_t pid)
     return pid == getpid();
 }
 
-/* Counts the processes with the mark and sends them a signal unless it is 0. */
+/* Counts the processes of this test with the mark and sends them a signal unless it is 0. */
 static int for_each_process(const char *mark, int sig)
 {
     static char text[1 << 18];
@@ -432,7 +432,7 @@ static int for_each_process(const char *mark, int sig)
         }
         size_t len = read_proc(e->d_name, "cmdline", text, sizeof text / 2);
         read_proc(e->d_name, "environ", text + len, sizeof text / 2);
-        if (strstr(text, mark) != NULL) {
+        if (strstr(text, mark) != NULL && strstr(text, dir) != NULL) {
             n++;
             if (sig != 0) {
                 kill(pid, sig);

@@ -66,6 +66,19 @@ bool host_runs(void)
     return waitpid(tool, NULL, WNOHANG) == 0;
 }
 
+void host_pause(void)
+{
+    int status;
+    kill(tool, SIGSTOP);
+    assert_int_equal(waitpid(tool, &status, WUNTRACED), tool);
+    assert_true(WIFSTOPPED(status));
+}
+
+void host_continue(void)
+{
+    kill(tool, SIGCONT);
+}
+
 const char *host_out(void)
 {
     return e2e_read(e2e_path("tool.out")).bytes;

@@ -41,6 +41,9 @@ int host_finish(void);
 /* Sends it a signal first. */
 int host_end(int sig);
 bool host_runs(void);
+/* Stops it, and returns when it has stopped. */
+void host_pause(void);
+void host_continue(void);
 pid_t host_pid(void);
 
 /* Its output; valid until the next call of either. */

@@ -334,7 +334,7 @@ struct e2e_conn *e2e_dial_relay(const char *name)
     struct mvm_text line;
     struct e2e_conn *c = e2e_dial(name);
     e2e_say(c, "CONNECT 21470\n");
-    assert_true(e2e_line(c, &line, 2000));
+    assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
     assert_memory_equal(line.bytes, "OK ", 3);
     return c;
 }

@@ -7,6 +7,7 @@
 #include "temporary.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -42,7 +43,7 @@ static const char nix_script[] = "#!/bin/sh\n"
                                  "esac\n"
                                  "exit 3\n";
 
-enum { WAIT_MS = 20000, NAP_MS = 5, ARGS_MAX = 24 };
+enum { WAIT_MS = 60000, NAP_MS = 5, ARGS_MAX = 24 };
 
 static char dir[TEMPORARY_CAP];
 static char socket_path[128];
@@ -226,11 +227,16 @@ static long sleeps(void)
     return strtol(at + sizeof label - 1, NULL, 10);
 }
 
+/* On a busy machine what came before may still be handled. */
 static void assert_idle_for_a_while(void)
 {
-    long before = used_ms();
-    nanosleep(&(struct timespec){.tv_nsec = 400000000}, NULL);
-    assert_in_range(used_ms() - before, 0, 150);
+    long used = LONG_MAX;
+    for (int i = 0; i < 20 && used > 150; i++) {
+        long before = used_ms();
+        nanosleep(&(struct timespec){.tv_nsec = 400000000}, NULL);
+        used = used_ms() - before;
+    }
+    assert_in_range(used, 0, 150);
 }
 
 /* ---- a client ---- */
@@ -725,6 +731,9 @@ static void descriptors_of_its_own_are_never_taken_for_inherited_ones(void **sta
         START("--listen", address, "--stream-dir", stream);
         assert_int_equal(wait_for_exit(), 1);
     }
+    for (int ms = 0; ms < WAIT_MS && count_in_log("Bad file descriptor") < 5; ms += NAP_MS) {
+        nap(); /* the log is written by another process */
+    }
     assert_int_equal(count_in_log("Bad file descriptor"), 5);
 }
 
@@ -736,6 +745,7 @@ static void a_descriptor_that_cannot_be_waited_for_is_said(void **state)
     snprintf(address, sizeof address, "fd:%d", handed_over);
     START("--listen", address);
     assert_int_equal(wait_for_exit(), 1);
+    wait_for_log("Operation not permitted");
     assert_int_equal(count_in_log("Operation not permitted"), 1);
     close(handed_over);
 }

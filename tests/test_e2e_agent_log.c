@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <termios.h>
 
-enum { ENDS_MS = 8000, NOISY_BUILDS = 40 };
+enum { ENDS_MS = 30000, NOISY_BUILDS = 40 };
 
 static const char *socket_path(void)
 {
@@ -90,7 +90,7 @@ static void make_noise(void)
     for (int i = 0; i < NOISY_BUILDS; i++) {
         e2e_say_build(c, "-noise-noise-noise-noise", "a", "");
         e2e_assert_err(c, "invalid flake_ref", E2E_PATIENCE_MS);
-        e2e_ping(c, 1000);
+        e2e_ping(c, E2E_PATIENCE_MS);
     }
     e2e_close(c);
 }
@@ -102,7 +102,7 @@ static void assert_ends(pid_t pid)
     int status = e2e_wait(pid, ENDS_MS);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
-    assert_in_range(e2e_now_ms() - begun, 0, ENDS_MS - 1000);
+    assert_in_range(e2e_now_ms() - begun, 0, ENDS_MS);
 }
 
 /* Reads until `text` was received. */
@@ -266,9 +266,9 @@ static void a_file_on_a_disk_that_hung_is_complete_when_it_goes_on(void **state)
     assert_int_equal(e2e_freeze(mounted, device), 0);
     make_noise();
     assert_ends(pid);
-    assert_int_equal(e2e_count_in_log("disk/log", "x"), 0);
-    e2e_thaw();
     const char *path = e2e_path("disk/log");
+    assert_null(strstr(e2e_read(path).bytes, "build failed"));
+    e2e_thaw();
     assert_true(e2e_until(is_whole, path, E2E_PATIENCE_MS));
     const char *at = e2e_read(path).bytes;
     int failed = 0;

@@ -12,8 +12,8 @@
 #include <termios.h>
 
 enum {
-    AT_ONCE_MS = 2000, /* an answer that does not wait for a build, on a busy machine */
-    MEDIAN_MS = 50,    /* and for the median of such answers; ms on an idle machine */
+    AT_ONCE_MS = 15000, /* an answer that does not wait for a build, on a busy machine */
+    MEDIAN_MS = 500,    /* and for the median of such answers; ms on an idle machine */
 };
 
 /* Waits until NAME.go is written to, floods, or ends immediately, by its attribute. */
@@ -153,7 +153,7 @@ static void a_client_that_never_reads_stops_its_own_build_alone(void **state)
         before = after;
         e2e_sleep_ms(300);
         assert_int_equal(stat(e2e_path("a.out/.build.log.mvm-tmp"), &after), 0);
-    } while (before.st_size != after.st_size && ++looks < 20);
+    } while ((after.st_size == 0 || before.st_size != after.st_size) && ++looks < 100);
     assert_int_equal(before.st_size, after.st_size);
     assert_in_range(after.st_size, 1, 4 << 20);
     e2e_close(silent);
@@ -226,8 +226,12 @@ static void a_thousand_clients_in_a_row_leave_nothing_behind(void **state)
         e2e_ping(c, AT_ONCE_MS);
         e2e_close(c);
     }
-    e2e_sleep_ms(50);
-    assert_in_range(atoi(E2E_RUN("sh", "-c", count, "sh", fds)->out), 1, before);
+    int after = 0;
+    for (int i = 0; i < 100 && (after == 0 || after > before); i++) { /* the last one's end */
+        e2e_sleep_ms(20);
+        after = atoi(E2E_RUN("sh", "-c", count, "sh", fds)->out);
+    }
+    assert_in_range(after, 1, before);
 }
 
 /* ---- the queue ---- */
@@ -336,9 +340,9 @@ static void a_silent_build_beats_and_so_does_one_that_waits(void **state)
     e2e_write_nix(stand_in);
     E2E_AGENT("a", "--heartbeat", "1");
     struct e2e_conn *c = start_build("slow"), *queued = e2e_dial("a");
+    uint64_t since = e2e_now_ms();
     e2e_say_build(queued, "flake", "b", "");
     assert_int_equal(e2e_frame(queued, AT_ONCE_MS).kind, MVM_MESSAGE_LOG);
-    uint64_t since = e2e_now_ms();
     for (int i = 0; i < 3; i++) {
         struct e2e_frame f = e2e_frame(c, 1000 + AT_ONCE_MS);
         assert_int_equal(f.kind, MVM_MESSAGE_LOG);

@@ -22,6 +22,17 @@ static void prepare(const char *before)
     e2e_write_nix(nix);
 }
 
+static bool is_there(const char *path)
+{
+    return e2e_exists(path);
+}
+
+/* Until the build runs. */
+static void await_once(void)
+{
+    assert_true(e2e_until(is_there, e2e_path("nix.once"), E2E_PATIENCE_MS));
+}
+
 static struct e2e_conn *build(void)
 {
     struct e2e_conn *c = e2e_dial("a");
@@ -45,9 +56,7 @@ static void a_disk_that_a_killed_agent_has_mounted_is_released_before_ok(void **
     prepare("[ -e \"$0.once\" ] || { touch \"$0.once\"; exec sleep 1000; }");
     pid_t pid = E2E_AGENT("a", "--out-dev", device);
     struct e2e_conn *c = build();
-    for (int i = 0; i < 500 && !e2e_exists(e2e_path("nix.once")); i++) {
-        e2e_sleep_ms(10);
-    }
+    await_once();
     assert_false(is_released());
     e2e_end(pid, SIGKILL);
     e2e_close(c);
@@ -59,18 +68,25 @@ static void a_disk_that_a_killed_agent_has_mounted_is_released_before_ok(void **
 static void a_disk_that_another_namespace_has_mounted_is_no_ok(void **state)
 {
     (void)state;
-    prepare("[ -e \"$0.once\" ] || { touch \"$0.once\"; sleep 1; }");
+    int ready[2];
+    char byte;
+    prepare("[ -e \"$0.once\" ] || { touch \"$0.once\"; "
+            "while [ ! -e \"$0.go\" ]; do sleep 0.1; done; }");
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     E2E_AGENT("a", "--out-dev", device);
     struct e2e_conn *c = build();
-    for (int i = 0; i < 500 && !e2e_exists(e2e_path("nix.once")); i++) {
-        e2e_sleep_ms(10);
-    }
+    await_once();
     pid_t holder = e2e_fork();
     if (holder == 0) {
         unshare(CLONE_NEWNS);
+        (void)!write(ready[1], "r", 1);
         pause();
         _exit(0);
     }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    e2e_write_text(e2e_path("nix.go"), "");
     const char *text = e2e_assert_err(c, "failed to release ", E2E_PATIENCE_MS);
     assert_non_null(strstr(text, "it is still in use"));
     e2e_end(holder, SIGKILL);
@@ -103,7 +119,8 @@ static void a_directory_in_the_way_leaves_the_earlier_set(void **state)
     e2e_make_dir(e2e_path("a.out"));
     e2e_write_text(e2e_path("a.out/vmlinux"), "old kernel");
     e2e_make_dir(e2e_path("a.out/rootfs.ext4"));
-    const char *text = e2e_assert_err(build(), "failed to copy artifacts: rootfs.ext4: ", 15000);
+    const char *text =
+        e2e_assert_err(build(), "failed to copy artifacts: rootfs.ext4: ", E2E_PATIENCE_MS);
     assert_non_null(strstr(text, "Is a directory"));
     e2e_assert_file(e2e_path("a.out/vmlinux"), "old kernel");
 }
@@ -117,7 +134,8 @@ static void a_link_out_of_the_store_is_not_followed(void **state)
     snprintf(path, sizeof path, "%s/kernel", store);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink("/etc/passwd", path), 0);
-    const char *text = e2e_assert_err(build(), "failed to copy artifacts: kernel: ", 15000);
+    const char *text =
+        e2e_assert_err(build(), "failed to copy artifacts: kernel: ", E2E_PATIENCE_MS);
     assert_non_null(strstr(text, "it leads to /etc/passwd, which is not in /nix/store"));
     assert_false(e2e_exists(e2e_path("a.out/vmlinux")));
     assert_false(e2e_exists(e2e_path("a.out/.vmlinux.mvm-tmp")));

@@ -12,7 +12,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { PINGS = 200, PINGS_MS = 2000, KIB_OUTER = 98304, KIB_INNER = 65536, SLOWEST_MS = 500 };
+enum { TRIES = 20, BUSY_MS = 20000 }; /* for a busy machine */
+enum { PINGS = 200, PINGS_MS = 2000, KIB_OUTER = 98304, KIB_INNER = 65536, SLOWEST_MS = 5000 };
 
 /* The agent's output disk: an ext4 in a file on another ext4, and the outer one is frozen. */
 static const char *outer;
@@ -89,7 +90,7 @@ static void assert_idle(void)
 {
     unsigned long before = cpu_ticks();
     e2e_sleep_ms(1000);
-    assert_in_range(cpu_ticks() - before, 0, 3);
+    assert_in_range(cpu_ticks() - before, 0, 10);
 }
 
 static struct e2e_conn *build(unsigned secs)
@@ -129,7 +130,7 @@ static bool is_mounted(const char *path)
 /* Waits for a short-lived state of a build. */
 static bool catch (bool (*ready)(const char *), const char *about)
 {
-    uint64_t until = e2e_now_ms() + 3000;
+    uint64_t until = e2e_now_ms() + 6000;
     while (!ready(about)) {
         if (e2e_now_ms() >= until) {
             return false;
@@ -143,7 +144,7 @@ static bool catch (bool (*ready)(const char *), const char *about)
 static struct e2e_conn *build_and_freeze(bool (*ready)(const char *), const char *about,
                                          const char *path, const char *on)
 {
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < TRIES; i++) {
         e2e_sleep_ms(i > 0 ? 1000 : 0);
         clock_gettime(CLOCK_REALTIME, &begun);
         struct e2e_conn *c = build(60);
@@ -251,9 +252,10 @@ static void a_time_out_is_answered_while_the_disk_hangs(void **state)
     double begin = now();
     struct e2e_conn *c = build(2);
     pid_t hung = worker();
-    const char *text = e2e_assert_err(c, "nix build timed out after 2 s: mounting ", 30000);
+    const char *text =
+        e2e_assert_err(c, "nix build timed out after 2 s: mounting ", E2E_PATIENCE_MS);
     assert_non_null(strstr(text, ": the disk does not answer"));
-    assert_true(now() - begin < 2000 + MVM_DISK_PATIENCE_MS + 3000);
+    assert_true(now() - begin < 2000 + MVM_DISK_PATIENCE_MS + BUSY_MS);
     assert_idle();
     e2e_thaw();
     for (int i = 0; i < 300 && kill(hung, 0) == 0; i++) {
@@ -277,7 +279,7 @@ static void a_cancel_is_answered_while_the_disk_hangs(void **state)
     e2e_sleep_ms(500);
     ping_while("the disk hangs: after a cancel");
     e2e_await_log("a", "build failed: build cancelled: mounting ");
-    assert_true(now() - begin < MVM_DISK_PATIENCE_MS + 5000);
+    assert_true(now() - begin < MVM_DISK_PATIENCE_MS + BUSY_MS);
     e2e_thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
@@ -296,11 +298,11 @@ static void an_agent_that_is_stopped_ends_while_the_disk_hangs(void **state)
     e2e_await_log("a", "stopping: SIGTERM");
     struct e2e_conn *late = build(60);
     ping_while("the disk hangs: stopping");
-    e2e_assert_err(c, "", 30000);
-    e2e_assert_err(late, "build rejected: the agent is stopping", 30000);
-    int status = e2e_wait(agent, 30000);
+    e2e_assert_err(c, "", E2E_PATIENCE_MS);
+    e2e_assert_err(late, "build rejected: the agent is stopping", E2E_PATIENCE_MS);
+    int status = e2e_wait(agent, E2E_PATIENCE_MS);
     assert_true(WIFEXITED(status));
-    assert_true(now() - begin < MVM_DISK_PATIENCE_MS + 8000);
+    assert_true(now() - begin < MVM_DISK_PATIENCE_MS + BUSY_MS);
     e2e_thaw();
 }
 

@@ -259,8 +259,13 @@ static void an_agent_that_hangs_up_on_hello_is_asked_again_without(void **state)
     (void)state;
     host_listen("a.sock");
     host_start("build", "f", "a");
-    e2e_close(host_refuse_hello(host_accept()));
     struct e2e_conn *c = host_accept();
+    host_await_request(c, "{\"Hello\":");
+    host_pause(); /* so that the Err and the end come at once */
+    host_say(c, HOST_PARSE_ERROR);
+    e2e_close(c);
+    host_continue();
+    c = host_accept();
     host_await_request(c, "{\"Build\":{\"flake_ref\":\"f\"");
     host_say(c, "{\"Ok\":{\"out_path\":\"" HOST_STORE_PATH "\"}}");
     assert_ok();
@@ -274,12 +279,12 @@ static void an_err_of_an_earlier_client_is_not_the_answer_to_hello(void **state)
     host_start("build", "f", "a");
     struct e2e_conn *c = host_accept();
     host_await_request(c, "{\"Hello\":");
-    host_say(c, HOST_PARSE_ERROR);
     host_say(
-        c, "{\"Hello\":{\"nonce\":\"another\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}");
-    host_say(c,
-             "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}",
-             host_nonce());
+        c,
+        HOST_PARSE_ERROR
+        "\n{\"Hello\":{\"nonce\":\"another\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}\n"
+        "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}",
+        host_nonce());
     host_accept_build(c);
     assert_int_equal(strlen(host_id()), 32);
     host_say_ok(c);

@@ -203,7 +203,7 @@ static void wait_for_0_seconds_is_one_whole_attempt(void **state)
     host_assert_no_connection(200);
 }
 
-/* The monitor connects after a second, the agent answers a second and a half later. */
+/* The monitor connects after more than an answer may take. */
 static void the_time_for_an_answer_begins_with_the_connection(void **state)
 {
     (void)state;
@@ -212,10 +212,9 @@ static void the_time_for_an_answer_begins_with_the_connection(void **state)
     host_start("wait", "--for", "0");
     struct e2e_conn *c = host_accept();
     host_await_request(c, "CONNECT 21470");
-    e2e_sleep_ms(1000);
+    e2e_sleep_ms(2500);
     host_say(c, "OK 1");
     host_await_request(c, "{\"Hello\":");
-    e2e_sleep_ms(1400);
     host_say(c, "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}",
              host_nonce());
     host_await_request(c, "\"Ping\"");
@@ -240,16 +239,16 @@ static void the_connection_of_an_agent_that_becomes_silent_is_dropped(void **sta
 {
     (void)state;
     host_listen("a.sock");
-    host_start("build", "f", "a", "--silence", "1");
+    host_start("build", "f", "a", "--silence", "4");
     struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
     host_accept_build(c);
-    for (int i = 0; i < 3; i++) { /* a heartbeat suffices */
-        e2e_sleep_ms(600);
+    for (int i = 0; i < 5; i++) { /* a heartbeat suffices */
+        e2e_sleep_ms(900);
         host_say(c, "{\"Log\":{\"line\":\"\",\"id\":\"%s\",\"beat\":true}}", host_id());
     }
     assert_true(host_runs());
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
-    host_assert_err_has("nothing heard from the agent for 1 s\n");
+    host_assert_err_has("nothing heard from the agent for 4 s\n");
 }
 
 static void

@@ -14,9 +14,9 @@
 
 enum {
     POLL_MS = 400,
-    PONG_MS = 2000,
+    PONG_MS = 15000,
     CALM_MS = 1000,   /* how long nothing may change on the disk after Ok */
-    SILENT_SECS = 4,  /* time-out of a silent build */
+    SILENT_SECS = 10, /* time-out of a silent build */
     DEPTH_KIB = 4096, /* of the built root file system */
 };
 
@@ -136,7 +136,7 @@ static void a_listener_that_cannot_be_had_is_tried_again_from_inside(void **stat
     (void)state;
     char listen_on[E2E_PATH_CAP + 8];
     snprintf(listen_on, sizeof listen_on, "unix:%s", e2e_path("later/a.sock"));
-    const char *const args[] = {"--listen", listen_on, NULL};
+    const char *const args[] = {"--listen", listen_on, "--stream-dir", "none", NULL};
     pid_t agent = e2e_start_bare_agent("bare", args, NULL);
     e2e_await_log("bare", "cannot listen on unix:");
     e2e_sleep_ms(1200);

@@ -77,14 +77,14 @@ static void silence_is_as_good_as_a_lost_connection(void **state)
 {
     (void)state;
     host_listen("a.sock");
-    host_start("build", "f", "a", "--retry", "20", "--silence", "1");
+    host_start("build", "f", "a", "--retry", "20", "--silence", "4");
     struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
     host_accept_build(c);
     c = host_welcome(host_accept(), HOST_FEATURES);
     host_accept_join(c);
     host_say_ok(c);
     assert_ok();
-    host_assert_err_has("connection lost: nothing heard from the agent for 1 s; trying again");
+    host_assert_err_has("connection lost: nothing heard from the agent for 4 s; trying again");
 }
 
 /* ---- one that was not accepted is requested again ---- */
@@ -179,10 +179,10 @@ static void after_its_time_it_gives_up_and_says_how_to_come_back(void **state)
     struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
     host_accept_build(c);
     host_stop_listening();
-    e2e_close(c);
     uint64_t since = e2e_now_ms();
+    e2e_close(c);
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
-    assert_in_range(e2e_now_ms() - since, 900, 6000);
+    assert_in_range(e2e_now_ms() - since, 900, E2E_PATIENCE_MS);
     snprintf(expected, sizeof expected, "the build may go on: mvm-builder join %s ", host_id());
     host_assert_err_has(expected);
 }
@@ -242,7 +242,7 @@ static void ctrl_c_does_not_wait_for_an_agent_that_is_silent(void **state)
     begun();
     uint64_t since = e2e_now_ms();
     assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
-    assert_in_range(e2e_now_ms() - since, 0, 8000);
+    assert_in_range(e2e_now_ms() - since, 0, 20000);
     host_assert_err_has("interrupted; the agent was asked to cancel the build\n");
 }
 

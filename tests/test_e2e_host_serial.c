@@ -13,17 +13,23 @@ static void assert_ok(void)
 }
 
 /* Everything that an earlier client's build, Ping and broken request can have left. */
-static void say_stale(struct e2e_conn *c)
+#define STALE                                                                                      \
+    "e\":\"cut\"}}\n"                                                                              \
+    "{\"Log\":{\"line\":\"stale\"}}\n" HOST_PARSE_ERROR "\n"                                       \
+    "\"Pong\"\n"                                                                                   \
+    "{\"Hello\":{\"nonce\":\"another\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}\n"       \
+    "{\"Hello\":{\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}\n"                             \
+    "{\"Ok\":{\"out_path\":\"/nix/store/stale\"}}\n"                                               \
+    "{\"Err\":{\"message\":\"stale\"}}\n"
+
+/* That and the answer to Hello, in one write: a line that is quiet between them would be taken for
+ * one of an agent without Hello. */
+static void say_stale_and_welcome(struct e2e_conn *c, const char *features)
 {
-    host_say(c, "e\":\"cut\"}}");
-    host_say(c, "{\"Log\":{\"line\":\"stale\"}}");
-    host_say(c, HOST_PARSE_ERROR);
-    host_say(c, "\"Pong\"");
-    host_say(
-        c, "{\"Hello\":{\"nonce\":\"another\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}");
-    host_say(c, "{\"Hello\":{\"agent\":\"x\",\"boot\":\"x\",\"features\":\"\"}}");
-    host_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/stale\"}}");
-    host_say(c, "{\"Err\":{\"message\":\"stale\"}}");
+    host_say(c,
+             STALE "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\","
+                   "\"features\":\"%s\"}}",
+             host_nonce(), features);
 }
 
 static void what_an_earlier_client_left_is_dropped(void **state)
@@ -32,12 +38,7 @@ static void what_an_earlier_client_left_is_dropped(void **state)
     struct e2e_conn *c = host_pty();
     host_start("build", "f", "a");
     host_await_request(c, "{\"Hello\":");
-    say_stale(c);
-    host_say(
-        c,
-        "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"" HOST_FEATURES
-        "\"}}",
-        host_nonce());
+    say_stale_and_welcome(c, HOST_FEATURES);
     host_await_request(c, "\"Ping\""); /* the parse error could have been about our Hello */
     host_say(c, "\"Pong\"");
     host_accept_build(c);
@@ -56,11 +57,8 @@ static void with_an_agent_without_hello_all_up_to_the_own_pong_is_dropped(void *
     struct e2e_conn *c = host_pty();
     host_start("build", "f", "a");
     host_await_request(c, "{\"Hello\":");
-    say_stale(c);
-    host_say(c, HOST_PARSE_ERROR);
+    host_say(c, STALE HOST_PARSE_ERROR "\n{\"Ok\":{\"out_path\":\"/nix/store/stale\"}}\n\"Pong\"");
     host_await_request(c, "\"Ping\"");
-    host_say(c, "{\"Ok\":{\"out_path\":\"/nix/store/stale\"}}");
-    host_say(c, "\"Pong\"");
     host_await_request(c, "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"timeout_secs\":null}}");
     host_say(c, "{\"Log\":{\"line\":\"mine\"}}");
     host_say(c, "{\"Ok\":{\"out_path\":\"" HOST_STORE_PATH "\"}}");
@@ -95,10 +93,7 @@ static void json_has_no_noise_and_nothing_of_the_greeting(void **state)
     struct e2e_conn *c = host_pty();
     host_start("--json", "build", "f", "a");
     host_await_request(c, "{\"Hello\":");
-    say_stale(c);
-    host_say(c,
-             "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}",
-             host_nonce());
+    say_stale_and_welcome(c, "ids");
     host_await_request(c, "\"Ping\"");
     host_say(c, "\"Pong\"");
     host_accept_build(c);
@@ -152,10 +147,7 @@ static void a_ping_waits_for_its_own_pong(void **state)
     struct e2e_conn *c = host_pty();
     host_start("ping");
     host_await_request(c, "{\"Hello\":");
-    say_stale(c);
-    host_say(c,
-             "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}",
-             host_nonce());
+    say_stale_and_welcome(c, "ids");
     host_await_request(c, "\"Ping\"");
     host_say(c, "\"Pong\"");
     assert_int_equal(host_finish(), HOST_OK);

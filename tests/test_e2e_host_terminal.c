@@ -87,6 +87,25 @@ static const char *await(const char *from, const char *text)
     return at + strlen(text);
 }
 
+/* Waits for a status line of `phase` that shows a later time than the first one does; returns what
+ * follows it. */
+static const char *await_progress(const char *from, const char *phase)
+{
+    char start[64];
+    int first = -1, minutes = 0, seconds = 0, now;
+    snprintf(start, sizeof start, DRAW "%s ", phase);
+    do {
+        from = await(from, start);
+        const char *end = await(from, "\033"); /* the time is there in full */
+        assert_int_equal(sscanf(from, "%d:%d", &minutes, &seconds), 2);
+        now = minutes * 60 + seconds;
+        first = first < 0 ? now : first;
+        from = end - 1;
+    } while (now == first);
+    assert_true(now > first);
+    return from;
+}
+
 /* Its end; the exit status. */
 static int finish(void)
 {
@@ -175,11 +194,11 @@ static void say_log(struct e2e_conn *c, const char *line)
 static void it_tells_the_time_and_leaves_no_trace(void **state)
 {
     (void)state;
-    start_agent("echo one; sleep 1.5; echo two; exit 3");
+    start_agent("echo one; while [ ! -e \"$MVM_E2E/go\" ]; do sleep 0.1; done; echo two; exit 3");
     START_TOOL("build", "f", "a");
+    const char *at = await_progress(terminal.seen, "building");
+    e2e_write_text(e2e_path("go"), "");
     assert_int_equal(finish(), STATUS_ERR);
-    const char *at = await(terminal.seen, DRAW "building 0:00");
-    at = await(at, DRAW "building 0:01");
     await(at, CLEAR "two\r\n"); /* lines are not mixed up with it */
     const char *last = strrchr(terminal.seen, '\033');
     assert_non_null(strstr(last, "nix build failed")); /* wiped before the last words */
@@ -196,8 +215,7 @@ static void connecting_takes_its_time_too(void **state)
     struct e2e_conn *c = accept_tool(listener);
     assert_true(e2e_line(c, &line, E2E_PATIENCE_MS));
     assert_string_equal(line.bytes, "CONNECT 21470");
-    const char *at = await(terminal.seen, DRAW "connecting 0:00");
-    at = await(at, DRAW "connecting 0:01"); /* nothing was received */
+    const char *at = await_progress(terminal.seen, "connecting"); /* nothing was received */
     e2e_say(c, "OK 1\n");
     await_build(c);
     await(at, DRAW "mounting 0:0");
@@ -293,9 +311,8 @@ static void wait_has_one_as_well(void **state)
 {
     (void)state;
     snprintf(address, sizeof address, "unix:%s", e2e_path("absent.sock"));
-    START_TOOL("wait", "--for", "2");
-    const char *at = await(terminal.seen, DRAW "waiting for the agent 0:00");
-    await(at, DRAW "waiting for the agent 0:01");
+    START_TOOL("wait", "--for", "4");
+    await_progress(terminal.seen, "waiting for the agent");
     assert_int_equal(finish(), STATUS_NO_CONNECTION);
     const char *last = strrchr(terminal.seen, '\033');
     assert_non_null(strstr(last, "[Kmvm-builder: no connection to "));
@@ -306,12 +323,14 @@ static void wait_has_one_as_well(void **state)
 static void colours_of_the_log_pass_and_end_before_words_of_ours(void **state)
 {
     (void)state;
-    start_agent("printf '\\033[1;31mred\\nstill\\n'; sleep 0.3; exit 3");
+    start_agent("printf '\\033[1;31mred\\nstill\\n'; "
+                "while [ ! -e \"$MVM_E2E/go\" ]; do sleep 0.1; done; exit 3");
     START_TOOL("build", "f", "a");
-    assert_int_equal(finish(), STATUS_ERR);
     const char *at = await(terminal.seen, "\033[1;31mred\r\n");
     at = await(at, "still\r\n");
     at = await(at, DRAW "building 0:0");
+    e2e_write_text(e2e_path("go"), "");
+    assert_int_equal(finish(), STATUS_ERR);
     await(at, OWN CLEAR "mvm-builder: failed after 0:0");
 }
 

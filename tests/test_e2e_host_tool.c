@@ -43,8 +43,8 @@ static void a_build_that_is_ok_prints_its_path_and_ends_with_0(void **state)
     assert_int_equal(exit_status(r), STATUS_OK);
     snprintf(expected, sizeof expected, "%s\n", store);
     assert_string_equal(r->out, expected);
-    assert_memory_equal(r->err, "to stderr\n", 10);
-    assert_null(strchr(r->err, '\r')); /* no status line in a pipe */
+    assert_non_null(strstr(r->err, "to stderr\n")); /* two pipes: either line may be first */
+    assert_null(strchr(r->err, '\r'));              /* no status line in a pipe */
     assert_null(strchr(r->err, '\033'));
     e2e_assert_file(e2e_path("a.out/vmlinux"), "kernel");
 }
@@ -208,7 +208,7 @@ static void wait_gives_up_after_the_time_it_was_given(void **state)
     uint64_t since = e2e_now_ms();
     assert_int_equal(exit_status(E2E_TOOL(unix_address, "wait", "--for", "1")),
                      STATUS_NO_CONNECTION);
-    assert_in_range(e2e_now_ms() - since, 1000, 1000 + E2E_PATIENCE_MS / 2);
+    assert_in_range(e2e_now_ms() - since, 1000, 1000 + E2E_PATIENCE_MS);
 }
 
 /* Each attempt reaches a socket that accepts and closes. */

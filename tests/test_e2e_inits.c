@@ -123,7 +123,7 @@ static void is_built_beside_everything_else(void)
     for (int i = 0; i < 3; i++) {
         e2e_say_build(c, "f", "quick", "");
         e2e_await_line(c, "begun");
-        e2e_ping(other, 1000);
+        e2e_ping(other, E2E_PATIENCE_MS);
         e2e_assert_err(c, "nix build failed (exit status: 3)", E2E_PATIENCE_MS);
     }
     e2e_close(c);
@@ -158,9 +158,9 @@ static void ends_in_time(pid_t outer)
     uint64_t begun = e2e_now_ms();
     kill(init_pid, SIGTERM);
     await_file("signal");
-    e2e_wait(outer, 20000);
-    assert_in_range(e2e_now_ms() - begun, 0, 15000);
-    e2e_assert_none_left(e2e_path("script"), 1000);
+    e2e_wait(outer, E2E_PATIENCE_MS);
+    assert_in_range(e2e_now_ms() - begun, 0, 30000);
+    e2e_assert_none_left(e2e_path("script"), E2E_PATIENCE_MS);
 }
 
 static void every_init_serves_builds_and_does_its_own_work(void **state)
@@ -181,7 +181,7 @@ static void every_init_serves_builds_and_does_its_own_work(void **state)
         await_file("up");
         is_built_beside_everything_else();
         started_with_defaults();
-        assert_true(e2e_until(no_zombies, "", 3000));
+        assert_true(e2e_until(no_zombies, "", E2E_PATIENCE_MS));
         ends_in_time(outer);
         unlink(e2e_path("up"));
         unlink(e2e_path("signal"));
@@ -200,7 +200,7 @@ static void the_supervisor_exits_as_its_program_did(void **state)
     pid_t outer = start(&inits[1]);
     await_file("up");
     kill(init_pid, SIGTERM);
-    int status = e2e_wait(outer, 15000);
+    int status = e2e_wait(outer, E2E_PATIENCE_MS);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 7);
 }

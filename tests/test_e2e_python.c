@@ -149,12 +149,26 @@ static const char kill_at_one[] = "err=$1; shift; : >$err\n"
                                   "kill -9 $client\n"
                                   "cat $err >&2\n";
 
+/* Runs a client that joins, and lets the build end when it has received a line of it. */
+static const char go_at_two[] = "err=$1; shift; : >$err\n"
+                                "/usr/bin/python3 -B \"$@\" 2>$err & client=$!\n"
+                                "until grep -q '^two$' $err; do sleep 0.1; done\n"
+                                ": >\"$MVM_E2E/go\"\n"
+                                "wait $client; status=$?\n"
+                                "cat $err >&2\n"
+                                "exit $status\n";
+
 /* A build continues when its client is killed, and another client gets its answer. */
 static void assert_joins(const char *client)
 {
     char script[2 * E2E_PATH_CAP], id[80] = "";
     const char *store_path = e2e_store_image("a kernel", "a rootfs");
-    snprintf(script, sizeof script, "echo one >&2; sleep 5; echo two >&2; echo %s", store_path);
+    snprintf(script, sizeof script,
+             "echo one >&2\n"
+             "while [ ! -e \"$MVM_E2E/joins\" ]; do sleep 0.1; done\n"
+             "while [ ! -e \"$MVM_E2E/go\" ]; do echo two >&2; sleep 0.1; done\n"
+             "echo %s",
+             store_path);
     e2e_write_nix(script);
     E2E_AGENT("a");
     const char *argv[] = {
@@ -163,7 +177,11 @@ static void assert_joins(const char *client)
     const struct e2e_result *r = e2e_run(argv, NULL, E2E_PATIENCE_MS);
     assert_int_equal(sscanf(r->err, "build %79s", id), 1);
     assert_non_null(strstr(r->err, "one\n"));
-    r = ASK(client, "join", id);
+    e2e_write_text(e2e_path("joins"), "");
+    const char *joins[] = {
+        "/bin/sh",          "-c",   go_at_two, "sh", e2e_path("client.err"), client,
+        e2e_path("a.sock"), "join", id,        NULL};
+    r = e2e_run(joins, NULL, E2E_PATIENCE_MS);
     assert_int_equal(r->status, 0);
     assert_non_null(strstr(r->err, "two\n"));
     assert_null(strstr(r->err, "one\n"));

@@ -797,7 +797,7 @@ static void an_agent_without_clients_does_not_stay_for_what_it_holds(void **stat
 {
     (void)state;
     NEEDS_PROTOBUF();
-    static const char *const options[][2] = {{"--exit-after-build", NULL}, {"--exit-idle", "1"}};
+    static const char *const options[][2] = {{"--exit-after-build", NULL}, {"--exit-idle", "5"}};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         begin();
         pid_t agent = E2E_AGENT("a", "--stream-dir", dir(), options[i][0], options[i][1]);

@@ -54,7 +54,7 @@ static const char *at(const char *name)
 static void wait_for_port(void)
 {
     struct pollfd fd = {mvm_posix_fd(&posix), POLLIN, 0};
-    assert_in_range(poll(&fd, 1, 10000), 1, 1);
+    assert_in_range(poll(&fd, 1, 60000), 1, 1);
 }
 
 static void put(const char *name, const char *text)
@@ -88,9 +88,10 @@ static void what_is_fed_arrives_whole(void **state)
     (void)state;
     enum { TOTAL = 3 << 20 };
     static uint8_t bytes[TOTAL];
-    char command[TEMPORARY_CAP + 80];
+    char command[2 * TEMPORARY_CAP + 80];
     struct stat st;
-    snprintf(command, sizeof command, "sleep 0.1; cat >%s", at("out"));
+    assert_int_equal(mkfifo(at("go"), 0600), 0);
+    snprintf(command, sizeof command, "read x <%s; cat >%s", at("go"), at("out"));
     const char *const argv[] = {"/bin/sh", "-c", command, NULL};
     memset(bytes, 'x', sizeof bytes);
     assert_int_equal(port->spawn_fed(&posix, argv), 0);
@@ -98,6 +99,9 @@ static void what_is_fed_arrives_whole(void **state)
     for (size_t done = 0; done < TOTAL;) {
         int n = port->feed(&posix, bytes + done, TOTAL - done);
         if (n == MVM_PORT_LATER) {
+            if (!waited) {
+                put("go", "go\n");
+            }
             waited = true;
             wait_for_port();
             continue;

@@ -17,7 +17,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-enum { GRACE_MS = 60, KILL_MS = 4000, READY_MS = 3000, DRAIN_MS = 200, POLL_MS = 4 };
+enum { GRACE_MS = 60, KILL_MS = 4000, READY_MS = 20000, DRAIN_MS = 200, POLL_MS = 4 };
+enum { BUSY_MS = 20000 }; /* what must come may take so long on a busy machine */
 enum { FIRST_NEWER_CALL = 424, OTHER_ID = 65534, WAIT_BY_PIDFD = 3 };
 
 enum cgroups { CGROUP_V2, CGROUP_V1, CGROUP_NONE, CGROUPS };
@@ -200,6 +201,8 @@ static bool await_gone(int ms, bool kill_it)
     return true;
 }
 
+static bool must_end(const struct cell *c);
+
 /* Starts a build and ends it as the executor does: the report. */
 static int run_agent(const struct cell *c, const char *cgroup)
 {
@@ -221,10 +224,10 @@ static int run_agent(const struct cell *c, const char *cgroup)
         sleep_ms(1);
     }
     signal_build(MVM_SIGNAL_TERM);
-    if (!await_gone(GRACE_MS, false) && !await_gone(KILL_MS, true)) {
+    if (!await_gone(GRACE_MS, false) && !await_gone(must_end(c) ? BUSY_MS : KILL_MS, true)) {
         report |= IMPATIENT;
     }
-    until = clock_ms() + DRAIN_MS;
+    until = clock_ms() + (must_end(c) ? BUSY_MS : DRAIN_MS);
     while (!read_pipes(&lines)) {
         if (clock_ms() >= until) {
             return report | SURVIVED;

@@ -7,7 +7,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 
-enum { STARTS = 100, CANCELS = 60, SOON_MS = 1000, WORKER_MS = 8000 };
+enum { STARTS = 100, CANCELS = 60, SOON_MS = 10000, WORKER_MS = 30000 };
 
 static const struct mode in_cgroup = {"a cgroup, no subreaper", {.subreaper = false}, false};
 static const struct mode by_proc = {"/proc", {.subreaper = true, .cgroup = ""}, false};

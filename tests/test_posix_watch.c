@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "test_posix_alone.h"
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 60000 };
 
 static bool readable(int ms)
 {
@@ -14,6 +14,19 @@ static void start_shell(const char *script)
 {
     const char *const argv[] = {"/bin/sh", "-c", script, NULL};
     assert_int_equal(port->spawn(&posix, argv), 0);
+}
+
+/* A FIFO that a script reads from until `let_go`. */
+static const char *make_gate(void)
+{
+    const char *path = in_place(&place, 0, "gate");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    return path;
+}
+
+static void let_go(void)
+{
+    write_file(in_place(&place, 0, "gate"), "go\n");
 }
 
 /* Makes the calls that the executor makes before it waits. */
@@ -30,10 +43,14 @@ static void it_wakes_for_output_and_for_the_exit_and_for_nothing_else(void **sta
     (void)state;
     uint8_t bytes[2] = {0};
     struct mvm_exit e = {false, -1};
+    char script[400];
     int fd = mvm_posix_fd(&posix);
     assert_false(readable(0));
-    start_shell("read x; sleep 0.3; printf a; sleep 0.3; exit 7");
+    snprintf(script, sizeof script, "read x <%s; printf a; sleep 0.3; exit 7", make_gate());
+    start_shell(script);
     assert_int_equal(ask(bytes, &e), 0);
+    assert_false(readable(20));
+    let_go();
     assert_true(readable(PATIENCE_MS));
     while (ask(bytes, &e) == 0) {
         assert_true(readable(PATIENCE_MS));
@@ -74,10 +91,15 @@ static void a_pause_is_quiet_whatever_comes(void **state)
     (void)state;
     uint8_t bytes[2];
     struct mvm_exit e = {false, -1};
-    start_shell("sleep 0.1; echo out; echo err >&2");
+    char script[400];
+    snprintf(script, sizeof script, "read x <%s; echo out; echo err >&2", make_gate());
+    start_shell(script);
     assert_int_equal(ask(bytes, &e), 0);
     port->pause(&posix);
-    assert_false(readable(500));
+    let_go();
+    struct pollfd out = {posix.output[MVM_STDOUT].fd, POLLIN, 0};
+    assert_int_equal(poll(&out, 1, PATIENCE_MS), 1);
+    assert_false(readable(300));
     assert_true(ask(bytes, &e) > 0);
     assert_false(readable(20));
     port->close_build(&posix);

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-enum { MIB = 1 << 20, PATIENCE_MS = 20000 };
+enum { MIB = 1 << 20, PATIENCE_MS = 60000, TRIES = 20 };
 
 static int64_t size_of(const char *name)
 {
@@ -30,17 +30,43 @@ static int64_t copy_more(void)
     return port->copy(&posix, NULL, in_place(&place, 0, "from"), in_place(&place, 1, "to"), &size);
 }
 
-/* Begins a copy of many pieces and stops its process when it has reported one. */
-static pid_t begin_and_stop(void)
+/* Returns when it has stopped: before, it may still take what it is sent. */
+static void stop_worker(void)
+{
+    siginfo_t info;
+    assert_int_equal(kill(posix.worker.pid, SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t)posix.worker.pid, &info, WSTOPPED), 0);
+}
+
+/* Waits until the copy has reported a piece, or, with `all`, its end. */
+static int64_t copy_until(bool all)
 {
     int64_t n;
-    make_source(8 * (int64_t)MVM_STAGE_SLICE);
-    while ((n = copy_more()) == MVM_PORT_LATER) {
-        await_port(&posix);
+    while ((n = copy_more()) == MVM_PORT_LATER || (all && n > 0)) {
+        if (n == MVM_PORT_LATER) {
+            await_port(&posix);
+        }
     }
-    assert_true(n > 0);
-    assert_int_equal(kill(posix.worker.pid, SIGSTOP), 0);
-    return posix.worker.pid;
+    return n;
+}
+
+/* Begins a copy of many pieces and stops its process when it has reported one; again if on a busy
+ * machine it was done before. */
+static pid_t begin_and_stop(void)
+{
+    const int64_t size = 8 * (int64_t)MVM_STAGE_SLICE;
+    make_source(size);
+    for (int i = 0; i < TRIES; i++) {
+        assert_true(copy_until(false) > 0);
+        stop_worker();
+        if (size_of("to") < size) {
+            return posix.worker.pid;
+        }
+        assert_int_equal(kill(posix.worker.pid, SIGCONT), 0);
+        assert_int_equal(copy_until(true), 0);
+    }
+    fail_msg("the copy is always done before its process has stopped");
+    return -1;
 }
 
 static void assert_no_child(void)
@@ -68,7 +94,7 @@ static void no_call_waits_for_the_worker(void **state)
     for (int i = 0; i < 1000; i++) {
         assert_int_equal(copy_more(), MVM_PORT_LATER);
     }
-    assert_true(clock_ms() - before < 1000);
+    assert_true(clock_ms() - before < PATIENCE_MS);
     assert_int_equal(kill(pid, SIGCONT), 0);
     int64_t sum;
     assert_int_equal(
@@ -162,7 +188,7 @@ static void a_log_whose_disk_hangs_takes_only_so_much(void **state)
     int r;
     size_t done = 0;
     AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
-    assert_int_equal(kill(posix.worker.pid, SIGSTOP), 0);
+    stop_worker();
     while ((r = port->write_log(&posix, bytes, sizeof bytes)) > 0) {
         done += (size_t)r;
         assert_true(done < 4 * MIB);
@@ -285,7 +311,7 @@ static void a_log_that_nothing_writes_to_any_more_costs_no_time(void **state)
     AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
     assert_int_equal(r, 0);
     shutdown(posix.worker.log, SHUT_WR); /* as if the agent had ended during the call */
-    const struct timespec nap = {0, 300000000};
+    const struct timespec nap = {1, 0};
     getrusage(RUSAGE_CHILDREN, &before);
     nanosleep(&nap, NULL);
     AWAIT(r, port->end_job(&posix));
@@ -294,7 +320,7 @@ static void a_log_that_nothing_writes_to_any_more_costs_no_time(void **state)
                    after.ru_utime.tv_usec - before.ru_utime.tv_usec +
                    (after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1000000 +
                    after.ru_stime.tv_usec - before.ru_stime.tv_usec;
-    assert_in_range(used_us, 0, 20000);
+    assert_in_range(used_us, 0, 200000);
 }
 
 static void signals_for_the_agent_do_not_end_it(void **state)
@@ -337,7 +363,9 @@ static void without_a_worker_a_call_fails(void **state)
     (void)state;
     struct rlimit before;
     getrlimit(RLIMIT_NOFILE, &before);
-    struct rlimit none = {(rlim_t)count_descriptors() - 3, before.rlim_max};
+    int lowest = dup(0); /* of those that are free */
+    close(lowest);
+    struct rlimit none = {(rlim_t)lowest, before.rlim_max};
     setrlimit(RLIMIT_NOFILE, &none);
     int r = port->make_dir(&posix, in_place(&place, 0, "dir"));
     setrlimit(RLIMIT_NOFILE, &before);
@@ -397,12 +425,7 @@ static void a_caller_without_standard_descriptors_has_its_copy(void **state)
 
 static void begin_and_die(void)
 {
-    int64_t n;
-    make_source(32 * (int64_t)MVM_STAGE_SLICE);
-    while ((n = copy_more()) == MVM_PORT_LATER) {
-        await_port(&posix);
-    }
-    if (n > 0) {
+    if (copy_until(false) > 0) {
         raise(SIGKILL);
     }
 }
@@ -410,15 +433,20 @@ static void begin_and_die(void)
 static void it_does_not_outlive_its_caller(void **state)
 {
     (void)state;
-    assert_int_equal(in_a_child(begin_and_die), 128 + SIGKILL);
-    int64_t seen;
-    int64_t now = size_of("to");
-    do {
-        seen = now;
-        sleep_ms(50);
-        now = size_of("to");
-    } while (now != seen);
-    assert_true(now < 32 * (int64_t)MVM_STAGE_SLICE);
+    const int64_t size = 32 * (int64_t)MVM_STAGE_SLICE;
+    int64_t seen = size;
+    make_source(size);
+    for (int i = 0; i < TRIES && seen == size; i++) { /* it may have been done before */
+        unlink(in_place(&place, 0, "to"));
+        assert_int_equal(in_a_child(begin_and_die), 128 + SIGKILL);
+        int64_t now = size_of("to");
+        do {
+            seen = now;
+            sleep_ms(500);
+            now = size_of("to");
+        } while (now != seen);
+    }
+    assert_true(seen < size);
 }
 
 static pid_t fork_sleeper(void)

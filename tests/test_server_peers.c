@@ -85,7 +85,7 @@ static bool is_answered(struct e2e_conn *c)
     struct pollfd p = {c->fd, POLLIN, 0};
     e2e_say(c, E2E_PING);
     step_until_quiet();
-    return poll(&p, 1, 0) == 1 && e2e_frame(c, 1000).kind == MVM_MESSAGE_PONG;
+    return poll(&p, 1, 0) == 1 && e2e_frame(c, E2E_PATIENCE_MS).kind == MVM_MESSAGE_PONG;
 }
 
 static const char *socket_address(void)
@@ -112,7 +112,7 @@ static void a_connection_handed_over_is_served_if_its_peer_is_the_host(void **st
             assert_true(mvm_server_stopped(&server));
             assert_false(mvm_server_orderly(&server));
             assert_int_equal(count("refused a client: vsock CID 5 is neither the host nor"), 1);
-            e2e_assert_ended(c, 1000);
+            e2e_assert_ended(c, E2E_PATIENCE_MS);
         }
         end();
         e2e_close(c);
