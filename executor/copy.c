@@ -79,6 +79,16 @@ static void go_on_without(struct mvm_executor *x, const struct mvm_artifact *a, 
     }
 }
 
+/* No image is empty: a build that went wrong without an error leaves such files. */
+static void finish_copy(struct mvm_executor *x, const struct mvm_artifact *a)
+{
+    if (x->size == 0 && a->need == MVM_NEED_REQUIRED) {
+        mvm_executor_fail_copy(x, a->sources[x->step], "the file is empty");
+    } else {
+        next_artifact(x);
+    }
+}
+
 static void copy_source(struct mvm_executor *x, const struct mvm_artifact *a)
 {
     const char *source = a->sources[x->step];
@@ -97,7 +107,7 @@ static void copy_source(struct mvm_executor *x, const struct mvm_artifact *a)
         mvm_executor_fail_copy(x, r == MVM_PORT_SOURCE_FAILED ? source : a->target,
                                x->port->reason(x->ctx));
     } else if (r == 0) {
-        next_artifact(x);
+        finish_copy(x, a);
     } else {
         x->asking = true; /* the same copy continues */
         x->copied += (uint64_t)r;

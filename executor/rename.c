@@ -8,8 +8,9 @@
  */
 #include "internal.h"
 
-/* The steps: CHECK + n checks artifact n, PLACE + n renames, removes or discards it. */
-enum { CHECK = 0, PLACE = CHECK + MVM_ARTIFACTS, LOG = PLACE + MVM_ARTIFACTS, SYNC_DIR };
+/* The steps: CHECK + n checks artifact n, the last one build.log; PLACE + n renames, removes or
+ * discards artifact n. */
+enum { CHECK = 0, PLACE = CHECK + MVM_ARTIFACTS + 1, LOG = PLACE + MVM_ARTIFACTS, SYNC_DIR };
 
 static void fail(struct mvm_executor *x, const char *name, bool mixed)
 {
@@ -34,7 +35,7 @@ static bool is_staged(const struct mvm_executor *x, unsigned n)
 /* True: the step is done. */
 static bool check(struct mvm_executor *x, unsigned n)
 {
-    const char *target = mvm_artifacts[n].target;
+    const char *target = n < MVM_ARTIFACTS ? mvm_artifacts[n].target : MVM_BUILD_LOG;
     if (x->cancelled && !x->asking) {
         mvm_executor_fail_cancelled(x);
     }

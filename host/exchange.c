@@ -487,7 +487,7 @@ enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
         return MVM_INTERRUPTION_NONE;
     }
     if (is_join(x)) {
-        return MVM_INTERRUPTION_LEFT;
+        return MVM_INTERRUPTION_JOINED;
     }
     bool outlives = serial || x->kept || is_stream(x); /* … its connection, or its artifacts do */
     if (connected && x->named && x->conversation->agent.cancel && outlives) {

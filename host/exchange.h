@@ -33,7 +33,8 @@ enum mvm_interruption {
     MVM_INTERRUPTION_CANCELLED, /* the agent has confirmed it */
     MVM_INTERRUPTION_ASKED,     /* the agent has not answered the Cancel */
     MVM_INTERRUPTION_CLOSED,    /* the end of the connection cancels it */
-    MVM_INTERRUPTION_LEFT,      /* it was joined, or is kept and out of reach: it may continue */
+    MVM_INTERRUPTION_JOINED,    /* it continues if its first client had it kept */
+    MVM_INTERRUPTION_LEFT,      /* it is kept and out of reach: it may continue */
     MVM_INTERRUPTION_SERIAL,    /* it continues: the line has no end, the agent no Cancel */
 };
 

@@ -143,6 +143,20 @@ static void a_build_that_was_left_is_joined_by_its_id(void **state)
     assert_int_equal(strncmp(r->out, store, strlen(store)), 0);
 }
 
+static void an_interrupted_join_does_not_promise_that_the_build_goes_on(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("join", ID);
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_accept_join(c);
+    host_say_log(c, "one");
+    host_await_err("one\n");
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    host_assert_err_has(
+        "mvm-builder: interrupted; the build goes on if it is kept, and ends otherwise\n");
+}
+
 static void a_client_that_joins_takes_the_build_over(void **state)
 {
     (void)state;
@@ -314,6 +328,7 @@ int main(void)
         E2E_TEST(cancel_prints_what_the_build_was_doing),
         E2E_TEST(a_build_is_cancelled_by_its_id),
         E2E_TEST(a_build_that_was_left_is_joined_by_its_id),
+        E2E_TEST(an_interrupted_join_does_not_promise_that_the_build_goes_on),
         E2E_TEST(a_client_that_joins_takes_the_build_over),
         E2E_TEST(wait_says_what_an_agent_that_answers_err_said),
         E2E_TEST(a_peer_that_answers_something_else_is_quoted),

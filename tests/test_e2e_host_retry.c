@@ -254,7 +254,8 @@ static void ctrl_c_while_it_connects_again_ends_it(void **state)
     e2e_close(c);
     host_await_err("trying again");
     assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
-    host_assert_err_has("interrupted; a build that is kept goes on\n");
+    host_assert_err_has("interrupted; a build that is kept goes on\n"
+                        "mvm-builder: the build may go on: mvm-builder join ");
 }
 
 /* ---- the real agent ---- */

@@ -624,6 +624,26 @@ static void missing_artifacts_are_named_and_the_old_set_stays(void **state)
     assert_err("failed to copy artifacts: initrd: not a regular file in /nix/store/");
 }
 
+static void an_image_that_is_empty_fails_and_leaves_the_old_set(void **state)
+{
+    (void)state;
+    put_old_set();
+    mvm_sim_put(&sim, STORE "/kernel", "");
+    run();
+    assert_err("failed to copy artifacts: kernel: the file is empty");
+    assert_old_set();
+    setup(state);
+    put_old_set();
+    mvm_sim_put(&sim, STORE "/rootfs.ext4", "");
+    run();
+    assert_err("failed to copy artifacts: rootfs.ext4: the file is empty");
+    assert_old_set();
+    setup(state);
+    mvm_sim_put(&sim, STORE "/initrd", ""); /* is optional */
+    run();
+    assert_ok();
+}
+
 static void a_full_disk_leaves_the_old_set_at_whatever_byte_it_fills(void **state)
 {
     unsigned failures = 0;
@@ -808,6 +828,7 @@ int main(void)
         T(no_nix_is_said),
         T(no_store_path_is_said),
         T(missing_artifacts_are_named_and_the_old_set_stays),
+        T(an_image_that_is_empty_fails_and_leaves_the_old_set),
         T(a_full_disk_leaves_the_old_set_at_whatever_byte_it_fills),
         T(a_failure_has_a_category),
         T(progress_only_goes_forward),

@@ -270,10 +270,12 @@ static void ok_means_that_nothing_holds_the_disk(void **state)
 static void a_name_that_cannot_be_replaced_is_found_before_any_is(void **state)
 {
     static const char *const names[] = {"/build-out/vmlinux", "/build-out/rootfs.ext4",
-                                        "/build-out/initrd", "/build-out/fc-base.json"};
+                                        "/build-out/initrd", "/build-out/fc-base.json",
+                                        "/build-out/build.log"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         setup(state);
         put_old_set();
+        mvm_sim_put(&sim, "/build-out/build.log", "old log");
         mvm_sim_find(&sim, names[i])->kind = MVM_SIM_OTHER;
         run();
         assert_err("failed to copy artifacts: ");
@@ -288,7 +290,7 @@ static void a_rename_that_fails_after_another_says_that_the_set_is_mixed(void **
     (void)state;
     put_old_set();
     start();
-    while (x.state != MVM_EXECUTOR_RENAME || x.step < 4 || !x.asking) {
+    while (x.state != MVM_EXECUTOR_RENAME || x.step < 5 || !x.asking) {
         assert_true(turn());
     }
     sim.fail_at = sim.calls + 1;
