@@ -118,6 +118,7 @@ static enum mvm_exchange_event send_request(struct mvm_exchange *x)
     }
     enum mvm_arrival how = mvm_conversation_send(x->conversation, &m);
     x->sent = true;
+    x->heard_ms = mvm_clock_ms();
     x->pending_err_ms = MVM_NEVER;
     x->state = MVM_EXCHANGE_FOLLOWING;
     return how == MVM_ARRIVED ? MVM_EXCHANGE_ASKED : lose(x, how);
@@ -348,6 +349,22 @@ void mvm_exchange_reject(struct mvm_exchange *x)
 
 /* ---- messages ---- */
 
+/* One Hello has two answers: the line returns the agent's own frames to it, which begin the
+ * connection anew each time. */
+static bool on_welcome(struct mvm_exchange *x, enum mvm_exchange_event *event)
+{
+    struct mvm_conversation *c = x->conversation;
+    if (!mvm_conversation_on_serial(c) ||
+        !mvm_text_equal(c->session.message.hello.nonce, c->nonce)) {
+        return false;
+    }
+    mvm_conversation_set_why(c,
+                             "the line echoes: the agent receives what it sends; it must be raw, "
+                             "without echo, at its other end");
+    *event = fail(x, MVM_BROKEN);
+    return true;
+}
+
 static void on_log(struct mvm_exchange *x, const struct mvm_message *m, bool ours)
 {
     x->message = m;
@@ -360,6 +377,7 @@ static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
 {
     const struct mvm_message *m = &x->conversation->session.message;
     bool ours = x->named ? is_ours(x, m->id) : m->id.bytes == NULL;
+    x->heard_ms = ours ? x->conversation->heard_ms : x->heard_ms;
     switch (m->kind) {
     case MVM_MESSAGE_LOG:
         on_log(x, m, ours);
@@ -380,8 +398,9 @@ static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
         ours = ours && is_stream(x);
         *event = ours ? on_artifact(x) : MVM_EXCHANGE_LOG;
         return ours;
-    case MVM_MESSAGE_PONG:
     case MVM_MESSAGE_WELCOME:
+        return on_welcome(x, event);
+    case MVM_MESSAGE_PONG:
     case MVM_MESSAGE_CANCELLED:
     case MVM_MESSAGE_PING: /* requests: a session of responses has none */
     case MVM_MESSAGE_BUILD:
@@ -414,10 +433,11 @@ static enum mvm_exchange_event on_silence(struct mvm_exchange *x)
     return lose(x, MVM_LATE);
 }
 
-/* An agent without ids may send no heartbeats, so its silence has no meaning. */
+/* An agent without ids may send no heartbeats, so its silence has no meaning. What it sends to
+ * others on a serial line is no sign of our build. */
 static uint64_t deadline(const struct mvm_exchange *x)
 {
-    uint64_t since_ms = x->conversation->heard_ms;
+    uint64_t since_ms = x->heard_ms;
     uint64_t until_ms = MVM_NEVER;
     if (x->named && x->silence_ms < MVM_NEVER - since_ms) {
         until_ms = since_ms + x->silence_ms;

@@ -43,6 +43,7 @@ struct mvm_exchange {
     struct mvm_message request; /* BUILD, STREAM_BUILD or JOIN */
     uint64_t retry_ms;          /* how long to try to connect again; 0: not */
     uint64_t silence_ms;        /* without a frame for so long: lost; MVM_NEVER */
+    uint64_t heard_ms;          /* when the last one of this build came, or the request was sent */
 
     uint64_t source_at; /* SOURCE: from where to continue; 0: from its beginning, maybe again */
     uint64_t credit;    /* … and for how many bytes */

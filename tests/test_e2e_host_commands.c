@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "support_host.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -276,6 +277,30 @@ the_connection_of_an_agent_that_is_silent_from_the_beginning_is_dropped_too(void
     host_assert_err_has("no answer in time\n");
 }
 
+/* Sends a frame of another build again and again, until the tool closes the connection. */
+static void start_talking_to_others(struct e2e_conn *c)
+{
+    static const char frame[] = "{\"Log\":{\"line\":\"x\",\"id\":\"another-build-01\"}}\n";
+    if (e2e_fork() == 0) {
+        while (send(c->fd, frame, sizeof frame - 1, MSG_NOSIGNAL) > 0) {
+            poll(NULL, 0, 20);
+        }
+        _exit(0);
+    }
+}
+
+static void frames_of_other_builds_do_not_hide_an_agents_silence(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--silence", "1");
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_accept_build(c);
+    start_talking_to_others(c);
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("nothing heard from the agent for 1 s\n");
+}
+
 static void an_agent_without_heartbeats_may_be_silent(void **state)
 {
     (void)state;
@@ -337,6 +362,7 @@ int main(void)
         E2E_TEST(protobuf_to_an_agent_without_it_ends_with_3_and_the_reason),
         E2E_TEST(the_connection_of_an_agent_that_becomes_silent_is_dropped),
         E2E_TEST(the_connection_of_an_agent_that_is_silent_from_the_beginning_is_dropped_too),
+        E2E_TEST(frames_of_other_builds_do_not_hide_an_agents_silence),
         E2E_TEST(an_agent_without_heartbeats_may_be_silent),
         E2E_TEST(a_peer_that_talks_and_does_not_read_costs_no_processor_time),
     };

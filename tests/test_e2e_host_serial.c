@@ -193,6 +193,21 @@ static void a_line_that_brings_noise_without_end_is_given_up_in_time(void **stat
     host_assert_err_has("it answered something else: ");
 }
 
+/* The agent takes its own Hello for a request, and answers it. */
+static void a_line_that_echoes_is_reported(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    host_start("build", "f", "a");
+    host_welcome(c, HOST_FEATURES);
+    host_accept_build(c);
+    host_say(c,
+             "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}",
+             host_nonce());
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("the line echoes: the agent receives what it sends");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +219,7 @@ int main(void)
         E2E_TEST(ctrl_c_says_if_the_build_goes_on),
         E2E_TEST(a_ping_waits_for_its_own_pong),
         E2E_TEST(a_line_that_another_program_uses_is_left_alone),
+        E2E_TEST(a_line_that_echoes_is_reported),
         E2E_TEST(a_file_in_place_of_a_line_is_left_alone),
         E2E_TEST(a_line_that_brings_noise_without_end_is_given_up_in_time),
     };
