@@ -18,6 +18,8 @@ import time
 
 SECONDS = 1.0
 MOST_MS = 100  # of such a second; a loop that spins takes a thousand
+TRIES = 10  # seconds; on a busy machine what came before may still be handled
+PATIENCE = 60
 PING = b'"Ping"\n'
 FLOOD = b'{"Build":{"flake_ref":"f","attr":"flood"}}\n'
 
@@ -28,19 +30,22 @@ def used_ms(pid):
 
 
 def measure(what, pid):
-    before = used_ms(pid)
-    time.sleep(SECONDS)
-    used = used_ms(pid) - before
+    for _ in range(TRIES):
+        before = used_ms(pid)
+        time.sleep(SECONDS)
+        used = used_ms(pid) - before
+        if used <= MOST_MS:
+            break
     print(f"{what}: {used} ms of {SECONDS:.0f} s", flush=True)
     if used > MOST_MS:
         sys.exit(f"{what}: at most {MOST_MS} ms")
 
 
 def dial(path):
-    for _ in range(500):
+    for _ in range(PATIENCE * 50):
         try:
             s = socket.socket(socket.AF_UNIX)
-            s.settimeout(10)
+            s.settimeout(PATIENCE)
             s.connect(path)
             return s
         except OSError:
@@ -90,13 +95,13 @@ def stdio(program, out):
     ours, theirs = socket.socketpair()
     p = subprocess.Popen([program, out], stdin=theirs, stdout=theirs)
     theirs.close()
-    ours.settimeout(10)
+    ours.settimeout(PATIENCE)
     ping(ours)
     measure("idle", p.pid)
     flood(ours)
     measure("a peer that floods and does not read", p.pid)
     ours.close()
-    if p.wait(timeout=30) != 0:
+    if p.wait(timeout=PATIENCE) != 0:
         sys.exit("it did not end well after its peer hung up")
     print("it ends when its peer hangs up")
 
