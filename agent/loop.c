@@ -167,6 +167,7 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
     }
     if (!open_signals(a)) {
         mvm_log("cannot start: signalfd: ", mvm_posix_error_text(errno), NULL);
+        mvm_server_fini(&a->server); /* its sockets have names */
         return 1;
     }
     if (a->reaps) {

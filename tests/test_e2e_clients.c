@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -395,6 +396,35 @@ static void a_stale_socket_is_replaced(void **state)
     e2e_ping(e2e_dial("a"), AT_ONCE_MS);
 }
 
+/* Its exit status, with so many descriptors at most. */
+static int run_with_descriptors(rlim_t files)
+{
+    char listen_on[E2E_PATH_CAP + 8];
+    const struct rlimit limit = {files, files};
+    snprintf(listen_on, sizeof listen_on, "unix:%s", e2e_path("a.sock"));
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        setrlimit(RLIMIT_NOFILE, &limit);
+        execl(e2e_program("mvm-builder-agent"), "mvm-builder-agent", "--listen", listen_on,
+              "--out-dev", "none", "--in-dev", "none", "--stream-dir", "none", "--exit-idle", "1",
+              (char *)NULL);
+        _exit(127);
+    }
+    return e2e_wait(pid, E2E_PATIENCE_MS);
+}
+
+static void an_agent_that_cannot_start_leaves_no_socket(void **state)
+{
+    (void)state;
+    int status = 1;
+    for (rlim_t files = 4; files < 64 && status != 0; files++) {
+        status = run_with_descriptors(files);
+        assert_false(e2e_exists(e2e_path("a.sock")));
+        assert_false(e2e_exists(e2e_path("a.sock.lock")));
+    }
+    assert_int_equal(status, 0);
+}
+
 static void an_agent_that_was_killed_has_a_successor(void **state)
 {
     (void)state;
@@ -541,6 +571,7 @@ int main(void)
         E2E_TEST(without_a_heartbeat_a_silent_build_is_silent),
         E2E_TEST(its_socket_is_for_its_user_alone),
         E2E_TEST(a_stale_socket_is_replaced),
+        E2E_TEST(an_agent_that_cannot_start_leaves_no_socket),
         E2E_TEST(an_agent_that_was_killed_has_a_successor),
         E2E_TEST(a_live_socket_is_not_stolen),
         E2E_TEST(several_listeners_serve_one_queue),
