@@ -26,6 +26,7 @@ $(of_host): %: %.o $(call but_main,host) $(SUPPORT)
 $(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
 $(BUILD)/tests/test_posix_bulk: LINK_ALSO := -Wl,--wrap=lseek
 $(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
+$(BUILD)/tests/test_host_status: LINK_ALSO := -Wl,--wrap=mvm_clock_ms
 
 # The tool's clock, signals and connection are the simulation's.
 $(BUILD)/tests/test_host_cuts: LINK_ALSO := $(foreach f,clock_ms clock_us clock_after waiter_wait waiter_hold \
