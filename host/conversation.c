@@ -1,5 +1,6 @@
 /* Frames in and out over a connection. */
 #include "conversation.h"
+#include "deadline.h"
 #include "quote.h"
 #include <poll.h>
 #include <string.h>
@@ -168,7 +169,7 @@ static enum mvm_arrival move_bytes(struct mvm_conversation *c, uint64_t until_ms
     return MVM_ARRIVED;
 }
 
-static void explain_late(struct mvm_conversation *c)
+void mvm_conversation_explain_late(struct mvm_conversation *c)
 {
     struct mvm_writer why;
     mvm_writer_init(&why, c->why, sizeof c->why);
@@ -191,7 +192,7 @@ static enum mvm_arrival move_in_time(struct mvm_conversation *c, uint64_t until_
     bool late = again && mvm_clock_ms() >= until_ms;
     enum mvm_arrival moved = late ? MVM_LATE : move_bytes(c, until_ms);
     if (moved == MVM_LATE) {
-        explain_late(c);
+        mvm_conversation_explain_late(c);
     }
     return moved;
 }
@@ -210,6 +211,9 @@ enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t unti
             }
             if (!may_skip_frame(c)) {
                 return MVM_BROKEN;
+            }
+            if (c->greeting) { /* may_skip_frame brings it nearer */
+                until_ms = mvm_sooner(until_ms, c->answer_until_ms);
             }
             continue;
         case MVM_SESSION_ENDED:
@@ -278,7 +282,7 @@ enum mvm_arrival mvm_conversation_ask(struct mvm_conversation *c, const struct m
             return how;
         }
         if (mvm_clock_ms() >= c->answer_until_ms) {
-            explain_late(c); /* other messages kept coming */
+            mvm_conversation_explain_late(c); /* other messages kept coming */
             return MVM_LATE;
         }
     }

@@ -93,6 +93,9 @@ void mvm_conversation_close(struct mvm_conversation *c, bool done);
 /* Connects and sends nothing; for greeting.h, which begins conversations. */
 enum mvm_arrival mvm_conversation_connect(struct mvm_conversation *c, uint64_t until_ms);
 
+/* Sets `why` to what arrived instead of the answer. */
+void mvm_conversation_explain_late(struct mvm_conversation *c);
+
 void mvm_conversation_set_why(struct mvm_conversation *c, const char *text);
 
 #endif

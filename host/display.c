@@ -271,7 +271,9 @@ void mvm_display_err(struct mvm_display *d, const struct mvm_message *m)
         return;
     }
     begin_message(d);
-    add_untrusted(&d->err, d->err_is_terminal, m->text);
+    add_untrusted(&d->err, d->err_is_terminal,
+                  m->text.len > 0 ? m->text
+                                  : mvm_text_from("the agent answers Err without a reason"));
     mvm_sink_add_string(&d->err, "\n");
     const char *advice = mvm_advice(m->refusal.category);
     if (advice[0] != '\0') {

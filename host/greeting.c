@@ -115,8 +115,12 @@ static enum mvm_arrival await_answer(struct mvm_conversation *c, struct greeting
         }
         how = how == MVM_ARRIVED ? on_message(c, g) : how;
         bool over = mvm_clock_ms() >= until_ms; /* also if messages keep coming */
-        if (how != MVM_ARRIVED || over) {
-            return how == MVM_ARRIVED ? MVM_LATE : how;
+        if (how == MVM_ARRIVED && over) {
+            mvm_conversation_explain_late(c);
+            how = MVM_LATE;
+        }
+        if (how != MVM_ARRIVED) {
+            return how;
         }
     }
 }

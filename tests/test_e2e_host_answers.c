@@ -109,6 +109,15 @@ static void a_parse_error_is_the_answer_to_a_build_that_is_never_accepted(void *
     assert_string_equal(host_err(), "mvm-builder: parse error: flake_ref too long\n");
 }
 
+static void an_err_without_a_reason_is_said_to_have_none(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = accepted();
+    host_say(c, "{\"Err\":{\"message\":\"\",\"id\":\"%s\"}}", host_id());
+    assert_int_equal(host_finish(), HOST_ERR);
+    assert_string_equal(host_err(), "mvm-builder: the agent answers Err without a reason\n");
+}
+
 static void a_failure_s_category_is_put_into_words(void **state)
 {
     (void)state;
@@ -300,6 +309,7 @@ int main(void)
         E2E_TEST(what_this_version_does_not_know_is_ignored),
         E2E_TEST(a_refused_id_is_the_end),
         E2E_TEST(a_parse_error_is_the_answer_to_a_build_that_is_never_accepted),
+        E2E_TEST(an_err_without_a_reason_is_said_to_have_none),
         E2E_TEST(a_failure_s_category_is_put_into_words),
         E2E_TEST(json_has_the_frames_of_this_build_and_no_others),
         E2E_TEST(a_final_answer_that_cannot_be_read_ends_with_3),

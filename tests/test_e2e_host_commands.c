@@ -277,12 +277,11 @@ the_connection_of_an_agent_that_is_silent_from_the_beginning_is_dropped_too(void
     host_assert_err_has("no answer in time\n");
 }
 
-/* Sends a frame of another build again and again, until the tool closes the connection. */
-static void start_talking_to_others(struct e2e_conn *c)
+/* Sends a frame again and again, until the tool closes the connection. */
+static void start_repeating(struct e2e_conn *c, const char *frame)
 {
-    static const char frame[] = "{\"Log\":{\"line\":\"x\",\"id\":\"another-build-01\"}}\n";
     if (e2e_fork() == 0) {
-        while (send(c->fd, frame, sizeof frame - 1, MSG_NOSIGNAL) > 0) {
+        while (send(c->fd, frame, strlen(frame), MSG_NOSIGNAL) > 0) {
             poll(NULL, 0, 20);
         }
         _exit(0);
@@ -296,9 +295,33 @@ static void frames_of_other_builds_do_not_hide_an_agents_silence(void **state)
     host_start("build", "f", "a", "--silence", "3");
     struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
     host_accept_build(c);
-    start_talking_to_others(c);
+    start_repeating(c, "{\"Log\":{\"line\":\"x\",\"id\":\"another-build-01\"}}\n");
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
     host_assert_err_has("nothing heard from the agent for 3 s\n");
+}
+
+static void answers_to_another_hello_do_not_extend_the_wait(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("wait", "--for", "0");
+    struct e2e_conn *c = host_accept();
+    start_repeating(
+        c, "{\"Hello\":{\"nonce\":\"z\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}\n");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("it answered something else: \"{\"Hello\":");
+}
+
+/* Without a limit of its own it would wait as long as for a busy agent. */
+static void a_build_waits_for_another_program_no_longer_than_for_an_answer(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--silence", "0");
+    struct e2e_conn *c = host_accept();
+    host_say(c, "HTTP/1.1 400 Bad Request\r");
+    assert_int_equal(WEXITSTATUS(e2e_wait(host_pid(), 2 * E2E_PATIENCE_MS)), HOST_NO_CONNECTION);
+    host_assert_err_has("it answered something else: \"HTTP/1.1 400 Bad Request^M\"\n");
 }
 
 static void an_agent_without_heartbeats_may_be_silent(void **state)
@@ -363,6 +386,8 @@ int main(void)
         E2E_TEST(the_connection_of_an_agent_that_becomes_silent_is_dropped),
         E2E_TEST(the_connection_of_an_agent_that_is_silent_from_the_beginning_is_dropped_too),
         E2E_TEST(frames_of_other_builds_do_not_hide_an_agents_silence),
+        E2E_TEST(answers_to_another_hello_do_not_extend_the_wait),
+        E2E_TEST(a_build_waits_for_another_program_no_longer_than_for_an_answer),
         E2E_TEST(an_agent_without_heartbeats_may_be_silent),
         E2E_TEST(a_peer_that_talks_and_does_not_read_costs_no_processor_time),
     };
