@@ -50,7 +50,9 @@ void mvm_queue_add(struct mvm_scheduler *v, struct mvm_client *c, const struct m
     t->stream = m->kind == MVM_MESSAGE_STREAM_BUILD;
     t->has_source = t->stream && m->build.has_source;
     t->source_size = m->build.source_size;
-    t->keep = m->build.keep == MVM_FLAG_TRUE || v->config.keep_building;
+    /* Without an id no client could join it, nor cancel it. */
+    bool can_be_kept = mvm_text_present(m->id);
+    t->keep = (can_be_kept && m->build.keep == MVM_FLAG_TRUE) || v->config.keep_building;
     t->last_beat_ms = c->last_beat_ms = v->now_ms;
     t->id_len = copy_text(t->id, m->id);
     t->flake_ref_len = copy_text(t->fields, m->build.flake_ref);

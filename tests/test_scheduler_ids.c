@@ -446,6 +446,15 @@ static void without_keep_it_is_cancelled_and_its_end_is_known(void **state)
     assert_string_equal(hear(asks(JOIN(A) JOIN(B))), ENDED(A) ENDED(B));
 }
 
+static void keep_without_an_id_has_no_effect(void **state)
+{
+    (void)state;
+    struct mvm_client *a = asks("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"" KEEP "}}\n");
+    mvm_scheduler_detach(&scheduler, a);
+    run(0);
+    assert_int_equal(fake.cancels, 1);
+}
+
 static void keep_needs_a_time_out(void **state)
 {
     (void)state;
@@ -921,6 +930,7 @@ int main(void)
         TEST(a_client_that_never_reads_is_in_the_end_not_read_from),
         TEST(a_kept_build_outlives_its_connection),
         TEST(without_keep_it_is_cancelled_and_its_end_is_known),
+        TEST(keep_without_an_id_has_no_effect),
         TEST(keep_needs_a_time_out),
         TEST(a_client_that_joins_gets_the_rest_and_the_earlier_one_that_it_moved),
         TEST(a_build_that_waits_is_joined),
