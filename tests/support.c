@@ -111,6 +111,8 @@ int e2e_begin(void **state)
     struct sigaction act = {.sa_handler = on_alarm};
     sigaction(SIGALRM, &act, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_DFL); /* a shell ignores them in what it starts in the background */
+    signal(SIGQUIT, SIG_DFL);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* so that what an agent leaves behind can be reaped */
     e2e_disks_begin();
     return 0;

@@ -624,6 +624,23 @@ static void missing_artifacts_are_named_and_the_old_set_stays(void **state)
     assert_err("failed to copy artifacts: initrd: not a regular file in /nix/store/");
 }
 
+static void what_a_killed_agent_left_of_a_set_goes_with_the_next_build(void **state)
+{
+    static const char *const names[] = {
+        "/build-out/.vmlinux.mvm-tmp", "/build-out/.rootfs.ext4.mvm-tmp",
+        "/build-out/.initrd.mvm-tmp", "/build-out/.fc-base.json.mvm-tmp"};
+    for (int code = 0; code < 2; code++) {
+        setup(state);
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            mvm_sim_put(&sim, names[i], "half");
+        }
+        sim.build.exit.code = code;
+        run();
+        assert_int_equal(answered_ok, code == 0);
+        assert_null(mvm_sim_left_over(&sim));
+    }
+}
+
 static void an_image_that_is_empty_fails_and_leaves_the_old_set(void **state)
 {
     (void)state;
@@ -828,6 +845,7 @@ int main(void)
         T(no_nix_is_said),
         T(no_store_path_is_said),
         T(missing_artifacts_are_named_and_the_old_set_stays),
+        T(what_a_killed_agent_left_of_a_set_goes_with_the_next_build),
         T(an_image_that_is_empty_fails_and_leaves_the_old_set),
         T(a_full_disk_leaves_the_old_set_at_whatever_byte_it_fills),
         T(a_failure_has_a_category),
