@@ -3,17 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const interruptions[] = {
-    [MVM_INTERRUPTION_NONE] = "interrupted",
-    [MVM_INTERRUPTION_CANCELLED] = "interrupted; the build is cancelled",
-    [MVM_INTERRUPTION_ASKED] = "interrupted; the agent was asked to cancel the build",
-    [MVM_INTERRUPTION_CLOSED] = "interrupted; the end of the connection cancels the build",
-    [MVM_INTERRUPTION_JOINED] = "interrupted; the build goes on if it is kept, and ends otherwise",
-    [MVM_INTERRUPTION_LEFT] = "interrupted; a build that is kept goes on",
-    [MVM_INTERRUPTION_SERIAL] =
-        "interrupted; the build goes on: a serial line has no end to cancel it by",
-};
-
 static void show_retrying(struct mvm_run *r)
 {
     char secs[MVM_TEXT_DECIMAL_CAP + 1];
@@ -27,31 +16,11 @@ static void show_retrying(struct mvm_run *r)
     mvm_display_change(&r->display, "connecting");
 }
 
-/* Advice for a build that cannot be reached. */
-static void show_way_back(struct mvm_run *r)
-{
-    const struct mvm_exchange *x = &r->exchange;
-    if (x->kept && x->accepted && r->options->output == NULL) {
-        MVM_DISPLAY_TELL(&r->display, "the build may go on: mvm-builder join ", r->id,
-                         " comes back to it, cancel ends it");
-    }
-}
-
-int mvm_run_interrupt(struct mvm_run *r)
-{
-    enum mvm_interruption what = mvm_exchange_interrupt(&r->exchange);
-    MVM_DISPLAY_TELL(&r->display, interruptions[what]);
-    if (what == MVM_INTERRUPTION_LEFT) {
-        show_way_back(r);
-    }
-    return MVM_EXIT_SIGNAL + r->waiter.signal;
-}
-
 static int lose(struct mvm_run *r)
 {
     mvm_display_failure(&r->display);
     int status = mvm_run_fail(r, r->exchange.failure);
-    show_way_back(r);
+    mvm_run_show_way_back(r);
     return status;
 }
 

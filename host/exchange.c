@@ -271,11 +271,14 @@ static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
 
 /* ---- bulk ---- */
 
-static void on_want(struct mvm_exchange *x)
+static void on_want(struct mvm_exchange *x, bool ours)
 {
     const struct mvm_build *build = &x->request.build;
     uint64_t left = build->has_source ? build->source_size - x->source_at - x->credit : 0;
     uint64_t more = x->conversation->session.message.bulk.length;
+    if (!ours) {
+        return;
+    }
     x->accepted = true;
     x->trying = false;
     if (!x->built) {
@@ -390,9 +393,7 @@ static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
     case MVM_MESSAGE_ERR:
         return on_err(x, event);
     case MVM_MESSAGE_WANT:
-        if (ours && is_stream(x)) {
-            on_want(x);
-        }
+        on_want(x, ours && is_stream(x));
         break;
     case MVM_MESSAGE_ARTIFACT:
         ours = ours && is_stream(x);

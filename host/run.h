@@ -43,8 +43,11 @@ int mvm_run_hello(struct mvm_run *r);
 int mvm_run_cancel(struct mvm_run *r);
 int mvm_run_build(struct mvm_run *r); /* and join */
 
-/* build.c: after a signal. Returns the exit status. */
+/* interrupt.c: after a signal. Returns the exit status. */
 int mvm_run_interrupt(struct mvm_run *r);
+
+/* Advice for a build that cannot be reached: its id, if it may go on. */
+void mvm_run_show_way_back(struct mvm_run *r);
 
 /* bulk.c, the events of build --output. The exit status, or MVM_RUN_ON: it continues. */
 enum { MVM_RUN_ON = -1 };
