@@ -184,7 +184,7 @@ static void a_file_in_place_of_a_line_is_left_alone(void **state)
 }
 
 /* /dev/zero can be read at any time, and takes what is written. */
-static void a_line_that_brings_noise_without_end_is_given_up_in_time(void **state)
+static void noise_without_end_on_a_line_does_not_extend_the_wait(void **state)
 {
     (void)state;
     strcpy(host_address, "serial:/dev/zero");
@@ -221,7 +221,7 @@ int main(void)
         E2E_TEST(a_line_that_another_program_uses_is_left_alone),
         E2E_TEST(a_line_that_echoes_is_reported),
         E2E_TEST(a_file_in_place_of_a_line_is_left_alone),
-        E2E_TEST(a_line_that_brings_noise_without_end_is_given_up_in_time),
+        E2E_TEST(noise_without_end_on_a_line_does_not_extend_the_wait),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }
