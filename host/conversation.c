@@ -186,7 +186,7 @@ void mvm_conversation_explain_late(struct mvm_conversation *c)
     mvm_writer_finish(&why);
 }
 
-/* Reads and writes once. Bytes that are no message do not extend the time. */
+/* Reads and writes once. Bytes without a message do not extend the time. */
 static enum mvm_arrival move_in_time(struct mvm_conversation *c, uint64_t until_ms, bool again)
 {
     bool late = again && mvm_clock_ms() >= until_ms;
