@@ -125,15 +125,6 @@ static bool start_server(struct mvm_agent *a, const struct mvm_options *options)
     return mvm_server_init(&a->server, &config, a->memory, sizeof a->memory) == 0;
 }
 
-static void log_failed_start(const struct mvm_server *server)
-{
-    char text[256];
-    struct mvm_writer w;
-    mvm_writer_init(&w, text, sizeof text);
-    mvm_server_explain(server, &w);
-    mvm_log("cannot start: ", text, NULL);
-}
-
 /* ---- the loop ---- */
 
 /* Waits until the log has room, or the server something to do; the signals are in its set. */
@@ -162,8 +153,7 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
     a->reaps = options->posix.caller_reaps;
     set_dispositions();
     if (!start_server(a, options)) { /* first: a descriptor of ours is not an inherited one */
-        log_failed_start(&a->server);
-        return 1;
+        return 1;                    /* it has logged why */
     }
     if (!open_signals(a)) {
         mvm_log("cannot start: signalfd: ", mvm_posix_error_text(errno), NULL);

@@ -295,6 +295,16 @@
 #error "MVM_KILL_PATIENCE_MS: at least 1, since a killed process takes a moment to end"
 #endif
 
+/* How long to wait for the exit status of a child that has ended, if the program reaps children
+ * itself and passes their statuses on (caller_reaps). Past it: the build fails, and its Err names
+ * the call that is missing. */
+#ifndef MVM_STATUS_WAIT_MS
+#define MVM_STATUS_WAIT_MS 2000
+#endif
+#if MVM_STATUS_WAIT_MS < 1
+#error "MVM_STATUS_WAIT_MS: at least 1, since a program takes a moment to pass a status on"
+#endif
+
 /* How long to keep reading a pipe after the build's last process has ended: its end of file should
  * follow immediately. */
 #ifndef MVM_DRAIN_MS

@@ -55,6 +55,7 @@
     X(HOLD_MS, MVM_HOLD_MS)                                                                        \
     X(KILL_POLL_MS, MVM_KILL_POLL_MS)                                                              \
     X(KILL_PATIENCE_MS, MVM_KILL_PATIENCE_MS)                                                      \
+    X(STATUS_WAIT_MS, MVM_STATUS_WAIT_MS)                                                          \
     X(DRAIN_MS, MVM_DRAIN_MS)                                                                      \
     X(DRAIN_MAX, MVM_DRAIN_MAX)                                                                    \
     X(NIX_OUTPUTS_MAX, MVM_NIX_OUTPUTS_MAX)                                                        \

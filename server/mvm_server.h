@@ -84,7 +84,8 @@ struct mvm_server_config {
     struct mvm_posix_config posix;
 
     void (*log)(void *ctx, const char *line); /* a message of the server's own, without control
-                                               * characters or a newline; NULL: none */
+                                               * characters or a newline, such as why init failed;
+                                               * NULL: none; mvm_server_print */
     void (*event)(void *ctx, const struct mvm_server_event *event); /* NULL: none */
     void *ctx;
 };
@@ -177,7 +178,7 @@ int mvm_server_init(struct mvm_server *s, const struct mvm_server_config *config
                     size_t size);
 #define mvm_server_init(...) (mvm_limits_match(), mvm_server_init(__VA_ARGS__))
 
-/* After init failed: writes the reason as a sentence. */
+/* After init failed: writes the reason, such as "fd:33: given twice". `log` got it, too. */
 void mvm_server_explain(const struct mvm_server *s, struct mvm_writer *w);
 
 /* The one descriptor to poll for reading. Add it once; do not close it. */
@@ -196,7 +197,8 @@ uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms);
 bool mvm_server_wait(struct mvm_server *s, int fd);
 
 /* For a program that reaps children itself (posix.caller_reaps): child `pid` ended with this
- * status of waitpid(2). True: it was the server's. Any other pid is ignored. */
+ * status of waitpid(2). True: it was the server's. Any other pid is ignored. If the program does
+ * not call this, each build fails MVM_STATUS_WAIT_MS after its process has ended. */
 bool mvm_server_child_exited(struct mvm_server *s, pid_t pid, int status);
 
 /* Ends the running build and answers waiting and later builds with Err. Until the end connections
@@ -216,6 +218,11 @@ bool mvm_server_orderly(const struct mvm_server *s);
 /* Kills a build that still runs and waits up to two seconds for its end; closes everything.
  * Harmless after an init that failed, and a second time. */
 void mvm_server_fini(struct mvm_server *s);
+
+/* For `log`: writes the line to standard error, `ctx` unused. A line is dropped if a pipe there is
+ * full or has no reader. A console whose output is stopped makes it wait: a program that must not
+ * stop then needs a log of its own. */
+void mvm_server_print(void *ctx, const char *line);
 
 /* ---- for the loop around it ---- */
 

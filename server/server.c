@@ -20,6 +20,10 @@ static int fail_init(struct mvm_server *s, enum mvm_server_error error, const ch
 {
     s->error_what = what;
     s->error = why;
+    struct mvm_server_line line;
+    mvm_server_say_begin(&line, "cannot start: ");
+    mvm_writer_add3(&line.w, what, ": ", why);
+    mvm_server_say_end(s, &line);
     mvm_server_watch_close(s);
     return error;
 }

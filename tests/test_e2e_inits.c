@@ -45,6 +45,8 @@ static void become_init(const struct init *init, const char *address)
     argv[0] = e2e_program(program);
     mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
     mount("proc", "/proc", "proc", 0, NULL);
+    int messages = open(e2e_path("messages"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    dup2(messages, STDERR_FILENO);
     snprintf(path, sizeof path, "%s:%s", e2e_path("."), getenv("PATH"));
     setenv("PATH", path, 1); /* the stand-in is the first nix on it */
     execv(argv[0], (char *const *)argv);
@@ -52,11 +54,9 @@ static void become_init(const struct init *init, const char *address)
 }
 
 /* Starts an init; the returned process waits for it and ends with its status. */
-static pid_t start(const struct init *init)
+static pid_t start_on(const struct init *init, const char *address)
 {
-    char address[E2E_PATH_CAP + 8];
     int report[2];
-    snprintf(address, sizeof address, "unix:%s", e2e_path("sock"));
     assert_int_equal(pipe2(report, O_CLOEXEC), 0);
     pid_t outer = e2e_fork();
     if (outer == 0) {
@@ -79,6 +79,13 @@ static pid_t start(const struct init *init)
     }
     close(report[0]);
     return outer;
+}
+
+static pid_t start(const struct init *init)
+{
+    char address[E2E_PATH_CAP + 8];
+    snprintf(address, sizeof address, "unix:%s", e2e_path("sock"));
+    return start_on(init, address);
 }
 
 static bool accepts(const char *path)
@@ -192,6 +199,65 @@ static void every_init_serves_builds_and_does_its_own_work(void **state)
     }
 }
 
+static void an_init_that_cannot_start_its_builder_says_why(void **state)
+{
+    (void)state;
+    write_files();
+    for (int i = 0; i < INITS; i++) {
+        char program[E2E_PATH_CAP];
+        snprintf(program, sizeof program, "examples/%s", inits[i].name);
+        if (access(e2e_program(program), X_OK) < 0) {
+            continue; /* reported above */
+        }
+        int status = e2e_wait(start_on(&inits[i], "vsock:x"), 15000);
+        assert_true(WIFEXITED(status));
+        assert_int_not_equal(WEXITSTATUS(status), 0);
+        assert_string_equal(e2e_read(e2e_path("messages")).bytes,
+                            "cannot start: vsock:x: the port is not a number\n");
+        assert_false(e2e_exists(e2e_path("up")));
+    }
+}
+
+/* Runs an init as process 2 of a pid namespace, whose end reaches no other. */
+static int run_as_process_2(const char *name)
+{
+    char program[E2E_PATH_CAP];
+    int status = 0;
+    snprintf(program, sizeof program, "examples/%s", name);
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) < 0) {
+        return 2; /* no pid namespaces: the other tests say so */
+    }
+    pid_t first = fork();
+    if (first == 0) {
+        pid_t second = fork();
+        if (second == 0) {
+            execl(e2e_program(program), "init", "vsock:x", "/nonexistent", "/bin/true", NULL);
+            _exit(errno == ENOENT ? 2 : 127); /* not built */
+        }
+        waitpid(second, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status));
+    }
+    waitpid(first, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+/* Their end is kill(-1) and the machine's. */
+static void an_init_that_is_not_process_1_does_nothing(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sigwait/init", "sigwait/plain", "events/init",
+                                        "events/plain", "init/init"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        pid_t pid = e2e_fork();
+        if (pid == 0) {
+            _exit(run_as_process_2(names[i]));
+        }
+        int status = e2e_wait(pid, 15000);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 2);
+    }
+}
+
 /* The supervisor's exit status is its program's. */
 static void the_supervisor_exits_as_its_program_did(void **state)
 {
@@ -248,6 +314,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(every_init_serves_builds_and_does_its_own_work),
+        E2E_TEST(an_init_that_cannot_start_its_builder_says_why),
+        E2E_TEST(an_init_that_is_not_process_1_does_nothing),
         E2E_TEST(the_supervisor_exits_as_its_program_did),
         E2E_TEST(the_glue_is_short),
     };

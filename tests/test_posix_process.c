@@ -460,6 +460,67 @@ static void a_child_that_another_thread_reaped_is_an_error_and_no_hang(void **st
     mvm_posix_fini(&posix);
 }
 
+/* Polls as a loop would, until the exit is known or an error. */
+static int await_poll_exit(unsigned *polls)
+{
+    struct mvm_exit e;
+    struct pollfd ready = {mvm_posix_fd(&posix), POLLIN, 0};
+    int r;
+    while ((r = port->poll_exit(&posix, &e)) == 0) {
+        assert_int_equal(poll(&ready, 1, 10000), 1);
+        ++*polls;
+    }
+    return r;
+}
+
+static void a_program_that_reaps_and_hands_nothing_over_gets_an_error_and_no_hang(void **state)
+{
+    (void)state;
+    static const struct mode handed = {"handed", {.caller_reaps = true, .cgroup = ""}, false};
+    int status;
+    unsigned polls = 0;
+    use(&handed);
+    spawn_role("print", NULL);
+    pid_t pid = posix.pid;
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(await_poll_exit(&polls), MVM_PORT_FAILED);
+    assert_true(polls >= MVM_STATUS_WAIT_MS / MVM_KILL_POLL_MS);
+    assert_string_equal(reason_of(&posix),
+                        "exit status: this program has set caller_reaps, but did not pass the "
+                        "process to mvm_server_child_exited or mvm_posix_child_exited");
+    assert_int_equal(port->remaining(&posix), 0);
+    port->close_build(&posix);
+    assert_false(posix.lost);
+    spawn_role("print", NULL); /* and then does */
+    pid = posix.pid;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(mvm_posix_child_exited(&posix, pid, status));
+    assert_int_equal(await_exit().code, 7);
+    port->close_build(&posix);
+    mvm_posix_fini(&posix);
+}
+
+static void a_status_that_is_handed_over_late_is_no_error(void **state)
+{
+    (void)state;
+    static const struct mode handed = {"handed", {.caller_reaps = true, .cgroup = ""}, false};
+    struct mvm_exit e;
+    int status;
+    use(&handed);
+    spawn_role("print", NULL);
+    pid_t pid = posix.pid;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(port->poll_exit(&posix, &e), 0);
+    posix.awaited.polls = MVM_STATUS_WAIT_MS / MVM_KILL_POLL_MS - 1;
+    posix.awaited.polled_ms = 0; /* the whole program was stopped for long: one more poll */
+    assert_int_equal(port->poll_exit(&posix, &e), 0);
+    assert_true(mvm_posix_child_exited(&posix, pid, status));
+    assert_int_equal(port->poll_exit(&posix, &e), 1);
+    assert_int_equal(e.code, 7);
+    port->close_build(&posix);
+    mvm_posix_fini(&posix);
+}
+
 /* As a program does that owns SIGCHLD: it reaps all children and passes their status on. */
 static void reap_and_hand_over(void)
 {
@@ -737,6 +798,8 @@ int main(int argc, char **argv)
         ALONE(a_handed_status_is_taken_for_the_first_process_alone),
         ALONE(with_handed_statuses_orphans_are_left_to_the_program),
         ALONE(a_child_that_another_thread_reaped_is_an_error_and_no_hang),
+        ALONE(a_program_that_reaps_and_hands_nothing_over_gets_an_error_and_no_hang),
+        ALONE(a_status_that_is_handed_over_late_is_no_error),
         IN_MODE(cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses, handed_by_cgroup),
         IN_MODE(cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses, handed_by_proc),
         IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),

@@ -390,6 +390,31 @@ static void where_statuses_are_handed_over_it_ends_with_its_own(void **state)
     assert_int_equal(port->end_job(&posix), 0);
 }
 
+static void where_no_status_is_handed_over_it_ends_all_the_same(void **state)
+{
+    (void)state;
+    static const struct mvm_posix_config config = {.caller_reaps = true};
+    int status;
+    mvm_posix_init(&posix, &config);
+    struct pollfd ready = {mvm_posix_fd(&posix), POLLIN, 0};
+    assert_int_equal(make_dir("one"), 0);
+    pid_t pid = posix.worker.pid;
+    assert_int_equal(port->end_job(&posix), MVM_PORT_LATER);
+    assert_int_equal(waitpid(-1, NULL, 0), pid);
+    while (port->end_job(&posix) == MVM_PORT_LATER) {
+        assert_int_equal(poll(&ready, 1, 10000), 1);
+    }
+    assert_int_equal(make_dir("two"), 0);
+    posix.worker.hung[posix.worker.hung_len++] = pid; /* reaped, too: forgotten by the next job */
+    assert_int_equal(mvm_posix_reap(&posix), 0);
+    assert_int_equal(port->end_job(&posix), MVM_PORT_LATER);
+    pid = posix.worker.pid;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(mvm_posix_child_exited(&posix, pid, status));
+    assert_int_equal(port->end_job(&posix), 0);
+    assert_no_child();
+}
+
 /* Runs `f` in a child process; its exit status. */
 static int in_a_child(void (*f)(void))
 {
@@ -501,6 +526,7 @@ int main(void)
         ALONE(it_has_two_sockets_and_a_pipe_and_nothing_else),
         ALONE(without_a_worker_a_call_fails),
         ALONE(where_statuses_are_handed_over_it_ends_with_its_own),
+        ALONE(where_no_status_is_handed_over_it_ends_all_the_same),
         ALONE(a_caller_without_standard_descriptors_has_its_copy),
         ALONE(it_does_not_outlive_its_caller),
         ALONE(abandoned_ones_are_tracked_up_to_the_limit),

@@ -275,6 +275,9 @@ static void assert_refused(const char *const addresses[], size_t len, int error,
     mvm_writer_init(&w, text, sizeof text);
     mvm_server_explain(&server, &w);
     assert_string_equal(text, why);
+    char line[sizeof text + 32];
+    snprintf(line, sizeof line, "cannot start: %s\n", why);
+    assert_string_equal(lines, line);
 }
 
 static void a_bad_address_is_refused_in_words(void **state)
@@ -285,6 +288,38 @@ static void a_bad_address_is_refused_in_words(void **state)
     assert_refused(one, 1, MVM_SERVER_BAD_ADDRESS, "vsock:x: the port is not a number");
     assert_refused(twice, 2, MVM_SERVER_BAD_ADDRESS, "fd:33: given twice");
     assert_refused(lines_twice, 3, MVM_SERVER_BAD_ADDRESS, "serial:a: given twice");
+}
+
+/* In a process whose standard error is a pipe: with room, full, and without a reader. */
+static void a_log_to_stderr_waits_for_no_reader_and_raises_no_signal(void **state)
+{
+    (void)state;
+    int pipes[2];
+    char text[16] = "";
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    int size = fcntl(pipes[1], F_GETPIPE_SZ);
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        int read_end = fcntl(pipes[0], F_DUPFD_CLOEXEC, 10);
+        close(pipes[0]);
+        dup2(pipes[1], STDERR_FILENO);
+        close(pipes[1]);
+        mvm_server_print(NULL, "a line");
+        if (read(read_end, text, sizeof text) != 7 || strcmp(text, "a line\n") != 0) {
+            _exit(1);
+        }
+        for (int i = 0; i <= size; i++) { /* more than it holds */
+            mvm_server_print(NULL, "");
+        }
+        close(read_end);
+        mvm_server_print(NULL, "to no reader");
+        close(STDERR_FILENO);
+        mvm_server_print(NULL, "to nothing");
+        _exit(0);
+    }
+    close(pipes[0]);
+    close(pipes[1]);
+    assert_int_equal(e2e_wait(pid, E2E_PATIENCE_MS), 0);
 }
 
 static void an_ignored_sigchld_is_refused(void **state)
@@ -657,6 +692,7 @@ int main(void)
         E2E_TEST(memory_may_be_anything_anywhere),
         E2E_TEST(buffers_of_one_byte_work),
         E2E_TEST(a_bad_address_is_refused_in_words),
+        E2E_TEST(a_log_to_stderr_waits_for_no_reader_and_raises_no_signal),
         E2E_TEST(an_ignored_sigchld_is_refused),
         E2E_TEST(it_is_readable_exactly_as_long_as_there_is_something_to_do),
         E2E_TEST(what_a_step_leaves_keeps_it_readable),

@@ -54,6 +54,17 @@ static void loop_poll(void)
     }
 }
 
+/* It reaps every child and passes on none. */
+static void loop_that_forgets(void)
+{
+    for (;;) {
+        struct pollfd p = {mvm_server_fd(&server), POLLIN, 0};
+        poll(&p, 1, timeout_until(step()));
+        while (waitpid(-1, NULL, WNOHANG) > 0) {
+        }
+    }
+}
+
 static void loop_select(void)
 {
     int fd = mvm_server_fd(&server);
@@ -373,6 +384,26 @@ static void every_loop_sleeps_when_idle(void **state)
     in_each_loop(sleep_when_idle);
 }
 
+static void a_program_that_reaps_and_passes_on_no_child_is_told_the_missing_call(void **state)
+{
+    (void)state;
+    static const struct loop forgets = {"poll", loop_that_forgets, true};
+    unsigned long count;
+    rounds = &count; /* nothing here looks at it */
+    e2e_write_nix(script);
+    program = start(&forgets);
+    for (int i = 0; i < 2; i++) {
+        struct e2e_conn *c = dial();
+        e2e_say_build(c, "f", "quick", ",\"timeout_secs\":0");
+        e2e_assert_err(c,
+                       "nix build failed (exit status: this program has set caller_reaps, but "
+                       "did not pass the process to mvm_server_child_exited",
+                       E2E_PATIENCE_MS);
+        e2e_close(c);
+    }
+    e2e_end(program, SIGKILL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +412,7 @@ int main(void)
         E2E_TEST(no_exit_status_is_lost_in_any_loop),
         E2E_TEST(deadlines_are_kept_in_every_loop),
         E2E_TEST(every_loop_sleeps_when_idle),
+        E2E_TEST(a_program_that_reaps_and_passes_on_no_child_is_told_the_missing_call),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }

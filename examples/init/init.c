@@ -26,12 +26,6 @@ static char memory[MVM_SERVER_MEMORY(1)];
 static char *program[] = {NULL, NULL}; /* our own child, … */
 static pid_t program_pid;              /* … and its number; 0: it is not running */
 
-static void log_line(void *ctx, const char *line)
-{
-    (void)ctx;
-    fprintf(stderr, "init: %s\n", line);
-}
-
 static int start_builder(const char *address)
 {
     static struct mvm_server_config config;
@@ -45,7 +39,7 @@ static int start_builder(const char *address)
     config.scheduler.heartbeat_ms = MVM_HEARTBEAT_MS;
     config.posix.caller_reaps = true; /* we reap every child, so the builder's, too */
     config.linger_ms = MVM_LINGER_MS; /* the machine ends with us */
-    config.log = log_line;
+    config.log = mvm_server_print;
     return mvm_server_init(&builder, &config, memory, sizeof memory);
 }
 
@@ -110,6 +104,9 @@ static void end_machine(void)
 int main(int argc, char *argv[])
 {
     char address[256];
+    if (getpid() != 1) {
+        return 2; /* its end is the end of all processes */
+    }
     mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL); /* there already: just as well */
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     snprintf(address, sizeof address, "serial:%s", argc > 1 ? argv[1] : "/dev/ttyS0");

@@ -26,7 +26,7 @@ static int pending;
 
 static int start_builder(const char *address, const char *out_dir)
 {
-    struct mvm_server_config config = {.listen = {address}, .clients = 4};
+    struct mvm_server_config config = {.listen = {address}, .clients = 4, .log = mvm_server_print};
     config.executor.out_dir = out_dir;
     config.posix.caller_reaps = true;
     pending = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);

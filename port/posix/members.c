@@ -23,7 +23,7 @@ enum { PASSES = 4 };
 static pid_t trusted_session(const struct mvm_posix_scan *s)
 {
     const struct mvm_posix *p = s->p;
-    if (!p->exited || !p->config.caller_reaps) {
+    if (!p->lost && !(p->exited && p->config.caller_reaps)) {
         return p->pid;
     }
     char path[32];

@@ -43,8 +43,9 @@ struct mvm_posix_config {
     bool subreaper;     /* PR_SET_CHILD_SUBREAPER on this process: for a program that has no
                          * other children, such as the agent: without cgroups, every child that
                          * was started after the build's first process counts as the build's */
-    bool caller_reaps;  /* the program, or its loop, as libev's default one, reaps every child;
-                         * it then calls mvm_posix_child_exited */
+    bool caller_reaps;  /* the program, or its loop, as libev's default one, reaps every child; it
+                         * must then pass each to mvm_posix_child_exited: a build whose process
+                         * was not passed fails MVM_STATUS_WAIT_MS after its end */
     const char *cgroup; /* a cgroup v2 directory for the builds' cgroups: if it cannot be
                          * used, spawn fails; NULL: this process's own, /proc if that cannot
                          * be used; "": none, use /proc */
@@ -87,6 +88,12 @@ struct mvm_posix_passed {
     char path[MVM_PATH_MAX];
 };
 
+/* With caller_reaps: a child that has ended, and whose status was not passed on yet. */
+struct mvm_posix_awaited {
+    uint64_t polled_ms;
+    uint32_t polls; /* 0: it has not ended */
+};
+
 /* The process that does all disk I/O. */
 struct mvm_posix_worker {
     pid_t pid;     /* 0: none, or it was reaped */
@@ -95,8 +102,9 @@ struct mvm_posix_worker {
     int data;      /* a pipe: the bytes of read_data */
     uint8_t asked; /* the call in progress; 0: none is */
     bool ending;
-    int pidfd;       /* -1: none */
-    int status;      /* as of waitpid(2) */
+    int pidfd;  /* -1: none */
+    int status; /* as of waitpid(2) */
+    struct mvm_posix_awaited awaited;
     uint64_t logged; /* bytes written to `log` since it was opened */
     struct mvm_posix_passed passed;
     unsigned hung_len;
@@ -123,10 +131,12 @@ struct mvm_posix {
     pid_t pid; /* its first process, reaped by close_build; 0: no build */
     int pidfd; /* -1: none */
     struct mvm_posix_output output[MVM_STREAMS];
-    int cgroup;             /* its directory; -1: none */
-    int cgroup_parent;      /* its parent's directory */
-    int cgroup_kill;        /* its cgroup.kill; -1: none, freeze instead */
-    bool exited;            /* `exit` is known */
+    int cgroup;        /* its directory; -1: none */
+    int cgroup_parent; /* its parent's directory */
+    int cgroup_kill;   /* its cgroup.kill; -1: none, freeze instead */
+    bool exited;       /* `exit` is known */
+    bool lost;         /* … and never will be: another part of the program has taken it */
+    struct mvm_posix_awaited awaited;
     bool was_subreaper;     /* before init, for fini to restore */
     bool no_cgroup_kill;    /* for tests: as if the kernel had no cgroup.kill */
     enum mvm_posix_way way; /* for tests: the only way to start a build */

@@ -43,6 +43,13 @@ void mvm_posix_close_build(void *ctx);
 /* ---- exit.c ---- */
 int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e);
 
+/* With caller_reaps: whether a child has ended, and its status is still missing after
+ * MVM_STATUS_WAIT_MS. */
+bool mvm_posix_is_overdue(struct mvm_posix_awaited *a, pid_t pid, int pidfd);
+
+/* Whether the program has reaped a child. */
+bool mvm_posix_is_reaped(pid_t pid);
+
 /* Waits for a child's end. */
 void mvm_posix_collect(pid_t pid);
 
@@ -209,6 +216,10 @@ void mvm_posix_pause(void *ctx);
 
 /* A descriptor that can be read in MVM_KILL_POLL_MS. */
 int mvm_posix_timer(struct mvm_posix *p);
+
+/* The descriptor to watch for a child's end: its pidfd, or a timer to poll by; -1: the program
+ * reports the end. */
+int mvm_posix_exit_fd(struct mvm_posix *p, const struct mvm_posix_awaited *a, int pidfd);
 
 /* ---- watched.c: calls of pipes.c, exit.c and spawn.c, with a watch on what they wait for ---- */
 int mvm_posix_read_watched(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap);

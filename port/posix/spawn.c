@@ -78,7 +78,8 @@ static void reset_build(struct mvm_posix *p)
     mvm_posix_end_feed(p);
     mvm_posix_cgroup_remove(p);
     p->pid = 0;
-    p->exited = false;
+    p->exited = p->lost = false;
+    p->awaited.polls = 0;
     p->held_since_ms = 0;
 }
 

@@ -57,7 +57,7 @@ static void send_to(struct mvm_posix_scan *s, int sig)
 /* Whether the first process's number is still the build's. */
 static bool owns_number(const struct mvm_posix *p)
 {
-    return p->pid > 0 && !(p->exited && p->config.caller_reaps);
+    return p->pid > 0 && !p->lost && !(p->exited && p->config.caller_reaps);
 }
 
 /* 0 or an errno. */

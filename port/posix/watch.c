@@ -74,3 +74,11 @@ int mvm_posix_timer(struct mvm_posix *p)
     timerfd_settime(p->watch.timer, 0, &soon, NULL);
     return p->watch.timer;
 }
+
+int mvm_posix_exit_fd(struct mvm_posix *p, const struct mvm_posix_awaited *a, int pidfd)
+{
+    if (a->polls == 0 && pidfd >= 0) {
+        return pidfd;
+    }
+    return a->polls == 0 && p->config.caller_reaps ? -1 : mvm_posix_timer(p);
+}

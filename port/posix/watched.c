@@ -18,10 +18,10 @@ int mvm_posix_poll_exit_watched(void *ctx, struct mvm_exit *e)
 {
     struct mvm_posix *p = ctx;
     int r = mvm_posix_poll_exit(p, e);
-    if (r != 0) {
+    int fd = r == 0 ? mvm_posix_exit_fd(p, &p->awaited, p->pidfd) : -1;
+    if (fd != p->watch.armed[MVM_POSIX_OF_EXIT]) {
         mvm_posix_watch_off(p, MVM_POSIX_OF_EXIT);
-    } else if (!p->config.caller_reaps) {
-        mvm_posix_watch(p, MVM_POSIX_OF_EXIT, p->pidfd >= 0 ? p->pidfd : mvm_posix_timer(p), false);
+        mvm_posix_watch(p, MVM_POSIX_OF_EXIT, fd, false);
     }
     return r;
 }

@@ -101,6 +101,7 @@ static int fork_worker(struct mvm_posix *p, int ends[CHANNELS][2])
     p->worker.logged = 0;
     p->worker.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     p->worker.status = 0;
+    p->worker.awaited.polls = 0;
     p->worker.ending = false;
     return 0;
 }
@@ -109,7 +110,8 @@ static void collect_hung(struct mvm_posix *p)
 {
     struct mvm_posix_worker *w = &p->worker;
     for (unsigned i = 0; i < w->hung_len;) {
-        bool ended = !p->config.caller_reaps && waitpid(w->hung[i], NULL, WNOHANG) != 0;
+        bool ended = p->config.caller_reaps ? mvm_posix_is_reaped(w->hung[i])
+                                            : waitpid(w->hung[i], NULL, WNOHANG) != 0;
         if (ended) {
             w->hung[i] = w->hung[--w->hung_len];
         } else {
@@ -176,13 +178,21 @@ static void close_all(struct mvm_posix *p)
     p->worker.passed.path[0] = '\0';
 }
 
+/* If the caller reaps children, mvm_posix_child_exited reports the end; if it does not in time, no
+ * build waits for that. */
+static bool collect(struct mvm_posix *p)
+{
+    struct mvm_posix_worker *w = &p->worker;
+    return p->config.caller_reaps ? mvm_posix_is_overdue(&w->awaited, w->pid, w->pidfd)
+                                  : waitpid(w->pid, &w->status, WNOHANG) != 0;
+}
+
 /* Whether the worker has ended; reaps it. Never waits: a worker that ends may have to close files
- * on a disk that hangs. If the caller reaps children, mvm_posix_child_exited reports it. */
+ * on a disk that hangs. */
 static bool has_ended(struct mvm_posix *p)
 {
     struct mvm_posix_worker *w = &p->worker;
-    bool reaps = !p->config.caller_reaps;
-    if (w->pid != 0 && reaps && waitpid(w->pid, &w->status, WNOHANG) != 0) {
+    if (w->pid != 0 && collect(p)) {
         w->pid = 0;
     }
     if (w->pid == 0) {
@@ -190,10 +200,7 @@ static bool has_ended(struct mvm_posix *p)
         return true;
     }
     mvm_posix_watch_off(p, MVM_POSIX_OF_WORKER);
-    if (reaps) {
-        mvm_posix_watch(p, MVM_POSIX_OF_WORKER, w->pidfd >= 0 ? w->pidfd : mvm_posix_timer(p),
-                        false);
-    }
+    mvm_posix_watch(p, MVM_POSIX_OF_WORKER, mvm_posix_exit_fd(p, &w->awaited, w->pidfd), false);
     return false;
 }
 
