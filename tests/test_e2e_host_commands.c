@@ -304,7 +304,7 @@ static void answers_to_another_hello_do_not_extend_the_wait(void **state)
 {
     (void)state;
     host_listen("a.sock");
-    host_start("wait", "--for", "0");
+    host_start("build", "f", "a", "--silence", "4");
     struct e2e_conn *c = host_accept();
     start_repeating(
         c, "{\"Hello\":{\"nonce\":\"z\",\"agent\":\"x\",\"boot\":\"x\",\"features\":\"ids\"}}\n");
