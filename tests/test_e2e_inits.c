@@ -209,7 +209,7 @@ static void an_init_that_cannot_start_its_builder_says_why(void **state)
         if (access(e2e_program(program), X_OK) < 0) {
             continue; /* reported above */
         }
-        int status = e2e_wait(start_on(&inits[i], "vsock:x"), 15000);
+        int status = e2e_wait(start_on(&inits[i], "vsock:x"), E2E_PATIENCE_MS);
         assert_true(WIFEXITED(status));
         assert_int_not_equal(WEXITSTATUS(status), 0);
         assert_string_equal(e2e_read(e2e_path("messages")).bytes,
