@@ -297,7 +297,8 @@ static void a_log_to_stderr_waits_for_no_reader_and_raises_no_signal(void **stat
     int pipes[2];
     char text[16] = "";
     assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-    int size = fcntl(pipes[1], F_GETPIPE_SZ);
+    int size = fcntl(pipes[1], F_SETPIPE_SZ, 4096); /* or a page, if that is more */
+    assert_true(size > 0);
     pid_t pid = e2e_fork();
     if (pid == 0) {
         int read_end = fcntl(pipes[0], F_DUPFD_CLOEXEC, 10);
