@@ -862,6 +862,7 @@ static void sigpipe_and_sighup_do_not_end_it(void **state)
 
 int main(void)
 {
+    signal(SIGINT, SIG_DFL); /* a shell ignores it in what it starts in the background */
     const struct CMUnitTest tests[] = {
         TEST(the_socket_is_private_and_goes_with_the_agent),
         TEST(told_so_it_ends_by_itself_once_a_build_is_answered),
