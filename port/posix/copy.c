@@ -22,7 +22,7 @@
 enum {
     BUFFER = 16384,
     PAGE = 4096,            /* no disk or file system of today needs more alignment */
-    DIRECT_LEAST = 4 << 20, /* small runs the disk writes many at a time by write-back */
+    DIRECT_LEAST = 1 << 20, /* small runs the disk writes many at a time by write-back */
 };
 
 static int64_t least(int64_t a, int64_t b)
