@@ -1,6 +1,7 @@
 /*
  * Measures how files get from the store to the output disk:
- *     stage NAME build STORE-PATH AGENT ARG…  by an agent: from the end of nix to the answer
+ *     stage NAME build STORE-PATH AGENT ARG…  by an agent: from the end of nix to the answer, and
+ *                                             from the request to it
  *     stage NAME pings STORE-PATH AGENT ARG…  pings meanwhile, 1 ms apart, on another connection
  *     stage NAME run PROGRAM ARG…             by a program: from fork to exit
  * Prints `NAME WHAT NUMBER` lines: wall time, and CPU time of the whole agent with its children, or
@@ -10,9 +11,9 @@
 #include "guest.h"
 #include <sys/resource.h>
 
-static void print_wall(const char *name, double us)
+static void print_ms(const char *name, const char *what, double us)
 {
-    printf("%s wall-ms %.2f\n", name, us / 1e3);
+    printf("%s %s-ms %.2f\n", name, what, us / 1e3);
 }
 
 static double timeval_us(struct timeval t)
@@ -26,7 +27,7 @@ static void print_cpu(const char *name)
     struct rusage usage;
     getrusage(RUSAGE_CHILDREN, &usage);
     double us = timeval_us(usage.ru_utime) + timeval_us(usage.ru_stime);
-    printf("%s cpu-ms %.2f\n", name, us / 1e3);
+    print_ms(name, "cpu", us);
 }
 
 /* ---- an agent ------------------------------------------------------------------------------- */
@@ -42,8 +43,11 @@ static void measure_build(const char *name, char **argv)
     struct guest_address address = guest_listen();
     pid_t pid = guest_start(&address, argv + 1);
     int fd = guest_dial(&address);
+    double begin = guest_now_us();
     build(fd, argv[0]);
-    print_wall(name, guest_now_us() - guest_ended_us);
+    double end = guest_now_us();
+    print_ms(name, "wall", end - guest_ended_us);
+    print_ms(name, "answer", end - begin);
     guest_stop(pid);
     print_cpu(name);
 }
@@ -93,7 +97,7 @@ static void measure_run(const char *name, char **argv)
         fprintf(stderr, "stage: %s failed\n", argv[0]);
         exit(1);
     }
-    print_wall(name, wall_us);
+    print_ms(name, "wall", wall_us);
     print_cpu(name);
 }
 
