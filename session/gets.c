@@ -308,7 +308,10 @@ bool mvm_gets_drive(struct mvm_scheduler *v)
 uint64_t mvm_gets_deadline(const struct mvm_scheduler *v)
 {
     const struct mvm_streams *s = &v->streams;
-    return s->call == NO_CALL ? UINT64_MAX : s->called_ms + MVM_DISK_PATIENCE_MS;
+    if (s->call != NO_CALL) {
+        return s->called_ms + MVM_DISK_PATIENCE_MS;
+    }
+    return s->opened && !any_get(v) ? v->now_ms : UINT64_MAX; /* the last one's client has gone */
 }
 
 bool mvm_scheduler_reading(const struct mvm_scheduler *v)

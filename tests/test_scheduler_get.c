@@ -211,6 +211,27 @@ static void a_client_that_fetches_and_does_not_read_is_idle_after_a_while(void *
     assert_ptr_equal(mvm_scheduler_idlest(&scheduler, 1000), c->slot);
 }
 
+/* Nothing else may ever happen, so the scheduler asks for a step. */
+static void the_reader_ends_when_the_last_client_that_fetches_has_gone(void **state)
+{
+    (void)state;
+    static uint8_t bytes[FILE_CAP];
+    memset(bytes, 'x', sizeof bytes);
+    mvm_sim_put_bytes(&sim, STORE "/rootfs.ext4", bytes, sizeof bytes);
+    struct client *other = built(A), *c = connect_with(SMALL_BUFFER, MVM_WIRE_PROTO);
+    c->reads = false;
+    ask_get(c, A, "rootfs.ext4", 0, UINT64_MAX);
+    settle();
+    assert_true(mvm_scheduler_reading(&scheduler));
+    assert_int_equal(mvm_scheduler_deadline(&scheduler), UINT64_MAX);
+    disconnect(c);
+    assert_in_range(mvm_scheduler_deadline(&scheduler), 0, sim.now_ms);
+    settle();
+    assert_false(mvm_scheduler_reading(&scheduler));
+    assert_int_equal(mvm_scheduler_deadline(&scheduler), UINT64_MAX);
+    assert_non_null(other->slot);
+}
+
 static void the_next_build_goes_on_while_artifacts_are_fetched(void **state)
 {
     (void)state;
@@ -533,6 +554,7 @@ int main(void)
         TEST(a_second_get_is_refused_and_the_first_goes_on),
         TEST(two_clients_fetch_at_once),
         TEST(a_client_that_fetches_and_does_not_read_is_idle_after_a_while),
+        TEST(the_reader_ends_when_the_last_client_that_fetches_has_gone),
         TEST(the_next_build_goes_on_while_artifacts_are_fetched),
         TEST(a_piece_is_sent_only_if_there_is_still_room_for_it),
         TEST(a_client_lost_at_any_piece_goes_on_from_there),
