@@ -201,17 +201,22 @@ static bool is_absent(struct mvm_message *m, const struct mvm_step *step)
                                         : mvm_text_field(m, field)->bytes == NULL;
 }
 
-/* The step after a finished one; after a head a literal has no comma. */
+/* The step after a finished one. */
+static unsigned step_after(struct mvm_encoder *e, unsigned step)
+{
+    if (mvm_steps[step].field == MVM_STEP_END) {
+        return IDLE;
+    }
+    do {
+        step++;
+    } while (is_absent(&e->message, &mvm_steps[step]));
+    return step;
+}
+
+/* After a head a literal has no comma. */
 static void next_step(struct mvm_encoder *e)
 {
-    unsigned next = e->step + 1u;
-    if (mvm_steps[e->step].field == MVM_STEP_END) {
-        begin_step(e, IDLE, 0);
-        return;
-    }
-    while (is_absent(&e->message, &mvm_steps[next])) {
-        next++;
-    }
+    unsigned next = step_after(e, e->step);
     bool bare = mvm_steps[e->step].field == MVM_STEP_HEAD && mvm_steps[next].field != MVM_STEP_END;
     begin_step(e, next, bare ? 1 : 0);
 }
@@ -237,12 +242,11 @@ static void copy_literal(uint8_t *to, const char *literal)
 
 /* A text without an escape, and its closing quote. False: it is another; a part of it is written.
  */
-static bool put_plain_text(struct mvm_encoder *e, const struct mvm_text *text, struct room *room)
+static bool put_plain_text(struct mvm_encoder *e, struct mvm_text text, struct room *room)
 {
-    size_t run = mvm_run_copy(room->at, (const uint8_t *)text->bytes, text->len);
+    size_t run = mvm_run_copy(room->at, (const uint8_t *)text.bytes, text.len);
     use_room(room, run);
-    if (run < text->len) {
-        e->literal_at = mvm_steps[e->step].len;
+    if (run < text.len) {
         e->text_at = run;
         return false;
     }
@@ -251,37 +255,48 @@ static bool put_plain_text(struct mvm_encoder *e, const struct mvm_text *text, s
     return true;
 }
 
-/* The fast path: a literal and a text that need no escape, for which there is room. False: the step
- * is of another kind, or put_whole stops in its text. */
-static bool put_whole_step(struct mvm_encoder *e, struct room *room)
+/* A literal, and a text that needs no escape, for which there is room. False: the step is of
+ * another kind, or stops in its text. */
+static bool put_whole_step(struct mvm_encoder *e, const struct mvm_step *step, struct room *room)
 {
-    const struct mvm_step *step = &mvm_steps[e->step];
-    const struct mvm_text *text = NULL;
+    struct mvm_text text = {NULL, 0};
     if (step->field < MVM_JSON_FIELDS) {
         const struct mvm_field *field = &mvm_fields[step->field];
-        text = mvm_text_field(&e->message, field);
-        if (!mvm_is_text(field) || room->left - MVM_LITERAL_CAP <= text->len) {
+        if (!mvm_is_text(field)) {
             return false;
         }
+        text = *mvm_text_field(&e->message, field);
     }
-    copy_literal(room->at, step->literal + e->literal_at);
-    use_room(room, (size_t)(step->len - e->literal_at));
-    if (text != NULL && !put_plain_text(e, text, room)) {
+    if (step->field == MVM_STEP_HEAD || room->left <= MVM_LITERAL_CAP ||
+        room->left - MVM_LITERAL_CAP <= text.len) {
         return false;
     }
-    next_step(e);
+    copy_literal(room->at, step->literal);
+    use_room(room, step->len);
+    if (step->field == MVM_STEP_END) {
+        return true;
+    }
+    if (!put_plain_text(e, text, room)) {
+        e->literal_at = step->len;
+        return false;
+    }
     return true;
 }
 
-static bool can_put_whole(const struct mvm_encoder *e, const struct room *room)
+/* The fast path, from the beginning of a step. The room and the step are local: bytes that are
+ * written could change the others, for all that the compiler knows. */
+static void put_whole(struct mvm_encoder *e, struct room *whole)
 {
-    return e->step != IDLE && e->literal_at <= 1 && room->left > MVM_LITERAL_CAP;
-}
-
-static void put_whole(struct mvm_encoder *e, struct room *room)
-{
-    while (can_put_whole(e, room) && put_whole_step(e, room)) {
+    struct room room = *whole;
+    unsigned step = e->step;
+    if (e->literal_at > 0) {
+        return;
     }
+    while (step != IDLE && put_whole_step(e, &mvm_steps[step], &room)) {
+        step = step_after(e, step);
+    }
+    e->step = (uint8_t)step;
+    *whole = room;
 }
 #else
 /* Smaller: put_step does it all. */
