@@ -22,7 +22,11 @@ bool mvm_server_clients_free(const struct mvm_server *s)
 static struct mvm_client *attach_client(struct mvm_server *s, const struct mvm_server_connection *c)
 {
     struct mvm_session_memory buffers = mvm_server_memory_buffers(s, (size_t)(c - s->connections));
-    return mvm_scheduler_attach(&s->scheduler, &buffers, s->now_ms);
+    struct mvm_client *client = mvm_scheduler_attach(&s->scheduler, &buffers, s->now_ms);
+    if (client != NULL) {
+        client->session.small_cap = s->small_cap;
+    }
+    return client;
 }
 
 bool mvm_server_clients_add(struct mvm_server *s, int fd, struct mvm_server_listener *listener)

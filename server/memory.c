@@ -100,6 +100,7 @@ bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size)
     if (size < needs || needs == SIZE_MAX) {
         return false;
     }
+    s->small_cap = s->config.send_cap > 0 ? 0 : MVM_SEND_CAP;
     s->config = complete(&s->config);
     s->listeners_len = count_listeners(&s->config);
     uint8_t *at = (uint8_t *)memory +

@@ -140,6 +140,7 @@ struct mvm_server {
     struct mvm_server_connection *connections;
     struct mvm_client *clients;
     uint8_t *buffers;
+    size_t small_cap; /* of sessions */
     struct mvm_server_config config;
     struct mvm_server_refused refused[MVM_SERVER_REFUSED_CIDS];
     size_t refused_len;

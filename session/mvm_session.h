@@ -51,8 +51,8 @@ enum mvm_wire {
     MVM_WIRE_PROTO,
 };
 
-/* Read `message`, `sent` and `wire`; the rest is the session's own. Fields read on every idle pass
- * come first, for cache locality. */
+/* Read `message`, `sent` and `wire`, set `small_cap`; the rest is the session's own. Fields read on
+ * every idle pass come first, for cache locality. */
 struct mvm_session {
     uint64_t sent;        /* bytes handed to the transport since init */
     size_t receive_start; /* received bytes not yet decoded: [start, end) */
@@ -63,6 +63,8 @@ struct mvm_session {
     bool finished; /* … and the decoder was finished, and every frame returned */
     enum mvm_wire wire;
     enum mvm_direction direction;
+    size_t small_cap; /* the owner may set it after init: how much of the send buffer messages other
+                       * than Artifact fill; 0: all */
     struct mvm_message message; /* after MESSAGE */
     struct mvm_session_memory memory;
     union {

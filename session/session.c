@@ -116,9 +116,17 @@ const uint8_t *mvm_session_bytes(const struct mvm_session *s, size_t *len)
     return *len > 0 ? s->memory.send + s->send_start : NULL;
 }
 
-static void fill(struct mvm_session *s)
+/* Encodes into the send buffer's first `cap` bytes. */
+static void fill(struct mvm_session *s, size_t cap)
 {
-    s->send_end += encode(s, s->memory.send + s->send_end, s->memory.send_cap - s->send_end);
+    if (s->send_end < cap) {
+        s->send_end += encode(s, s->memory.send + s->send_end, cap - s->send_end);
+    }
+}
+
+static size_t small_cap(const struct mvm_session *s)
+{
+    return s->small_cap > 0 ? s->small_cap : s->memory.send_cap;
 }
 
 void mvm_session_sent(struct mvm_session *s, size_t len)
@@ -127,7 +135,7 @@ void mvm_session_sent(struct mvm_session *s, size_t len)
     s->sent += len;
     if (s->send_start == s->send_end) {
         s->send_start = s->send_end = 0;
-        fill(s);
+        fill(s, small_cap(s));
     }
 }
 
@@ -233,7 +241,7 @@ void mvm_session_send(struct mvm_session *s, const struct mvm_message *m)
     } else {
         mvm_encoder_start(&s->json_encoder, m);
     }
-    fill(s);
+    fill(s, m->kind == MVM_MESSAGE_ARTIFACT ? s->memory.send_cap : small_cap(s));
 }
 
 /* The encoder has nothing then: fill gives an empty buffer whatever is left. */

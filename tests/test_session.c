@@ -460,6 +460,44 @@ static void a_restart_drops_what_came_and_what_was_to_go(void **state)
     assert_int_equal(mvm_session_next(&session), MVM_SESSION_NOTHING);
 }
 
+/* Room that is there for artifacts is memory that lines need not touch. */
+static void all_but_artifacts_leave_the_rest_of_the_send_buffer_untouched(void **state)
+{
+    (void)state;
+    enum { LINES_CAP = 100 };
+    static char text[1000];
+    size_t len;
+    if (!mvm_proto_present) {
+        skip();
+    }
+    memset(text, 'x', sizeof text);
+    begin(MVM_DIRECTION_REQUESTS, 100, BUFFER_CAP);
+    mvm_session_speak(&session, MVM_WIRE_PROTO);
+    session.small_cap = LINES_CAP;
+    struct mvm_message log = {.kind = MVM_MESSAGE_LOG, .text = {text, sizeof text}};
+    mvm_session_send(&session, &log);
+    assert_false(mvm_session_can_send(&session));
+    for (size_t sent = 0; !mvm_session_can_send(&session); sent += len) {
+        assert_true(sent < sizeof text);
+        mvm_session_bytes(&session, &len);
+        assert_int_equal(len, LINES_CAP);
+        mvm_session_sent(&session, len);
+    }
+    struct mvm_message artifact = {.kind = MVM_MESSAGE_ARTIFACT,
+                                   .text = {text, sizeof text},
+                                   .id = mvm_text_from("0123456789abcdef")};
+    artifact.bulk.name = mvm_text_from("rootfs.ext4");
+    mvm_session_send(&session, &artifact);
+    assert_true(mvm_session_can_send(&session));
+    mvm_session_send(&session, &log); /* not before the artifact is out */
+    assert_false(mvm_session_can_send(&session));
+    mvm_session_bytes(&session, &len);
+    assert_in_range(len, sizeof text, sizeof text + LINES_CAP);
+    mvm_session_sent(&session, len);
+    mvm_session_bytes(&session, &len);
+    assert_int_equal(len, LINES_CAP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +509,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_does_not_read_is_not_read_from),
         cmocka_unit_test(thousands_of_lines_leave_in_few_pieces),
         cmocka_unit_test(bytes_stay_where_they_are_until_they_are_sent),
+        cmocka_unit_test(all_but_artifacts_leave_the_rest_of_the_send_buffer_untouched),
         cmocka_unit_test(a_bad_frame_is_said_once_and_the_next_is_fine),
         cmocka_unit_test(after_its_end_a_last_frame_counts_without_its_newline),
         cmocka_unit_test(after_its_end_half_a_frame_is_a_bad_one),
