@@ -384,7 +384,7 @@ static void every_loop_sleeps_when_idle(void **state)
     in_each_loop(sleep_when_idle);
 }
 
-static void a_program_that_reaps_and_passes_on_no_child_is_told_the_missing_call(void **state)
+static void a_program_that_passes_on_no_child_gets_an_err_that_names_the_call(void **state)
 {
     (void)state;
     static const struct loop forgets = {"poll", loop_that_forgets, true};
@@ -412,7 +412,7 @@ int main(void)
         E2E_TEST(no_exit_status_is_lost_in_any_loop),
         E2E_TEST(deadlines_are_kept_in_every_loop),
         E2E_TEST(every_loop_sleeps_when_idle),
-        E2E_TEST(a_program_that_reaps_and_passes_on_no_child_is_told_the_missing_call),
+        E2E_TEST(a_program_that_passes_on_no_child_gets_an_err_that_names_the_call),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }
