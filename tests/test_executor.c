@@ -376,6 +376,25 @@ static void the_policy_file_decides(void **state)
     }
 }
 
+static void a_policy_that_cannot_be_parsed_is_reported_with_its_place(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *why;
+    } cases[] = {
+        {"", "the file is empty"},
+        {" \n", "the file is empty"},
+        {"{\"access\":\n#}", "unexpected character at byte 11"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        setup(state);
+        mvm_sim_put(&sim, "/policy.json", cases[i].text);
+        run();
+        assert_err("build rejected: cannot parse security policy /policy.json: ");
+        assert_string_equal(strrchr(answer, ':') + 2, cases[i].why);
+    }
+}
+
 static void a_policy_that_cannot_be_read_is_no_permission(void **state)
 {
     (void)state;
@@ -824,6 +843,7 @@ int main(void)
         T(as_many_options_as_may_be_are_taken_and_one_more_is_refused),
         T(an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refused),
         T(the_policy_file_decides),
+        T(a_policy_that_cannot_be_parsed_is_reported_with_its_place),
         T(a_policy_that_cannot_be_read_is_no_permission),
         T(a_policy_option_that_was_not_understood_is_no_permission),
         T(a_policy_that_breaks_off_is_no_permission),

@@ -54,6 +54,28 @@ static void ten_mebibytes_without_a_newline_come_whole(void **state)
     assert_int_equal(log_longest, MVM_LOG_LINE_MAX);
 }
 
+static int read_within(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap)
+{
+    const struct mvm_output *o = &x.output[stream];
+    assert_true(cap > 0 && buf >= o->bytes && cap <= (size_t)(o->bytes + sizeof o->bytes - buf));
+    return mvm_sim_port.read_output(ctx, stream, buf, cap);
+}
+
+/* Each read ends within a line. */
+static void a_read_behind_a_part_of_a_line_stays_within_the_buffer(void **state)
+{
+    (void)state;
+    struct mvm_port port = mvm_sim_port;
+    port.read_output = read_within;
+    mvm_executor_init(&x, &port, &sim, &config);
+    sim.build.err = "the end of a line\nand the beginning of another, ";
+    sim.build.err_repeats = 1000;
+    sim.build.exit.code = 1;
+    run();
+    assert_err("nix build failed (exit status: 1): ");
+    assert_non_null(strstr(log_text, "\nand the beginning of another, the end of a line\n"));
+}
+
 /* A simulated file holds 4 KiB, so writing build.log fails: the lines still arrive. */
 static void a_log_that_does_not_fit_the_disk_fails_the_job_and_no_line_is_lost(void **state)
 {
@@ -78,6 +100,7 @@ int main(void)
         T(lines_lose_their_ends_and_nothing_else),
         T(a_line_at_the_limit_is_one_and_a_longer_one_is_cut_between_characters),
         T(ten_mebibytes_without_a_newline_come_whole),
+        T(a_read_behind_a_part_of_a_line_stays_within_the_buffer),
         T(a_log_that_does_not_fit_the_disk_fails_the_job_and_no_line_is_lost),
     };
     return cmocka_run_group_tests_name("the executor's lines", tests, NULL, NULL);

@@ -310,6 +310,29 @@ static void what_nix_store_refuses_is_an_error_with_its_status(void **state)
     assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_BUILD_FAILED);
 }
 
+static unsigned count_calls(const char *name)
+{
+    unsigned n = 0;
+    for (const char *at = sim.trace; (at = strstr(at, name)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+/* Before the build both are removed, and after a good one the source. */
+static void a_build_that_fails_removes_its_source_and_its_roots(void **state)
+{
+    (void)state;
+    stream_run(&sent);
+    assert_ok();
+    assert_int_equal(count_calls("remove_tree "), 2 + 1);
+    stream_world();
+    sim.build.exit = (struct mvm_exit){false, 1};
+    stream_run(&sent);
+    assert_err("nix build failed (exit status: 1)");
+    assert_int_equal(count_calls("remove_tree "), 2 + 2);
+}
+
 static void a_cancel_or_a_time_out_while_the_source_comes_leaves_nothing(void **state)
 {
     (void)state;
@@ -385,6 +408,7 @@ int main(void)
         TEST(the_bytes_of_a_source_arrive_in_order_around_the_buffers_end),
         TEST(a_piece_of_a_source_may_be_empty),
         TEST(what_nix_store_refuses_is_an_error_with_its_status),
+        TEST(a_build_that_fails_removes_its_source_and_its_roots),
         TEST(a_cancel_or_a_time_out_while_the_source_comes_leaves_nothing),
         TEST(without_a_folder_no_such_build_is_done),
         TEST(a_folder_that_hangs_is_named_and_the_output_disk_is_not),
