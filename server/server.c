@@ -50,7 +50,9 @@ static int parse_addresses(struct mvm_server *s)
 static int check(struct mvm_server *s, void *memory, size_t size)
 {
     if (!mvm_server_memory_divide(s, memory, size)) {
-        return fail_init(s, MVM_SERVER_NO_MEMORY, "memory", "less than mvm_server_needs");
+        bool possible = mvm_server_needs(&s->config) < SIZE_MAX;
+        return fail_init(s, MVM_SERVER_NO_MEMORY, possible ? "memory" : "clients and their buffers",
+                         possible ? "less than mvm_server_needs" : "more than there can be");
     }
     if (mvm_posix_signal_ignored(SIGCHLD)) {
         return fail_init(s, MVM_SERVER_NO_STATUS, "SIGCHLD",

@@ -195,6 +195,7 @@ static void more_than_there_can_be_is_refused(void **state)
         config.clients = too_many[i];
         assert_true(mvm_server_needs(&config) == SIZE_MAX);
         assert_int_equal(mvm_server_init(&server, &config, memory, SIZE_MAX), MVM_SERVER_NO_MEMORY);
+        assert_string_equal(server.error_what, "clients and their buffers");
         config = fixture();
         config.receive_cap = SIZE_MAX - i;
         assert_int_equal(mvm_server_init(&server, &config, memory, SIZE_MAX), MVM_SERVER_NO_MEMORY);
