@@ -76,7 +76,7 @@ check-vm: ## boot the static agent as process 1 in QEMU, ask it for builds, look
 
 check-nix: ## docs/builder-vm.md as printed: a machine with a real nix builds a flake, what it built boots; a store that lasts
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs debootstrap nanopb
-	@$(MAKE) --no-print-directory all static-programs
+	@$(MAKE) --no-print-directory all static-programs $(VSOCK_DEVICE)
 	@BUILD=$(BUILD) tests/vm/run-nix
 
 .PHONY: check-modules
