@@ -34,8 +34,9 @@ bool mvm_executor_log_flush(struct mvm_executor *x)
         if (n == MVM_PORT_LATER) {
             return false;
         }
-        if (n <= 0) {
-            mvm_executor_log_give_up(x, x->port->reason(x->ctx));
+        bool too_much = n > 0 && (uint32_t)n > x->unlogged;
+        if (n <= 0 || too_much) {
+            mvm_executor_log_give_up(x, mvm_executor_reason(x, too_much));
             break;
         }
         x->unlogged -= (uint32_t)n;

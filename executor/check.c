@@ -58,9 +58,40 @@ static void refuse(struct mvm_executor *x, const char *what, const char *why)
     }
 }
 
-/* Of a build without disks. */
+static bool are_whole(const struct mvm_nix_option *options, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (options == NULL || options[i].name == NULL || options[i].value == NULL) {
+            return false; /* nix's command would end there */
+        }
+    }
+    return true;
+}
+
+const char *mvm_executor_config_unsound(const struct mvm_executor_config *c)
+{
+    if (c->nix_options_len > MVM_NIX_OPTIONS_MAX) {
+        return "nix_options: there are too many";
+    }
+    if (!are_whole(c->nix_options, c->nix_options_len)) {
+        return "nix_options: one of them is NULL";
+    }
+    if (c->stream_dir == NULL) {
+        return c->out_dir == NULL ? "out_dir: NULL" : NULL;
+    }
+    if (c->stream_dir[0] != '/') {
+        return "stream_dir: not an absolute path";
+    }
+    return c->source_buffer == NULL || c->source_cap < MVM_BULK_DATA_MAX
+               ? "source_buffer: too small"
+               : NULL;
+}
+
 static const char *unsound_stream(const struct mvm_executor *x, const struct mvm_job *job)
 {
+    if (!job->stream && x->config->out_dir == NULL) {
+        return "builds with disks are not done here";
+    }
     if (job->stream && (x->config->stream_dir == NULL || x->port->spawn_fed == NULL)) {
         return "builds without disks are not done here";
     }
@@ -73,20 +104,20 @@ static const char *unsound_stream(const struct mvm_executor *x, const struct mvm
 static const char *unsound_job(const struct mvm_executor *x, const struct mvm_job *job,
                                const char **why)
 {
+    *why = mvm_executor_config_unsound(x->config);
+    if (*why != NULL) {
+        return "configuration";
+    }
     *why = unsound_stream(x, job);
     if (*why != NULL) {
-        return "source";
+        return job->stream ? "source" : "request";
     }
     *why = unsound_flake(job);
     if (*why != NULL) {
         return "flake_ref";
     }
     *why = unsound(job->attr, MVM_ATTR_MAX);
-    if (*why != NULL) {
-        return "attr";
-    }
-    *why = "there are too many";
-    return x->config->nix_options_len > MVM_NIX_OPTIONS_MAX ? "nix_options" : NULL;
+    return *why != NULL ? "attr" : NULL;
 }
 
 void mvm_executor_accept(struct mvm_executor *x, const struct mvm_job *job)

@@ -132,6 +132,9 @@ const char *mvm_executor_root_path(struct mvm_executor *x, int slot, const char 
 /* Begins the job's Err message. False: it has failed already, and the first reason stays. */
 bool mvm_executor_fail(struct mvm_executor *x, enum mvm_category category, struct mvm_writer *w);
 
+/* Why the last call of the port failed, or returned what it may not: more than was asked for. */
+const char *mvm_executor_reason(const struct mvm_executor *x, bool too_much);
+
 /* "WHAT" "NAME" ": " and the port's reason. */
 void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category, const char *what,
                               const char *name);

@@ -18,6 +18,7 @@ static void fail_to_start(struct mvm_executor *x, int r)
 bool mvm_executor_launch(struct mvm_executor *x, int (*spawn)(void *ctx, const char *const argv[]))
 {
     mvm_executor_output_reset(x);
+    mvm_nix_result_reset(&x->result);
     x->exited = false;
     x->peeked_ms = x->now_ms;
     x->exit = (struct mvm_exit){false, 255};

@@ -54,9 +54,11 @@ struct mvm_nix_option {
 };
 
 /* Strings are borrowed as long as the executor is used. A zeroed struct with out_dir set is a valid
- * configuration: no mounts, no policy, defaults for the rest. */
+ * configuration: no mounts, no policy, defaults for the rest. Paths may be relative to the working
+ * directory at each build, if no other is said. */
 struct mvm_executor_config {
-    const char *out_dir;     /* where artifacts go; "/build-out" for existing hosts */
+    const char *out_dir;     /* where artifacts go; "/build-out" for existing hosts. NULL, with a
+                              * stream_dir: only builds without disks are done */
     const char *out_device;  /* mounted there unless something else is; NULL: never mount */
     const char *in_dir;      /* a flake in it needs the input disk; NULL: no flake does */
     const char *in_device;   /* likewise, read-only */
@@ -72,13 +74,17 @@ struct mvm_executor_config {
      * used as it is, and a Log line reports that. */
     bool require_devices;
 
-    /* Builds without disks; NULL: not supported. A private directory, created if it is missing, on
-     * a file system with room: sources are unpacked there, and roots there keep nix's garbage
-     * collector from what was built. */
+    /* Builds without disks; NULL: not supported. A private directory, an absolute path, created if
+     * it is missing, on a file system with room: sources are unpacked there, and roots there keep
+     * nix's garbage collector from what was built. */
     const char *stream_dir;
     uint8_t *source_buffer; /* the caller's memory for bytes of a source on their way to nix */
     size_t source_cap;      /* at least MVM_BULK_DATA_MAX bytes */
 };
+
+/* What is wrong with a configuration, such as "nix_options: there are too many"; NULL: nothing.
+ * With one that is wrong every job fails, "invalid configuration: …". */
+const char *mvm_executor_config_unsound(const struct mvm_executor_config *c);
 
 /* What a build without disks has in stream_dir: its source, and the root of each slot, whose number
  * follows. Nothing else there is touched. */

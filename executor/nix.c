@@ -18,7 +18,6 @@ static void note_limits(struct mvm_executor *x)
 static enum mvm_executor_state start(struct mvm_executor *x)
 {
     mvm_executor_make_command(x);
-    mvm_nix_result_reset(&x->result);
     if (!x->has_source) { /* else it began with the source */
         mvm_executor_set_deadline(x);
     }

@@ -99,9 +99,8 @@ static void make_room(struct mvm_output *o)
     }
 }
 
-static void note_broken(struct mvm_executor *x)
+static void note_broken(struct mvm_executor *x, const char *reason)
 {
-    const char *reason = x->port->reason(x->ctx);
     struct mvm_writer w = mvm_executor_note(x);
     mvm_writer_add(&w, "the build's output cannot be read on: ");
     mvm_writer_add(&w, reason);
@@ -116,14 +115,15 @@ static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
         return false;
     }
     make_room(o);
-    int n = x->port->read_output(x->ctx, stream, o->bytes + o->end, sizeof o->bytes - o->end);
+    int cap = (int)(sizeof o->bytes - o->end);
+    int n = x->port->read_output(x->ctx, stream, o->bytes + o->end, (size_t)cap);
     if (n == 0) {
         return false;
     }
-    if (n < 0) {
+    if (n < 0 || n > cap) {
         o->ended = true;
         if (n != MVM_PORT_END) {
-            note_broken(x);
+            note_broken(x, mvm_executor_reason(x, n > cap));
         }
         return true;
     }

@@ -65,9 +65,8 @@ static struct mvm_writer reject(struct mvm_executor *x)
     return w;
 }
 
-static void reject_unreadable(struct mvm_executor *x)
+static void reject_unreadable(struct mvm_executor *x, const char *reason)
 {
-    const char *reason = x->port->reason(x->ctx);
     struct mvm_writer w = reject(x);
     mvm_writer_add3(&w, "cannot read security policy ", x->config->policy_file, ": ");
     mvm_writer_add(&w, reason);
@@ -108,13 +107,13 @@ static void decide(struct mvm_executor *x)
 }
 
 /* Parses the bytes of one read. True: the decision is made. */
-static bool accept_piece(struct mvm_executor *x, const uint8_t *bytes, int n)
+static bool accept_piece(struct mvm_executor *x, const uint8_t *bytes, int n, int cap)
 {
     if (n == MVM_PORT_NOT_FOUND && x->policy.len == 0) {
         return true; /* there is no policy */
     }
-    if (n < 0) {
-        reject_unreadable(x);
+    if (n < 0 || n > cap) {
+        reject_unreadable(x, mvm_executor_reason(x, n > cap));
         return true;
     }
     if (n == 0) {
@@ -149,5 +148,5 @@ bool mvm_executor_check_policy(struct mvm_executor *x)
         x->step = 1;
     }
     int n = x->port->read_file(x->ctx, x->config->policy_file, x->policy.len, bytes, sizeof bytes);
-    return !mvm_executor_later(x, n) && accept_piece(x, bytes, n);
+    return !mvm_executor_later(x, n) && accept_piece(x, bytes, n, sizeof bytes);
 }

@@ -12,6 +12,11 @@ bool mvm_executor_fail(struct mvm_executor *x, enum mvm_category category, struc
     return true;
 }
 
+const char *mvm_executor_reason(const struct mvm_executor *x, bool too_much)
+{
+    return too_much ? "the port returned more than was asked for" : x->port->reason(x->ctx);
+}
+
 void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category, const char *what,
                               const char *name)
 {

@@ -137,7 +137,7 @@ void mvm_executor_feed(struct mvm_executor *x)
         size_t len = (size_t)(s->in - s->out);
         len = len < cap - at ? len : cap - at;
         int n = x->port->feed(x->ctx, x->config->source_buffer + at, len);
-        if (n <= 0) {
+        if (n <= 0 || (size_t)n > len) {
             return;
         }
         s->out += (uint64_t)n;

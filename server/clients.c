@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "server_internal.h"
 #include <sys/socket.h>
-#include <unistd.h>
 
 static struct mvm_server_connection *free_connection(const struct mvm_server *s)
 {
@@ -53,9 +52,7 @@ static void close_connection(struct mvm_server *s, struct mvm_server_connection 
 {
     mvm_scheduler_detach(&s->scheduler, c->client);
     c->client = NULL;
-    if (c->fd >= 0) {
-        close(c->fd);
-    }
+    mvm_server_connection_close(s, c);
     while (s->served > 0 && s->connections[s->served - 1].client == NULL) {
         s->served--;
     }

@@ -1,5 +1,6 @@
 /* One client's descriptor: bytes between the kernel and the session. */
 #define _GNU_SOURCE
+#include "serial_line.h"
 #include "server_internal.h"
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -53,6 +54,23 @@ void mvm_server_connection_event(struct mvm_server_connection *c, uint32_t event
     }
 }
 
+/* A process that the program has forked may hold a copy of the descriptor: what the last close
+ * would do is done here. On vsock, to shut down might cut what is under way; of an inherited
+ * connection such a copy may be meant. */
+void mvm_server_connection_close(struct mvm_server *s, struct mvm_server_connection *c)
+{
+    if (c->fd < 0) {
+        return;
+    }
+    if (c->kind == MVM_CONNECTION_SERIAL) {
+        mvm_serial_line_unlock(c->fd);
+    } else if (c->kind == MVM_CONNECTION_STREAM && c->listener == NULL) {
+        shutdown(c->fd, SHUT_RDWR);
+    }
+    mvm_server_watch_drop(s, c->fd);
+    c->fd = -1;
+}
+
 /* The descriptor has failed. A serial line is closed, and opened again later; its builds continue
  * meanwhile. */
 static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, const char *why)
@@ -61,8 +79,7 @@ static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, con
         c->gone = true;
         return;
     }
-    close(c->fd);
-    c->fd = -1;
+    mvm_server_connection_close(s, c);
     c->readable = c->writable = c->away = false;
     c->check_ms = 0;
     mvm_session_peer_changed(&c->client->session);

@@ -77,7 +77,7 @@ static void close_descriptor(struct mvm_server *s, struct mvm_server_listener *l
     if (l->address.kind == MVM_ADDRESS_UNIX) {
         mvm_server_unix_close(s, l);
     }
-    close(l->fd);
+    mvm_server_watch_drop(s, l->fd);
     l->fd = -1;
 }
 

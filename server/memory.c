@@ -97,7 +97,7 @@ static void give_stream_memory(struct mvm_server_config *c, uint8_t *memory)
 bool mvm_server_memory_divide(struct mvm_server *s, void *memory, size_t size)
 {
     size_t needs = mvm_server_needs(&s->config);
-    if (size < needs || needs == SIZE_MAX) {
+    if (memory == NULL || size < needs || needs == SIZE_MAX) {
         return false;
     }
     s->small_cap = s->config.send_cap > 0 ? 0 : MVM_SEND_CAP;

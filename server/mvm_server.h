@@ -93,9 +93,11 @@ struct mvm_server_config {
 /* Results of init: 0, or one of these. */
 enum mvm_server_error {
     MVM_SERVER_BAD_ADDRESS = -1, /* malformed, or given twice */
-    MVM_SERVER_NO_MEMORY = -2,   /* less than mvm_server_needs, or more clients than can be */
+    MVM_SERVER_NO_MEMORY = -2,   /* NULL, less than mvm_server_needs, or more clients than can be */
     MVM_SERVER_NO_STATUS = -3,   /* SIGCHLD is ignored: the kernel discards exit statuses */
     MVM_SERVER_FAILED = -4,      /* a system call failed */
+    MVM_SERVER_BAD_CONFIG = -5,  /* mvm_executor_config_unsound, or allowed_cids is NULL with a
+                                  * length */
 };
 
 struct mvm_server_listener;

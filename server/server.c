@@ -54,6 +54,12 @@ static int check(struct mvm_server *s, void *memory, size_t size)
         return fail_init(s, MVM_SERVER_NO_MEMORY, possible ? "memory" : "clients and their buffers",
                          possible ? "less than mvm_server_needs" : "more than there can be");
     }
+    const char *why = mvm_executor_config_unsound(&s->config.executor);
+    why = s->config.allowed_cids_len > 0 && s->config.allowed_cids == NULL ? "allowed_cids: NULL"
+                                                                           : why;
+    if (why != NULL) {
+        return fail_init(s, MVM_SERVER_BAD_CONFIG, "configuration", why);
+    }
     if (mvm_posix_signal_ignored(SIGCHLD)) {
         return fail_init(s, MVM_SERVER_NO_STATUS, "SIGCHLD",
                          "ignored, so that no child leaves an exit status: set SIG_DFL");

@@ -154,6 +154,9 @@ void mvm_server_connection_init(struct mvm_server_connection *c, struct mvm_clie
 /* A serial line that was opened again. */
 void mvm_server_connection_reopen(struct mvm_server_connection *c, int fd);
 
+/* Closes its descriptor, if it has one. */
+void mvm_server_connection_close(struct mvm_server *s, struct mvm_server_connection *c);
+
 /* What epoll_wait(2) reported. */
 void mvm_server_connection_event(struct mvm_server_connection *c, uint32_t events);
 
@@ -237,6 +240,9 @@ bool mvm_server_watch_connection(struct mvm_server *s, const struct mvm_server_c
 /* To be called after writes: has epoll report room, from a write that found none until all is
  * written. If that fails, the connection is `gone`. */
 void mvm_server_watch_room(struct mvm_server *s, struct mvm_server_connection *c);
+
+/* Takes a descriptor out of the set and closes it. */
+void mvm_server_watch_drop(struct mvm_server *s, int fd);
 
 void mvm_server_watch_close(struct mvm_server *s);
 

@@ -32,6 +32,7 @@ void mvm_server_stream_lock(struct mvm_server *s)
 void mvm_server_stream_unlock(struct mvm_server *s)
 {
     if (s->stream_lock >= 0) {
+        flock(s->stream_lock, LOCK_UN); /* of copies, too, in a process that was forked */
         close(s->stream_lock);
     }
     s->stream_lock = -1;

@@ -48,6 +48,15 @@ bool mvm_server_watch_add(struct mvm_server *s, int fd, size_t tag)
     return control_set(s, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, tag);
 }
 
+/* The entry is for a file, not for a number: with a copy of it in a process that the program has
+ * forked it would stay, and report the old connection's end as that of the next one in its place.
+ */
+void mvm_server_watch_drop(struct mvm_server *s, int fd)
+{
+    control_set(s, EPOLL_CTL_DEL, fd, 0, 0);
+    close(fd);
+}
+
 /* ---- connections ---- */
 
 static bool control_connection(struct mvm_server *s, const struct mvm_server_connection *c, int op,

@@ -299,7 +299,7 @@ static void as_many_options_as_may_be_are_taken_and_one_more_is_refused(void **s
             assert_ok();
             assert_string_equal(sim.argv[8 + 3 * MVM_NIX_OPTIONS_MAX], "--");
         } else {
-            assert_err("invalid nix_options: there are too many");
+            assert_err("invalid configuration: nix_options: there are too many");
         }
     }
 }

@@ -20,7 +20,7 @@ struct mvm_text {
     size_t len;
 };
 
-/* The slice over a NUL-terminated string, terminator excluded. */
+/* The slice over a NUL-terminated string, terminator excluded; NULL: no bytes, length 0. */
 struct mvm_text mvm_text_from(const char *string);
 
 /* Whether both hold the same bytes. */

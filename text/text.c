@@ -3,7 +3,7 @@
 
 struct mvm_text mvm_text_from(const char *string)
 {
-    return (struct mvm_text){string, strlen(string)};
+    return (struct mvm_text){string, string != NULL ? strlen(string) : 0};
 }
 
 bool mvm_text_equal(struct mvm_text text, const char *string)

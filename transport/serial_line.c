@@ -24,6 +24,11 @@ int mvm_serial_line_lock(int fd)
     return flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -1 : 0;
 }
 
+void mvm_serial_line_unlock(int fd)
+{
+    flock(fd, LOCK_UN);
+}
+
 int mvm_serial_line_make_raw(int fd, struct termios *saved)
 {
     struct termios t;

@@ -12,6 +12,7 @@ int mvm_serial_line_open(const char *path);
 /* Locks the line by flock(2), until the descriptor is closed: two readers would each get a part of
  * the frames. 0, also for a device that has no locks; -1: another process has locked it. */
 int mvm_serial_line_lock(int fd);
+void mvm_serial_line_unlock(int fd);
 
 /* Makes a tty raw and discards what it holds in either direction: bytes pass as they are, nothing
  * is echoed, none is a signal, and a close is no hang-up. `*saved` gets its earlier settings; NULL:
