@@ -34,19 +34,18 @@ static void set_dispositions(void)
     mvm_posix_signal(SIGCHLD, SIG_DFL);
 }
 
-static bool open_signals(struct mvm_agent *a)
+/* From here on a signal waits until the loop reads it: none ends an agent that has sockets already.
+ */
+static void block_signals(const struct mvm_agent *a, sigset_t *set)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    add_unless_ignored(&set, SIGTERM);
-    add_unless_ignored(&set, SIGINT);
-    add_unless_ignored(&set, SIGPWR);
+    sigemptyset(set);
+    add_unless_ignored(set, SIGTERM);
+    add_unless_ignored(set, SIGINT);
+    add_unless_ignored(set, SIGPWR);
     if (a->reaps) {
-        sigaddset(&set, SIGCHLD);
+        sigaddset(set, SIGCHLD);
     }
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return a->signals >= 0;
+    sigprocmask(SIG_BLOCK, set, NULL);
 }
 
 /* Every child, the build's and the orphans that process 1 inherits. */
@@ -150,12 +149,15 @@ static void wait_and_step(struct mvm_agent *a)
 
 int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
 {
+    sigset_t set;
     a->reaps = options->posix.caller_reaps;
     set_dispositions();
+    block_signals(a, &set);
     if (!start_server(a, options)) { /* first: a descriptor of ours is not an inherited one */
         return 1;                    /* it has logged why */
     }
-    if (!open_signals(a)) {
+    a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (a->signals < 0) {
         mvm_log("cannot start: signalfd: ", mvm_posix_error_text(errno), NULL);
         mvm_server_fini(&a->server); /* its sockets have names */
         return 1;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -437,6 +438,21 @@ static void a_file_in_place_of_a_serial_line_is_left_alone(void **state)
     assert_int_equal(stat(socket_path, &st), 0);
     assert_int_equal(st.st_size, 0);
     unlink(socket_path);
+}
+
+static void a_signal_as_soon_as_it_listens_leaves_no_socket(void **state)
+{
+    (void)state;
+    char address[144];
+    snprintf(address, sizeof address, "unix:%s", socket_path);
+    for (int i = 0; i < 50; i++) {
+        START("--listen", address);
+        while (access(socket_path, F_OK) < 0) {
+            sched_yield();
+        }
+        assert_int_equal(stop(), 0);
+        assert_int_equal(access(socket_path, F_OK), -1);
+    }
 }
 
 static void a_stale_socket_is_replaced(void **state)
@@ -870,6 +886,7 @@ int main(void)
         TEST(a_file_in_place_of_a_serial_line_is_left_alone),
         TEST(it_wakes_once_for_a_ping),
         TEST(a_client_that_reads_late_gets_every_answer),
+        TEST(a_signal_as_soon_as_it_listens_leaves_no_socket),
         TEST(a_stale_socket_is_replaced),
         TEST(a_socket_that_another_process_listens_on_is_waited_for_and_logged_once),
         TEST(a_listener_too_busy_to_answer_keeps_its_socket),
