@@ -91,4 +91,6 @@ enum mvm_direction {
     MVM_DIRECTION_RESPONSES, /* a host decodes these */
 };
 
+MVM_LAYOUT_OF(struct mvm_message, uint64_t);
+
 #endif

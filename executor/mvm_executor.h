@@ -1,8 +1,9 @@
 /*
  * The build job as a state machine: policy → mounts → nix build → result → stage → release →
  * answer. It accesses the system only through a port (mvm_port.h), never reads a clock (`now_ms` is
- * an argument, from any monotonic clock) and has all its memory in one struct that the caller owns.
- * One build at a time; nothing to close.
+ * an argument, from any monotonic clock that does not wrap: extend a tick counter of 32 bits; if it
+ * goes back, deadlines are late by as much) and has all its memory in one struct that the caller
+ * owns. One build at a time; nothing to close.
  *
  *     struct mvm_executor x;                        // 70 KiB: static, or in your own struct
  *     mvm_executor_init(&x, &mvm_posix_port, &posix, &config);
@@ -368,6 +369,8 @@ const char *mvm_executor_artifact(const struct mvm_executor *x, unsigned index, 
 /* Whether the build itself has ended (from TERM or DRAIN on): a client that stops reading now only
  * delays others. */
 bool mvm_executor_ending(const struct mvm_executor *x);
+
+MVM_LAYOUT_OF(struct mvm_executor, uint64_t);
 
 #ifdef __cplusplus
 }

@@ -12,12 +12,14 @@
  *  - 0 or more is success, negative one of enum mvm_port_error: FAILED, or another one that the
  *    call's comment names. After a failure `reason` returns which call failed and why, for people
  *    ("open: Permission denied").
+ *  - A call that moves bytes returns at most as many as it was asked for. More fails the job.
  *  - There is at most one build at a time, spawn … close_build, and one job, which begins with the
  *    first call for a disk and ends with end_job.
  */
 #ifndef MVM_PORT_H
 #define MVM_PORT_H
 
+#include "mvm_layout.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -218,6 +220,8 @@ struct mvm_port {
     /* Why the last call failed; valid until the next call. Never NULL. */
     const char *(*reason)(void *ctx);
 };
+
+MVM_LAYOUT_OF(struct mvm_port, size_t);
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,7 @@
 #ifndef MVM_LIMITS_MATCH_H
 #define MVM_LIMITS_MATCH_H
 
+#include "mvm_layout.h"
 #include "mvm_limits.h"
 
 /* The limits of the codec, and those of the build and all that runs it. Limits that the library
@@ -75,6 +76,9 @@
     X(KEPT_ANSWERS, MVM_KEPT_ANSWERS)                                                              \
     X(KEPT_TEXT_MAX, MVM_KEPT_TEXT_MAX)
 
+/* Not a limit: see mvm_layout.h. */
+#define MVM_LIMITS_OF_LAYOUT(X) X(ENUM_BYTES, MVM_ENUM_BYTES)
+
 /* mvm_limit_NAME_is_VALUE: the parameter is expanded before it is pasted. */
 #define MVM_LIMIT_PASTE(name, value)    mvm_limit_##name##_is_##value
 #define MVM_LIMIT_CONSTANT(name, value) MVM_LIMIT_PASTE(name, value)
@@ -85,6 +89,7 @@
 extern "C" {
 #endif
 
+MVM_LIMITS_OF_LAYOUT(MVM_LIMIT_DECLARE)
 MVM_LIMITS_OF_CODEC(MVM_LIMIT_DECLARE)
 MVM_LIMITS_OF_BUILD(MVM_LIMIT_DECLARE)
 
@@ -94,12 +99,13 @@ MVM_LIMITS_OF_BUILD(MVM_LIMIT_DECLARE)
 
 static inline void mvm_limits_of_codec_match(void)
 {
+    MVM_LIMITS_OF_LAYOUT(MVM_LIMIT_READ)
     MVM_LIMITS_OF_CODEC(MVM_LIMIT_READ)
 }
 
 static inline void mvm_limits_match(void)
 {
-    MVM_LIMITS_OF_CODEC(MVM_LIMIT_READ)
+    mvm_limits_of_codec_match();
     MVM_LIMITS_OF_BUILD(MVM_LIMIT_READ)
 }
 

@@ -10,6 +10,7 @@
 #ifndef MVM_ADDRESS_H
 #define MVM_ADDRESS_H
 
+#include "mvm_layout.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,6 +40,8 @@ const char *mvm_address_parse(struct mvm_address *a, const char *text);
 /* Whether two addresses exclude each other because they are one descriptor, socket or line. For two
  * vsock addresses the kernel decides, when they are bound. */
 bool mvm_address_conflicts(const struct mvm_address *a, const struct mvm_address *b);
+
+MVM_LAYOUT_OF(struct mvm_address, size_t);
 
 #ifdef __cplusplus
 }

@@ -189,7 +189,8 @@ int mvm_server_fd(const struct mvm_server *s);
 
 /*
  * Does everything that can be done without waiting, in bounded time: if more is left, the
- * descriptor stays readable and the deadline is now. `now_ms` is CLOCK_MONOTONIC. Returns the
+ * descriptor stays readable and the deadline is now. `now_ms` is mvm_server_now_ms(), read just
+ * before: of an earlier step's time, or of another clock, deadlines are wrong. Returns the
  * deadline, when to call it again even if the descriptor is not readable; UINT64_MAX: never.
  */
 uint64_t mvm_server_step(struct mvm_server *s, uint64_t now_ms);
@@ -234,6 +235,8 @@ uint64_t mvm_server_now_ms(void);
 
 /* Converts a deadline to a time-out of poll(2) or epoll_wait(2): -1: none. */
 int mvm_server_timeout(uint64_t deadline, uint64_t now_ms);
+
+MVM_LAYOUT_OF(struct mvm_server, uint64_t);
 
 #ifdef __cplusplus
 }

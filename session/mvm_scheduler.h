@@ -283,6 +283,8 @@ bool mvm_scheduler_done(const struct mvm_scheduler *v, const struct mvm_client *
  * that does not read counts as idle after MVM_STALL_MS. NULL: none. */
 struct mvm_client *mvm_scheduler_idlest(const struct mvm_scheduler *v, uint64_t min_ms);
 
+MVM_LAYOUT_OF(struct mvm_scheduler, uint64_t);
+
 #ifdef __cplusplus
 }
 #endif

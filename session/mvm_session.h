@@ -90,6 +90,9 @@ void mvm_session_speak(struct mvm_session *s, enum mvm_wire wire);
 
 /* The buffer for received bytes, and its size in `*cap`; NULL and 0: no room, do not read. */
 uint8_t *mvm_session_room(struct mvm_session *s, size_t *cap);
+
+/* The first `len` bytes of it were received. More than there is room for, such as a read's -1 that
+ * was not looked at: the call is ignored. */
 void mvm_session_received(struct mvm_session *s, size_t len);
 
 /* End of file: no more bytes will be received. What was received is still decoded, and answers are
@@ -110,7 +113,7 @@ void mvm_session_restart(struct mvm_session *s);
  * of small messages may collect here between two calls. */
 const uint8_t *mvm_session_bytes(const struct mvm_session *s, size_t *len);
 
-/* The transport has sent the first `len` of them. */
+/* The transport has sent the first `len` of them. More than there are: the call is ignored. */
 void mvm_session_sent(struct mvm_session *s, size_t len);
 
 /* ---- program side ---- */
@@ -143,6 +146,8 @@ void mvm_session_send(struct mvm_session *s, const struct mvm_message *m);
 
 /* Whether everything sent has been handed to the transport. */
 bool mvm_session_flushed(const struct mvm_session *s);
+
+MVM_LAYOUT_OF(struct mvm_session, uint64_t);
 
 #ifdef __cplusplus
 }

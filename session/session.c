@@ -80,7 +80,9 @@ uint8_t *mvm_session_room(struct mvm_session *s, size_t *cap)
 
 void mvm_session_received(struct mvm_session *s, size_t len)
 {
-    s->receive_end += len;
+    if (len <= s->memory.receive_cap - s->receive_end) {
+        s->receive_end += len;
+    }
 }
 
 void mvm_session_peer_ended(struct mvm_session *s)
@@ -131,6 +133,9 @@ static size_t small_cap(const struct mvm_session *s)
 
 void mvm_session_sent(struct mvm_session *s, size_t len)
 {
+    if (len > s->send_end - s->send_start) {
+        return;
+    }
     s->send_start += len;
     s->sent += len;
     if (s->send_start == s->send_end) {

@@ -61,7 +61,8 @@ static void a_port_that_returns_more_than_was_asked_for_fails_the_job(void **sta
     }
 }
 
-static void a_process_that_took_more_than_it_was_fed_is_waited_for_until_its_time_is_over(void **state)
+static void
+a_process_that_took_more_than_it_was_fed_is_waited_for_until_its_time_is_over(void **state)
 {
     (void)state;
     static const struct stream_case sent = {
@@ -79,7 +80,8 @@ static void what_is_printed_while_a_source_is_unpacked_is_no_result(void **state
     static const struct stream_case sent = {
         .flake_ref = "", .has_source = true, .source_size = 300000, .sends = 300000};
     stream_world();
-    sim.unpack.out = "[{\"outputs\":{\"out\":\"/nix/store/11111111111111111111111111111111-y\"}}]\n";
+    sim.unpack.out =
+        "[{\"outputs\":{\"out\":\"/nix/store/11111111111111111111111111111111-y\"}}]\n";
     stream_run(&sent);
     assert_ok();
 }
@@ -87,18 +89,23 @@ static void what_is_printed_while_a_source_is_unpacked_is_no_result(void **state
 static void a_configuration_that_cannot_work_is_refused_in_words(void **state)
 {
     static uint8_t source[MVM_BULK_DATA_MAX];
-    static const struct mvm_nix_option half[] = {{"cores", "1"}, {"jobs", NULL}}, no_name[] = {{NULL, "1"}};
+    static const struct mvm_nix_option half[] = {{"cores", "1"}, {"jobs", NULL}},
+                                       no_name[] = {{NULL, "1"}};
     static const struct {
         struct mvm_executor_config config;
         const char *why;
     } cases[] = {
         {{.out_dir = NULL}, "out_dir: NULL"},
         {{.out_dir = "/build-out", .nix_options_len = 1}, "nix_options: one of them is NULL"},
-        {{.out_dir = "/build-out", .nix_options_len = 2, .nix_options = half}, "nix_options: one of them is NULL"},
-        {{.out_dir = "/build-out", .nix_options_len = 1, .nix_options = no_name}, "nix_options: one of them is NULL"},
-        {{.stream_dir = "agent", .source_buffer = source, .source_cap = sizeof source}, "stream_dir: not an absolute path"},
+        {{.out_dir = "/build-out", .nix_options_len = 2, .nix_options = half},
+         "nix_options: one of them is NULL"},
+        {{.out_dir = "/build-out", .nix_options_len = 1, .nix_options = no_name},
+         "nix_options: one of them is NULL"},
+        {{.stream_dir = "agent", .source_buffer = source, .source_cap = sizeof source},
+         "stream_dir: not an absolute path"},
         {{.stream_dir = "/agent", .source_cap = sizeof source}, "source_buffer: too small"},
-        {{.stream_dir = "/agent", .source_buffer = source, .source_cap = sizeof source - 1}, "source_buffer: too small"},
+        {{.stream_dir = "/agent", .source_buffer = source, .source_cap = sizeof source - 1},
+         "source_buffer: too small"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         setup(state);

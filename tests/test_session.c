@@ -248,6 +248,31 @@ static void bytes_stay_where_they_are_until_they_are_sent(void **state)
     assert_int_equal(after, 2 * before - 3);
 }
 
+/* A caller that does not look at the result of read(2) or write(2). */
+static void more_bytes_than_there_are_or_have_room_change_nothing(void **state)
+{
+    (void)state;
+    static const size_t wrong[] = {SIZE_MAX, SIZE_MAX - 8, 65};
+    size_t cap, len;
+    begin(MVM_DIRECTION_REQUESTS, 64, 64);
+    feed(PING);
+    mvm_session_room(&session, &cap);
+    assert_int_equal(cap, 64 - strlen(PING));
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        mvm_session_received(&session, wrong[i]);
+        mvm_session_sent(&session, wrong[i]);
+        mvm_session_room(&session, &cap);
+        assert_int_equal(cap, 64 - strlen(PING));
+    }
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    send_kind(MVM_MESSAGE_PONG, "");
+    mvm_session_sent(&session, strlen(PONG) + 1);
+    mvm_session_sent(&session, SIZE_MAX);
+    assert_memory_equal(mvm_session_bytes(&session, &len), PONG, strlen(PONG));
+    assert_int_equal(len, strlen(PONG));
+    assert_int_equal(session.sent, 0);
+}
+
 static void a_bad_frame_is_said_once_and_the_next_is_fine(void **state)
 {
     (void)state;
@@ -510,6 +535,7 @@ int main(void)
         cmocka_unit_test(thousands_of_lines_leave_in_few_pieces),
         cmocka_unit_test(bytes_stay_where_they_are_until_they_are_sent),
         cmocka_unit_test(all_but_artifacts_leave_the_rest_of_the_send_buffer_untouched),
+        cmocka_unit_test(more_bytes_than_there_are_or_have_room_change_nothing),
         cmocka_unit_test(a_bad_frame_is_said_once_and_the_next_is_fine),
         cmocka_unit_test(after_its_end_a_last_frame_counts_without_its_newline),
         cmocka_unit_test(after_its_end_half_a_frame_is_a_bad_one),

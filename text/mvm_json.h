@@ -158,6 +158,8 @@ static inline bool mvm_json_blank(const struct mvm_json *j)
 /* An English phrase for an error, static: "control character in a string". */
 const char *mvm_json_error_text(enum mvm_json_error error);
 
+MVM_LAYOUT_OF(struct mvm_json, uint64_t);
+
 #ifdef __cplusplus
 }
 #endif

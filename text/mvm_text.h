@@ -5,6 +5,7 @@
 #ifndef MVM_TEXT_H
 #define MVM_TEXT_H
 
+#include "mvm_layout.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,8 @@ bool mvm_text_join(char *buf, size_t cap, const char *a, const char *b, const ch
  * character. `cap` must be at least 8 for the mark to fit. Returns the finished text, valid as long
  * as the buffer. */
 struct mvm_text mvm_writer_finish(struct mvm_writer *w);
+
+MVM_LAYOUT_OF(struct mvm_text, size_t);
 
 #ifdef __cplusplus
 }

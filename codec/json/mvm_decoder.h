@@ -129,6 +129,8 @@ void mvm_decoder_explain(const struct mvm_decoder *d, struct mvm_writer *w);
 void mvm_decoder_error_explain(enum mvm_decoder_error error, enum mvm_json_error json_error,
                                const char *field, uint32_t at, struct mvm_writer *w);
 
+MVM_LAYOUT_OF(struct mvm_decoder, uint64_t);
+
 #ifdef __cplusplus
 }
 #endif

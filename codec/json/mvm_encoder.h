@@ -41,6 +41,8 @@ size_t mvm_encoder_pull(struct mvm_encoder *e, uint8_t *out, size_t cap);
 /* Whether the last message has been written completely. */
 bool mvm_encoder_idle(const struct mvm_encoder *e);
 
+MVM_LAYOUT_OF(struct mvm_encoder, uint64_t);
+
 #ifdef __cplusplus
 }
 #endif

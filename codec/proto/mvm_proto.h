@@ -121,6 +121,8 @@ static inline bool mvm_proto_begins(uint8_t byte)
     return mvm_proto_present && byte <= 1; /* COVERAGE: fixed in a build; both are tested */
 }
 
+MVM_LAYOUT_OF(struct mvm_proto_decoder, uint64_t);
+
 #ifdef __cplusplus
 }
 #endif

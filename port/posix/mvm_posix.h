@@ -41,8 +41,9 @@ struct mvm_posix_config {
     const char *nix;    /* the program to run; NULL: searched on PATH, in nix's profiles, in
                          * the store */
     bool subreaper;     /* PR_SET_CHILD_SUBREAPER on this process: for a program that has no
-                         * other children, such as the agent: without cgroups, every child that
-                         * was started after the build's first process counts as the build's */
+                         * other children, such as the agent, nor another port that builds:
+                         * without cgroups, every child that was started after the build's first
+                         * process counts as the build's, and is ended with it */
     bool caller_reaps;  /* the program, or its loop, as libev's default one, reaps every child; it
                          * must then pass each to mvm_posix_child_exited: a build whose process
                          * was not passed fails MVM_STATUS_WAIT_MS after its end */
@@ -185,6 +186,8 @@ int mvm_posix_fd(const struct mvm_posix *p);
 /* With caller_reaps: child `pid` was reaped with this waitpid(2) status. True: it was the
  * build's first process or a worker: step the executor. Any other pid is ignored. */
 bool mvm_posix_child_exited(struct mvm_posix *p, pid_t pid, int status);
+
+MVM_LAYOUT_OF(struct mvm_posix, uint64_t);
 
 #ifdef __cplusplus
 }

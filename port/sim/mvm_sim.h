@@ -168,6 +168,8 @@ void mvm_sim_restart(struct mvm_sim *s);
 /* A power cut: data and names that were not durable are lost; what they replaced is back. */
 void mvm_sim_power_cut(struct mvm_sim *s);
 
+MVM_LAYOUT_OF(struct mvm_sim, uint64_t);
+
 #ifdef __cplusplus
 }
 #endif
