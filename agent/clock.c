@@ -39,7 +39,7 @@ static int64_t now_ns(void)
 void mvm_clock_not_before(uint64_t secs)
 {
     int64_t ours = now_ns();
-    if (secs <= (uint64_t)(INT64_MAX / second_ns) && (int64_t)secs * second_ns > ours) {
+    if ((int64_t)secs * second_ns > ours) { /* at most MVM_EPOCH_MAX_SECS, which fits */
         set(ours, (int64_t)secs * second_ns, "mvm.hostepoch");
     }
 }

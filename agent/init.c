@@ -2,6 +2,7 @@
 #include "init.h"
 #include "clock.h"
 #include "cmdline.h"
+#include "init_container.h"
 #include "init_mounts.h"
 #include "init_root.h"
 #include "init_store.h"
@@ -15,7 +16,6 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/reboot.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -86,7 +86,7 @@ static void raise_loopback(void)
     struct ifreq r = {.ifr_name = "lo"};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     bool done = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0;
-    if (done) {
+    if (done && (r.ifr_flags & IFF_UP) == 0) { /* a container's may be up, and not ours to raise */
         r.ifr_flags = (short)(r.ifr_flags | IFF_UP);
         done = ioctl(fd, SIOCSIFFLAGS, &r) == 0;
     }
@@ -108,22 +108,28 @@ static void name_host(void)
 
 void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
 {
-    mvm_init_mounts();
+    bool contained = !mvm_init_is_the_machines();
+    bool apart = !contained || mvm_init_set_apart();
+    if (apart) {
+        mvm_init_mounts(contained);
+    }
     open_console();
     mvm_init_mounts_say();
     find_options(o, argc, argv);
+    o->contained = contained;
     if (o->host_epoch_secs > 0) {
         mvm_clock_not_before(o->host_epoch_secs);
     }
     mvm_modules_load(o->modules, o->modules_len);
-    if (o->root != NULL && mvm_init_root(o->root)) {
+    if (apart && o->root != NULL && mvm_init_root(o->root)) {
         mvm_init_mounts_say();
     }
-    if (o->store != NULL) {
+    if (apart && o->store != NULL) {
         mvm_init_store(o);
     }
-    name_host();
+    if (apart) {
+        name_host();
+    }
     raise_loopback();
     mvm_power_button_watch();
-    reboot(RB_DISABLE_CAD); /* Ctrl-Alt-Del comes as SIGINT, and so ends the machine in order */
 }

@@ -51,23 +51,24 @@ static bool is_mounted(const char *dir)
     return stat(dir, &here) == 0 && stat(parent, &above) == 0 && here.st_dev != above.st_dev;
 }
 
-static int mount_place(const struct place *p)
+static int mount_place(const struct place *p, bool spare)
 {
     /* A root file system that cannot be written may still have the directory. */
     if (mkdir(p->dir, 0755) < 0 && errno != EEXIST && errno != EROFS) {
         return errno;
     }
-    if (is_mounted(p->dir)) {
+    if (is_mounted(p->dir) ||
+        (spare && strcmp(p->type, "tmpfs") == 0 && access(p->dir, W_OK) == 0)) {
         return 0;
     }
     bool done = mount(p->type, p->dir, p->type, p->flags, p->data) == 0 || errno == EBUSY;
     return done ? 0 : errno;
 }
 
-void mvm_init_mounts(void)
+void mvm_init_mounts(bool spare)
 {
     for (size_t i = 0; i < PLACES_LEN; i++) {
-        errors[i] = mount_place(&places[i]);
+        errors[i] = mount_place(&places[i], spare);
     }
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
         (void)!symlink(links[i].target, links[i].name); /* it exists, or /dev is read-only */

@@ -52,7 +52,7 @@ bool mvm_init_root(const char *device)
     mvm_init_mounts_undo();
     bool entered = enter();
     int error = errno;
-    mvm_init_mounts();
+    mvm_init_mounts(false);
     if (!entered) {
         return fail(device, mvm_posix_error_text(error));
     }

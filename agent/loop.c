@@ -34,6 +34,10 @@ static void set_dispositions(void)
     mvm_posix_signal(SIGCHLD, SIG_DFL);
 }
 
+/* What halt, poweroff and reboot send to process 1: busybox's two, besides SIGTERM, and systemd's
+ * SIGRTMIN+3 to +5, counted from glibc's SIGRTMIN, whose number another libc does not have. */
+static const int requests[] = {SIGUSR1, SIGUSR2, 37, 38, 39};
+
 /* From here on a signal waits until the loop reads it: none ends an agent that has sockets already.
  */
 static void block_signals(const struct mvm_agent *a, sigset_t *set)
@@ -44,6 +48,9 @@ static void block_signals(const struct mvm_agent *a, sigset_t *set)
     add_unless_ignored(set, SIGPWR);
     if (a->reaps) {
         sigaddset(set, SIGCHLD);
+        for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+            sigaddset(set, requests[i]);
+        }
     }
     sigprocmask(SIG_BLOCK, set, NULL);
 }
@@ -67,7 +74,10 @@ static void stop(struct mvm_agent *a, uint32_t sig)
         return;
     }
     if (!a->stopping) {
-        const char *why = sig == SIGTERM ? "SIGTERM" : sig == SIGINT ? "SIGINT" : "power button";
+        const char *why = sig == SIGTERM  ? "SIGTERM"
+                          : sig == SIGINT ? "SIGINT"
+                          : sig == SIGPWR ? "power button"
+                                          : "halt, poweroff or reboot";
         mvm_log("stopping: ", why, NULL);
     }
     mvm_server_stop(&a->server, a->stopping ? 0 : MVM_STOP_MS);

@@ -86,7 +86,7 @@ static int run_as_init(int argc, char *const argv[])
     mvm_log_start();
     int status = mvm_agent_run(&agent, &options);
     mvm_log_finish();
-    mvm_power_end(options.end);
+    mvm_power_end(options.end, options.contained);
     return status;
 }
 

@@ -31,7 +31,15 @@ _Static_assert(sizeof(struct mvm_options) <= UINT16_MAX, "an option's offset");
 
 static const char *parse_seconds(const char *text, uint64_t max, uint64_t *secs)
 {
-    return mvm_parse_u64(text, max, secs) == MVM_NUMBER_FINE ? NULL : "not a number of seconds";
+    switch (mvm_parse_u64(text, max, secs)) {
+    case MVM_NUMBER_FINE:
+        return NULL;
+    case MVM_NUMBER_LARGE:
+        return "too large a number of seconds";
+    case MVM_NUMBER_NONE:
+        break;
+    }
+    return "not a number of seconds";
 }
 
 /* ---- setters ---- */

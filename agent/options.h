@@ -43,6 +43,7 @@ struct mvm_options {
 
     /* ---- of a machine's first process alone ---- */
     bool init;
+    bool contained; /* the pid namespace's alone, as in a container: see mvm_power_end */
     struct mvm_module modules[MVM_MODULES_MAX]; /* in the order given */
     size_t modules_len;
     const char *root;         /* a block device to switch to; NULL: stay */

@@ -128,7 +128,7 @@ static void release_disks(void)
 
 /* ---- power ---- */
 
-void mvm_power_end(enum mvm_power how)
+void mvm_power_end(enum mvm_power how, bool contained)
 {
     static const struct {
         const char *name;
@@ -141,8 +141,13 @@ void mvm_power_end(enum mvm_power how)
     sleep_ms(LINGER_MS);
     signal_all(SIGTERM);
     signal_all(SIGKILL);
-    release_disks();
+    if (!contained) {
+        release_disks();
+    }
     mvm_log("ending the machine: ", ways[how].name, NULL);
+    if (contained && how != MVM_POWER_REBOOT) {
+        return; /* with an exit status: reboot(2) would be a death by SIGINT */
+    }
     reboot(ways[how].command);
     mvm_log("cannot end the machine: ", mvm_posix_error_text(errno), NULL);
 }

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "artifacts.h"
+#include "parse.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -86,10 +87,11 @@ static bool can_replace(const struct mvm_artifacts *a, struct mvm_writer *why)
     if (is_mount_point(a)) {
         return fail(why, a->name, "a mount point cannot be replaced; name a folder in it");
     }
-    if (faccessat(a->parent, a->name, W_OK | X_OK, AT_EACCESS) < 0 && errno != ENOENT) {
-        return fail(why, a->name, strerror(errno));
+    if (!is_a_set(a, why)) {
+        return false;
     }
-    return is_a_set(a, why);
+    return faccessat(a->parent, a->name, W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT ||
+           fail(why, a->name, strerror(errno));
 }
 
 /* Splits `folder` into its parent, opened, and its name there. */
@@ -153,9 +155,11 @@ static void name_other(const struct mvm_artifacts *a, const char *suffix, char *
 /* Whether `entry` is such a name of any process. */
 static bool is_other(const struct mvm_artifacts *a, const char *suffix, const char *entry)
 {
-    size_t len = strlen(a->name);
-    return entry[0] == '.' && strncmp(entry + 1, a->name, len) == 0 &&
-           strncmp(entry + 1 + len, suffix, strlen(suffix)) == 0;
+    const char *rest = mvm_parse_prefix(entry, ".");
+    rest = rest != NULL ? mvm_parse_prefix(rest, a->name) : NULL;
+    rest = rest != NULL ? mvm_parse_prefix(rest, suffix) : NULL;
+    uint32_t pid;
+    return rest != NULL && mvm_parse_u32(rest, INT32_MAX, &pid) == MVM_NUMBER_FINE;
 }
 
 /* A process holds a lock on its new folder for as long as it lives. */
@@ -204,6 +208,17 @@ static bool is_there_when_locked(int dir)
     return fstat(dir, &st) == 0 && st.st_nlink > 0;
 }
 
+/* The new folder has the owner and the mode of the one that it replaces, as far as this process may
+ * set them: a private folder stays private. */
+static void inherit_mode(const struct mvm_artifacts *a)
+{
+    struct stat st;
+    if (fstatat(a->parent, a->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        (void)!fchown(a->dir, st.st_uid, st.st_gid);
+        (void)!fchmod(a->dir, (st.st_mode & 07777) | S_IRWXU);
+    }
+}
+
 static bool make_folder(struct mvm_artifacts *a, struct mvm_writer *why)
 {
     for (int tries = 0; tries < FOLDER_TRIES; tries++) {
@@ -212,6 +227,7 @@ static bool make_folder(struct mvm_artifacts *a, struct mvm_writer *why)
         }
         a->dir = openat(a->parent, a->fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (a->dir >= 0 && is_there_when_locked(a->dir)) {
+            inherit_mode(a);
             return true;
         }
         if (a->dir >= 0) {

@@ -1,7 +1,10 @@
 /* The commands build and join: the request, its log, its answer. */
+#define _GNU_SOURCE /* PATH_MAX */
 #include "run.h"
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void show_retrying(struct mvm_run *r)
 {
@@ -143,10 +146,31 @@ static int open_stream(struct mvm_run *r)
     return MVM_RUN_ON;
 }
 
+/* Whether the file is, or would be, in the folder. */
+static bool is_in(const char *file, const char *folder)
+{
+    char path[PATH_MAX];
+    struct stat a, b;
+    const char *slash = strrchr(file, '/');
+    size_t len = slash != NULL ? (size_t)(slash - file) + 1 : 0;
+    if (len >= sizeof path) {
+        return false;
+    }
+    memcpy(path, file, len);
+    path[len] = '\0';
+    return stat(len > 0 ? path : ".", &a) == 0 && stat(folder, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 int mvm_run_build(struct mvm_run *r)
 {
     const struct mvm_host_options *o = r->options;
     uint64_t silence_ms = o->silence_secs > 0 ? o->silence_secs * 1000 : MVM_NEVER;
+    if (o->log != NULL && o->output != NULL && is_in(o->log, o->output)) {
+        MVM_DISPLAY_TELL(&r->display, "--log ", o->log,
+                         ": the folder of --output is replaced, with what is in it");
+        return MVM_EXIT_USAGE;
+    }
     if (o->log != NULL && !mvm_display_open_log(&r->display, o->log)) {
         return MVM_EXIT_USAGE;
     }

@@ -138,6 +138,17 @@ static bool in_checkout(const char *folder)
     return found;
 }
 
+/* A hook of git has these in its environment: they name the hook's repository, and would be obeyed
+ * before the folder is looked at. */
+static void forget_other_repositories(void)
+{
+    static const char *const names[] = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE",
+                                        "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        unsetenv(names[i]);
+    }
+}
+
 /* Starts `git ls-files`; its pid, and `*out` to read the names from, each NUL-terminated. */
 static pid_t start_git(const char *folder, int *out, struct mvm_writer *why)
 {
@@ -148,12 +159,14 @@ static pid_t start_git(const char *folder, int *out, struct mvm_writer *why)
         fail(why, "pipe", strerror(errno));
         return -1;
     }
+    forget_other_repositories();
     pid_t pid = mvm_child_start(argv, -1, fds[1]);
     int err = errno;
     close(fds[1]);
     if (pid < 0) {
         close(fds[0]);
         fail(why, "git", strerror(err));
+        mvm_writer_add(why, "; --all-files sends all of it");
         return -1;
     }
     *out = fds[0];
@@ -165,6 +178,39 @@ static bool await_names(struct mvm_tree *t, int fd)
 {
     return t->waiter == NULL ||
            mvm_waiter_hold(t->waiter, fd, POLLIN, MVM_NEVER) != MVM_WAKE_SIGNAL;
+}
+
+/* Whether `path` names nothing in the folder: an index that was not made by git can hold any name.
+ */
+static bool leads_out(const char *path)
+{
+    for (const char *name = path;; name++) {
+        size_t len = strcspn(name, "/");
+        if (len == 0 || (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))) {
+            return true;
+        }
+        name += len;
+        if (*name == '\0') {
+            return false;
+        }
+    }
+}
+
+static bool add_names(struct mvm_tree *t, struct mvm_writer *why)
+{
+    if (t->names_len > 0 && t->names[t->names_len - 1] != '\0') {
+        return fail(why, "git ls-files", "a name was cut");
+    }
+    for (size_t at = 0; at < t->names_len; at += strlen(t->names + at) + 1) {
+        if (t->files == MVM_TREE_FILES_MAX) {
+            return fail(why, "git ls-files", "too many files");
+        }
+        if (leads_out(t->names + at)) {
+            return fail(why, t->names + at, "git lists it, and it leads out of the folder");
+        }
+        t->paths[t->files++] = t->names + at;
+    }
+    return true;
 }
 
 /* Reads names to the end of `fd`. */
@@ -186,14 +232,7 @@ static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
     if (n != 0) {
         return fail(why, "git ls-files", n < 0 ? strerror(errno) : "too many files");
     }
-    for (size_t at = 0; at < t->names_len; at += strlen(t->names + at) + 1) {
-        if (t->files == MVM_TREE_FILES_MAX || t->names[t->names_len - 1] != '\0') {
-            return fail(why, "git ls-files",
-                        t->files == MVM_TREE_FILES_MAX ? "too many files" : "a name was cut");
-        }
-        t->paths[t->files++] = t->names + at;
-    }
-    return true;
+    return add_names(t, why);
 }
 
 /* Whether what git lists is still there, below directories: one that has become a symbolic link
@@ -239,7 +278,7 @@ static bool list_tracked(struct mvm_tree *t, const char *folder, int root, struc
     bool good = read_names(t, fd, why);
     close(fd);
     if (!good) {
-        kill(pid, SIGTERM);
+        kill(pid, SIGKILL); /* it only reads, and a wrapper may ignore other signals */
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }

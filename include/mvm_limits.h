@@ -519,8 +519,9 @@
 #error "MVM_ROOT_WAIT_MS: at least 1, since a disk takes a moment to appear"
 #endif
 
-/* The latest time that an option may name: the end of the year 9999, in seconds. Past it: not a
- * number of seconds. */
-#define MVM_EPOCH_MAX_SECS 253402300799
+/* The latest time that an option may name: the most seconds whose nanoseconds fit 63 bits, as in
+ * the kernel; in the year 2262. Past it, as with milliseconds instead: too large a number of
+ * seconds. */
+#define MVM_EPOCH_MAX_SECS 9223372036
 
 #endif

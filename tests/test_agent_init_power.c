@@ -25,7 +25,7 @@ static void be_process_1(const char *root, const char *disk)
         access("/etc", F_OK) == 0) {
         return;
     }
-    mvm_power_end(MVM_POWER_OFF);
+    mvm_power_end(MVM_POWER_OFF, false);
 }
 
 /* A process that waits for it, and ends with the signal's number. */

@@ -212,6 +212,24 @@ static void sha256_without_a_program_for_it_is_an_error_before_the_build(void **
     assert_false(e2e_exists(e2e_path("out")));
 }
 
+/* It would be removed with the set before. */
+static void a_log_in_the_folder_of_output_is_refused_and_not_made(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    const char *const logs[] = {e2e_path("out/build.log"), e2e_path("out/../out/vmlinux"),
+                                e2e_path("link/log")};
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    e2e_make_dir(e2e_path("out"));
+    assert_int_equal(symlink("out", e2e_path("link")), 0);
+    for (size_t i = 0; i < sizeof logs / sizeof logs[0]; i++) {
+        host_start("build", "f", "a", "--output", e2e_path("out/"), "--log", logs[i]);
+        assert_int_equal(host_finish(), HOST_USAGE);
+        host_assert_err_has("the folder of --output is replaced");
+    }
+    assert_int_equal(rmdir(e2e_path("out")), 0);
+}
+
 /* ---- sizes ---- */
 
 static void max_size_may_be_reached_and_not_passed(void **state)
@@ -509,6 +527,7 @@ int main(void)
         E2E_TEST(connections_that_bring_nothing_are_not_tried_for_ever),
         E2E_TEST(a_disk_that_is_full_in_the_middle_is_exit_4),
         E2E_TEST(sha256_without_a_program_for_it_is_an_error_before_the_build),
+        E2E_TEST(a_log_in_the_folder_of_output_is_refused_and_not_made),
         E2E_TEST(max_size_may_be_reached_and_not_passed),
         E2E_TEST(max_size_has_units),
         E2E_TEST(an_end_without_data_leaves_a_hole),

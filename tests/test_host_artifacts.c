@@ -244,6 +244,7 @@ static void a_name_that_is_a_file_or_a_link_is_refused(void **state)
     (void)state;
     close(open(out, O_WRONLY | O_CREAT, 0644));
     assert_false(mvm_artifacts_open(&set, out, 1000, &why));
+    assert_string_equal(why_text, "out: Not a directory");
     assert_int_equal(unlink(out), 0);
     assert_int_equal(symlink(base, out), 0);
     assert_false(mvm_artifacts_open(&set, out, 1000, &why));
@@ -272,6 +273,35 @@ static void a_folder_that_may_not_be_written_is_refused(void **state)
     assert_false(opened);
     assert_string_equal(why_text, "out: Permission denied");
     assert_int_equal(entries(base), 1);
+}
+
+static mode_t mode_of(const char *path, struct stat *st)
+{
+    assert_int_equal(stat(path, st), 0);
+    return st->st_mode & 07777;
+}
+
+/* While it is fetched, too. Root may have made a set in the folder of another user. */
+static void a_folder_keeps_its_mode_and_its_owner(void **state)
+{
+    (void)state;
+    struct stat st;
+    char fresh[512];
+    place("vmlinux", "old");
+    assert_int_equal(chmod(out, 02710), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(out, 12345, 54321), 0);
+    }
+    begin(1000);
+    snprintf(fresh, sizeof fresh, "%s/%s", base, set.fresh);
+    assert_int_equal(mode_of(fresh, &st), 02710);
+    mvm_artifacts_abandon(&set);
+    place("vmlinux", "new");
+    assert_int_equal(mode_of(out, &st), 02710);
+    if (geteuid() == 0) {
+        assert_int_equal(st.st_uid, 12345);
+        assert_int_equal(st.st_gid, 54321);
+    }
 }
 
 static void odd_names_of_folders_work_or_are_refused(void **state)
@@ -332,6 +362,20 @@ static void what_a_killed_program_has_left_is_removed(void **state)
     mvm_artifacts_abandon(&set);
     assert_int_equal(entries(base), 2);
     assert_string_equal(contents("vmlinux"), "present");
+}
+
+/* The programs' names end with a process's number. */
+static void a_folder_of_another_name_is_left_alone(void **state)
+{
+    (void)state;
+    static const char *const names[] = {".out.old-backup", ".out.new-", ".out.old-1a",
+                                        ".out.new-2147483648"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        make_set(names[i], "mine");
+    }
+    begin(1000);
+    mvm_artifacts_abandon(&set);
+    assert_int_equal(entries(base), sizeof names / sizeof names[0]);
 }
 
 static void what_a_living_program_writes_is_left_alone(void **state)
@@ -466,9 +510,11 @@ int main(void)
         TEST(a_mount_point_is_refused),
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(a_folder_that_may_not_be_written_is_refused),
+        TEST(a_folder_keeps_its_mode_and_its_owner),
         TEST(odd_names_of_folders_work_or_are_refused),
         TEST(a_disk_that_is_full_leaves_the_old_set),
         TEST(what_a_killed_program_has_left_is_removed),
+        TEST(a_folder_of_another_name_is_left_alone),
         TEST(what_a_living_program_writes_is_left_alone),
         TEST(a_set_that_was_moved_away_without_a_successor_comes_back),
         TEST(a_program_killed_at_any_step_leaves_the_old_set_or_the_new_one),

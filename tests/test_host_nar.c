@@ -174,6 +174,56 @@ static void what_git_lists_below_what_is_no_directory_is_not_sent(void **state)
     assert_false(mvm_tree_list(&tree, in, MVM_TREE_TRACKED, &why));
 }
 
+/* As in a hook of another repository. */
+static void the_environment_of_a_hook_names_no_other_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE",
+                                        "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"};
+    run("mkdir -p %s/ours %s/other && cd %s/ours && git init -q . && cd ../other && git init -q .",
+        folder, folder, folder);
+    put("ours/f", "");
+    put("ours/secret", "");
+    put("other/secret", "");
+    run("cd %s/ours && git add f && cd ../other && git add secret", folder);
+    char ours_path[TEMPORARY_CAP + 8], value[TEMPORARY_CAP + 24];
+    snprintf(ours_path, sizeof ours_path, "%s/ours", folder);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(value, sizeof value, "%s/other/%s", folder,
+                 i == 1   ? ""
+                 : i == 2 ? ".git/index"
+                          : ".git");
+        setenv(names[i], value, 1);
+        bool listed = mvm_tree_list(&tree, ours_path, MVM_TREE_TRACKED, &why);
+        unsetenv(names[i]);
+        assert_true(listed);
+        assert_int_equal(tree.files, 1);
+        assert_string_equal(tree.paths[0], "f");
+    }
+}
+
+/* git checks names that it adds to an index, and not those of one that it is given. */
+static void a_name_that_leads_out_of_the_folder_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"../f", "/f", "a/../../f", "a//f", "./f", "a/.", ""};
+    char path[512], index[TEMPORARY_CAP + 32];
+    snprintf(path, sizeof path, "%s/bin:%s", folder, getenv("PATH"));
+    run("cd %s && git init -q . && mkdir a bin && touch f a/f && ln -s $PWD/names bin/git", folder);
+    char *before = strdup(getenv("PATH"));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(index, sizeof index, "#!/bin/sh\nprintf 'a/f\\0%s\\0'\n", names[i]);
+        put("names", index);
+        run("chmod +x %s/names", folder);
+        setenv("PATH", path, 1);
+        bool listed = mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why);
+        setenv("PATH", before, 1);
+        assert_false(listed);
+    }
+    free(before);
+    assert_non_null(strstr(why_text, "../f: git lists it, and it leads out of the folder"));
+}
+
 static void a_signal_ends_the_listing_and_the_measuring(void **state)
 {
     (void)state;
@@ -319,6 +369,8 @@ int main(void)
         TEST(every_length_is_padded_as_nix_pads_it),
         TEST(a_checkout_is_sent_as_git_tracks_it),
         TEST(what_git_lists_below_what_is_no_directory_is_not_sent),
+        TEST(the_environment_of_a_hook_names_no_other_files),
+        TEST(a_name_that_leads_out_of_the_folder_is_refused),
         TEST(a_signal_ends_the_listing_and_the_measuring),
         TEST(a_path_that_is_too_long_is_named_by_its_end),
         TEST(a_folder_where_git_tracks_nothing_is_an_error),
