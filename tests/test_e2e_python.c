@@ -298,6 +298,51 @@ static void a_stream_client_reports_why_a_build_failed_and_leaves_nothing(void *
     stream_assert_nothing_there();
 }
 
+/* An agent that lists one artifact, and sends one piece. */
+static void play_agent(struct mvm_artifact_item item, const char *name, uint64_t offset)
+{
+    if (e2e_fork() == 0) {
+        stream_welcome(STREAM_FEATURES);
+        stream_await(MVM_MESSAGE_STREAM_BUILD);
+        stream_say_ok(&item, 1);
+        stream_say_piece(name, offset, "hello", true);
+        stream_next();
+        _exit(0);
+    }
+}
+
+static void a_stream_client_rejects_what_an_agent_may_not_send(void **state)
+{
+    static const struct {
+        const char *listed;
+        uint64_t size;
+        const char *name;
+        uint64_t offset;
+        const char *why;
+    } cases[] = {
+        {"../kernel", 5, "../kernel", 0, "not the name of an artifact: '../kernel'"},
+        {"/kernel", 5, "/kernel", 0, "not the name of an artifact: '/kernel'"},
+        {"kernel", UINT64_C(1) << 40, "kernel", 0, "the artifacts are too large"},
+        {"kernel", 5, "rootfs", 0, "kernel: bytes of another"},
+        {"kernel", 5, "kernel", 1, "past its end"},
+        {"kernel", 5, "kernel", UINT64_MAX, "past its end"},
+    };
+    (void)state;
+    need_protobuf();
+    stream_source_folder(10);
+    snprintf(stream_output, sizeof stream_output, "%s", e2e_path("out"));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        host_listen("a.sock");
+        play_agent(stream_item(cases[i].listed, cases[i].size), cases[i].name, cases[i].offset);
+        const struct e2e_result *r = ASK(STREAM, e2e_path("flake"), "a", stream_output);
+        assert_int_equal(WEXITSTATUS(r->status), 1);
+        if (strstr(r->err, cases[i].why) == NULL) {
+            fail_msg("case %zu: %s", i, r->err);
+        }
+        stream_assert_nothing_there();
+    }
+}
+
 static void the_lines_at_the_head_of_the_stream_client_work(void **state)
 {
     (void)state;
@@ -367,6 +412,7 @@ int main(void)
         E2E_TEST(a_stream_client_sends_a_folder_and_fetches_what_was_built),
         E2E_TEST(a_stream_client_keeps_holes),
         E2E_TEST(a_stream_client_reports_why_a_build_failed_and_leaves_nothing),
+        E2E_TEST(a_stream_client_rejects_what_an_agent_may_not_send),
         E2E_TEST(the_lines_at_the_head_of_the_stream_client_work),
         E2E_TEST(a_json_client_pings),
         E2E_TEST(a_json_client_builds),

@@ -19,6 +19,8 @@ import sys
 
 import mvm_pb2 as mvm
 
+LONGEST = 1 << 20  # bytes of a message; no agent sends one of a tenth of that
+
 
 class Agent:
     """A connection to an agent."""
@@ -38,7 +40,10 @@ class Agent:
         prefix = self.stream.read(5)
         if len(prefix) < 5:
             return None
-        response = mvm.Response.FromString(self.stream.read(struct.unpack(">xI", prefix)[0]))
+        length = struct.unpack(">xI", prefix)[0]
+        if length > LONGEST:
+            sys.exit(f"a message of {length} bytes")
+        response = mvm.Response.FromString(self.stream.read(length))
         name = response.WhichOneof("kind")
         return name, getattr(response, name) if name else None
 
@@ -54,8 +59,8 @@ class Agent:
                 return fields.features.split()
         return []
 
-    def follow(self, build):
-        """Prints a build's lines, then how it ended; returns an exit status."""
+    def answers(self, build, *kinds):
+        """Prints a build's lines and yields its messages of these kinds; an Err ends the program."""
         accepted = False
         while answer := self.receive():
             name, fields = answer
@@ -64,15 +69,19 @@ class Agent:
                 if fields.line or build and not fields.beat:  # without ids it may be a heartbeat
                     sys.stderr.buffer.write(fields.line + b"\n")
                     sys.stderr.buffer.flush()
-            elif name == "ok" and fields.id == build:
-                print(fields.out_path)
-                return 0
             elif name == "err":
                 names = (fields.id, fields.refused)
                 if build in names or names == ("", "") and not accepted:
-                    print(fields.message, file=sys.stderr)
-                    return 1
-        return 3  # the connection ended before the answer
+                    sys.exit(fields.message)
+            elif name in kinds and fields.id == build:
+                yield name, fields
+        sys.exit(3)  # the connection ended before the answer
+
+    def follow(self, build):
+        """Prints a build's lines, then its store path; returns an exit status."""
+        _, ok = next(self.answers(build, "ok"))
+        print(ok.out_path)
+        return 0
 
 
 def build(agent, flake, attr, seconds=None):

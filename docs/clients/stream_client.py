@@ -40,29 +40,17 @@ def node(path):
     return texts(b"(", b"type") + inner + texts(b")")
 
 
-def answers(agent, build):
-    """The build's messages; an Err is the end, as is that of the connection."""
-    while answer := agent.receive():
-        name, fields = answer
-        if name == "err" and build in (fields.id, fields.refused):
-            sys.exit(fields.message)
-        if name == "log" and not fields.beat:
-            sys.stderr.buffer.write(fields.line + b"\n")
-        yield name, fields
-    sys.exit("the connection has ended")
-
-
 def build_archive(agent, build, archive):
     """Sends as much as the agent requests, when it does; the Ok."""
     sent = 0
-    for name, fields in answers(agent, build):
+    for name, fields in agent.answers(build, "want", "ok"):
         if name == "ok":
             return fields
-        end = min(sent + fields.bytes, len(archive)) if name == "want" else sent
-        while sent < end:
-            data = archive[sent:min(sent + PIECE, end)]
-            agent.send(source=mvm.Source(id=build, offset=sent, data=data, last=sent + len(data) == len(archive)))
-            sent += len(data)
+        end = min(sent + fields.bytes, len(archive))
+        for at in range(sent, end, PIECE):
+            data = archive[at:min(at + PIECE, end)]
+            agent.send(source=mvm.Source(id=build, offset=at, data=data, last=at + len(data) == len(archive)))
+        sent = end
 
 
 def fetch(agent, build, artifact, file):
@@ -70,14 +58,13 @@ def fetch(agent, build, artifact, file):
     at = 0
     file.truncate(artifact.size)
     agent.send(get=mvm.Get(id=build, name=artifact.name, length=artifact.size))
-    for name, piece in answers(agent, build):
-        if name == "artifact" and piece.name == artifact.name:
-            if not at <= piece.offset <= artifact.size - len(piece.data):
-                sys.exit(f"{artifact.name}: bytes out of order or past its end")
-            file.seek(piece.offset)
-            at = piece.offset + file.write(piece.data)
-            if piece.last:
-                return
+    for _, piece in agent.answers(build, "artifact"):
+        if piece.name != artifact.name or not at <= piece.offset <= artifact.size - len(piece.data):
+            sys.exit(f"{artifact.name}: bytes of another, out of order, or past its end")
+        file.seek(piece.offset)
+        at = piece.offset + file.write(piece.data)
+        if piece.last:
+            return
 
 
 def main(path, folder, attr, output):
