@@ -85,6 +85,17 @@ check-modules: ## a machine with the kernel of Debian 13, whose modules are comp
 	@$(MAKE) --no-print-directory all static-programs
 	@BUILD=$(BUILD) tests/vm/run-modules
 
+$(BUILD)/tests/vm/hang: tests/vm/hang.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(run)$(CC) $(ALL_CFLAGS) -static -s -o $@ $<
+
+.PHONY: check-suspend
+check-suspend: ## a machine whose output disk the device mapper suspends in each call of a job; PINGS meanwhile
+	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs python3 nanopb
+	@$(MAKE) --no-print-directory all static-programs $(VSOCK_DEVICE) $(BUILD)/tests/vm/hang
+	@BUILD=$(BUILD) tests/vm/run-suspend
+
 .PHONY: check-store
 check-store: ## a nix store on a disk of its own: two machines at once, a power cut, errors
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
