@@ -16,15 +16,16 @@ struct place {
     const char *data;
 };
 
-/* In this order: each needs those before it. */
+/* In this order: each needs those before it. All that is in memory may fill up, and the machine
+ * must go on: half of the memory each, which is the kernel's default, is more than there is. */
 static const struct place places[] = {
     {"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
     {"/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
     {"/dev", "devtmpfs", MS_NOSUID, "mode=0755"},
     {"/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666"},
-    {"/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
-    {"/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
-    {"/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
+    {"/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=10%"},
+    {"/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=50%"},
+    {"/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=10%"},
     {"/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
 };
 

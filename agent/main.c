@@ -72,7 +72,17 @@ static bool is_asked(int argc, char *const argv[], const char *for_what)
     return false;
 }
 
-/* Process 1 does not return: the kernel would panic. */
+static void log_default_disks(void)
+{
+    char text[256];
+    struct mvm_writer disks;
+    mvm_writer_init(&disks, text, sizeof text);
+    if (mvm_options_default_disks(&options, &disks)) {
+        mvm_log(text, NULL, NULL);
+    }
+}
+
+/* A machine's process 1 does not return: the kernel would panic. */
 static int run_as_init(int argc, char *const argv[])
 {
     if (is_asked(argc, argv, "--help")) {
@@ -84,6 +94,9 @@ static int run_as_init(int argc, char *const argv[])
     mvm_init_begin(&options, argc, argv);
     fill_standard_streams();
     mvm_log_start();
+    if (options.contained) {
+        log_default_disks(); /* they are the machine's */
+    }
     int status = mvm_agent_run(&agent, &options);
     mvm_log_finish();
     mvm_power_end(options.end, options.contained);
@@ -98,8 +111,6 @@ static bool has_stack(void)
 
 static int run(void)
 {
-    char text[256];
-    struct mvm_writer disks;
     if (options.init) {
         mvm_log("--init is for process 1: on a running system it would mount over /run and /tmp, "
                 "and in the end stop every process and power off",
@@ -111,10 +122,7 @@ static int run(void)
         return 1;
     }
     mvm_log_start();
-    mvm_writer_init(&disks, text, sizeof text);
-    if (mvm_options_default_disks(&options, &disks)) {
-        mvm_log(text, NULL, NULL);
-    }
+    log_default_disks();
     int status = mvm_agent_run(&agent, &options);
     mvm_log_finish();
     return status;

@@ -76,6 +76,10 @@ static void load_line(struct mvm_text line)
     while (line.len > 0 && memchr(blanks, line.bytes[line.len - 1], sizeof blanks) != NULL) {
         line.len--;
     }
+    while (line.len > 0 && memchr(blanks, line.bytes[0], sizeof blanks) != NULL) {
+        line.bytes++;
+        line.len--;
+    }
     if (line.len == 0 || line.bytes[0] == '#') {
         return;
     }

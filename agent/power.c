@@ -144,10 +144,10 @@ void mvm_power_end(enum mvm_power how, bool contained)
     if (!contained) {
         release_disks();
     }
-    mvm_log("ending the machine: ", ways[how].name, NULL);
     if (contained && how != MVM_POWER_REBOOT) {
         return; /* with an exit status: reboot(2) would be a death by SIGINT */
     }
+    mvm_log("ending the machine: ", ways[how].name, NULL);
     reboot(ways[how].command);
     mvm_log("cannot end the machine: ", mvm_posix_error_text(errno), NULL);
 }

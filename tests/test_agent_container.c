@@ -87,7 +87,7 @@ static void be_agent(void)
     snprintf(listen, sizeof listen, "unix:%s", e2e_path("sock"));
     freopen(e2e_path("messages"), "w", stderr);
     execl(program, program, "--listen", listen, "--out-dir", e2e_path("out"), "--out-dev", "none",
-          "--in-dev", "none", NULL);
+          NULL);
     _exit(127);
 }
 
@@ -147,6 +147,9 @@ static void the_machine_around_a_container_stays_as_it_was(void **state)
 {
     (void)state;
     assert_ends_in_order(SIGTERM);
+    const char *messages = e2e_read(e2e_path("messages")).bytes;
+    assert_non_null(strstr(messages, "/build-in is read from /dev/vdc, unless --in-dev none"));
+    assert_null(strstr(messages, "ending the machine"));
 }
 
 /* busybox's halt and poweroff; systemd's halt, poweroff and reboot, by the numbers they have on the
