@@ -10,7 +10,12 @@ $(OUT)/fuzz_%: $(BUILD)/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(if $(LIB_FUZZING_ENGINE)
 	@mkdir -p $(@D)
 	$(call say,LINK $@)
 	$(run)$(if $(LIB_FUZZING_ENGINE),$(CXX) $(CXXFLAGS),$(CC)) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ \
-	    $(filter %.o,$^) $(filter %.a,$^) $(LIB_FUZZING_ENGINE)
+	    $(filter %.o,$^) $(filter %.a,$^) $(LINK_ALSO) $(LIB_FUZZING_ENGINE)
+
+# The host tool, all of it but its main; its clock, signals, connection and output are the target's.
+$(OUT)/fuzz_host: $(filter-out $(BUILD)/host/main.o,$(call objects,host))
+$(OUT)/fuzz_host: LINK_ALSO := $(foreach f,clock_ms clock_us clock_after waiter_wait waiter_hold \
+    $(addprefix connection_,open read write close abandon),-Wl,--wrap=mvm_$f) -Wl,--wrap=write
 
 # The host tool's files, without its main.
 $(OUT)/fuzz_host_stream: $(addprefix $(BUILD)/host/,stream.o artifacts.o tree.o nar.o sha256.o child.o wait.o)

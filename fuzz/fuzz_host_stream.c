@@ -2,61 +2,21 @@
  * nothing is written outside the folder, nothing more than was allowed, and no file has its final
  * name before it is complete. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "fuzz_files.h"
 #include "mvm_proto.h"
 #include "stream.h"
-#include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { ALLOWED = 5000 };
 
-static char root[64]; /* the target's own folder */
-static char output[80];
 static struct mvm_stream_files stream;
 
-static void remove_root(void)
-{
-    rmdir(root);
-}
-
-static bool make_root(const char *in)
-{
-    snprintf(root, sizeof root, "%s/fuzz-host-stream-XXXXXX", in);
-    return mkdtemp(root) != NULL;
-}
-
-/* In memory if possible: a disk's fsync(2) takes longer than all else. */
 static void begin(void)
 {
-    if (root[0] == '\0') {
-        FUZZ_CHECK(make_root("/dev/shm") || make_root("/tmp"));
-        snprintf(output, sizeof output, "%s/out", root);
-        atexit(remove_root);
-    }
+    need_root();
     FUZZ_CHECK(mvm_stream_open(&stream, NULL, false, output, ALLOWED));
-}
-
-/* Entries of a folder; -1: it does not exist. Each must be an artifact if `artifacts`. */
-static int entries_of(const char *path, bool artifacts)
-{
-    DIR *dir = opendir(path);
-    const struct dirent *entry;
-    int entries = 0;
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] != '.' || entry->d_name[1] == 'o') {
-            FUZZ_CHECK(!artifacts || mvm_artifact_known(entry->d_name));
-            entries++;
-        }
-    }
-    if (dir == NULL) {
-        return -1;
-    }
-    closedir(dir);
-    return entries;
 }
 
 /* The set is complete, each file of its size; it is removed. */
@@ -74,42 +34,6 @@ static void check_set(void)
     }
     FUZZ_CHECK(sum <= ALLOWED);
     rmdir(output);
-}
-
-static uint64_t take(const uint8_t **data, size_t *size, size_t bytes)
-{
-    uint64_t value = 0;
-    for (; bytes > 0 && *size > 0; bytes--, ++*data, --*size) {
-        value = value << 8 | **data;
-    }
-    return value;
-}
-
-/* A size or offset: most are small, some are huge. */
-static uint64_t take_number(const uint8_t **data, size_t *size)
-{
-    uint64_t first = take(data, size, 1);
-    return first < 250 ? first * (first % 3 == 0 ? 40 : 1) : take(data, size, 8);
-}
-
-static struct mvm_text take_name(const uint8_t **data, size_t *size)
-{
-    uint64_t first = take(data, size, 1);
-    const char *known = mvm_artifact_name((unsigned)first % MVM_ARTIFACTS_MAX);
-    static const struct mvm_text bad[] = {
-        {"..", 2},       {"../kernel", 9},      {"/kernel", 7}, {"kernel/..", 9}, {".", 1},
-        {"./kernel", 8}, {"kernel\0/../x", 11}, {"kernel/", 7}, {"", 0},          {"a/../../x", 9}};
-    if (known != NULL && first < 200) {
-        return mvm_text_from(known);
-    }
-    if (first >= 240) {
-        return bad[take(data, size, 1) % (sizeof bad / sizeof bad[0])];
-    }
-    size_t len = first % 40 < *size ? first % 40 : *size;
-    struct mvm_text name = {(const char *)*data, len};
-    *data += len;
-    *size -= len;
-    return name;
 }
 
 static enum mvm_stream_result list(const uint8_t **data, size_t *size)

@@ -70,6 +70,13 @@ static bool write_seed(const char *folder, const char *name, size_t i, uint8_t d
     return fclose(f) == 0 && written;
 }
 
+/* What the agent of fuzz_host does in a build whose flake is sent, and in one of the guest's own,
+ * until their artifact is fetched. */
+static const struct mvm_text sessions[] = {
+    TEXT("\x00\x07\0\0\x02\0\x01\0\x05\0\xf0\0\0\0\x01\x01\x05\x06\0\x01\x05"),
+    TEXT("\x01\x07\0\0\x02\0\x01\0\0\0\0\x01\x01\x05\x06\0\x01\x05"),
+};
+
 int main(int argc, char **argv)
 {
     uint8_t frame[CAP];
@@ -86,6 +93,10 @@ int main(int argc, char **argv)
         for (uint8_t dice = 0; ok && dice < 2; dice++) { /* either direction */
             ok = write_seed(argv[1], "protobuf", i, dice, frame, protobuf_len);
         }
+    }
+    for (size_t i = 0; ok && i < sizeof sessions / sizeof sessions[0]; i++) {
+        ok = write_seed(argv[1], "session", i, 0, (const uint8_t *)sessions[i].bytes,
+                        sessions[i].len);
     }
     return ok ? 0 : 1;
 }

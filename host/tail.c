@@ -58,7 +58,9 @@ void mvm_tail_add(struct mvm_tail *t, struct mvm_text line)
         len = before_character(line.bytes, MVM_TAIL_LINE_MAX);
         len = before_colour(line.bytes, len);
     }
-    memcpy(t->lines[t->next].bytes, line.bytes, len);
+    if (len > 0) { /* a blank line may have no bytes to point to */
+        memcpy(t->lines[t->next].bytes, line.bytes, len);
+    }
     t->lines[t->next].len = len;
     t->lines[t->next].more = line.len - len;
     t->next = (t->next + 1) % MVM_TAIL_LINES;

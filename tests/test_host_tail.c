@@ -69,6 +69,15 @@ static void the_last_ones_are_kept_in_order(void **state)
     }
 }
 
+/* protobuf has no bytes for an empty text. The sanitizer sees the pointer. */
+static void a_blank_line_without_bytes_is_kept(void **state)
+{
+    (void)state;
+    add(NULL);
+    add("b");
+    assert_string_equal(show(), "  \033[m\n  b\033[m\n");
+}
+
 static void a_line_is_kept_whole_up_to_the_limit(void **state)
 {
     static char line[MVM_TAIL_LINE_MAX + 1001];
@@ -138,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(no_lines_are_nothing, reset),
         cmocka_unit_test_setup(the_last_ones_are_kept_in_order, reset),
+        cmocka_unit_test_setup(a_blank_line_without_bytes_is_kept, reset),
         cmocka_unit_test_setup(a_line_is_kept_whole_up_to_the_limit, reset),
         cmocka_unit_test_setup(a_cut_is_before_what_it_would_tear, reset),
         cmocka_unit_test_setup(bytes_of_any_value_are_kept_and_shown, reset),
