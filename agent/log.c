@@ -18,7 +18,8 @@ enum kind {
     KIND_SOCKET,  /* send(2) has a flag for it */
     KIND_WRITER,  /* a socket, too: to the process that writes what may block */
     KIND_OWN,     /* an open file of our own, with a flag of its own */
-    KIND_SHARED,  /* neither, before there is a writer: write what poll(2) reports room for */
+    KIND_SHARED,  /* neither, and there is no writer: write what poll(2) reports room for */
+    KIND_HELD,    /* neither, and there will be a writer: all waits */
 };
 
 static struct {
@@ -84,6 +85,9 @@ static ssize_t put_now(const char *bytes, size_t len)
         return send(stderr_log.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     case KIND_OWN:
         return write(stderr_log.fd, bytes, len);
+    case KIND_HELD:
+        errno = EAGAIN;
+        return -1;
     case KIND_UNKNOWN:
     case KIND_SHARED:
         break;
@@ -97,12 +101,17 @@ static ssize_t put_now(const char *bytes, size_t len)
 
 /* ---- what waits ---- */
 
-/* Without it, lines are written as before it was started. */
+/* Lines are written as before mvm_log_start. */
+static void use_no_writer(void)
+{
+    stderr_log.fd = STDERR_FILENO;
+    stderr_log.kind = KIND_SHARED;
+}
+
 static void end_writer(void)
 {
     close(stderr_log.fd);
-    stderr_log.fd = STDERR_FILENO;
-    stderr_log.kind = KIND_SHARED;
+    use_no_writer();
 }
 
 static void accepted(size_t n)
@@ -199,18 +208,28 @@ void mvm_log_start(void)
     if (stderr_log.kind == KIND_UNKNOWN || stderr_log.kind == KIND_SHARED) {
         find_stderr(); /* /proc may have been mounted since */
     }
-    if (stderr_log.kind != KIND_SHARED || fstat(STDERR_FILENO, &st) < 0) {
+    if (stderr_log.kind == KIND_SHARED && fstat(STDERR_FILENO, &st) == 0) {
+        stderr_log.kind = KIND_HELD;
+        stderr_log.fd = -1;
+    }
+}
+
+void mvm_log_release(void)
+{
+    if (stderr_log.kind != KIND_HELD) {
         return;
     }
-    int fd = mvm_log_writer_start();
-    if (fd >= 0) {
-        stderr_log.fd = fd;
-        stderr_log.kind = KIND_WRITER;
+    stderr_log.kind = KIND_WRITER;
+    stderr_log.fd = mvm_log_writer_start();
+    if (stderr_log.fd < 0) {
+        use_no_writer();
     }
+    mvm_log_flush();
 }
 
 void mvm_log_finish(void)
 {
+    mvm_log_release();
     struct pollfd p = {.fd = stderr_log.fd, .events = POLLOUT};
     if (stderr_log.kind != KIND_WRITER) {
         return;

@@ -6,8 +6,8 @@
  * is not read, waits in a small buffer; lines that do not fit are dropped and counted, and the
  * count is logged as soon as there is room. So are lines that stderr refuses, as a full disk does:
  * a count comes before the first line that is accepted again. The descriptor's flags are not
- * changed: other processes share them. A file on a disk may block whatever its flags are: between
- * start and finish, a process of its own writes to it.
+ * changed: other processes share them. A file on a disk may block whatever its flags are: from
+ * release to finish, a process of its own writes to it, and from start to release its lines wait.
  */
 #ifndef MVM_LOG_H
 #define MVM_LOG_H
@@ -19,8 +19,12 @@ enum {
     MVM_LOG_WAITING_CAP = 4096, /* bytes that wait for room; past it: lines are dropped */
 };
 
-/* From now on logging does not wait, whatever stderr is. Before the first mvm_posix_init. */
+/* From now on logging does not wait, whatever stderr is. */
 void mvm_log_start(void);
+
+/* After start: writes lines for a file, by a process that takes as long to make as the rest of the
+ * agent's start. Before the first build. */
+void mvm_log_release(void);
 
 /* The opposite: what was logged is written before this returns, unless the disk hangs. */
 void mvm_log_finish(void);

@@ -104,28 +104,29 @@ static void ignore_signals(void)
     }
 }
 
-static void be_writer(int bytes)
+/* A child that ends immediately, and leaves the writer to the system. First of all it closes the
+ * agent's sockets: nothing but the agent may keep them open. The writer is born with the signals
+ * ignored: none can come before it ignores them. */
+static void leave_writer(int bytes)
 {
     const int standard[3] = {bytes, STDERR_FILENO, STDERR_FILENO};
     int fourth = bytes;
-    if (mvm_posix_child_descriptors(standard, &fourth)) {
+    if (!mvm_posix_child_descriptors(standard, &fourth)) {
+        return;
+    }
+    setsid();
+    ignore_signals();
+    if (mvm_posix_fork() == 0) {
         struct output out = {.fd = STDOUT_FILENO};
         copy(STDIN_FILENO, &out);
     }
-    _exit(0);
 }
 
-/* By a child that ends immediately, and leaves the writer to the system. The writer is born with
- * the signals ignored: none can come before it ignores them. */
 static bool start(int bytes)
 {
     pid_t pid = mvm_posix_fork();
     if (pid == 0) {
-        setsid();
-        ignore_signals();
-        if (mvm_posix_fork() == 0) {
-            be_writer(bytes);
-        }
+        leave_writer(bytes);
         _exit(0); /* if there is no writer, the socket's other end is closed */
     }
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {

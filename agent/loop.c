@@ -175,6 +175,8 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
     if (a->reaps) {
         collect_children(a); /* of those that ended before the signal was watched */
     }
+    wait_and_step(a); /* does not wait: it answers clients that are there already */
+    mvm_log_release();
     while (!mvm_server_stopped(&a->server)) {
         wait_and_step(a);
     }

@@ -45,6 +45,7 @@ bool mvm_server_clients_add(struct mvm_server *s, int fd, struct mvm_server_list
         s->served++;
     }
     s->active_ms = s->now_ms;
+    s->again = true; /* it may have sent something already */
     return true;
 }
 
@@ -82,7 +83,6 @@ bool mvm_server_clients_hand_over(struct mvm_server *s, struct mvm_server_listen
         s->again = true;
         return true;
     }
-    s->again = true;
     return mvm_server_clients_add(s, l->fd, l);
 }
 

@@ -120,6 +120,8 @@ struct mvm_server {
     int caller_fd;        /* of mvm_server_wait; -1: none */
     int stream_lock;      /* the folder of builds without disks; -1: not locked */
     bool caller_ready;
+    bool stepped; /* by one step at least */
+    bool settled; /* … and the next has done what the first leaves to it */
     bool stopping;
     bool stopped;
     bool built;         /* exit_after_build: one was answered */
@@ -130,7 +132,7 @@ struct mvm_server {
     uint64_t drain_ms;  /* when to check a terminal's output queue again; UINT64_MAX: never */
     uint64_t active_ms; /* time of the last activity */
     uint64_t reap_ms;   /* when to check for abandoned workers that have ended; UINT64_MAX: none */
-    bool again;         /* a line was opened: send what waits for it in this step */
+    bool again;         /* a connection is new: serve it in this step */
     int epoll;          /* the descriptor of mvm_server_fd */
     int wake;           /* always readable; in the set from `arm` to the next wait */
     int reserve;        /* closed to accept one more if no descriptor is left; -1: closed */

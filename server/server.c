@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 enum {
-    ROUNDS = 16, /* of a step, while there is more to do */
+    ROUNDS = 16,      /* of a step, while there is more to do */
+    FIRST_ROUNDS = 2, /* a client is accepted, then answered */
     REAP_MS = 1000,
 };
 
@@ -136,7 +137,6 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
         mvm_server_listener_init(s, &s->listeners[i]);
     }
     mvm_server_stream_lock(s);
-    mvm_server_memory_touch(s);
     if (s->config.scheduler.boot == NULL) {
         draw_boot(s);
     }
@@ -319,17 +319,30 @@ static uint64_t next_deadline(const struct mvm_server *s)
     return at;
 }
 
+/* What comes after the first step, so that clients that were there before do not wait for it. */
+static void settle(struct mvm_server *s)
+{
+    s->settled = true;
+    mvm_server_memory_touch(s);
+    mvm_posix_end_left_over(&s->posix);
+}
+
 /* `more`: not all that has happened was taken. Returns the deadline. */
 static uint64_t work(struct mvm_server *s, bool more)
 {
-    for (int i = 0; i < ROUNDS && (i == 0 || more) && !s->stopped; i++) {
+    int rounds = s->stepped ? ROUNDS : FIRST_ROUNDS;
+    if (s->stepped && !s->settled) {
+        settle(s);
+    }
+    s->stepped = true;
+    for (int i = 0; i < rounds && (i == 0 || more) && !s->stopped; i++) {
         bool events = i == 0 ? more : mvm_server_events(s, 0);
         more = step_all(s) || events;
         mvm_server_peer_say_counts(s, false);
         leave_if_idle(s);
         s->stopped = is_finished(s);
     }
-    if (more || s->stopped) {
+    if (more || s->stopped || !s->settled) {
         mvm_server_watch_arm(s);
         return s->now_ms;
     }

@@ -429,7 +429,9 @@ static void an_agent_that_was_killed_has_a_successor(void **state)
 {
     (void)state;
     e2e_write_nix(stand_in);
-    e2e_end(E2E_AGENT("a"), SIGKILL);
+    pid_t first = E2E_AGENT("a");
+    e2e_await_log("a", "listening on "); /* its child that has just been forked has closed them */
+    e2e_end(first, SIGKILL);
     assert_true(e2e_exists(e2e_path("a.sock")));
     E2E_AGENT("a");
     e2e_ping(e2e_dial("a"), AT_ONCE_MS);

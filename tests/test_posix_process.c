@@ -678,7 +678,7 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
 }
 
 /* An agent that is killed during a build leaves only a cgroup to the next one. */
-static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
+static void what_a_killed_process_has_left_can_be_ended_without_a_build(void **state)
 {
     int status;
     int child;
@@ -701,6 +701,7 @@ static void what_a_killed_process_has_left_ends_with_the_next_init(void **state)
     assert_int_equal(kill(child, 0), 0);
     use(&mode);
     close(fds[1]);
+    mvm_posix_end_left_over(&posix);
     mvm_posix_fini(&posix);
     uint64_t until = clock_ms() + PATIENCE_MS;
     while (kill(child, 0) == 0 && clock_ms() < until) {
@@ -745,16 +746,37 @@ static void fini_ends_a_build_that_runs(void **state)
     assert_int_equal(count_descriptors(), before);
 }
 
-static void a_subreaper_is_one_only_until_fini(void **state)
+static int is_subreaper(void)
+{
+    int is = -1;
+    prctl(PR_GET_CHILD_SUBREAPER, &is, 0L, 0L, 0L);
+    return is;
+}
+
+static void a_subreaper_is_one_from_the_first_build_to_fini(void **state)
 {
     (void)state;
-    int is = -1;
     use(&by_proc);
-    prctl(PR_GET_CHILD_SUBREAPER, &is, 0L, 0L, 0L);
-    assert_int_equal(is, 1);
+    assert_int_equal(is_subreaper(), 0);
+    for (int i = 0; i < 2; i++) {
+        spawn_role("stay", NULL);
+        kill_and_close();
+        assert_int_equal(is_subreaper(), 1);
+    }
     mvm_posix_fini(&posix);
-    prctl(PR_GET_CHILD_SUBREAPER, &is, 0L, 0L, 0L);
-    assert_int_equal(is, 0);
+    assert_int_equal(is_subreaper(), 0);
+}
+
+static void a_process_that_was_a_subreaper_before_remains_one(void **state)
+{
+    (void)state;
+    prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
+    use(&by_proc);
+    spawn_role("stay", NULL);
+    kill_and_close();
+    mvm_posix_fini(&posix);
+    assert_int_equal(is_subreaper(), 1);
+    prctl(PR_SET_CHILD_SUBREAPER, 0L, 0L, 0L, 0L);
 }
 
 #define ALONE(test) cmocka_unit_test_setup(test, clean_up)
@@ -805,10 +827,11 @@ int main(int argc, char **argv)
         IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),
         IN_MODE(a_straggler_outside_of_the_cgroup_is_brought_in_and_killed, by_cgroup),
         IN_MODE(empty_cgroups_of_makers_that_are_gone_go_with_the_next_build, by_cgroup),
-        IN_MODE(what_a_killed_process_has_left_ends_with_the_next_init, by_cgroup),
+        IN_MODE(what_a_killed_process_has_left_can_be_ended_without_a_build, by_cgroup),
         ALONE(a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn),
         IN_EACH_MODE(fini_ends_a_build_that_runs),
-        ALONE(a_subreaper_is_one_only_until_fini),
+        ALONE(a_subreaper_is_one_from_the_first_build_to_fini),
+        ALONE(a_process_that_was_a_subreaper_before_remains_one),
     };
     use(&by_proc_alone);
     return cmocka_run_group_tests(tests, NULL, clean_up);

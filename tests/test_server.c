@@ -390,6 +390,52 @@ static void what_a_step_leaves_keeps_it_readable(void **state)
     mvm_server_fini(&server);
 }
 
+/* As a killed server leaves a build's cgroup. */
+static const char *leave_build(void)
+{
+    static char path[E2E_PATH_CAP + 64];
+    pid_t ended = e2e_fork();
+    if (ended == 0) {
+        _exit(0);
+    }
+    assert_int_equal(e2e_wait(ended, E2E_PATIENCE_MS), 0);
+    assert_int_equal(mkdir(e2e_path("builds"), 0700), 0);
+    snprintf(path, sizeof path, "%s/mvm-build-%d-1", e2e_path("builds"), (int)ended);
+    assert_int_equal(mkdir(path, 0700), 0);
+    return path;
+}
+
+static void a_client_that_is_there_already_is_answered_before_what_takes_longer(void **state)
+{
+    (void)state;
+    const char *left = leave_build();
+    struct mvm_server_config c = fixture();
+    c.posix.cgroup = e2e_path("builds");
+    start_here(&c);
+    struct e2e_conn *conn = dial();
+    e2e_say(conn, E2E_PING);
+    step();
+    assert_int_equal(e2e_frame(conn, E2E_PATIENCE_MS).kind, MVM_MESSAGE_PONG);
+    assert_true(e2e_exists(left));
+    assert_true(is_readable());
+    step();
+    assert_false(e2e_exists(left));
+    assert_false(is_readable());
+    mvm_server_fini(&server);
+}
+
+static void what_a_killed_server_has_left_ends_without_any_client(void **state)
+{
+    (void)state;
+    const char *left = leave_build();
+    struct mvm_server_config c = fixture();
+    c.posix.cgroup = e2e_path("builds");
+    start_here(&c);
+    step_until_quiet();
+    assert_false(e2e_exists(left));
+    mvm_server_fini(&server);
+}
+
 static void no_descriptor_is_left_at_the_end(void **state)
 {
     (void)state;
@@ -698,6 +744,8 @@ int main(void)
         E2E_TEST(an_ignored_sigchld_is_refused),
         E2E_TEST(it_is_readable_exactly_as_long_as_there_is_something_to_do),
         E2E_TEST(what_a_step_leaves_keeps_it_readable),
+        E2E_TEST(a_client_that_is_there_already_is_answered_before_what_takes_longer),
+        E2E_TEST(what_a_killed_server_has_left_ends_without_any_client),
         E2E_TEST(no_descriptor_is_left_at_the_end),
         E2E_TEST(it_reports_builds),
         E2E_TEST(the_socket_is_private_whatever_the_umask),

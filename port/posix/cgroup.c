@@ -243,7 +243,7 @@ static int open_parent(const char *chosen)
     return open_own_cgroup();
 }
 
-void mvm_posix_cgroup_end_left_over(const struct mvm_posix *p)
+void mvm_posix_end_left_over(const struct mvm_posix *p)
 {
     int parent = open_parent(p->config.cgroup);
     if (parent >= 0) {

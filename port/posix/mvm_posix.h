@@ -16,11 +16,11 @@
  * (pthread_cancel) before spawn has returned.
  *
  * How all processes of a build are ended: each build runs in its own cgroup (v2) if one can be
- * created, and signals go to all processes in it; empty cgroups that a killed program left are
- * removed with the next build. Without one, descendants and processes of the build's session are
- * found through /proc; with `subreaper` set also those whose parents have ended. The first process
- * and its process group are always signalled. What cannot be guaranteed on a system is reported by
- * the port's `limits` and listed in docs/processes.md.
+ * created, and signals go to all processes in it; those of builds that a killed program left are
+ * ended with the next build, or by mvm_posix_end_left_over. Without one, descendants and processes
+ * of the build's session are found through /proc; with `subreaper` set also those whose parents
+ * have ended. The first process and its process group are always signalled. What cannot be
+ * guaranteed on a system is reported by the port's `limits` and listed in docs/processes.md.
  */
 #ifndef MVM_POSIX_H
 #define MVM_POSIX_H
@@ -38,12 +38,12 @@ extern const struct mvm_port mvm_posix_port; /* its context is a struct mvm_posi
 
 /* Strings are borrowed until fini. A zeroed struct is a valid configuration. */
 struct mvm_posix_config {
-    const char *nix;    /* the program to run; NULL: searched on PATH, in nix's profiles, in
-                         * the store */
-    bool subreaper;     /* PR_SET_CHILD_SUBREAPER on this process: for a program that has no
-                         * other children, such as the agent, nor another port that builds:
-                         * without cgroups, every child that was started after the build's first
-                         * process counts as the build's, and is ended with it */
+    const char *nix; /* the program to run; NULL: searched on PATH, in nix's profiles, in
+                      * the store */
+    bool subreaper;  /* PR_SET_CHILD_SUBREAPER on this process, from its first build to fini: for a
+                      * program that has no other children, such as the agent, nor another port
+                      * that builds: without cgroups, every child that was started after the
+                      * build's first process counts as the build's, and is ended with it */
     bool caller_reaps;  /* the program, or its loop, as libev's default one, reaps every child; it
                          * must then pass each to mvm_posix_child_exited: a build whose process
                          * was not passed fails MVM_STATUS_WAIT_MS after its end */
@@ -138,7 +138,7 @@ struct mvm_posix {
     bool exited;       /* `exit` is known */
     bool lost;         /* … and never will be: another part of the program has taken it */
     struct mvm_posix_awaited awaited;
-    bool was_subreaper;     /* before init, for fini to restore */
+    bool became_subreaper;  /* for fini to restore */
     bool no_cgroup_kill;    /* for tests: as if the kernel had no cgroup.kill */
     enum mvm_posix_way way; /* for tests: the only way to start a build */
     struct mvm_exit exit;
@@ -165,10 +165,13 @@ struct mvm_posix {
     char reason[MVM_POSIX_REASON_CAP];
 };
 
-/* Copies `config`; opens one descriptor, mvm_posix_fd. Ends the builds that a killed program with
- * the same parent cgroup has left running. */
+/* Copies `config`; opens one descriptor, mvm_posix_fd. */
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 #define mvm_posix_init(...) (mvm_limits_match(), mvm_posix_init(__VA_ARGS__))
+
+/* Ends the builds that a killed program with the same parent cgroup has left running. A build in a
+ * cgroup does the same before it begins: this is for a program that may get none. */
+void mvm_posix_end_left_over(const struct mvm_posix *p);
 
 /* Collects abandoned workers that have ended, as the next job would. Returns how many have not.
  * With caller_reaps the program collects them. */

@@ -67,13 +67,6 @@ void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
     mvm_posix_worker_init(p);
     p->root = "";
     mvm_posix_watch_init(p);
-    mvm_posix_cgroup_end_left_over(p);
-    if (config->subreaper) {
-        int was = 0;
-        prctl(PR_GET_CHILD_SUBREAPER, &was, 0L, 0L, 0L);
-        p->was_subreaper = was != 0;
-        prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
-    }
 }
 
 static void kill_build(struct mvm_posix *p)
@@ -92,7 +85,7 @@ void mvm_posix_fini(struct mvm_posix *p)
     }
     mvm_posix_worker_fini(p);
     mvm_posix_watch_fini(p);
-    if (p->config.subreaper && !p->was_subreaper) {
+    if (p->became_subreaper) {
         prctl(PR_SET_CHILD_SUBREAPER, 0L, 0L, 0L, 0L);
     }
 }

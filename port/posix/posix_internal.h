@@ -177,9 +177,6 @@ int mvm_posix_start_vfork(const struct mvm_posix *p, const struct mvm_posix_prog
 
 /* ---- cgroup.c ---- */
 
-/* Ends the builds, found by their cgroups, that killed agents have left. */
-void mvm_posix_cgroup_end_left_over(const struct mvm_posix *p);
-
 /* Makes a cgroup for the next build, or none if config allows that. Negative: the reason. */
 int mvm_posix_cgroup_make(struct mvm_posix *p);
 

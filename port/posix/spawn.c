@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -101,6 +102,16 @@ static int without_cgroup(struct mvm_posix *p, int err)
     return mvm_posix_fail(p, "cgroup.procs", err);
 }
 
+/* Until fini, unless it was one before. */
+static void become_subreaper(struct mvm_posix *p)
+{
+    int is = 1;
+    prctl(PR_GET_CHILD_SUBREAPER, &is, 0L, 0L, 0L);
+    if (is == 0) {
+        p->became_subreaper = prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L) == 0;
+    }
+}
+
 /* The thread cannot be cancelled meanwhile: a child that shares its memory would see the request,
  * and run the thread's clean-up in its stead. */
 static int launch(struct mvm_posix *p, const char *const argv[], int standard[3], int input)
@@ -115,6 +126,9 @@ static int launch(struct mvm_posix *p, const char *const argv[], int standard[3]
     int r = open_standard(p, standard, input);
     if (r < 0 || (r = mvm_posix_environment(p)) < 0 || (r = mvm_posix_cgroup_make(p)) < 0) {
         return r;
+    }
+    if (p->config.subreaper) {
+        become_subreaper(p);
     }
     p->survivors_since = mvm_posix_has_survivors(p) ? p->survivors_since : 0;
     p->since = mvm_posix_ticks();
