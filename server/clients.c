@@ -110,9 +110,11 @@ bool mvm_server_clients_evict(struct mvm_server *s)
 void mvm_server_clients_read(struct mvm_server *s)
 {
     const struct mvm_server_connection *end = s->connections + s->served;
+    s->check_ms = UINT64_MAX;
     for (struct mvm_server_connection *c = s->connections; c < end; c++) {
         if (c->client != NULL && (c->awake || c->check_ms != 0)) {
             mvm_server_connection_read(s, c);
+            s->check_ms = c->check_ms != 0 ? mvm_sooner(s->check_ms, c->check_ms) : s->check_ms;
         }
     }
 }
@@ -204,18 +206,6 @@ bool mvm_server_clients_gone(struct mvm_server *s)
         }
     }
     return all;
-}
-
-uint64_t mvm_server_clients_deadline(const struct mvm_server *s)
-{
-    uint64_t at = UINT64_MAX;
-    for (size_t i = 0; i < s->served; i++) {
-        const struct mvm_server_connection *c = &s->connections[i];
-        if (c->client != NULL && c->check_ms != 0) {
-            at = mvm_sooner(at, c->check_ms);
-        }
-    }
-    return at;
 }
 
 bool mvm_server_clients_any(const struct mvm_server *s)

@@ -308,7 +308,7 @@ static uint64_t next_deadline(const struct mvm_server *s)
             at = mvm_sooner(at, mvm_server_listener_deadline(&s->listeners[i]));
         }
     }
-    at = mvm_sooner(at, mvm_sooner(mvm_server_clients_deadline(s), s->reap_ms));
+    at = mvm_sooner(at, mvm_sooner(s->check_ms, s->reap_ms));
     if (s->stopping) {
         uint64_t lingering = mvm_sooner(s->linger_ms, s->drain_ms);
         at = mvm_sooner(at, s->stop_ms);
@@ -319,22 +319,24 @@ static uint64_t next_deadline(const struct mvm_server *s)
     return at;
 }
 
-/* What comes after the first step, so that clients that were there before do not wait for it. */
-static void settle(struct mvm_server *s)
+/* The first step only serves clients that were there before; the second begins with what they need
+ * not wait for. Returns how many rounds a step has. */
+static int first_steps(struct mvm_server *s)
 {
+    if (!s->stepped) {
+        s->stepped = true;
+        return FIRST_ROUNDS;
+    }
     s->settled = true;
     mvm_server_memory_touch(s);
     mvm_posix_end_left_over(&s->posix);
+    return ROUNDS;
 }
 
 /* `more`: not all that has happened was taken. Returns the deadline. */
 static uint64_t work(struct mvm_server *s, bool more)
 {
-    int rounds = s->stepped ? ROUNDS : FIRST_ROUNDS;
-    if (s->stepped && !s->settled) {
-        settle(s);
-    }
-    s->stepped = true;
+    int rounds = s->settled ? ROUNDS : first_steps(s);
     for (int i = 0; i < rounds && (i == 0 || more) && !s->stopped; i++) {
         bool events = i == 0 ? more : mvm_server_events(s, 0);
         more = step_all(s) || events;

@@ -201,9 +201,6 @@ void mvm_server_clients_answered(struct mvm_server *s, const struct mvm_client *
 bool mvm_server_clients_flushed(const struct mvm_server *s);
 bool mvm_server_clients_gone(struct mvm_server *s);
 
-/* When one has something to do without an event; UINT64_MAX: never. */
-uint64_t mvm_server_clients_deadline(const struct mvm_server *s);
-
 /* Whether there is a connection other than serial lines. */
 bool mvm_server_clients_any(const struct mvm_server *s);
 

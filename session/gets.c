@@ -65,11 +65,13 @@ void mvm_gets_add(struct mvm_scheduler *v, struct mvm_client *c, const struct mv
         mvm_owe_err(v, c, refusal, m->id);
     } else {
         c->get = get;
+        v->streams.gets++;
     }
 }
 
 void mvm_gets_end(struct mvm_scheduler *v, struct mvm_client *c)
 {
+    v->streams.gets -= c->get.active;
     c->get.active = false;
     if (v->streams.reading == c) {
         v->streams.reading = NULL;
@@ -189,16 +191,6 @@ static struct mvm_client *next_client(struct mvm_scheduler *v)
     return NULL;
 }
 
-static bool any_get(const struct mvm_scheduler *v)
-{
-    for (size_t i = 0; i < v->clients_used; i++) {
-        if (v->clients[i].attached && v->clients[i].get.active) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void begin_remove(struct mvm_scheduler *v, enum call call, unsigned place)
 {
     struct mvm_writer w;
@@ -214,10 +206,11 @@ static void begin_remove(struct mvm_scheduler *v, enum call call, unsigned place
     mvm_writer_finish(&w);
 }
 
+/* If there is one. */
 static unsigned dropped_place(const struct mvm_streams *s)
 {
     unsigned i = 0;
-    while (i < MVM_STREAM_BUILDS && s->builds[i].state != MVM_PLACE_DROPPED) {
+    while (s->builds[i].state != MVM_PLACE_DROPPED) {
         i++;
     }
     return i;
@@ -227,15 +220,14 @@ static unsigned dropped_place(const struct mvm_streams *s)
 static bool choose(struct mvm_scheduler *v)
 {
     struct mvm_streams *s = &v->streams;
-    unsigned dropped = dropped_place(s);
     struct mvm_client *c;
     if (s->clears) {
         begin_remove(v, REMOVE_SOURCE, MVM_STREAM_BUILDS);
-    } else if (dropped < MVM_STREAM_BUILDS) {
-        begin_remove(v, REMOVE_PLACE, dropped);
-    } else if ((c = next_client(v)) != NULL) {
+    } else if (s->dropped > 0) {
+        begin_remove(v, REMOVE_PLACE, dropped_place(s));
+    } else if (s->gets > 0 && (c = next_client(v)) != NULL) {
         begin_read(v, c);
-    } else if (s->opened && !any_get(v)) {
+    } else if (s->opened && s->gets == 0) {
         s->call = END;
     }
     s->called_ms = v->now_ms;
@@ -285,7 +277,7 @@ static bool ask(struct mvm_scheduler *v)
     if (call == READ) {
         finish_read(v, r, offset);
     } else if (call == REMOVE_PLACE) {
-        s->builds[s->place].state = MVM_PLACE_FREE;
+        mvm_places_set(s, s->place, MVM_PLACE_FREE);
     }
     return true;
 }
@@ -311,7 +303,7 @@ uint64_t mvm_gets_deadline(const struct mvm_scheduler *v)
     if (s->call != NO_CALL) {
         return s->called_ms + MVM_DISK_PATIENCE_MS;
     }
-    return s->opened && !any_get(v) ? v->now_ms : UINT64_MAX; /* the last one's client has gone */
+    return s->opened && s->gets == 0 ? v->now_ms : UINT64_MAX; /* the last one's client has gone */
 }
 
 bool mvm_scheduler_reading(const struct mvm_scheduler *v)
@@ -320,6 +312,5 @@ bool mvm_scheduler_reading(const struct mvm_scheduler *v)
     if (v->config.stream_dir == NULL) {
         return false;
     }
-    return s->call != NO_CALL || s->opened || any_get(v) ||
-           (s->stopping && dropped_place(s) < MVM_STREAM_BUILDS);
+    return s->call != NO_CALL || s->opened || s->gets > 0 || (s->stopping && s->dropped > 0);
 }

@@ -156,6 +156,8 @@ struct mvm_streams {
     bool clears;        /* what an earlier agent has left of a source is to be removed */
     bool opened;        /* the reader was used since its last end_job */
     bool stopping;
+    size_t dropped;             /* how many places are to be emptied */
+    size_t gets;                /* how many Gets are being answered */
     size_t turn;                /* the client that was read for last */
     struct mvm_client *reading; /* the client that is read for; NULL: its Get has ended */
     uint64_t offset;            /* from where, … */

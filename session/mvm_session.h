@@ -127,6 +127,9 @@ enum mvm_session_event mvm_session_next(struct mvm_session *s);
 /* The same even if can_send is false, for a program that queues its answers. */
 enum mvm_session_event mvm_session_decode(struct mvm_session *s);
 
+/* False: decode would return NOTHING, as for most sessions most of the time. */
+bool mvm_session_has_input(const struct mvm_session *s);
+
 /* After BAD_FRAME: writes "parse error: …", for people. */
 void mvm_session_explain(const struct mvm_session *s, struct mvm_writer *w);
 

@@ -2,6 +2,14 @@
 #include "scheduler_internal.h"
 #include <string.h>
 
+void mvm_places_set(struct mvm_streams *s, unsigned place, enum mvm_place state)
+{
+    struct mvm_stream_build *b = &s->builds[place];
+    s->dropped -= b->state == MVM_PLACE_DROPPED;
+    s->dropped += state == MVM_PLACE_DROPPED;
+    b->state = (uint8_t)state;
+}
+
 unsigned mvm_places_find(const struct mvm_scheduler *v, struct mvm_text id)
 {
     for (unsigned i = 0; i < MVM_STREAM_BUILDS; i++) {

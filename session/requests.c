@@ -200,7 +200,7 @@ void mvm_requests_handle(struct mvm_scheduler *v, struct mvm_client *c)
         c->sent = c->session.sent;
     }
     mvm_owed_send(v, c);
-    while (has_room(v, c)) {
+    while (mvm_session_has_input(&c->session) && has_room(v, c)) {
         enum mvm_session_event event = mvm_session_decode(&c->session);
         if (event == MVM_SESSION_MESSAGE) {
             handle_request(v, c);

@@ -153,6 +153,8 @@ enum mvm_place {
     MVM_PLACE_DROPPED, /* its folder's contents are to be removed */
 };
 
+void mvm_places_set(struct mvm_streams *s, unsigned place, enum mvm_place state);
+
 /* The build that holds artifacts under that id; MVM_STREAM_BUILDS: none. */
 unsigned mvm_places_find(const struct mvm_scheduler *v, struct mvm_text id);
 

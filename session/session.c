@@ -194,10 +194,15 @@ static enum mvm_session_event next_frame(struct mvm_session *s)
     return s->finished ? MVM_SESSION_ENDED : MVM_SESSION_NOTHING;
 }
 
+bool mvm_session_has_input(const struct mvm_session *s)
+{
+    return s->receive_start < s->receive_end || s->peer_ended;
+}
+
 enum mvm_session_event mvm_session_decode(struct mvm_session *s)
 {
-    if (s->receive_start == s->receive_end && !s->peer_ended) {
-        return MVM_SESSION_NOTHING; /* as most are most of the time */
+    if (!mvm_session_has_input(s)) {
+        return MVM_SESSION_NOTHING;
     }
     if (s->wire == MVM_WIRE_OPEN && s->receive_start < s->receive_end && !choose_wire(s)) {
         return MVM_SESSION_NOTHING;

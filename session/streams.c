@@ -15,7 +15,8 @@ void mvm_streams_init(struct mvm_scheduler *v)
     s->running = NO_PLACE;
     s->clears = there && v->config.stream_left;
     for (unsigned i = 0; i < MVM_STREAM_BUILDS; i++) {
-        s->builds[i].state = s->clears ? MVM_PLACE_DROPPED : MVM_PLACE_FREE;
+        s->builds[i].state = MVM_PLACE_FREE;
+        mvm_places_set(s, i, s->clears ? MVM_PLACE_DROPPED : MVM_PLACE_FREE);
         s->builds[i].id_len = 0;
         s->builds[i].items_len = 0;
         s->builds[i].number = 0;
@@ -34,7 +35,7 @@ static void drop_place(struct mvm_scheduler *v, unsigned place)
 {
     struct mvm_stream_build *b = &v->streams.builds[place];
     if (b->state == MVM_PLACE_HELD) {
-        b->state = MVM_PLACE_DROPPED;
+        mvm_places_set(&v->streams, place, MVM_PLACE_DROPPED);
         mvm_gets_refuse(v, place,
                         v->streams.stopping ? MVM_REASON_STOPPING : MVM_REASON_UNKNOWN_ID);
         mvm_kept_drop(v, id_of(b));
@@ -76,7 +77,7 @@ int mvm_streams_begin(struct mvm_scheduler *v)
     }
     struct mvm_stream_build *b = &s->builds[place];
     drop_place(v, place);
-    b->state = MVM_PLACE_BUILDING;
+    mvm_places_set(s, place, MVM_PLACE_BUILDING);
     b->number = ++s->begun;
     b->id_len = t->id_len;
     memcpy(b->id, t->id, t->id_len);
@@ -95,7 +96,6 @@ static void hold(struct mvm_scheduler *v, struct mvm_stream_build *b)
     for (unsigned i = 0; i < b->items_len; i++) {
         b->items[i].name = mvm_executor_artifact(v->executor, i, &b->items[i].size);
     }
-    b->state = MVM_PLACE_HELD;
 }
 
 struct mvm_text mvm_streams_end(struct mvm_scheduler *v, bool ok)
@@ -108,10 +108,11 @@ struct mvm_text mvm_streams_end(struct mvm_scheduler *v, bool ok)
     }
     if (!ok) {
         /* The executor has tried to empty it; trying again costs nothing. */
-        s->builds[place].state = MVM_PLACE_DROPPED;
+        mvm_places_set(s, place, MVM_PLACE_DROPPED);
         return (struct mvm_text){NULL, 0};
     }
     hold(v, &s->builds[place]);
+    mvm_places_set(s, place, MVM_PLACE_HELD);
     return mvm_places_list(v, place, s->list);
 }
 
