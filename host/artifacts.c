@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* The kernel's, for C libraries without renameat2(2). */
@@ -18,10 +19,28 @@ enum { NO_REPLACE = 1, EXCHANGE = 2 };
 
 enum { FOLDER_TRIES = 8 };
 
+/* The type that overlayfs reports: <linux/magic.h> does not come with every C library. */
+enum { OVERLAY = 0x794c7630 };
+
 static bool fail(struct mvm_writer *why, const char *what, const char *reason)
 {
     mvm_writer_add3(why, what, ": ", reason);
     return false;
+}
+
+/* ---- names beside it: ".NAME.new-PID" and ".NAME.old-PID" ---- */
+
+static const char new_suffix[] = ".new-", old_suffix[] = ".old-";
+
+/* A name in the parent that is unique to this process. */
+static void name_other(const struct mvm_artifacts *a, const char *suffix, char *to, size_t cap)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, to, cap);
+    mvm_writer_add(&w, ".");
+    mvm_writer_add(&w, a->name);
+    mvm_writer_add(&w, suffix);
+    mvm_writer_add_u64(&w, (uint64_t)getpid());
 }
 
 /* ---- folders ---- */
@@ -81,7 +100,33 @@ static bool is_mount_point(const struct mvm_artifacts *a)
 #endif
 }
 
-/* Whether a new set can take the folder's place, and the old one can be removed. */
+/* In a folder with the sticky bit, what is another user's cannot be moved. */
+static bool is_held(const struct mvm_artifacts *a)
+{
+    struct stat parent, st;
+    return geteuid() != 0 && fstat(a->parent, &parent) == 0 && (parent.st_mode & S_ISVTX) != 0 &&
+           fstatat(a->parent, a->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid != geteuid() &&
+           parent.st_uid != geteuid();
+}
+
+/* An overlay does not move a folder of a lower layer. Only a try tells: away, and back. */
+static bool is_of_a_lower_layer(const struct mvm_artifacts *a)
+{
+    struct statfs fs;
+    char old[sizeof a->fresh];
+    if (fstatfs(a->parent, &fs) < 0 || (uint64_t)fs.f_type != OVERLAY) {
+        return false;
+    }
+    name_other(a, old_suffix, old, sizeof old);
+    if (renameat(a->parent, a->name, a->parent, old) < 0) {
+        return errno == EXDEV;
+    }
+    renameat(a->parent, old, a->parent, a->name);
+    return false;
+}
+
+/* Whether a new set can take the folder's place, and the old one can be removed: to be known before
+ * the build. */
 static bool can_replace(const struct mvm_artifacts *a, struct mvm_writer *why)
 {
     if (is_mount_point(a)) {
@@ -90,8 +135,16 @@ static bool can_replace(const struct mvm_artifacts *a, struct mvm_writer *why)
     if (!is_a_set(a, why)) {
         return false;
     }
-    return faccessat(a->parent, a->name, W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT ||
-           fail(why, a->name, strerror(errno));
+    if (faccessat(a->parent, a->name, W_OK | X_OK, AT_EACCESS) < 0 && errno != ENOENT) {
+        return fail(why, a->name, strerror(errno));
+    }
+    if (is_held(a)) {
+        return fail(why, a->name, "another user's, in a folder with the sticky bit");
+    }
+    return !is_of_a_lower_layer(a) ||
+           fail(why, a->name,
+                "an overlay's lower layer has it, so it cannot be replaced; remove it "
+                "or name another");
 }
 
 /* Splits `folder` into its parent, opened, and its name there. */
@@ -137,20 +190,7 @@ static void close_all(struct mvm_artifacts *a)
     a->dir = a->parent = -1;
 }
 
-/* ---- names beside it: ".NAME.new-PID" and ".NAME.old-PID" ---- */
-
-static const char new_suffix[] = ".new-", old_suffix[] = ".old-";
-
-/* A name in the parent that is unique to this process. */
-static void name_other(const struct mvm_artifacts *a, const char *suffix, char *to, size_t cap)
-{
-    struct mvm_writer w;
-    mvm_writer_init(&w, to, cap);
-    mvm_writer_add(&w, ".");
-    mvm_writer_add(&w, a->name);
-    mvm_writer_add(&w, suffix);
-    mvm_writer_add_u64(&w, (uint64_t)getpid());
-}
+/* ---- what others have left ---- */
 
 /* Whether `entry` is such a name of any process. */
 static bool is_other(const struct mvm_artifacts *a, const char *suffix, const char *entry)
@@ -235,7 +275,8 @@ static bool make_folder(struct mvm_artifacts *a, struct mvm_writer *why)
             a->dir = -1;
         }
     }
-    return fail(why, a->fresh, strerror(errno));
+    mvm_writer_add3(why, a->name, ": no folder can be made beside it: ", strerror(errno));
+    return false;
 }
 
 bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t max_size,

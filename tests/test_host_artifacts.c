@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,6 +23,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+enum { UNABLE = 77 }; /* the exit status of a process that may not do what its test needs */
 
 static char base[TEMPORARY_CAP];
 static char out[TEMPORARY_CAP + 8];
@@ -275,6 +279,77 @@ static void a_folder_that_may_not_be_written_is_refused(void **state)
     assert_int_equal(entries(base), 1);
 }
 
+/* The rename would fail, after the whole build. */
+static void a_folder_that_cannot_be_moved_is_refused(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* another account is needed */
+    }
+    place("vmlinux", "old");
+    assert_int_equal(chmod(base, 01777), 0);
+    assert_int_equal(chmod(out, 0777), 0);
+    assert_int_equal(seteuid(65534), 0);
+    int here = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool opened = here >= 0 && mvm_artifacts_open(&set, out, 1000, &why);
+    assert_int_equal(seteuid(0), 0);
+    if (here < 0) {
+        skip(); /* the folders above are closed to others */
+    }
+    close(here);
+    assert_false(opened);
+    assert_string_equal(why_text, "out: another user's, in a folder with the sticky bit");
+    assert_int_equal(entries(base), 1);
+}
+
+/* In a process of its own: exits with 0 if the folder of the lower layer was refused, and another
+ * one was not. */
+static int use_an_overlay(void)
+{
+    char layers[4 * TEMPORARY_CAP], path[TEMPORARY_CAP + 16];
+    static const char *const dirs[] = {"lower", "lower/out", "all", "upper", "work", "merged"};
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", base, "tmpfs", 0, NULL) < 0) {
+        return UNABLE;
+    }
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", base, dirs[i]);
+        mkdir(path, 0755);
+    }
+    snprintf(layers, sizeof layers, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", base,
+             base, base);
+    snprintf(path, sizeof path, "%s/merged", base);
+    if (mount("overlay", path, "overlay", 0, layers) < 0) {
+        return UNABLE;
+    }
+    snprintf(path, sizeof path, "%s/merged/out", base);
+    if (mvm_artifacts_open(&set, path, 1000, &why) || strstr(why_text, "lower layer") == NULL) {
+        return 1;
+    }
+    snprintf(path, sizeof path, "%s/merged/new", base);
+    mkdir(path, 0755);
+    bool opened = mvm_artifacts_open(&set, path, 1000, &why);
+    bool placed = opened && add("vmlinux", 0) && mvm_artifacts_commit(&set, &why);
+    snprintf(path, sizeof path, "%s/merged", base);
+    return placed && entries(path) == 2 ? 0 : 2;
+}
+
+static void a_folder_of_an_overlay_s_lower_layer_is_refused(void **state)
+{
+    (void)state;
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(use_an_overlay());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == UNABLE) {
+        skip(); /* no mount namespace, or no overlay in it */
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static mode_t mode_of(const char *path, struct stat *st)
 {
     assert_int_equal(stat(path, st), 0);
@@ -404,13 +479,11 @@ static void a_set_that_was_moved_away_without_a_successor_comes_back(void **stat
     assert_int_equal(entries(base), 1);
 }
 
-enum { NO_PTRACE = 77 };
-
 /* In a process of its own. */
 static void place_and_exit(void)
 {
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0) {
-        _exit(NO_PTRACE);
+        _exit(UNABLE);
     }
     raise(SIGSTOP);
     bool good = mvm_artifacts_open(&set, out, 1000, &why) && add("vmlinux", 3) &&
@@ -433,7 +506,7 @@ static bool place_killed(int stops)
         ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
         assert_int_equal(waitpid(pid, &status, 0), pid);
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_PTRACE) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == UNABLE) {
         fprintf(stderr, "SKIPPED: no ptrace(2) here\n");
         skip();
     }
@@ -510,6 +583,8 @@ int main(void)
         TEST(a_mount_point_is_refused),
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(a_folder_that_may_not_be_written_is_refused),
+        TEST(a_folder_that_cannot_be_moved_is_refused),
+        TEST(a_folder_of_an_overlay_s_lower_layer_is_refused),
         TEST(a_folder_keeps_its_mode_and_its_owner),
         TEST(odd_names_of_folders_work_or_are_refused),
         TEST(a_disk_that_is_full_leaves_the_old_set),
