@@ -10,11 +10,12 @@ endif
 PREFIX  ?= /usr/local
 BUILD   ?= build
 CFLAGS  ?= -O2 -g
+$(if $(word 2,$(BUILD)),$(error BUILD: the name of a target has no blanks))
 # The protobuf wire needs nanopb, Debian's or a checkout of it; PROTOBUF=no needs neither.
 PROTOBUF   ?= yes
 NANOPB_DIR ?= build/cache/nanopb
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
-ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) $(EXTRA_CFLAGS)
+ALL_CFLAGS = -std=c11 -D_FILE_OFFSET_BITS=64 $(WARN) $(CFLAGS) $(EXTRA_CFLAGS)
 VERSION  = $(shell sed -n 's/^.define MVM_VERSION "\(.*\)"/\1/p' include/mvm_version.h)
 
 # Scripts read what other programs print, which is translated if LANGUAGE or the locale says so.
@@ -67,7 +68,7 @@ ifeq ($(V),1)
 say = @:
 run :=
 else
-say = @echo '  $(1)'
+say = @$(if $(findstring s,$(firstword -$(MAKEFLAGS))),:,echo) '  $(1)'
 run := @
 endif
 

@@ -64,28 +64,41 @@ fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDI
 to = install -m 644 /dev/stdin
 
 install: all libraries $(BUILD)/libmvm-guest-sim.a ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
-	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mvm-guest $(UNITDIR) $(BASHDIR))
-	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder $(DESTDIR)$(BINDIR)
-	install -m 644 $(INCLUDES) port/sim/mvm_sim.h $(DESTDIR)$(INCLUDEDIR)/mvm-guest
-	install -m 644 $(BUILD)/libmvm-guest-sim.a $(DESTDIR)$(LIBDIR)
-	$(fill) packaging/sim.pc.in | $(to) $(DESTDIR)$(LIBDIR)/pkgconfig/mvm-guest-sim.pc
+	install -d $(foreach d,BINDIR LIBDIR INCLUDEDIR UNITDIR BASHDIR,"$(DESTDIR)$($(d))") \
+	    "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)/mvm-guest"
+	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder "$(DESTDIR)$(BINDIR)"
+	install -m 644 $(INCLUDES) port/sim/mvm_sim.h "$(DESTDIR)$(INCLUDEDIR)/mvm-guest"
+	install -m 644 $(BUILD)/libmvm-guest-sim.a "$(DESTDIR)$(LIBDIR)"
+	$(fill) packaging/sim.pc.in | $(to) "$(DESTDIR)$(LIBDIR)/pkgconfig/mvm-guest-sim.pc"
 	set -e; for lib in $(LIBRARIES); do \
-	    install -m 644 $(BUILD)/$$lib/library.a $(DESTDIR)$(LIBDIR)/lib$$lib.a; \
-	    install -m 644 $(BUILD)/$$lib/library.so $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION); \
-	    ln -sf lib$$lib.so.$(VERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so.$(SOVERSION); \
-	    ln -sf lib$$lib.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so; \
-	    $(fill) -e "s|@NAME@|$$lib|" packaging/library.pc.in | $(to) $(DESTDIR)$(LIBDIR)/pkgconfig/$$lib.pc; \
+	    install -m 644 $(BUILD)/$$lib/library.a "$(DESTDIR)$(LIBDIR)/lib$$lib.a"; \
+	    install -m 644 $(BUILD)/$$lib/library.so "$(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION)"; \
+	    ln -sf lib$$lib.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/lib$$lib.so.$(SOVERSION)"; \
+	    ln -sf lib$$lib.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/lib$$lib.so"; \
+	    $(fill) -e "s|@NAME@|$$lib|" packaging/library.pc.in | $(to) "$(DESTDIR)$(LIBDIR)/pkgconfig/$$lib.pc"; \
 	done
 	set -e; for page in $(MANUALS); do \
-	    install -m 644 -D -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page; \
+	    install -m 644 -D -t "$(DESTDIR)$(MANDIR)/man$${page##*.}" $$page; \
 	done
 	set -e; for page in $(PAGES); do \
-	    install -m $$(test -x $$page && echo 755 || echo 644) -D $$page $(DESTDIR)$(DOCDIR)/$$page; \
+	    install -m $$(test -x $$page && echo 755 || echo 644) -D $$page "$(DESTDIR)$(DOCDIR)/$$page"; \
 	done
-	$(fill) packaging/mvm-builder-agent.service.in | $(to) $(DESTDIR)$(UNITDIR)/mvm-builder-agent.service
-	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder
-	install -m 644 packaging/completion.bash $(DESTDIR)$(BASHDIR)/mvm-builder-agent
+	$(fill) packaging/mvm-builder-agent.service.in | $(to) "$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service"
+	install -m 644 packaging/completion.bash "$(DESTDIR)$(BASHDIR)/mvm-builder"
+	install -m 644 packaging/completion.bash "$(DESTDIR)$(BASHDIR)/mvm-builder-agent"
 	@[ -n '$(DESTDIR)' ] || echo 'The shared library is found after `ldconfig`, as root, or by LD_LIBRARY_PATH=$(LIBDIR).'
+
+# What install has put there, also an earlier version; folders of our own if nothing else is in them.
+.PHONY: uninstall
+uninstall: ## … and remove them, with the same variables
+	cd "$(DESTDIR)$(BINDIR)" && rm -f mvm-builder-agent mvm-builder
+	cd "$(DESTDIR)$(INCLUDEDIR)/mvm-guest" && rm -f mvm_*.h
+	cd "$(DESTDIR)$(LIBDIR)" && rm -f $(foreach l,mvm-guest mvm-guest-json,lib$(l).a lib$(l).so lib$(l).so.[0-9]* pkgconfig/$(l).pc) \
+	    libmvm-guest-sim.a pkgconfig/mvm-guest-sim.pc
+	cd "$(DESTDIR)$(MANDIR)" && rm -f $(foreach m,$(notdir $(MANUALS)),man$(subst .,,$(suffix $(m)))/$(m))
+	cd "$(DESTDIR)$(DOCDIR)" && rm -f $(PAGES)
+	find "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(INCLUDEDIR)/mvm-guest" -depth -type d -empty -delete
+	rm -f "$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service" $(foreach p,mvm-builder mvm-builder-agent,"$(DESTDIR)$(BASHDIR)/$(p)")
 
 .PHONY: dist
 dist: ## make a source archive of HEAD in BUILD, the same bytes each time

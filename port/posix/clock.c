@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "system.h"
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 uint64_t mvm_posix_clock_ns(clockid_t clock)

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+_Static_assert(sizeof(off_t) == 8, "images have more than 2 GiB: -D_FILE_OFFSET_BITS=64");
+
 /* ---- clock.c: a clock's time in nanoseconds; 0: there is no such clock ---- */
 uint64_t mvm_posix_clock_ns(clockid_t clock);
 
