@@ -16,7 +16,7 @@ static struct mvm_stream_files stream;
 static void begin(void)
 {
     need_root();
-    FUZZ_CHECK(mvm_stream_open(&stream, NULL, false, output, ALLOWED));
+    FUZZ_CHECK(mvm_stream_open(&stream, NULL, false, output, ALLOWED, -1));
 }
 
 /* The set is complete, each file of its size; it is removed. */

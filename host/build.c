@@ -138,8 +138,8 @@ static int open_stream(struct mvm_run *r)
         return MVM_EXIT_USAGE;
     }
     r->stream.waiter = &r->waiter;
-    if (o->output != NULL &&
-        !mvm_stream_open(&r->stream, o->folder, o->all_files, o->output, o->max_size)) {
+    if (o->output != NULL && !mvm_stream_open(&r->stream, o->folder, o->all_files, o->output,
+                                              o->max_size, r->display.log.fd)) {
         MVM_DISPLAY_TELL(&r->display, r->stream.why);
         return r->waiter.signal != 0 ? MVM_EXIT_SIGNAL + r->waiter.signal : MVM_EXIT_USAGE;
     }

@@ -1,6 +1,9 @@
+#define _GNU_SOURCE
 #include "stream.h"
 #include "mvm_proto.h"
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct mvm_writer begin_why(struct mvm_stream_files *s)
 {
@@ -176,17 +179,36 @@ enum mvm_stream_result mvm_stream_artifact(struct mvm_stream_files *s, const str
 
 /* ---- the set ---- */
 
+/* What this program itself writes is no part of the source: it would change while it is sent, and
+ * one build's artifacts would be sent for the next. */
+static void leave_out_our_files(struct mvm_stream_files *s, const char *output, int log)
+{
+    int old = open(output, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    s->tree.left_out_len = 0;
+    mvm_tree_leave_out(&s->tree, old);
+    mvm_tree_leave_out(&s->tree, s->artifacts.dir);
+    mvm_tree_leave_out(&s->tree, STDOUT_FILENO);
+    mvm_tree_leave_out(&s->tree, STDERR_FILENO);
+    mvm_tree_leave_out(&s->tree, log);
+    if (old >= 0) {
+        close(old);
+    }
+}
+
 bool mvm_stream_open(struct mvm_stream_files *s, const char *folder, bool all_files,
-                     const char *output, uint64_t max_size)
+                     const char *output, uint64_t max_size, int log)
 {
     struct mvm_writer why = begin_why(s);
     s->source_size = 0;
     s->current = 0;
     s->folder = NULL;
-    s->open = (folder == NULL || open_source(s, folder, all_files, &why)) &&
-              mvm_artifacts_open(&s->artifacts, output, max_size, &why);
-    if (!s->open && s->folder != NULL) {
-        mvm_nar_close(&s->nar);
+    s->open = mvm_artifacts_open(&s->artifacts, output, max_size, &why);
+    if (s->open && folder != NULL) {
+        leave_out_our_files(s, output, log);
+        s->open = open_source(s, folder, all_files, &why);
+        if (!s->open) {
+            mvm_artifacts_abandon(&s->artifacts);
+        }
     }
     mvm_writer_finish(&why);
     return s->open;

@@ -34,10 +34,10 @@ struct mvm_stream_files {
     uint8_t data[MVM_BULK_DATA_MAX];
 };
 
-/* Measures the archive of `folder` (NULL: none) and begins a set of artifacts for `output`. False:
- * `why`. */
+/* Begins a set of artifacts for `output` and measures the archive of `folder` (NULL: none); these
+ * artifacts, stdout, stderr and the descriptor `log` (-1: none) are not in it. False: `why`. */
 bool mvm_stream_open(struct mvm_stream_files *s, const char *folder, bool all_files,
-                     const char *output, uint64_t max_size);
+                     const char *output, uint64_t max_size, int log);
 
 /* The archive's bytes at `at`, up to `most`, in `*data` until the next call; at 0 it starts again.
  */

@@ -105,6 +105,36 @@ static bool list_directory(struct mvm_tree *t, int root, const char *path, struc
     return good;
 }
 
+void mvm_tree_leave_out(struct mvm_tree *t, int fd)
+{
+    struct stat st;
+    if (t->left_out_len < MVM_TREE_LEFT_OUT_MAX && fstat(fd, &st) == 0) {
+        t->left_out[t->left_out_len].device = st.st_dev;
+        t->left_out[t->left_out_len++].inode = st.st_ino;
+    }
+}
+
+static bool is_left_out(const struct mvm_tree *t, const struct stat *st)
+{
+    for (size_t i = 0; i < t->left_out_len; i++) {
+        if (t->left_out[i].device == st->st_dev && t->left_out[i].inode == st->st_ino) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drop_left_out(struct mvm_tree *t)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < t->files; i++) {
+        if (t->paths[i][0] != '\0') {
+            t->paths[kept++] = t->paths[i];
+        }
+    }
+    t->files = kept;
+}
+
 /* The list is its own queue: the contents of its directories are appended to it. */
 static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
 {
@@ -115,10 +145,13 @@ static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
             good = false;
         } else if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
             good = fail(why, t->paths[i], strerror(errno));
+        } else if (is_left_out(t, &st)) {
+            t->paths[i] = "";
         } else if (S_ISDIR(st.st_mode)) {
             good = list_directory(t, root, t->paths[i], why);
         }
     }
+    drop_left_out(t);
     return good;
 }
 

@@ -7,6 +7,7 @@
 
 #include "mvm_text.h"
 #include "wait.h"
+#include <sys/types.h>
 
 /* Bytes of all paths together, terminators included: a checkout of nixpkgs has 3 MiB of them.
  * Past it: "too many files". Memory is touched only as far as it is used. */
@@ -25,12 +26,20 @@
 #error "MVM_TREE_FILES_MAX: at least 1"
 #endif
 
+/* How many files and folders can be left out. */
+#define MVM_TREE_LEFT_OUT_MAX 5
+
 /* Keep it static: some 72 MiB of address space. */
 struct mvm_tree {
     struct mvm_waiter
         *waiter; /* a signal ends the listing, and the archive's measuring; NULL: none */
     size_t files;
     size_t names_len;
+    size_t left_out_len;
+    struct {
+        dev_t device;
+        ino_t inode;
+    } left_out[MVM_TREE_LEFT_OUT_MAX];
     const char *paths[MVM_TREE_FILES_MAX]; /* relative to the folder, sorted */
     char names[MVM_TREE_NAMES_CAP];
 };
@@ -47,6 +56,10 @@ enum mvm_tree_choice {
  */
 bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,
                    struct mvm_writer *why);
+
+/* Leaves what `fd` is open on out of the lists that follow, and a folder's contents with it, unless
+ * git tracks it. -1, and past MVM_TREE_LEFT_OUT_MAX: no effect. */
+void mvm_tree_leave_out(struct mvm_tree *t, int fd);
 
 /* "PATH: REASON", of a long path its end. Returns false. */
 bool mvm_tree_fail(struct mvm_writer *why, const char *path, const char *reason);

@@ -260,6 +260,29 @@ static void a_path_that_is_too_long_is_named_by_its_end(void **state)
     assert_string_equal(why_text + strlen(why_text) - 18, "nnn: path too long");
 }
 
+static void what_is_left_out_is_not_listed(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"out", "a/log"};
+    char path[TEMPORARY_CAP + 16];
+    run("cd %s && mkdir -p out/deep a && touch out/kernel out/deep/x a/log a/b log", folder);
+    tree.left_out_len = 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        mvm_tree_leave_out(&tree, fd);
+        close(fd);
+    }
+    mvm_tree_leave_out(&tree, -1);
+    bool listed = mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why);
+    tree.left_out_len = 0;
+    assert_true(listed);
+    assert_int_equal(tree.files, 3);
+    assert_string_equal(tree.paths[0], "a");
+    assert_string_equal(tree.paths[1], "a/b");
+    assert_string_equal(tree.paths[2], "log");
+}
+
 static void a_folder_where_git_tracks_nothing_is_an_error(void **state)
 {
     (void)state;
@@ -373,6 +396,7 @@ int main(void)
         TEST(a_name_that_leads_out_of_the_folder_is_refused),
         TEST(a_signal_ends_the_listing_and_the_measuring),
         TEST(a_path_that_is_too_long_is_named_by_its_end),
+        TEST(what_is_left_out_is_not_listed),
         TEST(a_folder_where_git_tracks_nothing_is_an_error),
         TEST(what_is_no_file_is_named),
         TEST(a_folder_that_is_not_there_is_named),

@@ -3,6 +3,7 @@
 #include "mvm_proto.h"
 #include "stream.h"
 #include "temporary.h"
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static int set_up(void **state)
     (void)state;
     assert_true(make_temporary(base, "stream"));
     snprintf(out, sizeof out, "%s/out", base);
-    assert_true(mvm_stream_open(&stream, NULL, false, out, 1000));
+    assert_true(mvm_stream_open(&stream, NULL, false, out, 1000, -1));
     len = 0;
     return 0;
 }
@@ -110,7 +111,7 @@ static void a_list_with_an_item_that_cannot_be_read_is_refused(void **state)
         add_bytes(items[i].bytes, items[i].len);
         assert_refused("its Ok lists an artifact that cannot be read");
         mvm_stream_close(&stream);
-        assert_true(mvm_stream_open(&stream, NULL, false, out, 1000));
+        assert_true(mvm_stream_open(&stream, NULL, false, out, 1000, -1));
     }
 }
 
@@ -149,7 +150,7 @@ static enum mvm_stream_result send_changed(void (*change)(void))
     snprintf(file, sizeof file, "%s/f", folder);
     assert_int_equal(mkdir(folder, 0777), 0);
     write_file("0123456789", 0644);
-    assert_true(mvm_stream_open(&stream, folder, true, out, 1000));
+    assert_true(mvm_stream_open(&stream, folder, true, out, 1000, -1));
     change();
     for (uint64_t at = 0; result == MVM_STREAM_GOOD && at < stream.source_size; at += data.len) {
         uint64_t left = stream.source_size - at;
@@ -197,6 +198,40 @@ static void a_source_that_was_changed_after_it_was_measured_is_an_error(void **s
     assert_string_equal(stream.why, "f: No such file or directory");
 }
 
+/* A set of before, this one's beginning, and the log, all in the folder that is sent. */
+static void what_the_tool_writes_is_no_part_of_the_source(void **state)
+{
+    char set[TEMPORARY_CAP + 16], log[TEMPORARY_CAP + 16];
+    (void)state;
+    mvm_stream_close(&stream);
+    snprintf(folder, sizeof folder, "%s/flake", base);
+    snprintf(file, sizeof file, "%s/f", folder);
+    snprintf(set, sizeof set, "%s/out", folder);
+    snprintf(log, sizeof log, "%s/log", folder);
+    assert_int_equal(mkdir(folder, 0777), 0);
+    write_file("0123456789", 0644);
+    assert_true(mvm_stream_open(&stream, folder, true, out, 1000, -1));
+    uint64_t alone = stream.source_size;
+    mvm_stream_close(&stream);
+    int fd = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    for (int i = 0; i < 2; i++) {
+        bool opened = mvm_stream_open(&stream, folder, true, set, 1000, fd);
+        uint64_t size = opened ? stream.source_size : 0;
+        len = 0;
+        add("kernel", 0);
+        enum mvm_stream_result result = opened ? send_list() : MVM_STREAM_BROKEN;
+        result = result == MVM_STREAM_GOOD ? mvm_stream_commit(&stream, false) : result;
+        mvm_stream_close(&stream);
+        assert_int_equal(result, MVM_STREAM_GOOD);
+        assert_int_equal(size, alone);
+    }
+    close(fd);
+    char command[TEMPORARY_CAP + 24];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +241,7 @@ int main(void)
         TEST(a_later_list_with_such_an_item_is_refused),
         cmocka_unit_test_setup_teardown(a_source_that_was_changed_after_it_was_measured_is_an_error,
                                         set_up, tear_down),
+        TEST(what_the_tool_writes_is_no_part_of_the_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
