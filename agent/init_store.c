@@ -2,10 +2,12 @@
 #include "init_store.h"
 #include "init_device.h"
 #include "log.h"
-#include "store_use.h"
+#include "store_claim.h"
 #include "system.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -21,6 +23,16 @@ enum {
     E2FSCK_FAILED = 4, /* bits from here on: errors are left, or it could not run */
     EMPTY_BYTES = 1 << 20,
     PIECE = 4096,
+    EMPTY_WATCH_S = 11, /* as long as MMP's: what a machine that formats needs to renew its claim */
+    RENEW_MS = 500,     /* … which it does this often */
+    FREE_WATCH_MS = 500, /* what a mount needs to write MMP's mark */
+};
+
+struct disk {
+    const char *device;
+    uint64_t size;
+    uint64_t claim_at; /* where the file system should end */
+    uint64_t fs_end;   /* where it ends */
 };
 
 static const char staging[] = "/run/mvm-store"; /* where the disk is until it is complete */
@@ -52,27 +64,53 @@ static _Noreturn void exec(const char *const argv[])
     _exit(127);
 }
 
-/* Runs a program to its end: its exit status; 127 if there is none, 128 if a signal ended it. */
-static int run(const char *const argv[])
+static pid_t start(const char *const argv[])
 {
-    int status;
     pid_t pid = mvm_posix_fork();
     if (pid == 0) {
         exec(argv);
     }
+    return pid;
+}
+
+static int exit_status(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+/* Runs a program to its end: its exit status; 127 if there is none, 128 if a signal ended it. */
+static int run(const char *const argv[])
+{
+    int status;
+    pid_t pid = start(argv);
     while (pid > 0 && waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR) {
             return 127;
         }
     }
-    return pid < 0 ? 127 : WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    return pid < 0 ? 127 : exit_status(status);
+}
+
+/* The same, while the claim on the disk is renewed; a program that outlived the claim is killed. */
+static int run_claimed(const char *const argv[], int fd, uint64_t at)
+{
+    int status;
+    pid_t pid = start(argv);
+    pid_t ended = 0;
+    while (pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0) {
+        if (!mvm_store_claim_renew(fd, at)) {
+            kill(pid, SIGKILL);
+        }
+        poll(NULL, 0, RENEW_MS);
+    }
+    return ended <= 0 ? 127 : exit_status(status);
 }
 
 /* ---- the file system ---- */
 
 static bool is_empty(int fd)
 {
-    char piece[PIECE];
+    _Alignas(PIECE) char piece[PIECE]; /* for direct reads, too */
     for (off_t at = 0; at < EMPTY_BYTES; at += PIECE) {
         ssize_t n = pread(fd, piece, sizeof piece, at);
         for (ssize_t i = 0; i < n; i++) {
@@ -87,13 +125,6 @@ static bool is_empty(int fd)
     return true;
 }
 
-static bool format(const char *device)
-{
-    const char *const mkfs[] = {"mkfs.ext4", "-q", "-O", "mmp", "-L", "mvm-store", device, NULL};
-    mvm_log("the store's disk is empty: formatting ", device, NULL);
-    return run(mkfs) == 0 || fail(device, "mkfs.ext4 failed, or is not there");
-}
-
 /* Replays the journal and repairs what is safe to repair. */
 static bool check(const char *device)
 {
@@ -105,11 +136,11 @@ static bool check(const char *device)
 
 /* ---- one machine at a time ---- */
 
-static void log_watching(const char *device, unsigned seconds)
+static void log_watching(const char *device, const char *state, unsigned seconds)
 {
     struct mvm_log_line line;
     mvm_log_begin(&line, "the store on ");
-    mvm_writer_add3(&line.w, device, ": not released by its last machine; watching for ", "");
+    mvm_writer_add3(&line.w, device, state, "; watching for ");
     mvm_writer_add_u64(&line.w, seconds);
     mvm_writer_add(&line.w, " s whether a machine uses it");
     mvm_log_end(&line);
@@ -123,12 +154,9 @@ static bool clear_mark(const char *device)
            fail(device, "the mark of its last machine stays: tune2fs failed, or is not there");
 }
 
-static bool is_ours_to_use(const char *device, const struct mvm_store_state *s)
+static bool may_use(const char *device, enum mvm_store_use use)
 {
-    if (!mvm_store_is_free(device, s)) {
-        log_watching(device, s->watch_s);
-    }
-    switch (mvm_store_use(device, s)) {
+    switch (use) {
     case MVM_STORE_FREE:
         return true;
     case MVM_STORE_LEFT:
@@ -141,6 +169,14 @@ static bool is_ours_to_use(const char *device, const struct mvm_store_state *s)
     return fail_errno(device);
 }
 
+static bool is_ours_to_use(const char *device, const struct mvm_store_state *s)
+{
+    if (!mvm_store_is_free(device, s)) {
+        log_watching(device, ": not released by its last machine", s->watch_s);
+    }
+    return may_use(device, mvm_store_use(device, s));
+}
+
 /* A file system that was made elsewhere. A failure does not stop the start. */
 static void protect(const char *device)
 {
@@ -151,59 +187,116 @@ static void protect(const char *device)
     }
 }
 
+static int open_direct(const char *device)
+{
+    return open(device, O_RDWR | O_DIRECT | O_CLOEXEC);
+}
+
+/* Before it is mounted: the kernel alone would not notice a machine that mounts it in the same
+ * moment. A file system that was made elsewhere may leave no room for a claim. */
+static bool claim_free(const struct disk *d)
+{
+    if (d->fs_end > d->claim_at) {
+        return true;
+    }
+    int fd = open_direct(d->device);
+    bool ours = may_use(d->device, fd < 0 ? MVM_STORE_USE_UNKNOWN
+                                          : mvm_store_claim(fd, d->claim_at, FREE_WATCH_MS));
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ours;
+}
+
 /* An ext4 file system that may be in use, or not be clean. */
-static bool examine(const char *device, int fd)
+static bool examine(struct disk *d, int fd)
 {
     struct mvm_store_state s;
     if (!mvm_store_state(fd, &s)) {
-        return fail_errno(device);
+        return fail_errno(d->device);
     }
-    if (!is_ours_to_use(device, &s) || (!s.clean && !check(device))) {
+    if (!is_ours_to_use(d->device, &s) || (!s.clean && !check(d->device))) {
         return false;
     }
     if (!s.is_protected) {
-        protect(device);
+        protect(d->device);
     }
-    return true;
+    d->fs_end = s.end;
+    return claim_free(d);
 }
 
-static bool prepare_fd(const char *device, int fd)
+/* mkfs.ext4 writes the superblock last, when all else is on the disk: another machine does not find
+ * a file system that is not finished. */
+static bool format(const struct disk *d, int fd)
+{
+    char kibibytes[24];
+    struct mvm_writer w;
+    mvm_writer_init(&w, kibibytes, sizeof kibibytes);
+    mvm_writer_add_u64(&w, d->claim_at / 1024);
+    mvm_writer_add(&w, "k");
+    const char *const mkfs[] = {"mkfs.ext4", "-q",      "-O",      "mmp", "-L",
+                                "mvm-store", d->device, kibibytes, NULL};
+    mvm_log("the store's disk is empty: formatting ", d->device, NULL);
+    return run_claimed(mkfs, fd, d->claim_at) == 0 ||
+           fail(d->device, "mkfs.ext4 failed, or is not there");
+}
+
+/* On a disk that was empty, unless another machine has begun to do the same. */
+static bool make_file_system(const struct disk *d)
+{
+    int fd = open_direct(d->device);
+    if (fd < 0) {
+        return fail_errno(d->device);
+    }
+    log_watching(d->device, ": empty", EMPTY_WATCH_S);
+    enum mvm_store_use use = mvm_store_claim(fd, d->claim_at, EMPTY_WATCH_S * 1000);
+    if (use == MVM_STORE_FREE && !is_empty(fd)) {
+        use = MVM_STORE_USED;
+    }
+    bool made = may_use(d->device, use) && format(d, fd);
+    close(fd);
+    return made;
+}
+
+static bool prepare_fd(struct disk *d, int fd)
 {
     const char *type = mvm_posix_superblock_type(fd);
     if (type == NULL && is_empty(fd)) {
-        return format(device);
+        return make_file_system(d) && examine(d, fd);
     }
     if (type == NULL || strcmp(type, "ext4") != 0) {
-        return fail(device, "it holds something other than an ext4 file system");
+        return fail(d->device, "it holds something other than an ext4 file system");
     }
-    return examine(device, fd);
+    return examine(d, fd);
 }
 
-/* Makes or checks it. `*size` is the disk's, in bytes. */
-static bool prepare(const char *device, uint64_t *size)
+/* Makes or checks it. */
+static bool prepare(struct disk *d)
 {
-    int fd = mvm_init_device_open(device);
+    int fd = mvm_init_device_open(d->device);
     if (fd < 0) {
-        return fail_errno(device);
+        return fail_errno(d->device);
     }
     off_t end = lseek(fd, 0, SEEK_END);
-    bool prepared = end > 0 ? prepare_fd(device, fd) : fail(device, "not a disk");
+    d->size = end > 0 ? (uint64_t)end : 0;
+    d->claim_at = mvm_store_claim_at(d->size);
+    bool prepared = end > 0 ? prepare_fd(d, fd) : fail(d->device, "not a disk");
     close(fd);
-    *size = (uint64_t)end;
     return prepared;
 }
 
 /* Grows the file system on a disk that was made larger. A failure does not stop the start.
  */
-static void grow(const char *device, uint64_t size)
+static void grow(const struct disk *d)
 {
     struct statvfs fs;
     int fd = open(staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     uint64_t blocks;
     if (fd < 0 || fstatvfs(fd, &fs) < 0 || fs.f_bsize == 0) {
-        fail_errno(device);
-    } else if ((blocks = size / fs.f_bsize) > 0 && ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) < 0) {
-        mvm_init_device_fail("cannot grow the store on ", device, mvm_posix_error_text(errno));
+        fail_errno(d->device);
+    } else if ((blocks = d->claim_at / fs.f_bsize) > 0 &&
+               ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) < 0) {
+        mvm_init_device_fail("cannot grow the store on ", d->device, mvm_posix_error_text(errno));
     }
     if (fd >= 0) {
         close(fd);
@@ -247,8 +340,9 @@ static bool mount_device(const char *device)
     return fail(device, used ? "another machine uses it" : why);
 }
 
-static bool mount_store(const char *device, uint64_t size)
+static bool mount_store(const struct disk *d)
 {
+    const char *device = d->device;
     if ((mkdir(nix_dir, 0755) < 0 && errno != EEXIST) ||
         (mkdir(staging, 0700) < 0 && errno != EEXIST)) {
         return fail_errno(device);
@@ -256,7 +350,9 @@ static bool mount_store(const char *device, uint64_t size)
     if (!mount_device(device)) {
         return false;
     }
-    grow(device, size);
+    if (d->fs_end < d->claim_at) {
+        grow(d);
+    }
     bool done =
         seed(device) && (mount(staging, nix_dir, NULL, MS_MOVE, NULL) == 0 || fail_errno(device));
     if (!done) {
@@ -293,12 +389,12 @@ static void add_option(struct mvm_options *o, const char *name, char *text, size
 bool mvm_init_store(struct mvm_options *o)
 {
     static char min_free[24], max_free[24];
-    uint64_t size = 0;
-    if (!prepare(o->store, &size) || !mount_store(o->store, size)) {
+    struct disk d = {.device = o->store};
+    if (!prepare(&d) || !mount_store(&d)) {
         return false;
     }
-    add_option(o, "min-free", min_free, sizeof min_free, size / 10);
-    add_option(o, "max-free", max_free, sizeof max_free, size / 4);
+    add_option(o, "min-free", min_free, sizeof min_free, d.size / 10);
+    add_option(o, "max-free", max_free, sizeof max_free, d.size / 4);
     mvm_log("the nix store is on ", o->store, NULL);
     return true;
 }

@@ -9,11 +9,14 @@
 /* Places and values of the superblock's fields, and of the MMP block's. */
 enum {
     SUPERBLOCK = 1024,
+    BLOCKS = 0x4,
+    BLOCKS_HIGH = 0x150,
     STATE = 0x3A,
     STATE_VALID = 1,
     STATE_ERRORS = 2,
     INCOMPATIBLE = 0x60,
     NEEDS_RECOVERY = 0x4,
+    HAS_64_BITS = 0x80,
     HAS_MMP = 0x100,
     BLOCK_SIZE = 0x18, /* its logarithm, from 1024 on */
     BLOCK_SIZE_MAX = 6,
@@ -38,6 +41,16 @@ static uint64_t number_at(const uint8_t *bytes, size_t len)
     return n;
 }
 
+/* Where the file system ends; past any disk if its superblock is unsound. */
+static uint64_t end_of(const uint8_t *b, uint64_t features, uint64_t size)
+{
+    uint64_t blocks = number_at(b + BLOCKS, 4);
+    if ((features & HAS_64_BITS) != 0) {
+        blocks |= number_at(b + BLOCKS_HIGH, 4) << 32;
+    }
+    return size > BLOCK_SIZE_MAX ? UINT64_MAX : blocks << (10 + size);
+}
+
 bool mvm_store_state(int fd, struct mvm_store_state *s)
 {
     uint8_t b[SUPERBLOCK_LEN];
@@ -54,6 +67,7 @@ bool mvm_store_state(int fd, struct mvm_store_state *s)
         .clean = (state & (STATE_VALID | STATE_ERRORS)) == STATE_VALID &&
                  (features & NEEDS_RECOVERY) == 0,
         .is_protected = (features & HAS_MMP) != 0 && size <= BLOCK_SIZE_MAX,
+        .end = end_of(b, features, size),
         .watch_s = (unsigned)(2 * interval + 1),
     };
     if (s->is_protected) {
