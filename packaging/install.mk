@@ -35,7 +35,7 @@ $(BUILD)/proto.o: $(call objects,codec/proto) $(GENERATED)
 	$(run)$(OBJCOPY) --wildcard --localize-symbol='pb_*' --localize-symbol='mvm_guest_v1_*' $@
 
 .PHONY: libraries $(LIBRARIES)
-libraries: $(LIBRARIES)
+libraries: $(LIBRARIES) $(BUILD)/libmvm-guest-sim.a
 $(LIBRARIES):
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SONAME=lib$@.so.$(SOVERSION) EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' \
 	    PROTO_FLAGS=-fno-lto PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/$@/library.a $(BUILD)/$@/library.so
@@ -63,7 +63,7 @@ fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDI
 # Puts its input there, readable to all whatever the umask.
 to = install -m 644 /dev/stdin
 
-install: all libraries $(BUILD)/libmvm-guest-sim.a ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
+install: all libraries ## install programs, libraries, headers, manual and what goes with them, see BINDIR …
 	install -d $(foreach d,BINDIR LIBDIR INCLUDEDIR UNITDIR BASHDIR,"$(DESTDIR)$($(d))") \
 	    "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)/mvm-guest"
 	install -m 755 $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder "$(DESTDIR)$(BINDIR)"
