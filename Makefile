@@ -166,7 +166,7 @@ MUSL_GCC ?= musl-gcc
 # For size: one program, optimised as a whole, without the tables that unwinding would need, without RELRO, which
 # protects what a dynamic linker has relocated, and without padding between code and data.
 STATIC_CFLAGS  = -Oz -flto=auto -fno-asynchronous-unwind-tables -fno-pie
-STATIC_LDFLAGS = -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro
+STATIC_LDFLAGS = -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,-z,common-page-size=64
 STATIC_MAKE = CC='$(MUSL_GCC)' BUILD=$(BUILD)/static EXTRA_CFLAGS= CFLAGS='$(STATIC_CFLAGS)' LDFLAGS='$(STATIC_LDFLAGS)'
 
 .PHONY: static

@@ -1,8 +1,10 @@
 // simdjson on the same frames, by its fastest interface; it only decodes. The frames have the
-// padding that it needs, which elsewhere would cost a copy.
+// padding that it needs, which elsewhere would cost a copy. It uses the best instructions that the
+// processor has, or those that SIMDJSON_FORCE_IMPLEMENTATION names, which are then in its name here.
 #define WORKS_DECODE_ONLY
 #include "../bench.h"
 #include <simdjson.h>
+#include <string>
 
 static bench_bytes build_frame, text[BENCH_LOGS], frame[BENCH_LOGS];
 static char line[2 * BENCH_CAP];
@@ -40,5 +42,13 @@ static void decode_log(int which, long n)
 
 int main(int argc, char **argv)
 {
-    return works_run("simdjson", argc, argv);
+    const char *forced = getenv("SIMDJSON_FORCE_IMPLEMENTATION");
+    std::string name = "simdjson";
+    if (forced != nullptr) {
+        name += std::string("-") + forced;
+        if (simdjson::get_active_implementation()->name() != forced) {
+            bench_fail(name.c_str(), "there is no such implementation");
+        }
+    }
+    return works_run(name.c_str(), argc, argv);
 }
