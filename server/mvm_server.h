@@ -78,7 +78,8 @@ struct mvm_server_config {
 
     /* With stream_dir, builds without disks are done, if the library has the protobuf wire; its
      * buffers, and the scheduler's members for it, are the server's to set. Memory: see
-     * MVM_SERVER_STREAM_MEMORY. */
+     * MVM_SERVER_STREAM_MEMORY. A folder that another process has locked is waited for, up to two
+     * seconds; then there are none, and `log` gets it. */
     struct mvm_executor_config executor;
     struct mvm_scheduler_config scheduler; /* boot NULL: random */
     struct mvm_posix_config posix;

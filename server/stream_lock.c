@@ -8,7 +8,29 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum {
+    LOOK_MS = 10,
+    PATIENCE_MS =
+        2000, /* a process of a killed server ends within milliseconds on a quiet machine */
+};
+
+/* A killed server's lock may be held for a moment by a process that it was starting. EWOULDBLOCK:
+ * another one has it. */
+static int lock(int fd)
+{
+    int ms = 0;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK || ms >= PATIENCE_MS) {
+            return -1;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+        ms += LOOK_MS;
+    }
+    return 0;
+}
 
 /* A folder that cannot be made is left to the build that needs it, whose Err says why. */
 void mvm_server_stream_lock(struct mvm_server *s)
@@ -19,8 +41,7 @@ void mvm_server_stream_lock(struct mvm_server *s)
     }
     s->config.scheduler.stream_left = mkdir(dir, 0700) < 0 && errno == EEXIST;
     s->stream_lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->stream_lock < 0 || flock(s->stream_lock, LOCK_EX | LOCK_NB) == 0 ||
-        errno != EWOULDBLOCK) {
+    if (s->stream_lock < 0 || lock(s->stream_lock) == 0 || errno != EWOULDBLOCK) {
         return;
     }
     mvm_server_say(s, dir, " is in use by another agent; ", "no builds without disks");

@@ -7,9 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #define A "aaaaaaaaaaaaaaaa"
 #define B "bbbbbbbbbbbbbbbb"
@@ -689,6 +692,28 @@ static void what_a_dead_agent_left_is_removed_at_the_start(void **state)
     assert_nothing_left();
 }
 
+/* As one that a killed agent was starting has its lock, until it ends. */
+static void a_process_that_is_about_to_end_is_no_other_agent(void **state)
+{
+    (void)state;
+    NEEDS_PROTOBUF();
+    begin();
+    assert_int_equal(mkdir(dir(), 0700), 0);
+    int folder = open(dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(folder, LOCK_EX | LOCK_NB), 0);
+    pid_t holder = fork();
+    if (holder == 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+        _exit(0);
+    }
+    close(folder);
+    start();
+    struct peer *p = dial();
+    ask_build(p, A, "a", false);
+    assert_ok(p, "kernel", 8);
+    assert_int_equal(waitpid(holder, NULL, 0), holder);
+}
+
 static void an_agent_that_ends_drops_what_it_holds(void **state)
 {
     (void)state;
@@ -832,6 +857,7 @@ int main(void)
         E2E_TEST(past_the_limit_the_oldest_is_dropped),
         E2E_TEST(a_build_that_fails_leaves_nothing),
         E2E_TEST(what_a_dead_agent_left_is_removed_at_the_start),
+        E2E_TEST(a_process_that_is_about_to_end_is_no_other_agent),
         E2E_TEST(an_agent_that_ends_drops_what_it_holds),
         E2E_TEST(what_is_not_an_agents_own_in_its_folder_stays),
         E2E_TEST(a_disk_that_fills_up_amid_a_source_ends_the_build_and_leaves_nothing),
