@@ -308,7 +308,7 @@ static int use_an_overlay(void)
 {
     char layers[4 * TEMPORARY_CAP], path[TEMPORARY_CAP + 16];
     static const char *const dirs[] = {"lower", "lower/out", "all", "upper", "work", "merged"};
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", base, "tmpfs", 0, NULL) < 0) {
         return UNABLE;
     }

@@ -317,16 +317,17 @@ static bool refuse_splice(unsigned error)
            prctl(PR_SET_SECCOMP, (long)SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* Counts in the worker, too, which is a fork of this process. */
+/* Counts in the worker, too, which is a fork of this process. With 64-bit offsets lseek has this
+ * name in glibc. */
 static int *lseeks;
-off_t __real_lseek(int fd, off_t offset, int whence);
-off_t __wrap_lseek(int fd, off_t offset, int whence);
-off_t __wrap_lseek(int fd, off_t offset, int whence)
+off_t __real_lseek64(int fd, off_t offset, int whence);
+off_t __wrap_lseek64(int fd, off_t offset, int whence);
+off_t __wrap_lseek64(int fd, off_t offset, int whence)
 {
     if (lseeks != NULL) {
         ++*lseeks;
     }
-    return __real_lseek(fd, offset, whence);
+    return __real_lseek64(fd, offset, whence);
 }
 
 /* Some file systems look at every page of a run to find its end. */

@@ -16,8 +16,8 @@ ssize_t __real_write(int fd, const void *buf, size_t len);
 ssize_t __wrap_write(int fd, const void *buf, size_t len);
 int __real_sync_file_range(int fd, off_t at, off_t len, unsigned flags);
 int __wrap_sync_file_range(int fd, off_t at, off_t len, unsigned flags);
-ssize_t __real_sendfile(int to, int from, off_t *at, size_t len);
-ssize_t __wrap_sendfile(int to, int from, off_t *at, size_t len);
+ssize_t __real_sendfile64(int to, int from, off_t *at, size_t len);
+ssize_t __wrap_sendfile64(int to, int from, off_t *at, size_t len);
 
 static bool interrupt(void)
 {
@@ -44,14 +44,14 @@ int __wrap_sync_file_range(int fd, off_t at, off_t len, unsigned flags)
     return interrupt() ? -1 : __real_sync_file_range(fd, at, len, flags);
 }
 
-/* Always, so that the buffer is used. */
-ssize_t __wrap_sendfile(int to, int from, off_t *at, size_t len)
+/* Always, so that the buffer is used. With 64-bit offsets sendfile has this name in glibc. */
+ssize_t __wrap_sendfile64(int to, int from, off_t *at, size_t len)
 {
     if (interrupts) {
         errno = EINTR;
         return -1;
     }
-    return __real_sendfile(to, from, at, len);
+    return __real_sendfile64(to, from, at, len);
 }
 
 static void a_copy_that_is_interrupted_goes_on(void **state)

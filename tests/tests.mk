@@ -24,8 +24,8 @@ $(of_host): %: %.o $(call but_main,host) $(SUPPORT)
 	$(link) -lcmocka
 
 $(BUILD)/tests/test_posix_start: LINK_ALSO := -Wl,--wrap=pipe2 -pthread
-$(BUILD)/tests/test_posix_bulk: LINK_ALSO := -Wl,--wrap=lseek
-$(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile,--wrap=sync_file_range
+$(BUILD)/tests/test_posix_bulk: LINK_ALSO := -Wl,--wrap=lseek64
+$(BUILD)/tests/test_posix_interrupted: LINK_ALSO := -Wl,--wrap=read,--wrap=write,--wrap=sendfile64,--wrap=sync_file_range
 $(BUILD)/tests/test_host_status: LINK_ALSO := -Wl,--wrap=mvm_clock_ms
 
 # The tool's clock, signals and connection are the simulation's.
