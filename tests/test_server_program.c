@@ -3,6 +3,7 @@
  * descriptors, and gives it configurations that cannot work.
  */
 #define _GNU_SOURCE
+#include "mvm_proto.h"
 #include "mvm_server.h"
 #include "support.h"
 #include <poll.h>
@@ -159,8 +160,10 @@ static void a_configuration_that_cannot_work_is_refused_in_words(void **state)
 {
     (void)state;
     struct mvm_server_config config = fixture();
-    config.executor.stream_dir = "relative";
-    assert_refused(&config, "configuration: stream_dir: not an absolute path");
+    if (mvm_proto_present) { /* else there are no builds without disks, and it is not looked at */
+        config.executor.stream_dir = "relative";
+        assert_refused(&config, "configuration: stream_dir: not an absolute path");
+    }
     config = fixture();
     config.executor.out_dir = config.executor.stream_dir = NULL;
     assert_refused(&config, "configuration: out_dir: NULL");
