@@ -49,7 +49,7 @@ static void lie(enum call call)
 static void a_port_that_returns_more_than_was_asked_for_fails_the_job(void **state)
 {
     static const char *const errors[] = {"nix build produced no store path",
-                                         "failed to copy artifacts: build.log: " LIE,
+                                         ("failed to copy artifacts: build.log: " LIE),
                                          "build rejected: cannot read security policy"};
     for (enum call call = READ_OUTPUT; call <= READ_FILE; call++) {
         setup(state);
