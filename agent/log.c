@@ -18,8 +18,8 @@ enum kind {
     KIND_SOCKET,  /* send(2) has a flag for it */
     KIND_WRITER,  /* a socket, too: to the process that writes what may block */
     KIND_OWN,     /* an open file of our own, with a flag of its own */
-    KIND_SHARED,  /* neither, and there is no writer: write what poll(2) reports room for */
-    KIND_HELD,    /* neither, and there will be a writer: all waits */
+    KIND_SHARED,  /* neither, without a writer: write when poll(2) reports room */
+    KIND_HELD,    /* neither, and the writer is still to come: everything waits */
 };
 
 static struct {

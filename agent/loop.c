@@ -38,8 +38,7 @@ static void set_dispositions(void)
  * SIGRTMIN+3 to +5, counted from glibc's SIGRTMIN, whose number another libc does not have. */
 static const int requests[] = {SIGUSR1, SIGUSR2, 37, 38, 39};
 
-/* From here on a signal waits until the loop reads it: none ends an agent that has sockets already.
- */
+/* From here on a signal waits until the loop reads it: an agent that has sockets ends in order. */
 static void block_signals(const struct mvm_agent *a, sigset_t *set)
 {
     sigemptyset(set);

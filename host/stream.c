@@ -179,8 +179,8 @@ enum mvm_stream_result mvm_stream_artifact(struct mvm_stream_files *s, const str
 
 /* ---- the set ---- */
 
-/* What this program itself writes is no part of the source: it would change while it is sent, and
- * one build's artifacts would be sent for the next. */
+/* Files that this program writes are left out of the source: they would change while it is sent,
+ * and one build's artifacts would be sent for the next. */
 static void leave_out_our_files(struct mvm_stream_files *s, const char *output, int log)
 {
     int old = open(output, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -135,7 +135,7 @@ static void a_file_systems_end_is_in_its_superblock(void **state)
         {{0, 0, 2, 0}, 0, 0, 0, 128 << 20},
         {{255, 255, 159, 0}, 2, 0, 0, (UINT64_C(40) << 30) - 4096},
         {{1, 0, 0, 0}, 2, 0x80, 1, (UINT64_C(1) << 44) + 4096},
-        {{1, 0, 0, 0}, 2, 0, 1, 4096}, /* without 64 bits there is no high part */
+        {{1, 0, 0, 0}, 2, 0, 1, 4096}, /* without the 64bit feature the high half is not used */
         {{1, 0, 0, 0}, 6, 0, 0, 65536},
         {{1, 0, 0, 0}, 7, 0, 0, UINT64_MAX},
     };
