@@ -557,11 +557,22 @@ static inline void cgroup_path(char *path, size_t cap)
 }
 
 /* Before each test and after the last: cmocka runs no tear-down after a test that failed. */
+/* What a failed test left must not fail the next one. */
 static inline int clean_up(void **state)
 {
     (void)state;
     mvm_posix_fini(&posix);
-    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    while (waitpid(-1, NULL, WNOHANG) >= 0 && clock_ms() < until) {
+        FILE *children = fopen("/proc/thread-self/children", "re");
+        int pid;
+        while (children != NULL && fscanf(children, "%d", &pid) == 1) {
+            kill(pid, SIGKILL);
+        }
+        if (children != NULL) {
+            fclose(children);
+        }
+        sleep_ms(1);
     }
     return 0;
 }
