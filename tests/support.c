@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -39,6 +40,34 @@ void e2e_sleep_ms(int ms)
     for (uint64_t now = e2e_now_ms(); now < until && !overdue; now = e2e_now_ms()) {
         poll(NULL, 0, (int)(until - now));
     }
+}
+
+static long cpu_ms(pid_t pid)
+{
+    char path[64], text[1024];
+    unsigned long user, sys;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    assert_non_null(strrchr(text, ')')); /* its name may have blanks */
+    assert_int_equal(sscanf(strrchr(text, ')'),
+                            ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys),
+                     2);
+    return (long)(user + sys) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+void e2e_assert_idle(pid_t pid)
+{
+    enum { WHILE_MS = 400, IDLE_MS = 100, TRIES = 20 };
+    long used = LONG_MAX;
+    for (int i = 0; i < TRIES && used > IDLE_MS; i++) {
+        long before = cpu_ms(pid);
+        e2e_sleep_ms(WHILE_MS);
+        used = cpu_ms(pid) - before;
+    }
+    assert_in_range(used, 0, IDLE_MS);
 }
 
 bool e2e_until(bool (*ready)(const char *about), const char *about, int ms)

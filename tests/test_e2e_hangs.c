@@ -63,18 +63,6 @@ static double now(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static unsigned long cpu_ticks(void)
-{
-    char path[64];
-    unsigned long user = 0;
-    unsigned long system = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)agent);
-    const char *at = strrchr(e2e_read(path).bytes, ')');
-    assert_non_null(at);
-    sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
-    return user + system;
-}
-
 static void ping_while(const char *what)
 {
     struct e2e_conn *c = e2e_dial("a");
@@ -85,13 +73,6 @@ static void ping_while(const char *what)
     }
     e2e_close(c);
     assert_true(e2e_pings_end(what) < (double)SLOWEST_MS);
-}
-
-static void assert_idle(void)
-{
-    unsigned long before = cpu_ticks();
-    e2e_sleep_ms(1000);
-    assert_in_range(cpu_ticks() - before, 0, 10);
 }
 
 static struct e2e_conn *build(unsigned secs)
@@ -188,7 +169,7 @@ static void a_mount_that_hangs_holds_up_its_build_alone(void **state)
     struct e2e_conn *c = build(60);
     e2e_sleep_ms(300);
     ping_while("the disk hangs: mounting");
-    assert_idle();
+    e2e_assert_idle(agent);
     e2e_thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
@@ -212,7 +193,7 @@ static void a_copy_that_hangs_holds_up_its_build_alone(void **state)
     struct e2e_conn *c =
         build_and_freeze(is_new, e2e_path("a.out/.rootfs.ext4.mvm-tmp"), out, device);
     ping_while("the disk hangs: copying");
-    assert_idle();
+    e2e_assert_idle(agent);
     e2e_thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
@@ -224,7 +205,7 @@ static void a_rename_that_hangs_holds_up_its_build_alone(void **state)
     start(nix_script(""));
     struct e2e_conn *c = build_and_freeze(is_new, e2e_path("a.out/vmlinux"), out, device);
     ping_while("the disk hangs: renaming");
-    assert_idle();
+    e2e_assert_idle(agent);
     e2e_thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
@@ -236,7 +217,7 @@ static void a_release_that_hangs_holds_up_its_build_alone(void **state)
     start(nix_script(""));
     struct e2e_conn *c = build_and_freeze(is_new, e2e_path("a.out/build.log"), outer, outer_device);
     ping_while("the disk hangs: releasing");
-    assert_idle();
+    e2e_assert_idle(agent);
     e2e_thaw();
     e2e_assert_ok(c, E2E_PATIENCE_MS);
 }
@@ -257,7 +238,7 @@ static void a_time_out_is_answered_while_the_disk_hangs(void **state)
         e2e_assert_err(c, "nix build timed out after 2 s: mounting ", E2E_PATIENCE_MS);
     assert_non_null(strstr(text, ": the disk does not answer"));
     assert_true(now() - begin < 2000 + MVM_DISK_PATIENCE_MS + BUSY_MS);
-    assert_idle();
+    e2e_assert_idle(agent);
     e2e_thaw();
     for (int i = 0; i < 300 && kill(hung, 0) == 0; i++) {
         e2e_sleep_ms(100); /* the agent is idle */

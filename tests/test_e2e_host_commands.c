@@ -4,7 +4,6 @@
 #include "support_host.h"
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -341,29 +340,22 @@ static void an_agent_without_heartbeats_may_be_silent(void **state)
 static void a_peer_that_talks_and_does_not_read_costs_no_processor_time(void **state)
 {
     static char flake[100000];
-    struct rusage before, after;
     (void)state;
     memset(flake, '"', sizeof flake - 1); /* two bytes in JSON */
     host_listen("a.sock");
-    getrusage(RUSAGE_CHILDREN, &before);
     host_start("build", flake, flake);
     struct e2e_conn *c = host_accept();
     int small = 4096;
     setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     host_welcome(c, HOST_FEATURES);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
-    for (uint64_t until = e2e_now_ms() + 2000; e2e_now_ms() < until; e2e_sleep_ms(10)) {
+    for (uint64_t until = e2e_now_ms() + 1000; e2e_now_ms() < until; e2e_sleep_ms(10)) {
         static const char frame[] = "{\"Log\":{\"line\":\"talk\"}}\n";
         for (int i = 0; i < 1000 && write(c->fd, frame, sizeof frame - 1) > 0; i++) {
         }
     }
+    e2e_assert_idle(host_pid());
     assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
-    getrusage(RUSAGE_CHILDREN, &after);
-    long ms = (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000 +
-              (after.ru_utime.tv_usec - before.ru_utime.tv_usec) / 1000 +
-              (after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1000 +
-              (after.ru_stime.tv_usec - before.ru_stime.tv_usec) / 1000;
-    assert_in_range(ms, 0, 1000);
 }
 
 int main(void)
