@@ -278,6 +278,7 @@ static int open_line(void)
     assert_int_equal(tcsetattr(master, TCSANOW, &raw), 0);
     snprintf(address, sizeof address, "serial:%s", ptsname(master));
     E2E_AGENT("a", "--listen", address);
+    e2e_await_log("a", "listening on serial:");
     return master;
 }
 
