@@ -109,9 +109,9 @@ check-remote: ## two machines: what the agent is asked for on one is built on th
 	@BUILD=$(BUILD) tests/remote/run
 
 .PHONY: compilers
-compilers: ## build and test with every gcc and clang that this Debian has
-	@scripts/need gcc libc6-dev binutils nanopb libcmocka-dev protobuf-compiler libev-dev libsystemd-dev
-	@tests/compilers
+compilers: ## build and test with every gcc and clang that this Debian has; as one file, at every level of optimisation
+	@$(MAKE) --no-print-directory deps FOR=check
+	@BUILD=$(BUILD) tests/compilers
 
 .PHONY: check-release
 check-release: ## demo, check and the other targets on fresh roots of RELEASE, bookworm or trixie: some hours, as root
