@@ -115,7 +115,7 @@ fn blank(d: &mut Dice, out: &mut String) {
     }
 }
 
-fn value(d: &mut Dice, name: &str, out: &mut String) {
+fn value(d: &mut Dice, name: &str, max: usize, out: &mut String) {
     if d.one_in(10) {
         out.push_str(d.pick(&["null", "true", "false", "{}", "[]", "[1,[\"x\"]]", "{\"a\":{\"b\":null}}", "nul", "7"]));
     } else if name == "timeout_secs" {
@@ -124,7 +124,7 @@ fn value(d: &mut Dice, name: &str, out: &mut String) {
         out.push_str(d.pick(&["true", "false", "null"]));
     } else {
         out.push('"');
-        string(d, out, if name == "category" || name == "was" { 30 } else { 60 });
+        string(d, out, max);
         out.push('"');
     }
 }
@@ -173,7 +173,8 @@ fn frame(d: &mut Dice, kinds: &[(&str, &[&str])], out: &mut String) {
             out.push(':');
             blank(d, out);
         }
-        value(d, field, out);
+        let short = array || *field == "category" || *field == "was"; // an array's element may be any field's
+        value(d, field, if short { 30 } else { 60 }, out);
         blank(d, out);
     }
     out.push(if array { ']' } else { '}' });
