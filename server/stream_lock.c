@@ -6,6 +6,7 @@
 #include "server_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -32,6 +33,20 @@ static int lock(int fd)
     return 0;
 }
 
+/* Makes the folder. Whether it was there. */
+static bool make(const char *dir)
+{
+    char path[MVM_PATH_MAX];
+    if (mkdir(dir, 0700) == 0) {
+        return false;
+    }
+    if (errno == ENOENT && strlen(dir) < sizeof path) {
+        mvm_posix_make_path(strcpy(path, dir), 0700);
+        return false;
+    }
+    return errno == EEXIST;
+}
+
 /* A folder that cannot be made is left to the build that needs it, whose Err says why. */
 void mvm_server_stream_lock(struct mvm_server *s)
 {
@@ -39,7 +54,7 @@ void mvm_server_stream_lock(struct mvm_server *s)
     if (dir == NULL) {
         return;
     }
-    s->config.scheduler.stream_left = mkdir(dir, 0700) < 0 && errno == EEXIST;
+    s->config.scheduler.stream_left = make(dir);
     s->stream_lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->stream_lock < 0 || lock(s->stream_lock) == 0 || errno != EWOULDBLOCK) {
         return;

@@ -714,6 +714,20 @@ static void a_process_that_is_about_to_end_is_no_other_agent(void **state)
     assert_int_equal(waitpid(holder, NULL, 0), holder);
 }
 
+/* Before the first build, so that no second agent takes it for one that was left. */
+static void a_folder_is_made_with_what_is_above_it_and_locked_at_the_start(void **state)
+{
+    (void)state;
+    struct stat st;
+    begin();
+    E2E_AGENT("a", "--stream-dir", e2e_path("deep/er/stream"));
+    assert_int_equal(stat(e2e_path("deep/er/stream"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    int folder = open(e2e_path("deep/er/stream"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(folder, LOCK_EX | LOCK_NB), -1);
+    close(folder);
+}
+
 static void an_agent_that_ends_drops_what_it_holds(void **state)
 {
     (void)state;
@@ -858,6 +872,7 @@ int main(void)
         E2E_TEST(a_build_that_fails_leaves_nothing),
         E2E_TEST(what_a_dead_agent_left_is_removed_at_the_start),
         E2E_TEST(a_process_that_is_about_to_end_is_no_other_agent),
+        E2E_TEST(a_folder_is_made_with_what_is_above_it_and_locked_at_the_start),
         E2E_TEST(an_agent_that_ends_drops_what_it_holds),
         E2E_TEST(what_is_not_an_agents_own_in_its_folder_stays),
         E2E_TEST(a_disk_that_fills_up_amid_a_source_ends_the_build_and_leaves_nothing),

@@ -24,8 +24,7 @@ static int fail_not_directory(struct mvm_posix *p)
     return MVM_PORT_NOT_DIRECTORY;
 }
 
-/* Makes `path` and what is missing above it; the slashes in it are cut and put back. */
-static int make_with_parents(char *path)
+int mvm_posix_make_path(char *path, mode_t mode)
 {
     for (char *at = path + 1; *at != '\0'; at++) {
         if (*at == '/') {
@@ -37,7 +36,7 @@ static int make_with_parents(char *path)
             }
         }
     }
-    return mkdir(path, 0755) < 0 && errno != EEXIST ? errno : 0;
+    return mkdir(path, mode) < 0 && errno != EEXIST ? errno : 0;
 }
 
 int mvm_posix_make_dir(struct mvm_posix *p, const char *dir)
@@ -54,7 +53,7 @@ int mvm_posix_make_dir(struct mvm_posix *p, const char *dir)
         mvm_posix_fail(p, "mkdir", w.cut ? ENAMETOOLONG : ENOENT);
         return MVM_PORT_FAILED;
     }
-    int err = make_with_parents(path);
+    int err = mvm_posix_make_path(path, 0755);
     if (err == ENOTDIR) {
         return fail_not_directory(p);
     }

@@ -32,6 +32,10 @@ pid_t mvm_posix_fork(void);
  * False: errno ---- */
 bool mvm_posix_child_descriptors(const int standard[3], int *report);
 
+/* ---- mount.c: makes a folder, with that mode, and what is missing above it; the slashes in `path`
+ * are cut and put back. 0, also if it is there, or an errno ---- */
+int mvm_posix_make_path(char *path, mode_t mode);
+
 /* ---- superblock.c: which file system is on an open device; NULL: no mark that is known ---- */
 const char *mvm_posix_superblock_type(int fd);
 
