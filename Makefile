@@ -84,8 +84,12 @@ all: $(BUILD)/libmvm-guest.a $(BUILD)/mvm-builder-agent $(BUILD)/mvm-builder ## 
 $(BUILD)/flags: force
 	@[ -e $@ ] || echo '#include <stdio.h>' | $(CC) -E - >/dev/null 2>&1 || scripts/need gcc libc6-dev binutils
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PROTOBUF)' | cmp -s - $@ || \
-	    echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PROTOBUF)' >$@
+	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' >$@
+
+# The same for what a library is made of.
+$(BUILD)/wires: force
+	@mkdir -p $(@D)
+	@echo '$(PROTOBUF)' | cmp -s - $@ || echo '$(PROTOBUF)' >$@
 
 define module
 $(BUILD)/$(1)/%.o: $(1)/%.c $(BUILD)/flags
@@ -129,9 +133,9 @@ $(BUILD)/codec/proto/mvm.pb.o: $(BUILD)/codec/proto/mvm.pb.c $(BUILD)/flags
 	$(call say,CC   $@)
 	$(run)$(theirs) $<
 
-$(BUILD)/libmvm-guest.a: $(call objects,$(LIBRARY)) $(GENERATED)
+$(BUILD)/libmvm-guest.a: $(call objects,$(LIBRARY)) $(GENERATED) $(BUILD)/wires
 	$(call say,AR   $@)
-	$(run)rm -f $@ && $(AR) rcs $@ $^
+	$(run)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 link = $(run)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(LINK_ALSO) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 

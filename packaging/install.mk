@@ -20,25 +20,27 @@ INCLUDES := $(filter-out %/mvm_run.h %/mvm_escape.h,$(wildcard $(addsuffix /mvm_
 $(BUILD)/exports.map: packaging/exports $(INCLUDES)
 	$(run)packaging/exports $(INCLUDES) >$@
 
-$(BUILD)/library.so: $(call objects,$(LIBRARY)) $(GENERATED) $(BUILD)/exports.map
+$(BUILD)/$(NAME).so: $(call objects,$(LIBRARY)) $(GENERATED) $(BUILD)/exports.map
 	$(call say,LINK $@)
-	$(run)$(CC) -shared $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -Wl,-soname,$(SONAME) -Wl,-z,defs \
+	$(run)$(CC) -shared $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -Wl,-soname,lib$(NAME).so.$(SOVERSION) -Wl,-z,defs \
 	    -Wl,--version-script=$(BUILD)/exports.map -o $@ $(filter %.o,$^)
 
 # The static one keeps nanopb's names to itself: its user may have a nanopb of another making. objcopy can hide
 # names in machine code alone, so this part is not compiled for LTO.
-$(BUILD)/library.a: $(BUILD)/proto.o $(call objects,$(filter-out codec/proto,$(LIBRARY)))
+$(BUILD)/$(NAME).a: $(BUILD)/$(NAME).o $(call objects,$(filter-out codec/proto,$(LIBRARY)))
 	$(call say,AR   $@)
 	$(run)rm -f $@ && $(AR) rcs $@ $^
-$(BUILD)/proto.o: $(call objects,codec/proto) $(GENERATED)
+$(BUILD)/$(NAME).o: $(call objects,codec/proto) $(GENERATED)
 	$(run)$(CC) -r -nostdlib -o $@ $^
 	$(run)$(OBJCOPY) --wildcard --localize-symbol='pb_*' --localize-symbol='mvm_guest_v1_*' $@
 
+# Of the same objects but for the protobuf part, and so one after the other.
 .PHONY: libraries $(LIBRARIES)
 libraries: $(LIBRARIES) $(BUILD)/libmvm-guest-sim.a
+$(filter %-json,$(LIBRARIES)): | $(filter-out %-json,$(LIBRARIES))
 $(LIBRARIES):
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SONAME=lib$@.so.$(SOVERSION) EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' \
-	    PROTO_FLAGS=-fno-lto PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/$@/library.a $(BUILD)/$@/library.so
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/library NAME=$@ EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' PROTO_FLAGS=-fno-lto \
+	    PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/library/$@.a $(BUILD)/library/$@.so
 
 .PHONY: amalgamation
 amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mvm_guest.c, in BUILD/amalgamation
@@ -71,8 +73,8 @@ install: all libraries ## install programs, libraries, headers, manual and what 
 	install -m 644 $(BUILD)/libmvm-guest-sim.a "$(DESTDIR)$(LIBDIR)"
 	$(fill) packaging/sim.pc.in | $(to) "$(DESTDIR)$(LIBDIR)/pkgconfig/mvm-guest-sim.pc"
 	set -e; for lib in $(LIBRARIES); do \
-	    install -m 644 $(BUILD)/$$lib/library.a "$(DESTDIR)$(LIBDIR)/lib$$lib.a"; \
-	    install -m 644 $(BUILD)/$$lib/library.so "$(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION)"; \
+	    install -m 644 $(BUILD)/library/$$lib.a "$(DESTDIR)$(LIBDIR)/lib$$lib.a"; \
+	    install -m 644 $(BUILD)/library/$$lib.so "$(DESTDIR)$(LIBDIR)/lib$$lib.so.$(VERSION)"; \
 	    ln -sf lib$$lib.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/lib$$lib.so.$(SOVERSION)"; \
 	    ln -sf lib$$lib.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/lib$$lib.so"; \
 	    $(fill) -e "s|@NAME@|$$lib|" packaging/library.pc.in | $(to) "$(DESTDIR)$(LIBDIR)/pkgconfig/$$lib.pc"; \
