@@ -79,6 +79,11 @@ check-nix: ## docs/builder-vm.md as printed: a machine with a real nix builds a 
 	@$(MAKE) --no-print-directory all static-programs $(VSOCK_DEVICE)
 	@BUILD=$(BUILD) tests/vm/run-nix
 
+.PHONY: check-sanitized
+check-sanitized: ## every test under the sanitizers; `make check` leaves out those that start programs
+	@$(MAKE) --no-print-directory deps FOR=check
+	@UNSANITIZED='^$$' STEPS='sanitize' BUILD=$(BUILD) scripts/check
+
 .PHONY: check-modules
 check-modules: ## a machine with the kernel of Debian 13, whose modules are compressed
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
