@@ -128,11 +128,11 @@ static void a_program_that_is_not_there_or_cannot_run_is_an_error_with_its_reaso
     }
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         use(&by_cgroup);
-        int before = count_descriptors();
+        int before = count_open();
         const char *const argv[] = {cases[i].program, NULL};
         assert_int_equal(port->spawn(&posix, argv), cases[i].error);
         assert_string_equal(reason_of(&posix), cases[i].reason);
-        assert_int_equal(count_descriptors(), before);
+        assert_int_equal(count_open(), before);
         port->close_build(&posix);
         mvm_posix_fini(&posix);
     }
@@ -154,11 +154,11 @@ static void descriptors_are_as_before_after_a_build(void **state)
 {
     (void)state;
     use(&by_cgroup);
-    int before = count_descriptors();
+    int before = count_open();
     spawn_role("print", NULL);
     await_exit();
     kill_and_close();
-    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(count_open(), before);
     mvm_posix_fini(&posix);
 }
 
@@ -562,7 +562,7 @@ static void cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses(void
     struct rng rng = rng_by_seed(1);
     spawn_in(*state, "stay", NULL);
     end_handed_build(false);
-    int before = count_descriptors();
+    int before = count_open();
     for (int i = 0; i < cancels; i++) {
         spawn_role("sow", NULL);
         sleep_ms((int)rng_below(&rng, 12));
@@ -571,7 +571,7 @@ static void cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses(void
     reap_and_hand_over();
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
-    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(count_open(), before);
     mvm_posix_fini(&posix);
 }
 
@@ -738,12 +738,12 @@ static void a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn(void **state
 
 static void fini_ends_a_build_that_runs(void **state)
 {
-    int before = count_descriptors();
+    int before = count_open();
     spawn_in(*state, "hide", NULL);
     await_ready(1);
     mvm_posix_fini(&posix);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(count_open(), before);
 }
 
 static int is_subreaper(void)

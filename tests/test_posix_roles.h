@@ -499,6 +499,13 @@ static inline struct mvm_exit await_exit(void)
     return e;
 }
 
+/* The descriptors but the port's timer, which is made when it is first needed, and kept until fini.
+ */
+static inline int count_open(void)
+{
+    return count_descriptors() - (posix.watch.timer >= 0);
+}
+
 static inline void await_remaining(int count)
 {
     uint64_t until = clock_ms() + PATIENCE_MS;

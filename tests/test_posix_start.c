@@ -97,12 +97,12 @@ static void a_program_that_cannot_start_is_an_error_and_leaves_nothing(void **st
     } cases[] = {{"/nowhere/nix", "spawn: No such file or directory"},
                  {"/etc/passwd", "spawn: Permission denied"}};
     use_way(state);
-    int before = count_descriptors();
+    int before = count_open();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *const argv[] = {cases[i].program, NULL};
         assert_true(port->spawn(&posix, argv) < 0);
         assert_string_equal(reason_of(&posix), cases[i].reason);
-        assert_int_equal(count_descriptors(), before);
+        assert_int_equal(count_open(), before);
         assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     }
     mvm_posix_fini(&posix);
@@ -127,11 +127,11 @@ static void no_grandchild_of_a_program_that_forks_twice_at_once_is_lost(void **s
     const char *many = getenv("MVM_STARTS"); /* make starts repeats it more often */
     const int starts = many != NULL ? atoi(many) : STARTS;
     use_way(state);
-    int before = count_descriptors();
+    int before = count_open();
     for (int i = 0; i < starts; i++) {
         start_and_end_a_grandchild();
     }
-    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(count_open(), before);
     mvm_posix_fini(&posix);
 }
 
