@@ -29,6 +29,24 @@ static bool mount_new_root(const char *device, const char *type)
            fail(device, mvm_posix_error_text(errno));
 }
 
+/* A root without these, and on which they cannot be made, would be a machine that nobody can ask.
+ */
+static bool has_mount_points(const char *device)
+{
+    static const char *const dirs[] = {"/proc", "/sys", "/dev"};
+    char path[sizeof new_root + 8], why[80];
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        mvm_text_join(path, sizeof path, new_root, dirs[i], "");
+        if (access(path, F_OK) < 0 && mkdir(path, 0755) < 0) {
+            mvm_text_join(why, sizeof why, dirs[i],
+                          " cannot be made: ", mvm_posix_error_text(errno));
+            umount2(new_root, MNT_DETACH);
+            return fail(device, why);
+        }
+    }
+    return true;
+}
+
 static bool enter(void)
 {
     return chdir(new_root) == 0 && mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0 &&
@@ -46,7 +64,7 @@ bool mvm_init_root(const char *device)
     if (type == NULL) {
         return fail(device, "no file system found");
     }
-    if (!mount_new_root(device, type)) {
+    if (!mount_new_root(device, type) || !has_mount_points(device)) {
         return false;
     }
     mvm_init_mounts_undo();
