@@ -29,8 +29,7 @@ static bool mount_new_root(const char *device, const char *type)
            fail(device, mvm_posix_error_text(errno));
 }
 
-/* A root without these, and on which they cannot be made, would be a machine that nobody can ask.
- */
+/* With a root on which these cannot be made no client would reach the machine. */
 static bool has_mount_points(const char *device)
 {
     static const char *const dirs[] = {"/proc", "/sys", "/dev"};
