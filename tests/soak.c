@@ -102,12 +102,19 @@ static void a_kill_in_mid_staging_leaves_whole_files(void **state)
     const char *images[] = {make_image_of('a'), make_image_of('b')};
     snprintf(script, sizeof script, "cat %s", e2e_path("which"));
     e2e_write_nix(script);
-    for (int i = 0; i < kills; i++) {
+    unsigned whole_ms = 0; /* what a build takes here: the first one is not killed before its end */
+    for (int i = 0; i <= kills; i++) {
         e2e_write_text(e2e_path("which"), images[i % 2]);
         pid_t agent = E2E_AGENT("a", "--out-dir", dir);
         struct e2e_conn *c = e2e_dial("a");
+        uint64_t begun = e2e_now_ms();
         e2e_say_build(c, "f", "a", "");
-        e2e_sleep_ms((int)rng_below(&rng, 60));
+        if (i == 0) {
+            e2e_assert_ok(c, E2E_PATIENCE_MS);
+            whole_ms = (unsigned)(e2e_now_ms() - begun) + 1;
+        } else {
+            e2e_sleep_ms((int)rng_below(&rng, 2 * whole_ms));
+        }
         e2e_end(agent, SIGKILL);
         e2e_close(c);
         for (int n = 0; n < 2; n++) {
