@@ -219,7 +219,7 @@ demo: ## build a real flake with the installed nix, through agent and host tool
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) scripts/demo
 
-check: ## build with gcc and clang, run every test, most of them sanitized, many under valgrind: some twelve minutes
+check: ## build with gcc and clang, run every test, most of them sanitized, many under valgrind: some fourteen minutes
 	@scripts/writable $(BUILD)
 	@$(MAKE) --no-print-directory deps FOR=check
 	@BUILD=$(BUILD) scripts/check
