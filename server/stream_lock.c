@@ -33,18 +33,15 @@ static int lock(int fd)
     return 0;
 }
 
-/* Makes the folder. Whether it was there. */
+/* Makes the folder if it is missing. Whether it was there. */
 static bool make(const char *dir)
 {
     char path[MVM_PATH_MAX];
-    if (mkdir(dir, 0700) == 0) {
-        return false;
-    }
-    if (errno == ENOENT && strlen(dir) < sizeof path) {
+    bool there = access(dir, F_OK) == 0;
+    if (!there && strlen(dir) < sizeof path) {
         mvm_posix_make_path(strcpy(path, dir), 0700);
-        return false;
     }
-    return errno == EEXIST;
+    return there;
 }
 
 /* A folder that cannot be made is left to the build that needs it, whose Err says why. */

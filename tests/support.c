@@ -60,7 +60,7 @@ static long cpu_ms(pid_t pid)
 
 void e2e_assert_idle(pid_t pid)
 {
-    enum { WHILE_MS = 400, IDLE_MS = 100, TRIES = 20 };
+    enum { WHILE_MS = 400, IDLE_MS = 40, TRIES = 20 };
     long used = LONG_MAX;
     for (int i = 0; i < TRIES && used > IDLE_MS; i++) {
         long before = cpu_ms(pid);

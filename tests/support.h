@@ -85,7 +85,7 @@ int e2e_tear_down(void **state);
 uint64_t e2e_now_ms(void);
 void e2e_sleep_ms(int ms);
 
-/* Asserts that the process comes to rest: for a while it uses at most a quarter of a processor.
+/* Asserts that the process comes to rest: for a while it uses at most a tenth of a processor.
  * What it still had to do may take a busy machine some seconds. */
 void e2e_assert_idle(pid_t pid);
 
