@@ -38,9 +38,10 @@ $(BUILD)/$(NAME).o: $(call objects,codec/proto) $(GENERATED)
 .PHONY: libraries $(LIBRARIES)
 libraries: $(LIBRARIES) $(BUILD)/libmvm-guest-sim.a
 $(filter %-json,$(LIBRARIES)): | $(filter-out %-json,$(LIBRARIES))
+LIBRARY_FILES = $(BUILD)/library/$@.a $(BUILD)/library/$@.so
 $(LIBRARIES):
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/library NAME=$@ EXTRA_CFLAGS='$(EXTRA_CFLAGS) -fPIC' PROTO_FLAGS=-fno-lto \
-	    PROTOBUF=$(if $(filter %-json,$@),no,yes) $(BUILD)/library/$@.a $(BUILD)/library/$@.so
+	    PROTOBUF=$(if $(filter %-json,$@),no,yes) $(LIBRARY_FILES)
 
 .PHONY: amalgamation
 amalgamation: $(BUILD)/codec/proto/mvm.pb.h ## the library as mvm_guest.h and mvm_guest.c, in BUILD/amalgamation
