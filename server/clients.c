@@ -65,6 +65,7 @@ static void close_connection(struct mvm_server *s, struct mvm_server_connection 
             s->listeners[i].retry_ms = 0; /* a connection is free */
         }
     }
+    s->listen_ms = s->now_ms;
     s->full = false;
     s->active_ms = s->now_ms;
 }

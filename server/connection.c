@@ -205,12 +205,16 @@ bool mvm_server_connection_write(struct mvm_server *s, struct mvm_server_connect
            (c->client->get.active && mvm_session_flushed(session));
 }
 
+static bool has_room(struct mvm_server_connection *c)
+{
+    size_t room;
+    return mvm_session_room(&c->client->session, &room) != NULL;
+}
+
 bool mvm_server_connection_ready(struct mvm_server_connection *c)
 {
-    size_t room, bytes;
-    mvm_session_room(&c->client->session, &room);
-    mvm_session_bytes(&c->client->session, &bytes);
-    return (c->readable && room > 0) || (c->writable && bytes > 0) || (c->hung_up && !c->gone);
+    return (c->readable && has_room(c)) ||
+           (c->writable && !mvm_session_flushed(&c->client->session)) || (c->hung_up && !c->gone);
 }
 
 bool mvm_server_connection_drained(const struct mvm_server_connection *c)

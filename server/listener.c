@@ -117,7 +117,7 @@ static void check_name(struct mvm_server *s, struct mvm_server_listener *l)
     }
 }
 
-void mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *l)
+static void step(struct mvm_server *s, struct mvm_server_listener *l)
 {
     if (l->state == MVM_LISTENER_DOWN && l->retry_ms <= s->now_ms) {
         open_listener(s, l);
@@ -131,6 +131,14 @@ void mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *
     }
 }
 
+uint64_t mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *l)
+{
+    step(s, l);
+    bool waits = l->state == MVM_LISTENER_DOWN ||
+                 (l->state == MVM_LISTENER_UP && (l->pending || l->parked >= 0));
+    return waits ? l->retry_ms : UINT64_MAX;
+}
+
 void mvm_server_listener_close(struct mvm_server *s, struct mvm_server_listener *l)
 {
     if (l->state == MVM_LISTENER_UP) {
@@ -141,11 +149,4 @@ void mvm_server_listener_close(struct mvm_server *s, struct mvm_server_listener 
         l->parked = -1;
     }
     l->state = MVM_LISTENER_OVER;
-}
-
-uint64_t mvm_server_listener_deadline(const struct mvm_server_listener *l)
-{
-    bool waits = l->state == MVM_LISTENER_DOWN ||
-                 (l->state == MVM_LISTENER_UP && (l->pending || l->parked >= 0));
-    return waits ? l->retry_ms : UINT64_MAX;
 }

@@ -132,6 +132,7 @@ struct mvm_server {
     uint64_t linger_ms; /* likewise, for them to close; UINT64_MAX: not all is sent */
     uint64_t drain_ms;  /* when to check a terminal's output queue again; UINT64_MAX: never */
     uint64_t active_ms; /* time of the last activity */
+    uint64_t listen_ms; /* when to step a listener though nothing comes; UINT64_MAX: never */
     uint64_t check_ms;  /* when to check a serial port without a host again; UINT64_MAX: never */
     uint64_t reap_ms;   /* when to check for abandoned workers that have ended; UINT64_MAX: none */
     bool again;         /* a connection is new: serve it in this step */

@@ -78,9 +78,10 @@ static bool is_served(const struct mvm_server *s, const struct mvm_server_listen
 
 static void step_listeners(struct mvm_server *s)
 {
+    s->listen_ms = UINT64_MAX;
     for (size_t i = 0; i < s->listeners_len; i++) {
         if (is_served(s, &s->listeners[i])) {
-            mvm_server_listener_step(s, &s->listeners[i]);
+            s->listen_ms = mvm_sooner(s->listen_ms, mvm_server_listener_step(s, &s->listeners[i]));
         }
     }
 }
@@ -303,12 +304,7 @@ static bool step_all(struct mvm_server *s)
 static uint64_t next_deadline(const struct mvm_server *s)
 {
     uint64_t at = mvm_sooner(mvm_scheduler_deadline(&s->scheduler), s->refused_ms);
-    for (size_t i = 0; i < s->listeners_len; i++) {
-        if (is_served(s, &s->listeners[i])) {
-            at = mvm_sooner(at, mvm_server_listener_deadline(&s->listeners[i]));
-        }
-    }
-    at = mvm_sooner(at, mvm_sooner(s->check_ms, s->reap_ms));
+    at = mvm_sooner(at, mvm_sooner(s->listen_ms, mvm_sooner(s->check_ms, s->reap_ms)));
     if (s->stopping) {
         uint64_t lingering = mvm_sooner(s->linger_ms, s->drain_ms);
         at = mvm_sooner(at, s->stop_ms);

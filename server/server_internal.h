@@ -61,15 +61,13 @@ void mvm_server_listener_down(struct mvm_server *s, struct mvm_server_listener *
  * not open is OVER immediately. */
 void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *l);
 
-/* Opens listeners that are due, and checks the names of sockets. */
-void mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *l);
+/* Opens it if that is due, accepts, checks its socket's name. Returns when it has something to do
+ * though nothing comes; UINT64_MAX: never. */
+uint64_t mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *l);
 
 /* Closes it and the connection parked at it, and removes its Unix socket if that is still its own.
  */
 void mvm_server_listener_close(struct mvm_server *s, struct mvm_server_listener *l);
-
-/* When it has something to do though nothing comes; UINT64_MAX: never. */
-uint64_t mvm_server_listener_deadline(const struct mvm_server_listener *l);
 
 /* ---- each kind: a descriptor, or -1 with errno ---- */
 enum { MVM_SERVER_BACKLOG = 1024 }; /* of listen(2) */

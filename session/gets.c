@@ -284,9 +284,6 @@ static bool ask(struct mvm_scheduler *v)
 
 bool mvm_gets_drive(struct mvm_scheduler *v)
 {
-    if (v->config.stream_dir == NULL) {
-        return false;
-    }
     bool done = false; /* a call: a build may have waited for it */
     for (int i = 0; i < PIECES; i++) {
         if ((v->streams.call == NO_CALL && !choose(v)) || !ask(v)) {

@@ -26,7 +26,7 @@ void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
 /* A build that could no longer be cancelled has ended after the scheduler was stopped. */
 static void drop_late(struct mvm_scheduler *v)
 {
-    if (v->streams.stopping && v->queued == 0 && v->config.stream_dir != NULL) {
+    if (v->streams.stopping && v->queued == 0) {
         mvm_streams_stop(v);
     }
 }
@@ -50,6 +50,9 @@ bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
         more = mvm_running_drive(v);
         mvm_streams_want(v);
         mvm_stalls_check(v);
+    }
+    if (v->config.stream_dir == NULL) {
+        return more;
     }
     drop_late(v);
     return mvm_gets_drive(v) || more;

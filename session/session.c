@@ -140,7 +140,9 @@ void mvm_session_sent(struct mvm_session *s, size_t len)
     s->sent += len;
     if (s->send_start == s->send_end) {
         s->send_start = s->send_end = 0;
-        fill(s, small_cap(s));
+        if (!mvm_session_can_send(s)) {
+            fill(s, small_cap(s));
+        }
     }
 }
 
