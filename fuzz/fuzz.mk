@@ -29,7 +29,7 @@ fuzzers: $(FUZZERS) ## build the fuzz targets: CC, CFLAGS, LIB_FUZZING_ENGINE, O
 
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
-	@scripts/need clang libclang-rt-dev binutils nanopb
+	@scripts/need clang lld libclang-rt-dev binutils nanopb
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
 
 .PHONY: oss-fuzz
