@@ -54,9 +54,10 @@ $(BUILD)/libmvm-guest-sim.a: $(call objects,port/sim)
 	$(call say,AR   $@)
 	$(run)rm -f $@ && $(AR) rcs $@ $^
 
-# What is read, not run: pages, clients and examples, at the same places below DOCDIR, so that their links hold.
-PAGES = README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard include/mvm_layout.h include/mvm_limits.h codec/proto/mvm.proto docs/*.md docs/*/*.md \
-    docs/clients/*.py examples/*/*)
+# What is read, not run: pages, clients and examples, and what pages link to, at the same places below DOCDIR, so that
+# their links hold.
+PAGES = README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE $(wildcard include/mvm_layout.h include/mvm_limits.h \
+    codec/proto/mvm.proto docs/*.md docs/*.svg $(addprefix docs/*/*.,md svg txt) docs/clients/*.py examples/*/*)
 
 # Puts a file of packaging/ where it belongs, its @NAMES@ filled in; a place below PREFIX is said to be so.
 below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
