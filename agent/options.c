@@ -6,9 +6,6 @@
 #include <limits.h>
 #include <string.h>
 
-/* Longer than any machine's uptime, in seconds; in milliseconds it fits 64 bits. */
-#define FOREVER_SECS (UINT64_MAX / 2000)
-
 struct option;
 
 /* Parses an option's values; NULL, or what is wrong with them. */
@@ -115,8 +112,8 @@ static const char *set_timeout(struct mvm_options *o, const struct option *optio
 {
     (void)option;
     uint64_t *secs = &o->executor.timeout_secs;
-    const char *wrong = parse_seconds(values[0], FOREVER_SECS, secs);
-    *secs = *secs > 0 ? *secs : FOREVER_SECS;
+    const char *wrong = parse_seconds(values[0], MVM_TIMEOUT_NONE_SECS, secs);
+    *secs = *secs > 0 ? *secs : MVM_TIMEOUT_NONE_SECS;
     return wrong;
 }
 

@@ -35,10 +35,10 @@ bool mvm_executor_idle(const struct mvm_executor *x)
 
 uint64_t mvm_executor_timeout_secs(const struct mvm_executor *x, const struct mvm_job *job)
 {
-    if (job->has_timeout) {
-        return job->timeout_secs;
-    }
-    return x->config->timeout_secs != 0 ? x->config->timeout_secs : MVM_TIMEOUT_DEFAULT_SECS;
+    uint64_t secs =
+        x->config->timeout_secs != 0 ? x->config->timeout_secs : MVM_TIMEOUT_DEFAULT_SECS;
+    secs = job->has_timeout ? job->timeout_secs : secs;
+    return secs < MVM_TIMEOUT_NONE_SECS ? secs : 0;
 }
 
 void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint64_t now_ms)
@@ -240,7 +240,7 @@ enum mvm_category mvm_executor_category(const struct mvm_executor *x)
 
 bool mvm_executor_released(const struct mvm_executor *x)
 {
-    return !x->unreleased;
+    return !x->unreleased && !x->out_mounted && x->state != MVM_EXECUTOR_MOUNT_OUT;
 }
 
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x)

@@ -11,6 +11,14 @@ static const char *const activities[MVM_EXECUTOR_DONE + 1] = {
     [MVM_EXECUTOR_UNMOUNT] = "releasing ",
 };
 
+static const char no_answer[] = "the disk does not answer";
+
+/* Whether the call can only be waiting for the input disk. */
+static bool is_of_in(const struct mvm_executor *x)
+{
+    return x->state == MVM_EXECUTOR_MOUNT_IN || (x->state == MVM_EXECUTOR_UNMOUNT && x->in_mounted);
+}
+
 /* Adds that, and the path concerned. */
 static const char *add_activity(const struct mvm_executor *x, struct mvm_writer *w)
 {
@@ -20,27 +28,26 @@ static const char *add_activity(const struct mvm_executor *x, struct mvm_writer 
     if (x->state == MVM_EXECUTOR_CHECK) {
         return c->policy_file;
     }
-    bool in =
-        x->state == MVM_EXECUTOR_MOUNT_IN || (x->state == MVM_EXECUTOR_UNMOUNT && x->in_mounted);
-    return in ? c->in_dir : x->stream ? c->stream_dir : c->out_dir;
+    return is_of_in(x) ? c->in_dir : x->stream ? c->stream_dir : c->out_dir;
 }
 
 static void fail_hang(struct mvm_executor *x)
 {
     struct mvm_writer w;
     if (mvm_executor_fail_stopped(x, x->cancelled, &w)) {
-        mvm_writer_add(&w, add_activity(x, &w));
-        mvm_writer_add(&w, ": the disk does not answer");
-        mvm_writer_add(&w, x->stream ? "" : "; it is not released");
+        mvm_writer_add3(&w, add_activity(x, &w), ": ", no_answer);
         mvm_writer_finish(&w);
+    }
+    if (x->state != MVM_EXECUTOR_CHECK && !x->stream && !is_of_in(x)) {
+        mvm_executor_fail_release(x, no_answer);
     }
 }
 
 static void note_hang(struct mvm_executor *x, int calls)
 {
     struct mvm_writer w = mvm_executor_note(x);
-    mvm_writer_add(&w, add_activity(x, &w));
-    mvm_writer_add(&w, ": the disk does not answer; going on without it (calls that hang: ");
+    mvm_writer_add3(&w, add_activity(x, &w), ": ", no_answer);
+    mvm_writer_add(&w, "; going on without it (calls that hang: ");
     mvm_writer_add_u64(&w, calls > 0 ? (uint64_t)calls : 0);
     mvm_writer_add(&w, ")");
     mvm_executor_noted(x, &w);
@@ -60,7 +67,7 @@ static enum mvm_executor_state go_on_without(struct mvm_executor *x)
     case MVM_EXECUTOR_TIDY:
         return MVM_EXECUTOR_END;
     case MVM_EXECUTOR_DRAIN:
-        mvm_executor_log_give_up(x, "the disk does not answer");
+        mvm_executor_log_give_up(x, no_answer);
         return without_out(x, x->state);
     case MVM_EXECUTOR_MOUNT_IN:
     case MVM_EXECUTOR_NIX:
@@ -95,7 +102,6 @@ enum mvm_executor_state mvm_executor_hang(struct mvm_executor *x)
     int calls = x->port->abandon(x->ctx);
     x->asking = x->overdue = x->late = x->log_open = false;
     x->hangs++;
-    x->unreleased = x->unreleased || (x->state != MVM_EXECUTOR_CHECK && !x->stream);
     if (x->state == MVM_EXECUTOR_END) {
         return MVM_EXECUTOR_DONE;
     }

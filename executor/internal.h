@@ -139,6 +139,10 @@ const char *mvm_executor_reason(const struct mvm_executor *x, bool too_much);
 void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category, const char *what,
                               const char *name);
 
+/* "failed to release OUT_DIR: REASON", also behind another failure's message: the category is
+ * RELEASE then, since the client must not use the disk. */
+void mvm_executor_fail_release(struct mvm_executor *x, const char *reason);
+
 /* "failed to copy artifacts: NAME: REASON"; if the job has failed already, as a Log line. */
 void mvm_executor_fail_copy(struct mvm_executor *x, const char *name, const char *reason);
 

@@ -57,6 +57,9 @@ struct mvm_nix_option {
 /* Strings are borrowed as long as the executor is used. A zeroed struct with out_dir set is a valid
  * configuration: no mounts, no policy, defaults for the rest. Paths may be relative to the working
  * directory at each build, if no other is said. */
+/* Seconds, longer than any machine's uptime: no limit. In milliseconds it fits 64 bits. */
+#define MVM_TIMEOUT_NONE_SECS (UINT64_MAX / 2000)
+
 struct mvm_executor_config {
     const char *out_dir;     /* where artifacts go; "/build-out" for existing hosts. NULL, with a
                               * stream_dir: only builds without disks are done */
@@ -67,7 +70,8 @@ struct mvm_executor_config {
                               * build is rejected */
     const struct mvm_nix_option *nix_options; /* --option NAME VALUE for nix */
     size_t nix_options_len;                   /* up to MVM_NIX_OPTIONS_MAX */
-    uint64_t timeout_secs; /* for requests without one; 0: MVM_TIMEOUT_DEFAULT_SECS */
+    uint64_t timeout_secs; /* for requests without one; 0: MVM_TIMEOUT_DEFAULT_SECS; no limit:
+                            * MVM_TIMEOUT_NONE_SECS */
     /* Silence before an empty Log line; 0: no heartbeat. Half the build's time-out if that is
      * less: a host's read time-out is often the same, and a frame must arrive well within it. */
     uint32_t heartbeat_ms;
@@ -345,7 +349,8 @@ bool mvm_executor_wants_child(const struct mvm_executor *x);
 /* After ERR: the reason, for programs. NONE after OK. */
 enum mvm_category mvm_executor_category(const struct mvm_executor *x);
 
-/* After OK and ERR: whether the output disk is released, even if the job failed. */
+/* Whether the output disk is released: not while a job has it mounted, or is mounting it. After
+ * ERR: even if the job failed. */
 bool mvm_executor_released(const struct mvm_executor *x);
 
 /* After LOG: whether the line is a heartbeat and not a line of the build. */

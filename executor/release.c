@@ -9,8 +9,7 @@ enum { UNMOUNT_IN, UNMOUNT_OUT, AWAIT_UNUSED, REMOUNT_OUT, ASK_OUT, AWAIT_OUT };
 
 static void fail_release(struct mvm_executor *x)
 {
-    x->unreleased = true;
-    mvm_executor_fail_reason(x, MVM_CATEGORY_RELEASE, "failed to release ", x->config->out_dir);
+    mvm_executor_fail_release(x, x->port->reason(x->ctx));
 }
 
 enum mvm_executor_state mvm_executor_sync(struct mvm_executor *x)

@@ -1,5 +1,6 @@
 /* A job's failure, and the executor's own lines in its log. */
 #include "internal.h"
+#include <string.h>
 
 bool mvm_executor_fail(struct mvm_executor *x, enum mvm_category category, struct mvm_writer *w)
 {
@@ -26,6 +27,35 @@ void mvm_executor_fail_reason(struct mvm_executor *x, enum mvm_category category
         mvm_writer_add(&w, x->port->reason(x->ctx));
         mvm_writer_finish(&w);
     }
+}
+
+/* Leaves the message, cut if need be, with `room` bytes behind it. */
+static struct mvm_writer continue_message(struct mvm_executor *x, size_t room)
+{
+    struct mvm_writer w = {x->message, sizeof x->message - room, strlen(x->message), false};
+    w.cut = w.len >= w.cap;
+    mvm_writer_finish(&w);
+    return (struct mvm_writer){x->message, sizeof x->message, w.len, false};
+}
+
+void mvm_executor_fail_release(struct mvm_executor *x, const char *reason)
+{
+    static const char what[] = "; failed to release ";
+    const char *dir = x->config->out_dir;
+    struct mvm_writer w;
+    x->unreleased = true;
+    if (mvm_executor_fail(x, MVM_CATEGORY_RELEASE, &w)) {
+        mvm_writer_add(&w, what + 2);
+    } else if (x->category != MVM_CATEGORY_RELEASE) {
+        size_t room = sizeof what + strlen(dir) + 2 + strlen(reason);
+        w = continue_message(x, room < sizeof x->message / 2 ? room : sizeof x->message / 2);
+        mvm_writer_add(&w, what);
+        x->category = MVM_CATEGORY_RELEASE;
+    } else {
+        return;
+    }
+    mvm_writer_add3(&w, dir, ": ", reason);
+    mvm_writer_finish(&w);
 }
 
 bool mvm_executor_begin_fail_copy(struct mvm_executor *x, struct mvm_writer *w)

@@ -22,13 +22,13 @@ enum mvm_category {
     MVM_CATEGORY_NIX_NOT_FOUND,   /* nix_not_found      no     no */
     MVM_CATEGORY_BUILD_FAILED,    /* build_failed       yes    no */
     MVM_CATEGORY_OUT_OF_MEMORY,   /* out_of_memory      yes    with more memory */
-    MVM_CATEGORY_TIMEOUT,         /* timeout            yes    with a longer time-out */
+    MVM_CATEGORY_TIMEOUT,         /* timeout            maybe  with a longer time-out */
     MVM_CATEGORY_CANCELLED,       /* cancelled          maybe  yes */
     MVM_CATEGORY_NO_OUTPUT,       /* no_output          yes    no */
     MVM_CATEGORY_STAGING,     /* staging            yes    no: the artifacts or the output disk */
-    MVM_CATEGORY_RELEASE,     /* release            yes    yes: the disk could not be released */
+    MVM_CATEGORY_RELEASE,     /* release            maybe  not before the disk is released */
     MVM_CATEGORY_STOPPING,    /* stopping           maybe  yes, with the next agent */
-    MVM_CATEGORY_MOVED,       /* moved              yes    no: another connection joined */
+    MVM_CATEGORY_MOVED,       /* moved              maybe  no: another connection joined */
     MVM_CATEGORY_SUPERSEDED,  /* superseded         yes    build again: artifacts are replaced */
     MVM_CATEGORY_UNKNOWN_ID,  /* unknown_id         no     no */
     MVM_CATEGORY_ID_CONFLICT, /* id_conflict        no     with a new id */

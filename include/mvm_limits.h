@@ -475,6 +475,16 @@
 #error "MVM_STOP_MS: at least 1, since 0 would end the agent without its answers"
 #endif
 
+/* How long an agent that ends after a build waits for the client of a build that was to be kept: for
+ * it to come back and join, and for what it fetches. A monitor is restarted, or a machine saved and
+ * restored, within it. Past it: the agent ends, and the answer is lost. */
+#ifndef MVM_COLLECT_MS
+#define MVM_COLLECT_MS 60000
+#endif
+#if MVM_COLLECT_MS < 1
+#error "MVM_COLLECT_MS: at least 1, since a client needs a moment to connect again"
+#endif
+
 /* Listeners of the agent. Past it: a usage error. */
 #ifndef MVM_LISTENERS_MAX
 #define MVM_LISTENERS_MAX 8

@@ -68,6 +68,7 @@
     X(CLIENTS_MAX, MVM_CLIENTS_MAX)                                                                \
     X(IDLE_EVICT_MS, MVM_IDLE_EVICT_MS)                                                            \
     X(REFUSED_SAY_MS, MVM_REFUSED_SAY_MS)                                                          \
+    X(COLLECT_MS, MVM_COLLECT_MS)                                                                  \
     X(LISTENERS_MAX, MVM_LISTENERS_MAX)                                                            \
     X(RECEIVE_CAP, MVM_RECEIVE_CAP)                                                                \
     X(SEND_CAP, MVM_SEND_CAP)                                                                      \

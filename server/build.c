@@ -43,7 +43,10 @@ bool mvm_server_build_step(struct mvm_server *s)
     } else if (was_building && !is_building) {
         say_end_of_build(s);
         mvm_server_clients_answered(s, s->scheduler.queue[0].client);
-        s->built = s->config.exit_after_build;
+        if (s->config.exit_after_build && !s->built) {
+            s->built = true;
+            s->collect_ms = s->scheduler.queue[0].keep ? s->now_ms + MVM_COLLECT_MS : 0;
+        }
     }
     return more;
 }

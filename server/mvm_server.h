@@ -68,8 +68,9 @@ struct mvm_server_config {
     size_t allowed_cids_len;
     bool any_cid; /* serve every vsock peer */
 
-    bool exit_after_build; /* stop once a build has been answered; one without disks: once its
-                            * artifacts are dropped, or nothing is connected that could get them */
+    bool exit_after_build; /* stop once a build has ended; one without disks: once its artifacts are
+                            * dropped, or nothing is connected that could get them. If the build
+                            * was to be kept, its client has MVM_COLLECT_MS to come back */
     uint32_t exit_idle_ms; /* stop after so long without a build, a connection, or a byte on a
                             * serial line; 0: never */
     uint32_t linger_ms;    /* before the end, how long clients that got an answer have to read it
@@ -125,22 +126,23 @@ struct mvm_server {
     bool settled; /* … and the next has done what the first leaves to it */
     bool stopping;
     bool stopped;
-    bool built;         /* exit_after_build: one was answered */
-    bool incomplete;    /* it stopped with work left, see mvm_server_orderly */
-    uint64_t stop_ms;   /* when to stop with work left; UINT64_MAX: no limit */
-    uint64_t flush_ms;  /* when to stop waiting for clients; UINT64_MAX: a build is left */
-    uint64_t linger_ms; /* likewise, for them to close; UINT64_MAX: not all is sent */
-    uint64_t drain_ms;  /* when to check a terminal's output queue again; UINT64_MAX: never */
-    uint64_t active_ms; /* time of the last activity */
-    uint64_t listen_ms; /* when to step a listener though nothing comes; UINT64_MAX: never */
-    uint64_t check_ms;  /* when to check a serial port without a host again; UINT64_MAX: never */
-    uint64_t reap_ms;   /* when to check for abandoned workers that have ended; UINT64_MAX: none */
-    bool again;         /* a connection is new: serve it in this step */
-    int epoll;          /* the descriptor of mvm_server_fd */
-    int wake;           /* always readable; in the set from `arm` to the next wait */
-    int reserve;        /* closed to accept one more if no descriptor is left; -1: closed */
-    int names;          /* inotify, for the names of Unix sockets; -1: none */
-    size_t served;      /* connections from here on are free */
+    bool built;          /* exit_after_build: one has ended, … */
+    uint64_t collect_ms; /* … and its client may come back until then; 0: it is not waited for */
+    bool incomplete;     /* it stopped with work left, see mvm_server_orderly */
+    uint64_t stop_ms;    /* when to stop with work left; UINT64_MAX: no limit */
+    uint64_t flush_ms;   /* when to stop waiting for clients; UINT64_MAX: a build is left */
+    uint64_t linger_ms;  /* likewise, for them to close; UINT64_MAX: not all is sent */
+    uint64_t drain_ms;   /* when to check a terminal's output queue again; UINT64_MAX: never */
+    uint64_t active_ms;  /* time of the last activity */
+    uint64_t listen_ms;  /* when to step a listener though nothing comes; UINT64_MAX: never */
+    uint64_t check_ms;   /* when to check a serial port without a host again; UINT64_MAX: never */
+    uint64_t reap_ms;    /* when to check for abandoned workers that have ended; UINT64_MAX: none */
+    bool again;          /* a connection is new: serve it in this step */
+    int epoll;           /* the descriptor of mvm_server_fd */
+    int wake;            /* always readable; in the set from `arm` to the next wait */
+    int reserve;         /* closed to accept one more if no descriptor is left; -1: closed */
+    int names;           /* inotify, for the names of Unix sockets; -1: none */
+    size_t served;       /* connections from here on are free */
     size_t listeners_len; /* of `listeners` */
     bool full;            /* it was logged that every connection is busy */
     struct mvm_server_listener *listeners;

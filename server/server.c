@@ -270,7 +270,10 @@ static void leave_if_built(struct mvm_server *s)
     if (!s->built || s->stopping) {
         return;
     }
-    if (!mvm_scheduler_holds(&s->scheduler) || !mvm_server_clients_any(s)) {
+    bool holds = mvm_scheduler_holds(&s->scheduler);
+    if (holds && mvm_server_clients_any(s)) {
+        s->collect_ms = s->collect_ms > 0 ? s->now_ms + MVM_COLLECT_MS : 0;
+    } else if ((!holds && !mvm_scheduler_awaits(&s->scheduler)) || s->now_ms >= s->collect_ms) {
         stop_itself(s, "the build has ended");
     }
 }
@@ -309,7 +312,10 @@ static uint64_t next_deadline(const struct mvm_server *s)
         uint64_t lingering = mvm_sooner(s->linger_ms, s->drain_ms);
         at = mvm_sooner(at, s->stop_ms);
         at = mvm_sooner(at, s->linger_ms != UINT64_MAX ? lingering : s->flush_ms);
-    } else if (s->config.exit_idle_ms > 0) {
+        return at;
+    }
+    at = s->collect_ms > 0 ? mvm_sooner(at, s->collect_ms) : at;
+    if (s->config.exit_idle_ms > 0) {
         at = mvm_sooner(at, s->active_ms + s->config.exit_idle_ms);
     }
     return at;

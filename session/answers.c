@@ -82,10 +82,27 @@ static void send_err(struct mvm_client *c, enum mvm_reason reason, uint32_t numb
     mvm_session_send(&c->session, &m);
 }
 
+/* The Ok of a build whose artifacts are held, however long ago it ended. */
+static void send_held(const struct mvm_scheduler *v, struct mvm_client *c, unsigned place,
+                      struct mvm_text id)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, c->note, sizeof c->note);
+    mvm_writer_add(&w, v->streams.builds[place].path);
+    struct mvm_message m = {.kind = MVM_MESSAGE_OK, .text = mvm_writer_finish(&w), .id = id};
+    m.artifacts = mvm_places_list(v, place, c->list);
+    mvm_session_send(&c->session, &m);
+}
+
 /* The answer is copied: others may take its slot before this client has taken it. */
 static void send_kept(const struct mvm_scheduler *v, struct mvm_client *c, struct mvm_text id)
 {
     const struct mvm_kept_answer *k = mvm_kept_find(v, id);
+    unsigned place = mvm_places_find(v, id);
+    if (place < MVM_STREAM_BUILDS) {
+        send_held(v, c, place, id);
+        return;
+    }
     if (k == NULL) {
         send_err(c, MVM_REASON_UNKNOWN_ID, 0, id);
         return;
@@ -93,9 +110,6 @@ static void send_kept(const struct mvm_scheduler *v, struct mvm_client *c, struc
     struct mvm_message m = {
         .kind = k->ok ? MVM_MESSAGE_OK : MVM_MESSAGE_ERR, .text = {c->note, k->text_len}, .id = id};
     memcpy(c->note, k->text, k->text_len);
-    if (k->ok && k->stream) {
-        m.artifacts = mvm_places_list(v, mvm_places_find(v, id), c->list);
-    }
     if (!k->ok) {
         m.refusal.category = mvm_text_from(mvm_category_word((enum mvm_category)k->category));
     }

@@ -27,7 +27,7 @@ struct mvm_client *mvm_scheduler_attach(struct mvm_scheduler *v,
 static void drop_waiting(struct mvm_scheduler *v, size_t index)
 {
     mvm_kept_add(v, mvm_queued_build_id(&v->queue[index]), MVM_CATEGORY_CANCELLED,
-                 mvm_text_from(mvm_reason_message(MVM_REASON_CANCELLED)));
+                 mvm_text_from(mvm_reason_message(MVM_REASON_CANCELLED)), false);
     mvm_queue_remove(v, index);
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category category,
-                  struct mvm_text text)
+                  struct mvm_text text, bool awaited)
 {
     struct mvm_kept_answer *k = &v->kept[v->kept_next];
     struct mvm_writer w;
@@ -12,6 +12,7 @@ void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category
     }
     k->ok = category == MVM_CATEGORY_NONE;
     k->stream = mvm_places_find(v, id) < MVM_STREAM_BUILDS;
+    k->awaited = awaited;
     k->category = (uint8_t)category;
     k->id_len = (uint32_t)id.len;
     memcpy(k->id, id.bytes, id.len);
@@ -21,15 +22,35 @@ void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category
     v->kept_next = (v->kept_next + 1) % MVM_KEPT_ANSWERS;
 }
 
+static bool is_of(const struct mvm_kept_answer *k, struct mvm_text id)
+{
+    return k->id_len > 0 && k->id_len == id.len && memcmp(k->id, id.bytes, id.len) == 0;
+}
+
 const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struct mvm_text id)
 {
-    for (size_t i = 0; i < MVM_KEPT_ANSWERS && id.len > 0; i++) {
-        const struct mvm_kept_answer *k = &v->kept[i];
-        if (k->id_len == id.len && memcmp(k->id, id.bytes, id.len) == 0) {
-            return k;
+    for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
+        if (is_of(&v->kept[i], id)) {
+            return &v->kept[i];
         }
     }
     return NULL;
+}
+
+void mvm_kept_given(struct mvm_scheduler *v, struct mvm_text id)
+{
+    for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
+        v->kept[i].awaited = v->kept[i].awaited && !is_of(&v->kept[i], id);
+    }
+}
+
+bool mvm_scheduler_awaits(const struct mvm_scheduler *v)
+{
+    bool awaits = false;
+    for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
+        awaits = awaits || (v->kept[i].id_len > 0 && v->kept[i].awaited);
+    }
+    return awaits;
 }
 
 static void supersede(struct mvm_kept_answer *k, enum mvm_reason reason)
@@ -55,7 +76,7 @@ void mvm_kept_drop(struct mvm_scheduler *v, struct mvm_text id)
 {
     for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
         struct mvm_kept_answer *k = &v->kept[i];
-        if (k->id_len == id.len && memcmp(k->id, id.bytes, id.len) == 0 && k->ok) {
+        if (k->ok && is_of(k, id)) {
             supersede(k, MVM_REASON_DROPPED);
         }
     }

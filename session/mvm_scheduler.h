@@ -122,6 +122,7 @@ struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t);
 struct mvm_kept_answer {
     bool ok;
     bool stream;
+    bool awaited;     /* of a build to keep: no client was given it yet */
     uint8_t category; /* enum mvm_category, unless ok */
     uint32_t id_len;  /* 0: free */
     uint32_t text_len;
@@ -208,7 +209,7 @@ struct mvm_scheduler {
     struct mvm_client *lent; /* the client whose session borrows a line or an answer */
     bool stopping;
     bool detached;      /* a client was detached since the last step: there may be work */
-    bool staging;       /* the running build has begun to stage */
+    bool superseded;    /* … by the running build: every kept Ok of a build with disks */
     bool stopped;       /* the running build was cancelled by mvm_scheduler_stop */
     uint64_t now_ms;    /* of the last step or attach */
     uint64_t ending_ms; /* when the running build was first seen ending; UINT64_MAX: not yet */
@@ -267,6 +268,9 @@ bool mvm_scheduler_idle(const struct mvm_scheduler *v);
 /* Whether a client may still fetch something: a build's artifacts are held, and Gets are answered.
  */
 bool mvm_scheduler_holds(const struct mvm_scheduler *v);
+
+/* Whether the client of an ended build that was to be kept has not come back for its answer. */
+bool mvm_scheduler_awaits(const struct mvm_scheduler *v);
 
 /* Whether the reader has something to do: its calls, or a Get that is not answered. */
 bool mvm_scheduler_reading(const struct mvm_scheduler *v);

@@ -30,7 +30,7 @@ static const struct {
     [MVM_REASON_QUEUE_FULL] = {"build rejected: queue full", MVM_CATEGORY_QUEUE_FULL, false},
     [MVM_REASON_CANCELLED] = {"build cancelled", MVM_CATEGORY_CANCELLED, false},
     [MVM_REASON_MOVED] = {"build moved: another connection joined it", MVM_CATEGORY_MOVED, false},
-    [MVM_REASON_SUPERSEDED] = {"artifacts superseded: a later build has begun to stage its own",
+    [MVM_REASON_SUPERSEDED] = {"artifacts superseded: a later build has the output disk",
                                MVM_CATEGORY_SUPERSEDED, false},
 };
 

@@ -3,18 +3,28 @@
 #include "id.h"
 #include "scheduler_internal.h"
 
+/* Artifacts are held for longer than the ends of other builds are kept. */
+static bool has_ended(const struct mvm_scheduler *v, struct mvm_text id)
+{
+    return mvm_kept_find(v, id) != NULL || mvm_places_find(v, id) < MVM_STREAM_BUILDS;
+}
+
 /* ---- Build ---- */
 
 static bool id_known(const struct mvm_scheduler *v, struct mvm_text id)
 {
-    return mvm_queue_find(v, id) < v->queued || mvm_kept_find(v, id) != NULL ||
-           mvm_places_find(v, id) < MVM_STREAM_BUILDS;
+    return mvm_queue_find(v, id) < v->queued || has_ended(v, id);
+}
+
+static bool has_no_limit(const struct mvm_scheduler *v, const struct mvm_build *b)
+{
+    const struct mvm_job job = {.has_timeout = b->has_timeout, .timeout_secs = b->timeout_secs};
+    return mvm_executor_timeout_secs(v->executor, &job) == 0;
 }
 
 /* MVM_REASONS: it is accepted. */
 static enum mvm_reason refusal_of(const struct mvm_scheduler *v, const struct mvm_message *m)
 {
-    const struct mvm_build *b = &m->build;
     bool stream = m->kind == MVM_MESSAGE_STREAM_BUILD;
     if ((mvm_text_present(m->id) || stream) && !mvm_id_valid(m->id)) {
         return MVM_REASON_INVALID_ID;
@@ -25,7 +35,7 @@ static enum mvm_reason refusal_of(const struct mvm_scheduler *v, const struct mv
     if (id_known(v, m->id)) {
         return MVM_REASON_ID_CONFLICT;
     }
-    if (b->keep == MVM_FLAG_TRUE && b->has_timeout && b->timeout_secs == 0) {
+    if (mvm_text_present(m->id) && m->build.keep == MVM_FLAG_TRUE && has_no_limit(v, &m->build)) {
         return MVM_REASON_INVALID_KEEP;
     }
     return v->queued == MVM_QUEUE_MAX ? MVM_REASON_QUEUE_FULL : MVM_REASONS;
@@ -72,8 +82,9 @@ static void join_build(struct mvm_scheduler *v, struct mvm_client *c, struct mvm
         if (before != NULL && before != c) {
             mvm_owe_err(v, before, MVM_REASON_MOVED, id);
         }
-    } else if (mvm_kept_find(v, id) != NULL) {
+    } else if (has_ended(v, id)) {
         mvm_owe(v, c, MVM_OWED_KEPT, 0, 0, id);
+        mvm_kept_given(v, id);
     } else {
         mvm_owe_err(v, c, MVM_REASON_UNKNOWN_ID, id);
     }
@@ -85,7 +96,7 @@ static void cancel_waiting(struct mvm_scheduler *v, size_t index)
 {
     const struct mvm_queued_build *t = &v->queue[index];
     struct mvm_text message = mvm_text_from(mvm_reason_message(MVM_REASON_CANCELLED));
-    mvm_kept_add(v, mvm_queued_build_id(t), MVM_CATEGORY_CANCELLED, message);
+    mvm_kept_add(v, mvm_queued_build_id(t), MVM_CATEGORY_CANCELLED, message, false);
     if (t->client != NULL) {
         mvm_owe_err(v, t->client, MVM_REASON_CANCELLED, mvm_queued_build_id(t));
     }
@@ -101,7 +112,7 @@ static void cancel_build(struct mvm_scheduler *v, struct mvm_client *c, struct m
         was = mvm_running_cancel(v);
     } else if (index < v->queued) {
         was = MVM_WAS_WAITING;
-    } else if (mvm_kept_find(v, id) != NULL) {
+    } else if (has_ended(v, id)) {
         was = MVM_WAS_ENDED;
     }
     mvm_owe(v, c, MVM_OWED_CANCELLED, (uint8_t)was, 0, id);

@@ -31,15 +31,16 @@ static void end_build(struct mvm_scheduler *v, enum mvm_category category, struc
     }
     v->state = MVM_SCHEDULER_ANSWERING;
     v->ending_ms = mvm_sooner(v->ending_ms, v->now_ms);
-    mvm_kept_add(v, v->answer.id, category, text);
+    mvm_kept_add(v, v->answer.id, category, text, v->queue[0].keep);
 }
 
-/* A later build that has begun to stage, or that could not release the disk, makes a kept Ok
- * untrue. */
+/* A later build that has mounted the output disk, or has begun to stage, makes a kept Ok untrue:
+ * the client would mount a disk that is in use. */
 static void note_progress(struct mvm_scheduler *v)
 {
-    if (!v->staging && mvm_executor_progress(v->executor) >= MVM_EXECUTOR_STAGING) {
-        v->staging = true;
+    if (!v->superseded && (mvm_executor_progress(v->executor) >= MVM_EXECUTOR_STAGING ||
+                           !mvm_executor_released(v->executor))) {
+        v->superseded = true;
         mvm_kept_supersede(v);
     }
 }
@@ -47,9 +48,6 @@ static void note_progress(struct mvm_scheduler *v)
 static void end_failed(struct mvm_scheduler *v)
 {
     enum mvm_category category = mvm_executor_category(v->executor);
-    if (!mvm_executor_released(v->executor)) {
-        mvm_kept_supersede(v);
-    }
     if (category == MVM_CATEGORY_CANCELLED && v->stopped) {
         category = MVM_CATEGORY_STOPPING;
     } else if (category == MVM_CATEGORY_NONE) {
@@ -66,7 +64,7 @@ static bool begin_build(struct mvm_scheduler *v)
         return false;
     }
     v->ending_ms = UINT64_MAX;
-    v->staging = v->stopped = false;
+    v->superseded = v->stopped = false;
     if (v->stopping) {
         end_build(v, MVM_CATEGORY_STOPPING, mvm_text_from("build rejected: the agent is stopping"));
         return true;
@@ -151,6 +149,7 @@ static bool send_answer(struct mvm_scheduler *v)
             return false;
         }
         c->active_ms = v->now_ms;
+        mvm_kept_given(v, v->answer.id);
         mvm_session_send(&c->session, &v->answer);
         if (!mvm_session_can_send(&c->session)) {
             v->state = MVM_SCHEDULER_ANSWER_LENT;

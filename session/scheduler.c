@@ -13,7 +13,7 @@ void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
     v->clients_cap = clients_cap;
     v->clients_used = 0;
     v->lent = NULL;
-    v->stopping = v->detached = v->staging = v->stopped = false;
+    v->stopping = v->detached = v->superseded = v->stopped = false;
     v->now_ms = 0;
     v->ending_ms = UINT64_MAX;
     v->kept_next = 0;

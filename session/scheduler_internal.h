@@ -79,9 +79,13 @@ uint64_t mvm_queue_beat_at(const struct mvm_scheduler *v);
 
 /* ---- kept.c ---- */
 
-/* Keeps a build's answer, in place of the oldest one. Ignores builds without an id. */
+/* Keeps a build's answer, in place of the oldest one. Ignores builds without an id. `awaited`: a
+ * client may come back for it. */
 void mvm_kept_add(struct mvm_scheduler *v, struct mvm_text id, enum mvm_category category,
-                  struct mvm_text text);
+                  struct mvm_text text, bool awaited);
+
+/* A client is given the answer, if there is one for that id. */
+void mvm_kept_given(struct mvm_scheduler *v, struct mvm_text id);
 
 /* The answer kept for an id; NULL: none. */
 const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struct mvm_text id);

@@ -75,17 +75,20 @@ static void a_time_out_is_answered_while_any_call_hangs(void **state)
 
 static void the_answer_says_what_hangs(void **state)
 {
+    static const char unreleased[] = "; failed to release /build-out: the disk does not answer";
     static const struct {
         enum mvm_executor_state state;
         const char *answer;
+        bool released;
     } cases[] = {
-        {MVM_EXECUTOR_CHECK, "build cancelled: reading /policy.json: the disk does not answer"},
-        {MVM_EXECUTOR_MOUNT_OUT, "build cancelled: mounting /build-out: the disk does not"},
-        {MVM_EXECUTOR_MOUNT_IN, "build cancelled: mounting /build-in: the disk does not answer"},
-        {MVM_EXECUTOR_LOGFILE, "build cancelled: using /build-out: the disk does not answer"},
-        {MVM_EXECUTOR_COPY, "build cancelled: copying to /build-out: the disk does not answer"},
-        {MVM_EXECUTOR_UNMOUNT, "build cancelled: releasing /build-in: the disk does not answer"},
+        {MVM_EXECUTOR_CHECK, "build cancelled: reading /policy.json: ", true},
+        {MVM_EXECUTOR_MOUNT_OUT, "build cancelled: mounting /build-out: ", false},
+        {MVM_EXECUTOR_MOUNT_IN, "build cancelled: mounting /build-in: ", true},
+        {MVM_EXECUTOR_LOGFILE, "build cancelled: using /build-out: ", false},
+        {MVM_EXECUTOR_COPY, "build cancelled: copying to /build-out: ", false},
+        {MVM_EXECUTOR_UNMOUNT, "build cancelled: releasing /build-in: ", true},
     };
+    char expected[256];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         setup(state);
         start_with("/build-in", "a", false, 0);
@@ -96,8 +99,12 @@ static void the_answer_says_what_hangs(void **state)
         mvm_executor_cancel(&x);
         finish();
         assert_false(answered_ok);
-        assert_begins(answer, cases[i].answer);
-        assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_CANCELLED);
+        snprintf(expected, sizeof expected, "%sthe disk does not answer%s", cases[i].answer,
+                 cases[i].released ? "" : unreleased);
+        assert_string_equal(answer, expected);
+        assert_int_equal(mvm_executor_category(&x),
+                         cases[i].released ? MVM_CATEGORY_CANCELLED : MVM_CATEGORY_RELEASE);
+        assert_int_equal(mvm_executor_released(&x), cases[i].released);
         assert_non_null(strstr(log_text, "the disk does not answer; going on without it (calls "
                                          "that hang: 1)\n"));
     }
@@ -248,6 +255,36 @@ static void what_could_not_be_released_stays_unreleased(void **state)
     run();
     assert_ok();
     assert_false(sim.out.mounted);
+}
+
+/* The client must not mount the disk, whatever else went wrong, so the answer names it. */
+static void a_failed_build_that_leaves_its_disk_mounted_reports_both(void **state)
+{
+    static const char reason[] = "; failed to release /build-out: in use";
+    char quotes[MVM_FLAKE_REF_MAX + 1] = {0};
+    setup(state);
+    sim.out.busy = sim.out.stuck = true;
+    sim.build.exit.code = 1;
+    run();
+    assert_begins(answer, "nix build failed (exit status: 1)");
+    assert_string_equal(strstr(answer, "; failed"), reason);
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_RELEASE);
+    assert_true(sim.out.mounted && !mvm_executor_released(&x));
+    setup(state);
+    sim.out.busy = sim.out.stuck = true;
+    sim.build.run_ms = UINT64_MAX;
+    start_with(".", "a", true, 1);
+    finish();
+    assert_begins(answer, "nix build timed out after 1 s");
+    assert_string_equal(strstr(answer, "; failed"), reason);
+    setup(state);
+    memset(quotes, '\'', MVM_FLAKE_REF_MAX); /* four bytes each in the message */
+    sim.out.busy = sim.out.stuck = true;
+    sim.build.exit.code = 1;
+    start_with(quotes, "a", false, 0);
+    finish();
+    assert_string_equal(strstr(answer, " [cut]"), " [cut]; failed to release /build-out: in use");
+    assert_in_range(strlen(answer), MVM_MESSAGE_MAX - 10, MVM_MESSAGE_MAX - 1);
 }
 
 static void ok_means_that_nothing_holds_the_disk(void **state)
@@ -440,6 +477,7 @@ int main(void)
         T(a_wait_for_a_device_can_be_cancelled),
         T(a_mount_of_the_device_is_the_job_s_own_and_released),
         T(what_could_not_be_released_stays_unreleased),
+        T(a_failed_build_that_leaves_its_disk_mounted_reports_both),
         T(ok_means_that_nothing_holds_the_disk),
         T(a_name_that_cannot_be_replaced_is_found_before_any_is),
         T(a_rename_that_fails_after_another_says_that_the_set_is_mixed),

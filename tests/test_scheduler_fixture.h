@@ -212,6 +212,7 @@ static inline void begin_with(bool keep_building, uint32_t heartbeat_ms)
                                           .agent = "agent 1",
                                           .boot = "b0"};
     memset(&fake, 0, sizeof fake);
+    fake.default_secs = MVM_TIMEOUT_DEFAULT_SECS;
     memset(clients, 0xa5, sizeof clients); /* attach must not rely on earlier contents */
     fake.idle = true;
     fake.deadline_ms = UINT64_MAX;

@@ -31,7 +31,7 @@
 #define MOVED(id)    ERR_OF(id, "build moved: another connection joined it", "moved")
 #define ENDED(id)    ERR_OF(id, "build cancelled", "cancelled")
 #define SUPERSEDED(id)                                                                             \
-    ERR_OF(id, "artifacts superseded: a later build has begun to stage its own", "superseded")
+    ERR_OF(id, "artifacts superseded: a later build has the output disk", "superseded")
 #define WAITING(n) "mvm: waiting for another build, " #n " ahead"
 
 static const struct act endless[] = {{.event = MVM_EXECUTOR_LOG, .text = "endless"}};
@@ -449,7 +449,9 @@ static void without_keep_it_is_cancelled_and_its_end_is_known(void **state)
 static void keep_without_an_id_has_no_effect(void **state)
 {
     (void)state;
-    struct mvm_client *a = asks("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"" KEEP "}}\n");
+    struct mvm_client *a =
+        asks("{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\"" KEEP ",\"timeout_secs\":0}}\n");
+    assert_int_equal(fake.starts, 1); /* an Err would be taken for another build's end */
     mvm_scheduler_detach(&scheduler, a);
     run(0);
     assert_int_equal(fake.cancels, 1);
@@ -460,6 +462,8 @@ static void keep_needs_a_time_out(void **state)
     (void)state;
     static const char message[] =
         ERR_OF(A, "invalid keep: a build without a time-out could run for ever", "invalid_request");
+    fake.default_secs = 0;
+    assert_string_equal(hear(asks(BUILD(A, KEEP))), message);
     assert_string_equal(hear(asks(BUILD(A, KEEP ",\"timeout_secs\":0"))), message);
     assert_string_equal(hear(asks(BUILD(A, ",\"keep\":false,\"timeout_secs\":0"))), BEAT(A));
     assert_string_equal(hear(asks(BUILD(B, KEEP ",\"timeout_secs\":1"))),
@@ -537,6 +541,18 @@ static void an_ok_is_superseded_when_a_later_build_begins_to_stage(void **state)
     run(0);
     assert_string_equal(hear(asks(JOIN(A))), SUPERSEDED(A));
     assert_string_equal(hear(asks(CANCEL(A))), CANCELLED(A, "ended"));
+}
+
+static void an_ok_is_superseded_while_a_later_build_has_the_disk(void **state)
+{
+    (void)state;
+    asks(BUILD(A, ""));
+    end_well();
+    struct mvm_client *b = asks(BUILD(B, ""));
+    fake.unreleased = true;
+    run(0);
+    assert_string_equal(hear(asks(JOIN(A))), SUPERSEDED(A));
+    hear(b);
 }
 
 static void an_ok_is_superseded_when_a_later_build_leaves_the_disk_mounted(void **state)
@@ -936,6 +952,7 @@ int main(void)
         TEST(a_build_that_waits_is_joined),
         TEST(an_ended_builds_answer_is_given_again_and_again),
         TEST(an_ok_is_superseded_when_a_later_build_begins_to_stage),
+        TEST(an_ok_is_superseded_while_a_later_build_has_the_disk),
         TEST(an_ok_is_superseded_when_a_later_build_leaves_the_disk_mounted),
         TEST(the_last_few_answers_are_kept),
         TEST(an_answer_that_is_forgotten_while_it_waits_for_room_is_unknown),

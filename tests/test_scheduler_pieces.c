@@ -277,6 +277,29 @@ static void an_id_that_is_held_is_known(void **state)
     hear_refusal(c, A, "id_conflict");
 }
 
+static void what_is_held_can_be_joined_however_many_builds_have_ended_since(void **state)
+{
+    (void)state;
+    static const struct act fails[] = {
+        {.event = MVM_EXECUTOR_ERR, .text = "no", .category = MVM_CATEGORY_BUILD_FAILED}};
+    struct mvm_client *c = built(A);
+    struct mvm_artifact_item item;
+    char id[17] = "dddddddddddddddd";
+    for (int i = 0; i <= MVM_KEPT_ANSWERS; i++) {
+        id[15] = (char)('a' + i);
+        ask_stream(c, id, 0);
+        fake.at = fails;
+        run(0);
+        hear_kind(c, MVM_MESSAGE_ERR);
+    }
+    ask_about(c, MVM_MESSAGE_JOIN, A);
+    struct mvm_message m = hear_kind(c, MVM_MESSAGE_OK);
+    assert_true(mvm_text_equal(m.text, "/nix/store/a"));
+    assert_true(mvm_proto_next_artifact(&m.artifacts, &item) && item.size == 1000);
+    ask_about(c, MVM_MESSAGE_CANCEL, A);
+    assert_true(mvm_text_equal(hear_kind(c, MVM_MESSAGE_CANCELLED).text, "ended"));
+}
+
 static void a_build_with_disks_has_no_list_and_holds_nothing(void **state)
 {
     (void)state;
@@ -949,6 +972,7 @@ int main(void)
         TEST(an_ok_lists_the_artifacts_and_they_are_held),
         TEST(a_client_that_joins_an_ended_build_gets_the_list_again),
         TEST(an_id_that_is_held_is_known),
+        TEST(what_is_held_can_be_joined_however_many_builds_have_ended_since),
         TEST(a_build_with_disks_has_no_list_and_holds_nothing),
         TEST(a_build_that_fails_leaves_an_empty_place),
         TEST(the_features_name_it_on_the_protobuf_wire_alone),

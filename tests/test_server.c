@@ -647,6 +647,55 @@ static void it_lingers_for_a_client_that_was_answered(void **state)
     }
 }
 
+/* Until the build has ended, whose client has gone. */
+static void build_for_a_client_that_goes(void)
+{
+    struct e2e_conn *conn = dial();
+    e2e_say(conn, "{\"Build\":{\"flake_ref\":\"f\",\"attr\":\"a\",\"id\":\"aaaaaaaaaaaaaaaa\","
+                  "\"keep\":true}}\n");
+    while (server.scheduler.queued == 0) {
+        step();
+    }
+    e2e_close(conn);
+    while (server.scheduler.queued > 0) {
+        step();
+        e2e_sleep_ms(1);
+    }
+    step_until_quiet();
+}
+
+static void after_a_build_to_be_kept_its_client_may_come_back(void **state)
+{
+    (void)state;
+    struct mvm_server_config c = fixture();
+    c.exit_after_build = true;
+    start_here(&c);
+    build_for_a_client_that_goes();
+    struct e2e_conn *other = dial();
+    e2e_say(other, E2E_PING);
+    step_until_quiet();
+    assert_int_equal(e2e_frame(other, E2E_PATIENCE_MS).kind, MVM_MESSAGE_PONG);
+    assert_false(mvm_server_stopped(&server));
+    e2e_say(other, "{\"Join\":{\"id\":\"aaaaaaaaaaaaaaaa\"}}\n");
+    while (!mvm_server_stopped(&server)) {
+        step();
+    }
+    e2e_assert_err(other, "nix build failed", E2E_PATIENCE_MS);
+    e2e_close(other);
+    assert_true(mvm_server_orderly(&server));
+    mvm_server_fini(&server);
+    start_here(&c);
+    build_for_a_client_that_goes();
+    uint64_t now = mvm_server_now_ms(), deadline = mvm_server_step(&server, now);
+    assert_in_range(deadline, now + MVM_COLLECT_MS - 5000, now + MVM_COLLECT_MS);
+    mvm_server_step(&server, deadline - 1);
+    assert_false(mvm_server_stopped(&server));
+    while (!mvm_server_stopped(&server)) {
+        mvm_server_step(&server, deadline);
+    }
+    mvm_server_fini(&server);
+}
+
 static void it_ends_when_it_has_been_idle_for_long_enough(void **state)
 {
     (void)state;
@@ -756,6 +805,7 @@ int main(void)
         E2E_TEST(no_write_raises_sigpipe),
         E2E_TEST(it_stops_in_time_with_a_client_that_does_not_read),
         E2E_TEST(it_lingers_for_a_client_that_was_answered),
+        E2E_TEST(after_a_build_to_be_kept_its_client_may_come_back),
         E2E_TEST(it_ends_when_it_has_been_idle_for_long_enough),
         E2E_TEST(a_second_stop_brings_the_end_nearer),
         E2E_TEST(what_a_line_is_owed_goes_out_when_it_comes_back),

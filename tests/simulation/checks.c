@@ -1,3 +1,4 @@
+#include "mvm_category.h"
 #include "world.h"
 #include <string.h>
 
@@ -112,6 +113,20 @@ static const char *check_released(void)
     return NULL;
 }
 
+/* An Err of a build that has mounted the disk and leaves it so reports that, whatever it failed of.
+ */
+static const char *check_reported(const struct mvm_message *answer)
+{
+    const struct mvm_sim_disk *d = &world.sim.out;
+    const char *category = mvm_category_word(MVM_CATEGORY_RELEASE);
+    if (!d->mounted || !d->ours || d->read_only || world.was_left || answer->text.len == 0) {
+        return NULL;
+    }
+    bool told = strstr(world.executor.message, "failed to release ") != NULL;
+    bool named = answer->id.bytes == NULL || mvm_text_equal(answer->refusal.category, category);
+    return told && named ? NULL : "Err, and not a word of the disk that is left mounted";
+}
+
 /* Whether the running build's client reads what it is sent. One that does not delays its own
  * build. */
 static bool asked_politely(void)
@@ -138,6 +153,10 @@ const char *check_answer(void)
         const char *wrong = check_durable();
         wrong = wrong != NULL ? wrong : check_released();
         world.ledger.builds[world.number].ok = true;
+        return wrong;
+    }
+    const char *wrong = check_reported(answer);
+    if (wrong != NULL) {
         return wrong;
     }
     const struct ledger_build *b = &world.ledger.builds[world.number];

@@ -15,7 +15,7 @@ struct ledger_build {
     uint8_t keep;             /* enum mvm_flag: whether it outlives its connection */
     bool ok;                  /* the job went well */
     bool cancelled;           /* a client cancelled it, or left it */
-    unsigned superseded_turn; /* when a later build began to stage; 0: not */
+    unsigned superseded_turn; /* when a later build had the disk; 0: not */
 
     /* without disks */
     bool stream;
@@ -63,7 +63,8 @@ unsigned ledger_held(const struct ledger *l, unsigned *oldest);
 /* Build n begins again. */
 void ledger_begin(struct ledger *l, unsigned n);
 
-/* A build begins to stage: what earlier builds staged is no longer true. LEDGER_MAX: any build. */
+/* A build has the disk, or stages: what earlier builds staged is no longer true. LEDGER_MAX: any
+ * build. */
 void ledger_supersede(struct ledger *l, unsigned n);
 
 #endif

@@ -96,22 +96,23 @@ static void begin_build(void)
         world.sim.out.busy = world.sim.out.stuck = !world.sim.out.busy;
     }
     world.was_mounted = false;
+    world.was_left = world.sim.out.mounted && world.sim.out.ours;
     trace("a build begins");
 }
 
-/* Once a build stages, or leaves the disk unreleased, what earlier builds staged is no longer
- * true. */
+/* Once a build has the disk, stages, or leaves the disk unreleased, what earlier builds staged is
+ * no longer true. */
 static void note_staging(void)
 {
     const struct mvm_scheduler *v = &world.scheduler;
-    bool stages =
-        mvm_scheduler_building(v) && mvm_executor_progress(&world.executor) >= MVM_EXECUTOR_STAGING;
     const struct mvm_sim_disk *d = &world.sim.out;
-    bool left = (d->mounted && d->ours && !d->read_only) || !mvm_executor_released(&world.executor);
-    bool unreleased =
-        left && v->state == MVM_SCHEDULER_ANSWERING && v->answer.kind == MVM_MESSAGE_ERR;
-    if (stages || unreleased) {
-        ledger_supersede(&world.ledger, stages ? world.number : LEDGER_MAX);
+    bool mounted =
+        (d->mounted && d->ours && !d->read_only) || !mvm_executor_released(&world.executor);
+    bool building = mvm_scheduler_building(v);
+    bool stages = building && mvm_executor_progress(&world.executor) >= MVM_EXECUTOR_STAGING;
+    bool failed = v->state == MVM_SCHEDULER_ANSWERING && v->answer.kind == MVM_MESSAGE_ERR;
+    if (stages || (mounted && (building || failed))) {
+        ledger_supersede(&world.ledger, building ? world.number : LEDGER_MAX);
     }
 }
 

@@ -51,6 +51,7 @@ struct world {
     bool out_mounted; /* before */
     bool in_mounted;
     bool was_mounted;  /* the output disk, by the running build or one that was killed */
+    bool was_left;     /* … and when that build began, by an earlier one */
     uint64_t began_ms; /* when the running build began */
     bool restless;     /* there are steps without a reason */
     bool keep_building;
