@@ -44,6 +44,7 @@ static void block_signals(const struct mvm_agent *a, sigset_t *set)
     sigemptyset(set);
     add_unless_ignored(set, SIGTERM);
     add_unless_ignored(set, SIGINT);
+    add_unless_ignored(set, SIGQUIT);
     add_unless_ignored(set, SIGPWR);
     if (a->reaps) {
         sigaddset(set, SIGCHLD);
@@ -73,10 +74,11 @@ static void stop(struct mvm_agent *a, uint32_t sig)
         return;
     }
     if (!a->stopping) {
-        const char *why = sig == SIGTERM  ? "SIGTERM"
-                          : sig == SIGINT ? "SIGINT"
-                          : sig == SIGPWR ? "power button"
-                                          : "halt, poweroff or reboot";
+        const char *why = sig == SIGTERM   ? "SIGTERM"
+                          : sig == SIGINT  ? "SIGINT"
+                          : sig == SIGQUIT ? "SIGQUIT"
+                          : sig == SIGPWR  ? "power button"
+                                           : "halt, poweroff or reboot";
         mvm_log("stopping: ", why, NULL);
     }
     mvm_server_stop(&a->server, a->stopping ? 0 : MVM_STOP_MS);

@@ -10,7 +10,9 @@ int mvm_executor_log_open(struct mvm_executor *x)
 {
     int r = x->port->open_log(x->ctx, mvm_executor_temporary(x, 0, MVM_BUILD_LOG));
     if (r < 0 && r != MVM_PORT_LATER) {
+        bool first = !x->failed;
         mvm_executor_fail_copy(x, MVM_BUILD_LOG, x->port->reason(x->ctx));
+        x->category = first ? MVM_CATEGORY_MOUNT : x->category; /* nothing is built yet */
     }
     x->log_open = r >= 0;
     return r;

@@ -38,8 +38,11 @@ static int open_address(struct mvm_server *s, struct mvm_server_listener *l)
 
 static const char *open_error(const struct mvm_server_listener *l)
 {
-    return l->address.kind == MVM_ADDRESS_SERIAL && errno == ENOTTY
-               ? "not a tty or a virtio-serial port"
+    if (l->address.kind == MVM_ADDRESS_SERIAL && errno == ENOTTY) {
+        return "not a tty or a virtio-serial port";
+    }
+    return l->address.kind == MVM_ADDRESS_UNIX && errno == EEXIST
+               ? "the file of that name with .lock behind it is not a lock"
                : mvm_posix_error_text(errno);
 }
 

@@ -52,6 +52,11 @@ static int try_lock(const char *path, int *lock)
         close(*lock);
         return 0;
     }
+    if (!S_ISREG(here.st_mode) || here.st_size > 0) { /* another program's file of that name */
+        close(*lock);
+        errno = EEXIST;
+        return -1;
+    }
     return 1;
 }
 
@@ -118,10 +123,11 @@ static bool is_stale(const char *path)
 }
 
 /* Linux gives the name the mode of the unbound socket, less the umask: no need to change that for
- * the whole process. */
+ * the whole process. A umask that takes from the owner, too, is made up for. */
 static int bind_private(int fd, const char *path)
 {
     struct sockaddr_un name = name_of(path);
+    struct stat st;
     if (fchmod(fd, 0600) < 0) {
         return -1;
     }
@@ -130,7 +136,7 @@ static int bind_private(int fd, const char *path)
         unlink(path);
         r = bind(fd, (struct sockaddr *)&name, sizeof name);
     }
-    return r;
+    return r < 0 || lstat(path, &st) < 0 || (st.st_mode & 0600) == 0600 ? r : chmod(path, 0600);
 }
 
 /* A name that is removed, or replaced, changes the link count of the socket's inode. Without

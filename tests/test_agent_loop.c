@@ -846,21 +846,32 @@ static void a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on(void
 
 /* ---- signals ---- */
 
-static void a_signal_ends_the_build_answers_its_client_and_then_the_agent(void **state)
+static void end_by(int signal)
 {
-    (void)state;
     start_on_socket();
     int fd = dial(), queued = dial();
     say(fd, SLOW);
     hear(fd, "begin");
     say(queued, QUICK);
     hear(queued, "waiting for another build");
-    kill(agent_pid, SIGINT);
+    kill(agent_pid, signal);
     assert_non_null(strstr(hear(fd, NULL), "{\"Err\":{\"message\":\"build cancelled"));
     assert_non_null(strstr(hear(queued, NULL), "{\"Err\":{\"message\":\"build rejected: "));
     assert_int_equal(wait_for_exit(), 0);
     close(fd);
     close(queued);
+}
+
+static void a_signal_ends_the_build_answers_its_client_and_then_the_agent(void **state)
+{
+    (void)state;
+    end_by(SIGINT);
+}
+
+static void sigquit_is_no_other_signal(void **state)
+{
+    (void)state;
+    end_by(SIGQUIT);
 }
 
 static void sigpipe_and_sighup_do_not_end_it(void **state)
@@ -912,6 +923,7 @@ int main(void)
         TEST(a_serial_line_that_another_process_uses_is_waited_for),
         TEST(a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on),
         TEST(a_signal_ends_the_build_answers_its_client_and_then_the_agent),
+        TEST(sigquit_is_no_other_signal),
         TEST(sigpipe_and_sighup_do_not_end_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

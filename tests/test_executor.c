@@ -563,6 +563,7 @@ static void a_read_only_output_disk_fails_before_the_build(void **state)
     sim.out.mounted = sim.out.read_only = true;
     run();
     assert_err("failed to copy artifacts: build.log: open: read-only file system");
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_MOUNT); /* nothing was built */
     assert_int_equal(sim.spawned, 0);
 }
 

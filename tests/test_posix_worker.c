@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_alone.h"
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -28,6 +29,32 @@ static int64_t copy_more(void)
 {
     uint64_t size;
     return port->copy(&posix, NULL, in_place(&place, 0, "from"), in_place(&place, 1, "to"), &size);
+}
+
+static void *ask_once(void *ctx)
+{
+    *(int *)ctx = port->make_dir(&posix, in_place(&place, 0, "made"));
+    poll(NULL, 0, 50); /* the worker has begun when this thread ends */
+    return NULL;
+}
+
+/* A program may step the executor in threads that come and go. */
+static void a_thread_that_ends_takes_no_worker_with_it(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    int r;
+    assert_int_equal(pthread_create(&thread, NULL, ask_once, &r), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    while (r == MVM_PORT_LATER) {
+        ask_once(&r);
+    }
+    assert_int_equal(r, 0);
+    for (int i = 0; i < 10; i++) {
+        poll(NULL, 0, 10);
+        assert_int_equal(waitpid(posix.worker.pid, NULL, WNOHANG), 0);
+    }
+    end_job(&posix);
 }
 
 /* Returns when it has stopped: before, it may still take what it is sent. */
@@ -510,6 +537,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALONE(no_call_waits_for_the_worker),
+        ALONE(a_thread_that_ends_takes_no_worker_with_it),
         ALONE(one_worker_does_all_of_a_job_and_ends_with_it),
         ALONE(one_call_is_in_progress_at_a_time),
         ALONE(a_path_that_is_too_long_is_refused),

@@ -55,8 +55,11 @@ $(BUILD)/tests/vectors: tests/vectors/vectors.c $(BUILD)/libmvm-guest.a $(BUILD)
 	$(call say,LINK $@)
 	$(run)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(SEES_tests)) $(LDFLAGS) -o $@ $< $(filter %.a,$^)
 
-.PHONY: tests tests/vectors
-tests: all examples $(TESTS) $(BUILD)/tests/vectors ## build the test programs
+.PHONY: tests tests/all tests/vectors
+tests: ## build the test programs
+	@scripts/need gcc libc6-dev binutils libcmocka-dev libev-dev libsystemd-dev nanopb protobuf-compiler
+	@$(MAKE) --no-print-directory tests/all
+tests/all: all examples $(TESTS) $(BUILD)/tests/vectors
 tests/vectors: $(BUILD)/tests/vectors ## build the program that checks recorded frames
 
 $(BUILD)/simulation.a: $(call but_main,tests/simulation)

@@ -177,8 +177,9 @@ void mvm_posix_end_left_over(const struct mvm_posix *p);
  * With caller_reaps the program collects them. */
 unsigned mvm_posix_reap(struct mvm_posix *p);
 
-/* Ends a build that still runs, and a worker, by SIGKILL, and waits up to two seconds for each;
- * closes everything. The struct may be used again after another init. */
+/* Ends a build that still runs, and a worker, by SIGKILL, and waits up to two seconds for both,
+ * plus a look at all processes; closes everything. The struct may be used again after another init.
+ */
 void mvm_posix_fini(struct mvm_posix *p);
 
 /* The one descriptor to poll for reading, level or edge triggered, from init to fini: it is

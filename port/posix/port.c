@@ -4,9 +4,10 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FINI_ROUNDS = 200, FINI_ROUND_MS = 10 };
+enum { FINI_MS = 2000, FINI_ROUND_MS = 10 };
 
 static const char *reason(void *ctx)
 {
@@ -69,21 +70,34 @@ void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
     mvm_posix_watch_init(p);
 }
 
-static void kill_build(struct mvm_posix *p)
+bool mvm_posix_fini_waits(uint64_t until_ns)
 {
-    for (int i = 0; i < FINI_ROUNDS && mvm_posix_remaining(p) != 0; i++) {
+    if (mvm_posix_clock_ns(CLOCK_MONOTONIC) >= until_ns) {
+        return false;
+    }
+    poll(NULL, 0, FINI_ROUND_MS);
+    return true;
+}
+
+/* One look at all processes may take as long as a round, or longer. */
+static void kill_build(struct mvm_posix *p, uint64_t until_ns)
+{
+    bool waits = true;
+    while (waits && mvm_posix_remaining(p) != 0) {
         mvm_posix_signal_build(p, MVM_SIGNAL_KILL);
-        poll(NULL, 0, FINI_ROUND_MS);
+        waits = mvm_posix_fini_waits(until_ns);
     }
     mvm_posix_close_watched(p);
 }
 
 void mvm_posix_fini(struct mvm_posix *p)
 {
+    uint64_t until_ns = mvm_posix_clock_ns(CLOCK_MONOTONIC) + FINI_MS * UINT64_C(1000000);
+    mvm_posix_abandon(p);
     if (p->pid != 0) {
-        kill_build(p);
+        kill_build(p, until_ns);
     }
-    mvm_posix_worker_fini(p);
+    mvm_posix_worker_fini(p, until_ns);
     mvm_posix_watch_fini(p);
     if (p->became_subreaper) {
         prctl(PR_SET_CHILD_SUBREAPER, 0L, 0L, 0L, 0L);

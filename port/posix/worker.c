@@ -24,8 +24,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FINI_ROUNDS = 200, FINI_ROUND_MS = 10 };
-
 void mvm_posix_worker_init(struct mvm_posix *p)
 {
     memset(&p->worker, 0, sizeof p->worker);
@@ -48,14 +46,25 @@ pid_t mvm_posix_fork(void)
 /* What connects it with this process: a pair of descriptors each, ours first. */
 enum { REQUESTS, LOG, DATA, CHANNELS };
 
+/* The kernel sends this signal when the thread that has forked ends, which may be long before the
+ * process does, unless it is the first. Without it the worker ends as it finds its socket closed.
+ */
+static void end_with_parent(bool by_first_thread)
+{
+    if (by_first_thread) {
+        prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0L, 0L, 0L);
+    }
+}
+
 /* In the child: signals to the agent's terminal, group or service are for the agent to handle. */
-static void be_worker(struct mvm_posix *p, pid_t parent, int ends[CHANNELS][2])
+static void be_worker(struct mvm_posix *p, pid_t parent, bool by_first_thread,
+                      int ends[CHANNELS][2])
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGXFSZ};
     const int standard[CHANNELS] = {ends[REQUESTS][1], ends[LOG][1], ends[DATA][1]};
     int fd = ends[REQUESTS][1];
     setsid();
-    prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0L, 0L, 0L);
+    end_with_parent(by_first_thread);
     if (getppid() != parent || !mvm_posix_child_descriptors(standard, &fd)) {
         _exit(1);
     }
@@ -81,11 +90,12 @@ static int fork_worker(struct mvm_posix *p, int ends[CHANNELS][2])
     sigset_t all;
     sigset_t before;
     pid_t self = getpid();
+    bool by_first_thread = syscall(SYS_gettid) == self;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before); /* no handler of this process runs in the child */
     pid_t pid = mvm_posix_fork();
     if (pid == 0) {
-        be_worker(p, self, ends);
+        be_worker(p, self, by_first_thread, ends);
     }
     int err = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -269,14 +279,9 @@ bool mvm_posix_worker_exited(struct mvm_posix *p, pid_t pid)
     return false;
 }
 
-void mvm_posix_worker_fini(struct mvm_posix *p)
+void mvm_posix_worker_fini(struct mvm_posix *p, uint64_t until_ns)
 {
-    mvm_posix_abandon(p);
-    for (int i = 0; i < FINI_ROUNDS && p->worker.hung_len > 0; i++) {
-        if (p->config.caller_reaps) {
-            break;
-        }
-        poll(NULL, 0, FINI_ROUND_MS);
+    while (p->worker.hung_len > 0 && !p->config.caller_reaps && mvm_posix_fini_waits(until_ns)) {
         collect_hung(p);
     }
 }
