@@ -13,6 +13,7 @@ int mvm_executor_log_open(struct mvm_executor *x)
         bool first = !x->failed;
         mvm_executor_fail_copy(x, MVM_BUILD_LOG, x->port->reason(x->ctx));
         x->category = first ? MVM_CATEGORY_MOUNT : x->category; /* nothing is built yet */
+        x->out_ready = r != MVM_PORT_BUSY;                      /* else its files are another's */
     }
     x->log_open = r >= 0;
     return r;

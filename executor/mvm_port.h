@@ -195,7 +195,7 @@ struct mvm_port {
     /* ---- build.log ---- */
 
     /* Creates an empty file for write_log, mode 0644, replacing an existing one. */
-    int (*open_log)(void *ctx, const char *path);
+    int (*open_log)(void *ctx, const char *path); /* BUSY: a job of another process has it */
 
     /* Appends up to len bytes: > 0 how many; LATER: no room now. Disk errors may be reported only
      * by close_log. */

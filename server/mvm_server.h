@@ -232,8 +232,8 @@ bool mvm_server_orderly(const struct mvm_server *s);
 void mvm_server_fini(struct mvm_server *s);
 
 /* For `log`: writes the line to standard error, `ctx` unused. A line is dropped if a pipe there is
- * full or has no reader. A console whose output is stopped makes it wait: a program that must not
- * stop then needs a log of its own. */
+ * full or has no reader, or a terminal's output is stopped; without /proc the latter makes it wait.
+ */
 void mvm_server_print(void *ctx, const char *line);
 
 /* ---- for the loop around it ---- */

@@ -1,6 +1,8 @@
 /* The server's own messages: lines for the program around it. */
+#define _GNU_SOURCE
 #include "mvm_utf8.h"
 #include "server_internal.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -45,6 +47,15 @@ void mvm_server_say(struct mvm_server *s, const char *a, const char *b, const ch
     mvm_server_say_end(s, &line);
 }
 
+/* A terminal that is ready for a byte may still wait with a line, if its output is stopped; opened
+ * again, it does not, and the descriptor that others share keeps its flags. -1: none. */
+static int open_terminal(void)
+{
+    return isatty(STDERR_FILENO)
+               ? open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+               : -1;
+}
+
 /* A pipe that is ready takes a line without waiting; one without a reader would raise SIGPIPE. */
 void mvm_server_print(void *ctx, const char *line)
 {
@@ -53,7 +64,11 @@ void mvm_server_print(void *ctx, const char *line)
     struct pollfd ready = {STDERR_FILENO, POLLOUT, 0};
     (void)ctx;
     if (poll(&ready, 1, 0) == 1 && ready.revents == POLLOUT) {
-        ssize_t n = writev(STDERR_FILENO, parts, 2);
+        int terminal = open_terminal();
+        ssize_t n = writev(terminal >= 0 ? terminal : STDERR_FILENO, parts, 2);
         (void)n; /* a line that cannot be written is dropped */
+        if (terminal >= 0) {
+            close(terminal);
+        }
     }
 }

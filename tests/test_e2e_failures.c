@@ -505,6 +505,30 @@ static void a_disk_that_a_process_writes_to_cannot_be_released_which_is_reported
     close(holds);
 }
 
+/* Their files have the same names: one would answer Ok over the other's. */
+static void one_of_two_agents_builds_in_a_directory(void **state)
+{
+    (void)state;
+    const char *one = e2e_store_image("kernel one", "rootfs one");
+    e2e_write_nix("echo begin; read -r _ <\"$0.go\"; " PRINTS_ATTR);
+    assert_int_equal(mkfifo(e2e_path("nix.go"), 0600), 0);
+    E2E_AGENT("a");
+    E2E_AGENT("b", "--out-dir", e2e_path("a.out"));
+    struct e2e_conn *a = e2e_dial("a"), *b = e2e_dial("b");
+    build(a, one);
+    e2e_await_line(a, "begin");
+    build(b, "/nix/store/other");
+    e2e_assert_err(b, "failed to copy artifacts: build.log: in use: another agent builds",
+                   E2E_PATIENCE_MS);
+    e2e_write_text(e2e_path("nix.go"), "go\n");
+    assert_string_equal(e2e_assert_ok(a, E2E_PATIENCE_MS), one);
+    assert_artifacts(e2e_path("a.out"), "kernel one", "rootfs one");
+    build(b, one); /* the other has ended */
+    e2e_await_line(b, "begin");
+    e2e_write_text(e2e_path("nix.go"), "go\n");
+    assert_string_equal(e2e_assert_ok(b, E2E_PATIENCE_MS), one);
+}
+
 static void a_disk_that_was_mounted_before_stays_mounted(void **state)
 {
     (void)state;
@@ -584,6 +608,7 @@ int main(void)
         E2E_TEST(a_log_that_fills_the_disk_is_said_and_the_build_read_to_its_end),
         E2E_TEST(a_disk_that_a_process_reads_from_becomes_read_only_before_ok),
         E2E_TEST(a_disk_that_a_process_writes_to_cannot_be_released_which_is_reported),
+        E2E_TEST(one_of_two_agents_builds_in_a_directory),
         E2E_TEST(a_disk_that_was_mounted_before_stays_mounted),
         E2E_TEST(a_small_stack_is_enough_or_refused_at_the_start),
     };

@@ -324,6 +324,26 @@ static void a_log_to_stderr_waits_for_no_reader_and_raises_no_signal(void **stat
     assert_int_equal(e2e_wait(pid, E2E_PATIENCE_MS), 0);
 }
 
+static void a_log_to_a_terminal_waits_for_no_reader(void **state)
+{
+    (void)state;
+    char line[400] = {0};
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    memset(line, 'x', sizeof line - 1);
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        int terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+        dup2(terminal, STDERR_FILENO);
+        for (int i = 0; i < 1000; i++) { /* more than it holds */
+            mvm_server_print(NULL, line);
+        }
+        _exit((fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK) != 0);
+    }
+    assert_int_equal(e2e_wait(pid, E2E_PATIENCE_MS), 0);
+    close(master);
+}
+
 static void an_ignored_sigchld_is_refused(void **state)
 {
     (void)state;
@@ -804,6 +824,7 @@ int main(void)
         E2E_TEST(buffers_of_one_byte_work),
         E2E_TEST(a_bad_address_is_refused_in_words),
         E2E_TEST(a_log_to_stderr_waits_for_no_reader_and_raises_no_signal),
+        E2E_TEST(a_log_to_a_terminal_waits_for_no_reader),
         E2E_TEST(an_ignored_sigchld_is_refused),
         E2E_TEST(it_is_readable_exactly_as_long_as_there_is_something_to_do),
         E2E_TEST(what_a_step_leaves_keeps_it_readable),

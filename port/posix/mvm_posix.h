@@ -113,6 +113,7 @@ struct mvm_posix_worker {
     /* in the worker itself: */
     int log_file;
     int log_error; /* an errno */
+    int claim;     /* the directory of build.log is in use by this job; -1: it is not */
     int reading;   /* the file that read_file reads in pieces */
 };
 

@@ -35,7 +35,7 @@ static const struct call {
     [MVM_SIM_RENAME] = {"rename", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
     [MVM_SIM_REMOVE] = {"remove", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
     [MVM_SIM_SYNC_DIR] = {"sync_dir", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
-    [MVM_SIM_OPEN_LOG] = {"open_log", {0}},
+    [MVM_SIM_OPEN_LOG] = {"open_log", {MVM_PORT_BUSY}},
     [MVM_SIM_CLOSE_LOG] = {"close_log", {0}},
     [MVM_SIM_FEED] = {"feed", {0}},
     [MVM_SIM_REMOVE_TREE] = {"remove_tree", {0}},
