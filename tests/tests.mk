@@ -133,7 +133,8 @@ power-cuts: ## kill the machine after Ok, in staging, and after its agent was ki
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, the agent's on aarch64 and i386, emulated; sizes
 	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
-	    libc6-dev-s390x-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-multilib qemu-user-static libcmocka-dev nanopb
+	    libc6-dev-s390x-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-i686-linux-gnu libc6-dev-i386-cross \
+	    qemu-user-static libcmocka-dev nanopb
 	@BUILD=$(BUILD) tests/cross/run
 
 coverage: ## lines and branches that the unit tests reach, by file
