@@ -41,6 +41,9 @@ static const char *open_error(const struct mvm_server_listener *l)
     if (l->address.kind == MVM_ADDRESS_SERIAL && errno == ENOTTY) {
         return "not a tty or a virtio-serial port";
     }
+    if (l->address.kind == MVM_ADDRESS_FD && errno == EPERM) { /* epoll's answer */
+        return "neither a socket, a pipe nor a terminal";
+    }
     return l->address.kind == MVM_ADDRESS_UNIX && errno == EEXIST
                ? "the file of that name with .lock behind it is not a lock"
                : mvm_posix_error_text(errno);
@@ -95,7 +98,7 @@ static void open_listener(struct mvm_server *s, struct mvm_server_listener *l)
     if (!inspect(s, l)) {
         why = "its peer is refused";
     } else if (!start_serving(s, l)) {
-        why = mvm_posix_error_text(errno);
+        why = open_error(l);
     }
     if (why != NULL) {
         close_descriptor(s, l);
