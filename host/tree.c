@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { PATH_CAP = 4096, SHOWN_MAX = 256 };
@@ -303,7 +302,6 @@ static void drop_absent(struct mvm_tree *t, int root)
 static bool list_tracked(struct mvm_tree *t, const char *folder, int root, struct mvm_writer *why)
 {
     int fd;
-    int status = 0;
     pid_t pid = start_git(folder, &fd, why);
     if (pid < 0) {
         return false;
@@ -313,9 +311,7 @@ static bool list_tracked(struct mvm_tree *t, const char *folder, int root, struc
     if (!good) {
         kill(pid, SIGKILL); /* it only reads, and a wrapper may ignore other signals */
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (good && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+    if (!mvm_child_succeeds(pid) && good) {
         good = fail(why, folder, "git ls-files failed; --all-files sends all of it");
     }
     drop_absent(t, root);

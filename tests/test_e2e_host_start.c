@@ -81,10 +81,10 @@ static pid_t start_ignoring(int sig)
 
 static void a_signal_that_was_ignored_at_the_start_stays_ignored(void **state)
 {
-    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT};
     (void)state;
     start_agent("echo begin; while [ ! -e \"$MVM_E2E/go\" ]; do sleep 0.1; done; exit 3");
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         unlink(e2e_path("go"));
         pid_t pid = start_ignoring(signals[i]);
         host_await_err("begin\n");

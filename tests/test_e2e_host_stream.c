@@ -258,6 +258,55 @@ static void an_interrupted_listing_leaves_nothing(void **state)
     stream_assert_nothing_there();
 }
 
+/* A folder like any other may be left otherwise. */
+static void every_signal_that_ends_the_tool_leaves_nothing(void **state)
+{
+    static const int signals[] = {SIGHUP, SIGTERM, SIGQUIT};
+    (void)state;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        stream_begin(NULL, NULL);
+        STREAM_SAY_OK(stream_item("kernel", 10));
+        stream_await_get("kernel", 0, 10);
+        kill(host_pid(), signals[i]);
+        stream_await(MVM_MESSAGE_DROP);
+        stream_lose();
+        assert_int_equal(host_finish(), 128 + signals[i]);
+        stream_assert_nothing_there();
+        host_stop_listening();
+    }
+}
+
+/* The kernel keeps no status of a child then. */
+static void
+a_git_that_fails_is_noticed_by_a_tool_that_was_started_with_sigchld_ignored(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    const char *folder = stream_source_folder(10);
+    e2e_make_dir(e2e_path("flake/.git"));
+    put_on_path("git", "#!/bin/sh\nprintf 'big\\0'\nexit 1\n");
+    snprintf(stream_output, sizeof stream_output, "%s", e2e_path("out"));
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    host_start("build", folder, "a", "--output", stream_output);
+    signal(SIGCHLD, before);
+    take_off_path();
+    assert_int_equal(host_finish(), HOST_USAGE);
+    host_assert_err_has("git ls-files failed");
+    stream_assert_nothing_there();
+}
+
+static void one_that_succeeds_is_no_failure_then(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    stream_begin("--sha256", NULL);
+    signal(SIGCHLD, before);
+    stream_fetch_kernel();
+    host_assert_err_has("sha256 2cf24dba");
+}
+
 /* ---- agents that break the rules ---- */
 
 static void a_list_with_other_names_is_rejected(void **state)
@@ -476,6 +525,9 @@ int main(void)
         E2E_TEST(an_interrupted_fetch_drops_what_was_built),
         E2E_TEST(an_interrupted_hash_leaves_nothing),
         E2E_TEST(an_interrupted_listing_leaves_nothing),
+        E2E_TEST(every_signal_that_ends_the_tool_leaves_nothing),
+        E2E_TEST(a_git_that_fails_is_noticed_by_a_tool_that_was_started_with_sigchld_ignored),
+        E2E_TEST(one_that_succeeds_is_no_failure_then),
         E2E_TEST(a_list_with_other_names_is_rejected),
         E2E_TEST(a_list_that_is_empty_or_says_a_name_twice_is_rejected),
         E2E_TEST(more_than_was_allowed_is_not_fetched),

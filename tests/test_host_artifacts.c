@@ -565,6 +565,17 @@ static void a_file_has_the_hash_that_the_standard_says(void **state)
     assert_false(mvm_sha256_file(fd, NULL, hash));
 }
 
+/* The tool does not ignore SIGCHLD; a caller that does gets no wrong hash. */
+static void a_sha256sum_whose_end_is_not_known_has_failed(void **state)
+{
+    (void)state;
+    assert_true(mvm_sha256_works());
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    bool works = mvm_sha256_works();
+    signal(SIGCHLD, before);
+    assert_false(works);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -594,6 +605,7 @@ int main(void)
         TEST(a_set_that_was_moved_away_without_a_successor_comes_back),
         TEST(a_program_killed_at_any_step_leaves_the_old_set_or_the_new_one),
         TEST(a_file_has_the_hash_that_the_standard_says),
+        TEST(a_sha256sum_whose_end_is_not_known_has_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -295,6 +295,17 @@ static void a_folder_where_git_tracks_nothing_is_an_error(void **state)
     assert_string_equal(tree.paths[0], "flake.nix");
 }
 
+static void a_git_whose_end_is_not_known_has_failed(void **state)
+{
+    (void)state;
+    run("cd %s && git init -q . && touch f && git add f", folder);
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    bool listed = mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why);
+    signal(SIGCHLD, before);
+    assert_false(listed);
+    assert_non_null(strstr(why_text, "git ls-files failed"));
+}
+
 static void what_is_no_file_is_named(void **state)
 {
     (void)state;
@@ -398,6 +409,7 @@ int main(void)
         TEST(a_path_that_is_too_long_is_named_by_its_end),
         TEST(what_is_left_out_is_not_listed),
         TEST(a_folder_where_git_tracks_nothing_is_an_error),
+        TEST(a_git_whose_end_is_not_known_has_failed),
         TEST(what_is_no_file_is_named),
         TEST(a_folder_that_is_not_there_is_named),
         TEST(a_file_that_shrinks_meanwhile_is_an_error),
