@@ -47,7 +47,8 @@ struct mvm_exchange {
 
     uint64_t source_at; /* SOURCE: from where to continue; 0: from its beginning, maybe again */
     uint64_t credit;    /* … and for how many bytes */
-    bool renews;        /* may take a fresh id if the agent lost a part of the source */
+    bool renews;        /* the id is this program's, fresh and random: no other client can have it,
+                         * and another one can take its place. Set it after init */
 
     const struct mvm_message *message; /* see the events; until the next call */
     enum mvm_arrival failure;
@@ -89,6 +90,10 @@ void mvm_exchange_source(struct mvm_exchange *x, struct mvm_text data);
 /* After the Ok of a STREAM_BUILD: asks for an artifact from `offset` to its end; `name` is borrowed
  * until the next one. Its last ARTIFACT has `last`. */
 void mvm_exchange_get(struct mvm_exchange *x, const char *name, uint64_t offset, uint64_t length);
+
+/* After ERR: whether the build that the agent has under the id may be this one, accepted before the
+ * connection was lost. Only the caller of an id that it chose can know. */
+bool mvm_exchange_may_be_ours(const struct mvm_exchange *x);
 
 /* The artifacts are no longer needed: the end of a STREAM_BUILD after its Ok. */
 void mvm_exchange_drop(struct mvm_exchange *x);

@@ -123,6 +123,31 @@ static void one_that_was_accepted_unseen_is_joined(void **state)
     assert_ok();
 }
 
+/* It may be another build, also one that another client follows. */
+static void one_whose_id_was_given_is_not_joined_for_its_id_alone(void **state)
+{
+    (void)state;
+    for (int json = 0; json < 2; json++) {
+        host_listen("a.sock");
+        host_start("build", "f", "a", "--retry", "20", "--id", "my.build_no-0001",
+                   json ? "--json" : NULL);
+        struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+        host_await_request(c, "{\"Build\":");
+        e2e_close(c);
+        c = host_welcome(host_accept(), HOST_FEATURES);
+        host_await_request(c, "{\"Build\":");
+        host_say(c,
+                 "{\"Err\":{\"message\":\"known\",\"refused\":\"%s\","
+                 "\"category\":\"id_conflict\"}}",
+                 host_id());
+        assert_int_equal(host_finish(), HOST_ERR);
+        host_assert_err_has(
+            "mvm-builder: it may be this build, from before the connection was lost: "
+            "mvm-builder join my.build_no-0001 comes back to it, cancel ends it\n");
+        host_stop_listening();
+    }
+}
+
 /* Another client's build of the same id is not joined. */
 static void an_id_that_was_in_use_before_is_refused(void **state)
 {
@@ -136,6 +161,7 @@ static void an_id_that_was_in_use_before_is_refused(void **state)
     host_say(c, "{\"Err\":{\"message\":\"known\",\"refused\":\"%s\",\"category\":\"id_conflict\"}}",
              host_id());
     assert_int_equal(host_finish(), HOST_ERR);
+    host_assert_err_lacks("it may be this build");
 }
 
 /* ---- what is not retried ---- */
@@ -292,6 +318,7 @@ int main(void)
         E2E_TEST(silence_is_as_good_as_a_lost_connection),
         E2E_TEST(a_build_that_was_not_accepted_is_sent_again),
         E2E_TEST(one_that_was_accepted_unseen_is_joined),
+        E2E_TEST(one_whose_id_was_given_is_not_joined_for_its_id_alone),
         E2E_TEST(an_id_that_was_in_use_before_is_refused),
         E2E_TEST(a_build_that_another_client_joined_is_left_to_it),
         E2E_TEST(a_build_that_the_agent_does_not_know_any_more_is_not_begun_again),
