@@ -521,8 +521,8 @@ enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
     if (is_join(x)) {
         return MVM_INTERRUPTION_JOINED;
     }
-    bool outlives = serial || x->kept || is_stream(x); /* … its connection, or its artifacts do */
-    if (connected && x->named && x->conversation->agent.cancel && outlives) {
+    /* Also a build that is not kept, since the agent may keep every build (--keep-building). */
+    if (connected && x->named && x->conversation->agent.cancel) {
         return cancel(x);
     }
     if (serial) {

@@ -33,7 +33,7 @@ enum mvm_interruption {
     MVM_INTERRUPTION_CANCELLED, /* the agent has confirmed it */
     MVM_INTERRUPTION_ASKED,     /* the agent has not answered the Cancel */
     MVM_INTERRUPTION_CLOSED,    /* the end of the connection cancels it */
-    MVM_INTERRUPTION_JOINED,    /* it continues if its first client had it kept */
+    MVM_INTERRUPTION_JOINED,    /* it continues if its first client or the agent had it kept */
     MVM_INTERRUPTION_LEFT,      /* it is kept and out of reach: it may continue */
     MVM_INTERRUPTION_SERIAL,    /* it continues: the line has no end, the agent no Cancel */
 };
@@ -101,7 +101,7 @@ void mvm_exchange_drop(struct mvm_exchange *x);
 /* The other side broke the rules of what the caller watches; conversation->why says how. */
 void mvm_exchange_reject(struct mvm_exchange *x);
 
-/* After SIGNALLED: cancels the build if closing the connection does not. Takes MVM_HOST_CANCEL_MS
+/* After SIGNALLED: cancels the build, by its id if the agent can do that. Takes MVM_HOST_CANCEL_MS
  * at most, less if another signal comes. */
 enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x);
 

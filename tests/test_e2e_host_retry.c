@@ -262,6 +262,39 @@ static void ctrl_c_cancels_a_build_that_is_kept(void **state)
     host_assert_err_has("interrupted; the build is cancelled\n");
 }
 
+/* The connection of a build that is not kept may not end it either: see --keep-building. */
+static void ctrl_c_cancels_a_build_that_the_agent_keeps(void **state)
+{
+    (void)state;
+    e2e_write_nix("export MARK=kept; echo begin >&2; sleep 60");
+    E2E_AGENT("a", "--keep-building");
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    host_start("build", "f", "a");
+    host_await_err("begin\n");
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    host_assert_err_has("interrupted; the build is cancelled\n");
+    e2e_await_log("a", "build failed: build cancelled");
+    e2e_assert_none_left("MARK=kept", 0);
+}
+
+static void ctrl_c_ends_the_connection_of_an_agent_that_cannot_cancel(void **state)
+{
+    static const char *const features[] = {"", "ids join keep"};
+    (void)state;
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
+        host_listen("a.sock");
+        host_start("build", "f", "a");
+        struct e2e_conn *c = host_welcome(host_accept(), features[i]);
+        host_await_request(c, "{\"Build\":");
+        kill(host_pid(), SIGINT);
+        struct mvm_text line;
+        assert_false(e2e_line(c, &line, E2E_PATIENCE_MS));
+        assert_int_equal(host_finish(), HOST_INTERRUPTED);
+        host_assert_err_has("interrupted; the end of the connection cancels the build\n");
+        host_stop_listening();
+    }
+}
+
 static void ctrl_c_does_not_wait_for_an_agent_that_is_silent(void **state)
 {
     (void)state;
@@ -327,6 +360,8 @@ int main(void)
         E2E_TEST(without_retry_a_lost_connection_is_the_end),
         E2E_TEST(an_agent_that_cannot_keep_is_said_to_and_not_asked_again),
         E2E_TEST(ctrl_c_cancels_a_build_that_is_kept),
+        E2E_TEST(ctrl_c_cancels_a_build_that_the_agent_keeps),
+        E2E_TEST(ctrl_c_ends_the_connection_of_an_agent_that_cannot_cancel),
         E2E_TEST(ctrl_c_does_not_wait_for_an_agent_that_is_silent),
         E2E_TEST(ctrl_c_while_it_connects_again_ends_it),
         E2E_TEST(a_monitor_that_is_restarted_loses_no_build),

@@ -104,7 +104,7 @@ static void the_others_still_end_it(void **state)
     start_ignoring(SIGHUP);
     host_await_err("begin\n");
     assert_int_equal(host_end(SIGTERM), 128 + SIGTERM);
-    host_assert_err_has("interrupted; the end of the connection cancels the build\n");
+    host_assert_err_has("interrupted; the build is cancelled\n");
 }
 
 /* A pipe that has no room. */

@@ -475,7 +475,7 @@ static void ctrl_c_says_that_it_cancels_and_repeats_nothing(void **state)
     await(terminal.seen, "begin\r\n");
     assert_int_equal(write(terminal.master, "\003", 1), 1);
     assert_int_equal(finish(), STATUS_INTERRUPTED);
-    assert_ends_with("mvm-builder: interrupted; the end of the connection cancels the build\r\n");
+    assert_ends_with("mvm-builder: interrupted; the build is cancelled\r\n");
     assert_int_equal(count("last lines"), 0);
     e2e_await_log("a", "build failed: build cancelled");
 }
