@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 #include "artifacts.h"
-#include "parse.h"
+#include "beside.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,21 +26,6 @@ static bool fail(struct mvm_writer *why, const char *what, const char *reason)
 {
     mvm_writer_add3(why, what, ": ", reason);
     return false;
-}
-
-/* ---- names beside it: ".NAME.new-PID" and ".NAME.old-PID" ---- */
-
-static const char new_suffix[] = ".new-", old_suffix[] = ".old-";
-
-/* A name in the parent that is unique to this process. */
-static void name_other(const struct mvm_artifacts *a, const char *suffix, char *to, size_t cap)
-{
-    struct mvm_writer w;
-    mvm_writer_init(&w, to, cap);
-    mvm_writer_add(&w, ".");
-    mvm_writer_add(&w, a->name);
-    mvm_writer_add(&w, suffix);
-    mvm_writer_add_u64(&w, (uint64_t)getpid());
 }
 
 /* ---- folders ---- */
@@ -117,7 +102,7 @@ static bool is_of_a_lower_layer(const struct mvm_artifacts *a)
     if (fstatfs(a->parent, &fs) < 0 || (uint64_t)fs.f_type != OVERLAY) {
         return false;
     }
-    name_other(a, old_suffix, old, sizeof old);
+    mvm_beside_name(MVM_BESIDE_OLD, a->name, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0) {
         return errno == EXDEV;
     }
@@ -192,14 +177,9 @@ static void close_all(struct mvm_artifacts *a)
 
 /* ---- what others have left ---- */
 
-/* Whether `entry` is such a name of any process. */
-static bool is_other(const struct mvm_artifacts *a, const char *suffix, const char *entry)
+static bool is_other(const struct mvm_artifacts *a, enum mvm_beside kind, const char *entry)
 {
-    const char *rest = mvm_parse_prefix(entry, ".");
-    rest = rest != NULL ? mvm_parse_prefix(rest, a->name) : NULL;
-    rest = rest != NULL ? mvm_parse_prefix(rest, suffix) : NULL;
-    uint32_t pid;
-    return rest != NULL && mvm_parse_u32(rest, INT32_MAX, &pid) == MVM_NUMBER_FINE;
+    return mvm_text_equal(mvm_beside_parse(kind, entry), a->name);
 }
 
 /* A process holds a lock on its new folder for as long as it lives. */
@@ -222,8 +202,8 @@ static void tidy(const struct mvm_artifacts *a)
     const struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         const char *name = entry->d_name;
-        bool old = is_other(a, old_suffix, name);
-        if ((!old && !is_other(a, new_suffix, name)) || !is_abandoned(a->parent, name)) {
+        bool old = is_other(a, MVM_BESIDE_OLD, name);
+        if ((!old && !is_other(a, MVM_BESIDE_NEW, name)) || !is_abandoned(a->parent, name)) {
             continue;
         }
         struct stat st;
@@ -289,7 +269,7 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
     if (!open_parent(a, folder, why)) {
         return false;
     }
-    name_other(a, new_suffix, a->fresh, sizeof a->fresh);
+    mvm_beside_name(MVM_BESIDE_NEW, a->name, a->fresh, sizeof a->fresh);
     tidy(a);
     if (!can_replace(a, why) || !make_folder(a, why)) {
         close_all(a);
@@ -406,7 +386,7 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
         return fail(why, a->name, strerror(errno));
     }
     char old[sizeof a->fresh];
-    name_other(a, old_suffix, old, sizeof old);
+    mvm_beside_name(MVM_BESIDE_OLD, a->name, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0 && errno != ENOENT) {
         return fail(why, a->name, strerror(errno));
     }

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "tree.h"
+#include "beside.h"
 #include "child.h"
 #include <dirent.h>
 #include <errno.h>
@@ -134,6 +135,15 @@ static void drop_left_out(struct mvm_tree *t)
     t->files = kept;
 }
 
+/* What another run of this program receives, or has left: it may change while it is sent. */
+static bool is_another_run_s(const char *path, const struct stat *st)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    return S_ISDIR(st->st_mode) && (mvm_beside_parse(MVM_BESIDE_NEW, name).len > 0 ||
+                                    mvm_beside_parse(MVM_BESIDE_OLD, name).len > 0);
+}
+
 /* The list is its own queue: the contents of its directories are appended to it. */
 static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
 {
@@ -144,7 +154,7 @@ static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
             good = false;
         } else if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
             good = fail(why, t->paths[i], strerror(errno));
-        } else if (is_left_out(t, &st)) {
+        } else if (is_left_out(t, &st) || is_another_run_s(t->paths[i], &st)) {
             t->paths[i] = "";
         } else if (S_ISDIR(st.st_mode)) {
             good = list_directory(t, root, t->paths[i], why);

@@ -283,6 +283,22 @@ static void what_is_left_out_is_not_listed(void **state)
     assert_string_equal(tree.paths[2], "log");
 }
 
+/* Another run of the tool writes into them meanwhile. */
+static void unfinished_sets_of_artifacts_are_not_listed(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {".a.new-x",  ".new-1",      "a",
+                                        "a/.n.old-", "a/.n.old-1x", "a/n.old-1"};
+    run("cd %s && mkdir -p .out.new-12 a/.o.old-1 .a.new-x .new-1 a/.n.old- a/n.old-1 && "
+        "touch .out.new-12/kernel a/.o.old-1/kernel a/.n.old-1x",
+        folder);
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    assert_int_equal(tree.files, sizeof paths / sizeof paths[0]);
+    for (size_t i = 0; i < tree.files; i++) {
+        assert_string_equal(tree.paths[i], paths[i]);
+    }
+}
+
 static void a_folder_where_git_tracks_nothing_is_an_error(void **state)
 {
     (void)state;
@@ -408,6 +424,7 @@ int main(void)
         TEST(a_signal_ends_the_listing_and_the_measuring),
         TEST(a_path_that_is_too_long_is_named_by_its_end),
         TEST(what_is_left_out_is_not_listed),
+        TEST(unfinished_sets_of_artifacts_are_not_listed),
         TEST(a_folder_where_git_tracks_nothing_is_an_error),
         TEST(a_git_whose_end_is_not_known_has_failed),
         TEST(what_is_no_file_is_named),
