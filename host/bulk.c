@@ -1,5 +1,8 @@
 /* build --output: passes data between the exchange, the files and the display. */
+#define _GNU_SOURCE /* PATH_MAX */
+#include "here.h"
 #include "run.h"
+#include <limits.h>
 #include <string.h>
 
 /* What is wrong on this machine ends the build or releases what was built. */
@@ -49,8 +52,10 @@ static void show_artifact(struct mvm_run *r, size_t i)
     mvm_writer_init(&w, size, sizeof size);
     mvm_writer_add_u64(&w, f->size);
     mvm_writer_finish(&w);
-    MVM_DISPLAY_TELL(&r->display, r->options->output, "/", f->name, ": ", size, " bytes",
-                     sum[0] != '\0' ? ", sha256 " : "", sum);
+    char path[2 * PATH_MAX];
+    mvm_here_join(path, sizeof path, r->options->output, f->name);
+    MVM_DISPLAY_TELL(&r->display, path, ": ", size, " bytes", sum[0] != '\0' ? ", sha256 " : "",
+                     sum);
 }
 
 static void show_total(struct mvm_run *r)
@@ -67,7 +72,9 @@ static void show_total(struct mvm_run *r)
     mvm_writer_add(&w, " artifacts, ");
     mvm_writer_add_u64(&w, total);
     mvm_writer_finish(&w);
-    MVM_DISPLAY_TELL(&r->display, r->options->output, ": ", text, " bytes");
+    char path[PATH_MAX];
+    mvm_here_join(path, sizeof path, r->options->output, "");
+    MVM_DISPLAY_TELL(&r->display, path, ": ", text, " bytes");
 }
 
 static void show_artifacts(struct mvm_run *r)
@@ -112,6 +119,9 @@ static int finish(struct mvm_run *r)
         return fail_here(r, MVM_EXIT_OUTPUT);
     }
     mvm_exchange_drop(&r->exchange);
+    if (r->stream.why[0] != '\0') {
+        MVM_DISPLAY_TELL(&r->display, r->stream.why);
+    }
     if (!r->options->json) {
         show_artifacts(r);
     }

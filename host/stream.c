@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "stream.h"
+#include "here.h"
 #include "mvm_proto.h"
 #include <fcntl.h>
 #include <string.h>
@@ -51,8 +52,7 @@ static bool rewind_source(struct mvm_stream_files *s, struct mvm_writer *why)
 
 static bool fail_changed(struct mvm_stream_files *s, struct mvm_writer *why)
 {
-    mvm_writer_add3(why, s->folder, ": ", "it changed while it was sent");
-    return false;
+    return mvm_here_fail(why, MVM_HERE_SEND, s->folder, "", "it changed while it was sent");
 }
 
 /* As many bytes as fit, in as many pieces as they are made in. */
@@ -165,7 +165,7 @@ enum mvm_stream_result mvm_stream_artifact(struct mvm_stream_files *s, const str
         return protocol_error(s, f->name, ": a piece without bytes");
     }
     struct mvm_writer why = begin_why(s);
-    bool good = mvm_artifacts_write(f, m->bulk.offset, m->text, &why);
+    bool good = mvm_artifacts_write(&s->artifacts, s->current, m->bulk.offset, m->text, &why);
     mvm_writer_finish(&why);
     if (!good) {
         return MVM_STREAM_DISK;
@@ -219,8 +219,8 @@ static bool add_up(struct mvm_stream_files *s, struct mvm_writer *why)
     for (size_t i = 0; i < s->artifacts.len; i++) {
         const struct mvm_artifact_file *f = &s->artifacts.files[i];
         if (!mvm_sha256_file(f->fd, s->waiter, s->sums[i])) {
-            mvm_writer_add3(why, f->name, ": ", "sha256sum failed");
-            return false;
+            return mvm_here_fail(why, MVM_HERE_OUTPUT, s->artifacts.folder, f->name,
+                                 "sha256sum failed");
         }
     }
     return true;

@@ -23,7 +23,7 @@ struct mvm_stream_files {
     uint64_t source_size;      /* bytes of the archive; 0: none is sent */
     struct mvm_artifacts artifacts;
     size_t current; /* the artifact being received; artifacts.len: all are complete */
-    char why[512];  /* after BROKEN, DISK and false */
+    char why[512];  /* after BROKEN, DISK and false; after commit also what is left to do, or "" */
 
     /* its own */
     bool open;

@@ -32,7 +32,8 @@
 /* Keep it static: some 72 MiB of address space. */
 struct mvm_tree {
     struct mvm_waiter
-        *waiter; /* a signal ends the listing, and the archive's measuring; NULL: none */
+        *waiter;        /* a signal ends the listing, and the archive's measuring; NULL: none */
+    const char *folder; /* as the caller of list named it */
     size_t files;
     size_t names_len;
     size_t left_out_len;
@@ -50,9 +51,9 @@ enum mvm_tree_choice {
 };
 
 /*
- * Fills `*t` with the paths below `folder`. Directories are listed if all files are; git lists
- * only files. False: `why` names the path and the reason. Runs git(1) for TRACKED, which reports on
- * stderr what is wrong with a checkout.
+ * Fills `*t` with the paths below `folder`, a name that is borrowed. Directories are listed if all
+ * files are; git lists only files. False: `why` names the path and the reason. Runs git(1) for
+ * TRACKED, which reports on stderr what is wrong with a checkout.
  */
 bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,
                    struct mvm_writer *why);
@@ -61,8 +62,10 @@ bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice 
  * git tracks it. -1, and past MVM_TREE_LEFT_OUT_MAX: no effect. */
 void mvm_tree_leave_out(struct mvm_tree *t, int fd);
 
-/* "PATH: REASON", of a long path its end. Returns false. */
-bool mvm_tree_fail(struct mvm_writer *why, const char *path, const char *reason);
+/* A message of here.h about a path of the folder, or of itself if `path` is empty. Returns false.
+ */
+bool mvm_tree_fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
+                   const char *reason);
 
 /* Whether a signal has arrived; `why` says so. */
 bool mvm_tree_interrupted(const struct mvm_tree *t, struct mvm_writer *why);

@@ -426,6 +426,7 @@ static void an_agent_without_protobuf_is_refused_without_false_advice(void **sta
 static void a_file_that_cannot_be_written_is_exit_4(void **state)
 {
     struct rlimit before, limit;
+    char expected[512];
     (void)state;
     getrlimit(RLIMIT_FSIZE, &before);
     limit = (struct rlimit){.rlim_cur = 8192, .rlim_max = before.rlim_max};
@@ -436,7 +437,9 @@ static void a_file_that_cannot_be_written_is_exit_4(void **state)
     stream_await(MVM_MESSAGE_DROP);
     stream_lose();
     assert_int_equal(host_finish(), HOST_OUTPUT);
-    host_assert_err_has("rootfs.ext4: File too large");
+    snprintf(expected, sizeof expected, "mvm-builder: --output %s: File too large\n",
+             stream_in_output("rootfs.ext4"));
+    host_assert_err_has(expected);
     stream_assert_nothing_there();
 }
 
@@ -450,6 +453,26 @@ static void a_folder_with_other_files_is_not_replaced(void **state)
     host_start("build", "f", "a", "--output", e2e_path("out"));
     assert_int_equal(host_finish(), HOST_USAGE);
     host_assert_err_has("has a file that is not an artifact: letter");
+}
+
+/* It would disappear with the old set. */
+static void a_file_that_was_put_into_the_folder_meanwhile_is_not_lost(void **state)
+{
+    (void)state;
+    mkdir(e2e_path("out"), 0777);
+    e2e_write_text(e2e_path("out/vmlinux"), "old");
+    stream_begin(NULL, NULL);
+    STREAM_SAY_OK(stream_item("kernel", 5));
+    stream_await_get("kernel", 0, 5);
+    e2e_write_text(e2e_path("out/letter"), "dear");
+    stream_say_piece("kernel", 0, "hello", true);
+    stream_await(MVM_MESSAGE_DROP);
+    stream_lose();
+    assert_int_equal(host_finish(), HOST_OUTPUT);
+    host_assert_err_has("/out: it has a file that is not an artifact: letter\n");
+    stream_assert_file("letter", "dear");
+    stream_assert_file("vmlinux", "old");
+    assert_false(e2e_exists(e2e_path(".out.new-%d", (int)host_pid())));
 }
 
 static void options_that_do_not_go_together_are_refused(void **state)
@@ -537,6 +560,7 @@ int main(void)
         E2E_TEST(an_agent_without_protobuf_is_refused_without_false_advice),
         E2E_TEST(a_file_that_cannot_be_written_is_exit_4),
         E2E_TEST(a_folder_with_other_files_is_not_replaced),
+        E2E_TEST(a_file_that_was_put_into_the_folder_meanwhile_is_not_lost),
         E2E_TEST(the_real_agent_builds_what_was_sent_and_gives_it_out),
         E2E_TEST(the_real_agent_gives_out_a_build_of_its_own_flake),
         E2E_TEST(options_that_do_not_go_together_are_refused),
