@@ -2,6 +2,7 @@
 #include "artifacts.h"
 #include "beside.h"
 #include "here.h"
+#include "quote.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -293,7 +294,8 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
 {
     a->folder = folder;
     a->len = 0;
-    a->disk_failed = false;
+    a->disk_failed = a->too_large = false;
+    a->added = 0;
     a->allowed = max_size;
     a->parent = a->dir = -1;
     if (!open_parent(a, why)) {
@@ -320,22 +322,40 @@ static bool expected_already(const struct mvm_artifacts *a, const char *name)
     return false;
 }
 
+static bool fail_unknown(struct mvm_text name, struct mvm_writer *why)
+{
+    reject(why, "an artifact", "its name is not known here: ");
+    mvm_quote_add(why, name);
+    return false;
+}
+
+/* The sizes of those that follow are not known yet. */
+static bool fail_too_large(struct mvm_artifacts *a, uint64_t size, struct mvm_writer *why)
+{
+    a->too_large = true;
+    mvm_writer_add(why, "the artifacts have ");
+    mvm_writer_add_u64(why, size < UINT64_MAX - a->added ? a->added + size : UINT64_MAX);
+    mvm_writer_add(why, " bytes or more, --max-size allows ");
+    mvm_writer_add_u64(why, a->allowed);
+    return false;
+}
+
 bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t size,
                        struct mvm_writer *why)
 {
     struct mvm_artifact_file f = {.size = size, .fd = -1};
     if (name.len == 0 || name.len >= sizeof f.name || memchr(name.bytes, '\0', name.len) != NULL) {
-        return reject(why, "an artifact", "its name is not known here");
+        return fail_unknown(name, why);
     }
     memcpy(f.name, name.bytes, name.len);
     if (!mvm_artifact_known(f.name)) {
-        return reject(why, "an artifact", "its name is not known here");
+        return fail_unknown(name, why);
     }
     if (a->len == MVM_ARTIFACTS_MAX || expected_already(a, f.name)) {
         return reject(why, f.name, "listed twice");
     }
-    if (size > a->allowed) {
-        return reject(why, f.name, "larger than --max-size allows");
+    if (size > a->allowed - a->added) {
+        return fail_too_large(a, size, why);
     }
     f.fd = openat(a->dir, f.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (f.fd < 0 || ftruncate(f.fd, (off_t)size) < 0) {
@@ -346,7 +366,7 @@ bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t s
         }
         return false;
     }
-    a->allowed -= size;
+    a->added += size;
     a->files[a->len++] = f;
     return true;
 }

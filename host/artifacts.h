@@ -27,9 +27,11 @@ struct mvm_artifacts {
     size_t len;
     struct mvm_artifact_file files[MVM_ARTIFACTS_MAX];
     bool disk_failed; /* after false: the disk is why, not the other side */
+    bool too_large;   /* … all files together are larger than was allowed */
     /* its own */
     const char *folder; /* as the caller named it */
-    uint64_t allowed;   /* bytes of all files together */
+    uint64_t allowed;   /* bytes of all files together … */
+    uint64_t added;     /* … and of those that were added */
     int parent;         /* the folder that has both; -1: not open */
     int dir;            /* the new folder */
     char parent_path[4096];

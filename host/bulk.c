@@ -17,7 +17,7 @@ static int fail_here(struct mvm_run *r, int status)
     return status;
 }
 
-static int reject(struct mvm_run *r)
+static int reject(struct mvm_run *r, enum mvm_stream_result result)
 {
     if (r->exchange.built) {
         mvm_exchange_drop(&r->exchange);
@@ -25,6 +25,10 @@ static int reject(struct mvm_run *r)
     mvm_conversation_set_why(&r->conversation, r->stream.why);
     mvm_exchange_reject(&r->exchange);
     mvm_display_failure(&r->display);
+    if (result == MVM_STREAM_LARGE) { /* the answer is as good as any */
+        MVM_DISPLAY_TELL(&r->display, r->stream.why);
+        return MVM_EXIT_NO_CONNECTION;
+    }
     return mvm_run_fail(r, r->exchange.failure);
 }
 
@@ -152,7 +156,7 @@ static int ask_for_next(struct mvm_run *r)
 
 static int judge(struct mvm_run *r, enum mvm_stream_result result)
 {
-    return result == MVM_STREAM_DISK ? fail_here(r, MVM_EXIT_OUTPUT) : reject(r);
+    return result == MVM_STREAM_DISK ? fail_here(r, MVM_EXIT_OUTPUT) : reject(r, result);
 }
 
 int mvm_run_list(struct mvm_run *r)
@@ -169,16 +173,17 @@ int mvm_run_list(struct mvm_run *r)
 
 int mvm_run_artifact(struct mvm_run *r)
 {
-    switch (mvm_stream_artifact(&r->stream, r->exchange.message)) {
+    enum mvm_stream_result result = mvm_stream_artifact(&r->stream, r->exchange.message);
+    switch (result) {
     case MVM_STREAM_ENDED:
         return ask_for_next(r);
     case MVM_STREAM_GOOD:
         show_progress(r);
         return MVM_RUN_ON;
     case MVM_STREAM_DISK:
-        return fail_here(r, MVM_EXIT_OUTPUT);
     case MVM_STREAM_BROKEN:
+    case MVM_STREAM_LARGE:
         break;
     }
-    return reject(r);
+    return judge(r, result);
 }

@@ -105,7 +105,9 @@ static enum mvm_stream_result add_all(struct mvm_stream_files *s, struct mvm_tex
         bool good = mvm_artifacts_add(&s->artifacts, item.name, item.size, &why);
         mvm_writer_finish(&why);
         if (!good) {
-            return s->artifacts.disk_failed ? MVM_STREAM_DISK : MVM_STREAM_BROKEN;
+            return s->artifacts.disk_failed ? MVM_STREAM_DISK
+                   : s->artifacts.too_large ? MVM_STREAM_LARGE
+                                            : MVM_STREAM_BROKEN;
         }
     }
     if (!is_readable(list, rest)) {

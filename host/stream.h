@@ -14,6 +14,7 @@ enum mvm_stream_result {
     MVM_STREAM_GOOD,
     MVM_STREAM_ENDED,  /* GOOD, and the artifact is whole; all are if there is no next one */
     MVM_STREAM_BROKEN, /* the agent broke the rules */
+    MVM_STREAM_LARGE,  /* the artifacts are larger than was allowed */
     MVM_STREAM_DISK,   /* a file cannot be written or read */
 };
 
@@ -23,7 +24,8 @@ struct mvm_stream_files {
     uint64_t source_size;      /* bytes of the archive; 0: none is sent */
     struct mvm_artifacts artifacts;
     size_t current; /* the artifact being received; artifacts.len: all are complete */
-    char why[512];  /* after BROKEN, DISK and false; after commit also what is left to do, or "" */
+    char why[512];  /* after BROKEN, LARGE, DISK and false; after commit also what is left to do, or
+                       "" */
 
     /* its own */
     bool open;

@@ -206,7 +206,12 @@ static void all_sizes_together_are_bounded(void **state)
     begin(10);
     assert_true(add("vmlinux", 4));
     assert_false(add("rootfs.ext4", 7));
-    assert_string_equal(why_text, "rootfs.ext4: larger than --max-size allows");
+    assert_string_equal(why_text, "the artifacts have 11 bytes or more, --max-size allows 10");
+    assert_true(set.too_large);
+    mvm_writer_init(&why, why_text, sizeof why_text);
+    assert_false(add("rootfs.ext4", UINT64_MAX));
+    assert_string_equal(why_text, "the artifacts have 18446744073709551615 bytes or more, "
+                                  "--max-size allows 10");
     assert_true(add("rootfs.ext4", 6));
     mvm_artifacts_abandon(&set);
 }
