@@ -184,6 +184,10 @@ int mvm_run_build(struct mvm_run *r)
         return MVM_EXIT_NO_CONNECTION;
     }
     int status = open_stream(r);
+    if (status == MVM_RUN_ON && !mvm_display_begin_log(&r->display)) {
+        mvm_stream_close(&r->stream);
+        status = MVM_EXIT_USAGE;
+    }
     if (status != MVM_RUN_ON) {
         return status;
     }

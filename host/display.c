@@ -78,11 +78,22 @@ void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w)
 bool mvm_display_open_log(struct mvm_display *d, const char *path)
 {
     d->log_path = path;
-    d->log.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
+    d->log.fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
     if (d->log.fd < 0) {
-        MVM_DISPLAY_TELL(d, "--log ", path, ": ", strerror(errno));
+        MVM_DISPLAY_TELL(d, "--log ", path, ": ", strerror(errno),
+                         errno == ENXIO ? "; a FIFO needs a reader" : "");
     }
     return d->log.fd >= 0;
+}
+
+/* Of no effect on what is not a regular file. */
+bool mvm_display_begin_log(struct mvm_display *d)
+{
+    bool empty = d->log.fd < 0 || ftruncate(d->log.fd, 0) == 0 || errno == EINVAL;
+    if (!empty) {
+        MVM_DISPLAY_TELL(d, "--log ", d->log_path, ": ", strerror(errno));
+    }
+    return empty;
 }
 
 bool mvm_display_finish(struct mvm_display *d)

@@ -34,8 +34,12 @@ struct mvm_display {
  * up to date. */
 void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w);
 
-/* Opens the log's file, before any request is sent. False: reported. */
+/* Opens the log's file, before any request is sent; what it has stays. False: reported. */
 bool mvm_display_open_log(struct mvm_display *d, const char *path);
+
+/* Empties the log's file, if there is one: nothing stands in the way of the request any more.
+ * False: reported. */
+bool mvm_display_begin_log(struct mvm_display *d);
 
 /* One of the tool's own messages on stderr, from several parts. */
 void mvm_display_tell(struct mvm_display *d, const char *const parts[]);

@@ -231,6 +231,19 @@ static void a_log_in_the_folder_of_output_is_refused_and_not_made(void **state)
     assert_int_equal(rmdir(e2e_path("out")), 0);
 }
 
+static void a_log_is_not_emptied_for_a_build_that_is_refused_here(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    e2e_write_text(e2e_path("log"), "yesterday's");
+    e2e_write_text(e2e_path("out"), "no folder");
+    host_start("build", "f", "a", "--output", e2e_path("out"), "--log", e2e_path("log"));
+    assert_int_equal(host_finish(), HOST_USAGE);
+    host_assert_err_has("/out: Not a directory\n");
+    e2e_assert_file(e2e_path("log"), "yesterday's");
+}
+
 /* ---- sizes ---- */
 
 static void max_size_may_be_reached_and_not_passed(void **state)
@@ -548,6 +561,7 @@ int main(void)
         E2E_TEST(a_disk_that_is_full_in_the_middle_is_exit_4),
         E2E_TEST(sha256_without_a_program_for_it_is_an_error_before_the_build),
         E2E_TEST(a_log_in_the_folder_of_output_is_refused_and_not_made),
+        E2E_TEST(a_log_is_not_emptied_for_a_build_that_is_refused_here),
         E2E_TEST(max_size_may_be_reached_and_not_passed),
         E2E_TEST(max_size_has_units),
         E2E_TEST(an_end_without_data_leaves_a_hole),
