@@ -209,6 +209,7 @@ bool mvm_stream_open(struct mvm_stream_files *s, const char *folder, bool all_fi
         leave_out_our_files(s, output, log);
         s->open = open_source(s, folder, all_files, &why);
         if (!s->open) {
+            mvm_tree_free(&s->tree);
             mvm_artifacts_abandon(&s->artifacts);
         }
     }
@@ -243,6 +244,7 @@ void mvm_stream_close(struct mvm_stream_files *s)
     }
     if (s->open && s->folder != NULL) {
         mvm_nar_close(&s->nar);
+        mvm_tree_free(&s->tree);
     }
     s->open = false;
 }

@@ -18,7 +18,7 @@ enum mvm_stream_result {
     MVM_STREAM_DISK,   /* a file cannot be written or read */
 };
 
-/* Some 72 MiB, touched only as far as there are files: keep it static. */
+/* Zero before the first open. */
 struct mvm_stream_files {
     struct mvm_waiter *waiter; /* a signal ends what takes long; NULL: none does. Set before open */
     uint64_t source_size;      /* bytes of the archive; 0: none is sent */

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,15 +44,56 @@ bool mvm_tree_interrupted(const struct mvm_tree *t, struct mvm_writer *why)
     return signal;
 }
 
+static bool fail_many(const struct mvm_tree *t, struct mvm_writer *why)
+{
+    fail(t, why, "", "too many files: at most ");
+    mvm_writer_add_u64(why, MVM_TREE_FILES_MAX);
+    mvm_writer_add(why, ", with ");
+    mvm_writer_add_u64(why, MVM_TREE_NAMES_CAP);
+    mvm_writer_add(why, " bytes of paths, can be sent");
+    return false;
+}
+
 /* ---- the list ---- */
+
+#define PATHS_SIZE (MVM_TREE_FILES_MAX * sizeof(const char *))
+
+/* Mapped, not static: it would count against a limit of address space also for a program that lists
+ * nothing. */
+static bool map(struct mvm_tree *t, struct mvm_writer *why)
+{
+    if (t->memory == NULL) {
+        void *memory = mmap(NULL, PATHS_SIZE + MVM_TREE_NAMES_CAP, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) {
+            int err = errno;
+            fail(t, why, "", "no memory for the list of its files: ");
+            mvm_writer_add(why, strerror(err));
+            return false;
+        }
+        t->memory = memory;
+        t->paths = memory;
+        t->names = (char *)memory + PATHS_SIZE;
+    }
+    return true;
+}
+
+void mvm_tree_free(struct mvm_tree *t)
+{
+    if (t->memory != NULL) {
+        munmap(t->memory, PATHS_SIZE + MVM_TREE_NAMES_CAP);
+        t->memory = NULL;
+        t->files = 0;
+    }
+}
 
 static bool add_path(struct mvm_tree *t, const char *dir, const char *name, struct mvm_writer *why)
 {
     char *at = t->names + t->names_len;
-    size_t cap = sizeof t->names - t->names_len;
+    size_t cap = MVM_TREE_NAMES_CAP - t->names_len;
     const char *slash = dir[0] != '\0' ? "/" : "";
     if (t->files == MVM_TREE_FILES_MAX || cap == 0 || !mvm_text_join(at, cap, dir, slash, name)) {
-        return fail(t, why, dir, "too many files");
+        return fail_many(t, why);
     }
     if (strlen(at) >= PATH_CAP) {
         return fail(t, why, at, "path too long");
@@ -253,7 +295,7 @@ static bool add_names(struct mvm_tree *t, struct mvm_writer *why)
     }
     for (size_t at = 0; at < t->names_len; at += strlen(t->names + at) + 1) {
         if (t->files == MVM_TREE_FILES_MAX) {
-            return fail_git(t, why, "git ls-files", "too many files");
+            return fail_many(t, why);
         }
         if (leads_out(t->names + at)) {
             return fail(t, why, t->names + at, "git lists it, and it leads out of the folder");
@@ -267,12 +309,12 @@ static bool add_names(struct mvm_tree *t, struct mvm_writer *why)
 static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
 {
     ssize_t n = 1;
-    while (n > 0 && t->names_len < sizeof t->names) {
+    while (n > 0 && t->names_len < MVM_TREE_NAMES_CAP) {
         if (!await_names(t, fd)) {
             mvm_writer_add(why, "interrupted");
             return false;
         }
-        n = read(fd, t->names + t->names_len, sizeof t->names - t->names_len);
+        n = read(fd, t->names + t->names_len, MVM_TREE_NAMES_CAP - t->names_len);
         if (n > 0) {
             t->names_len += (size_t)n;
         } else if (n < 0 && errno == EINTR) {
@@ -280,7 +322,7 @@ static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
         }
     }
     if (n != 0) {
-        return fail_git(t, why, "git ls-files", n < 0 ? strerror(errno) : "too many files");
+        return n < 0 ? fail_git(t, why, "git ls-files", strerror(errno)) : fail_many(t, why);
     }
     return add_names(t, why);
 }
@@ -345,6 +387,9 @@ bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice 
     t->folder = folder;
     t->files = 0;
     t->names_len = 0;
+    if (!map(t, why)) {
+        return false;
+    }
     int root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) {
         return fail(t, why, "", strerror(errno));

@@ -10,7 +10,8 @@
 #include <sys/types.h>
 
 /* Bytes of all paths together, terminators included: a checkout of nixpkgs has 3 MiB of them.
- * Past it: "too many files". Memory is touched only as far as it is used. */
+ * Past it: "too many files". Memory is mapped by list alone, and touched only as far as it is used.
+ */
 #ifndef MVM_TREE_NAMES_CAP
 #define MVM_TREE_NAMES_CAP (64u << 20)
 #endif
@@ -29,7 +30,7 @@
 /* How many files and folders can be left out. */
 #define MVM_TREE_LEFT_OUT_MAX 5
 
-/* Keep it static: some 72 MiB of address space. */
+/* Zero before the first list. */
 struct mvm_tree {
     struct mvm_waiter
         *waiter;        /* a signal ends the listing, and the archive's measuring; NULL: none */
@@ -41,8 +42,9 @@ struct mvm_tree {
         dev_t device;
         ino_t inode;
     } left_out[MVM_TREE_LEFT_OUT_MAX];
-    const char *paths[MVM_TREE_FILES_MAX]; /* relative to the folder, sorted */
-    char names[MVM_TREE_NAMES_CAP];
+    void *memory;       /* of both below, from list to free: some 72 MiB of address space */
+    const char **paths; /* relative to the folder, sorted */
+    char *names;
 };
 
 enum mvm_tree_choice {
@@ -57,6 +59,9 @@ enum mvm_tree_choice {
  */
 bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,
                    struct mvm_writer *why);
+
+/* Returns the memory of the list. Harmless without one. */
+void mvm_tree_free(struct mvm_tree *t);
 
 /* Leaves what `fd` is open on out of the lists that follow, and a folder's contents with it, unless
  * git tracks it. -1, and past MVM_TREE_LEFT_OUT_MAX: no effect. */

@@ -68,6 +68,23 @@ static void a_stderr_that_is_closed_is_silent(void **state)
     e2e_assert_in_log("a", "build started", 2); /* no line became a request */
 }
 
+/* ---- memory ---- */
+
+static void a_limit_of_64_mib_of_address_space_is_enough(void **state)
+{
+    char command[4 * E2E_PATH_CAP];
+    (void)state;
+    if (E2E_SANITIZER_KIB > 0) {
+        E2E_SKIP("a sanitizer needs more");
+    }
+    start_agent("exit 3");
+    snprintf(command, sizeof command, "ulimit -v 65536; exec '%s' --to '%s' ping",
+             e2e_program("mvm-builder"), host_address);
+    const struct e2e_result *r = E2E_RUN("sh", "-c", command);
+    assert_int_equal(status_of(r), HOST_OK);
+    assert_memory_equal(r->out, "Pong", 4);
+}
+
 /* ---- signals ---- */
 
 /* As nohup starts it. */
@@ -158,6 +175,7 @@ int main(void)
         E2E_TEST(a_ping_without_a_stdout_ends_with_4),
         E2E_TEST(a_store_path_without_a_stdout_ends_with_4),
         E2E_TEST(a_stderr_that_is_closed_is_silent),
+        E2E_TEST(a_limit_of_64_mib_of_address_space_is_enough),
         E2E_TEST(a_signal_that_was_ignored_at_the_start_stays_ignored),
         E2E_TEST(the_others_still_end_it),
         E2E_TEST(a_store_path_that_an_interruption_has_lost_is_exit_4),

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ static void run(const char *format, ...)
 static int tear_down(void **state)
 {
     (void)state;
+    mvm_tree_free(&tree);
     run("chmod -R u+w %s && rm -rf %s %s.nar", folder, folder, folder);
     return 0;
 }
@@ -230,6 +232,47 @@ static void a_name_that_leads_out_of_the_folder_is_refused(void **state)
     }
     free(before);
     assert_non_null(strstr(why_text, "../f: git lists it, and it leads out of the folder"));
+}
+
+/* A `git` that names the file `f` so many times, as for a conflict. */
+static bool list_repeated(unsigned long times)
+{
+    char path[512], script[128];
+    snprintf(path, sizeof path, "%s/bin:%s", folder, getenv("PATH"));
+    snprintf(script, sizeof script, "#!/bin/sh\nyes f | head -n %lu | tr '\\n' '\\0'\n", times);
+    put("bin/git", script);
+    run("chmod +x %s/bin/git", folder);
+    char *before = strdup(getenv("PATH"));
+    setenv("PATH", path, 1);
+    bool listed = mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why);
+    setenv("PATH", before, 1);
+    free(before);
+    return listed;
+}
+
+static void so_many_files_can_be_listed_and_no_more(void **state)
+{
+    (void)state;
+    run("cd %s && git init -q . && mkdir bin && touch f", folder);
+    assert_true(list_repeated(MVM_TREE_FILES_MAX));
+    assert_int_equal(tree.files, 1);
+    assert_false(list_repeated(MVM_TREE_FILES_MAX + 1));
+    assert_why("", "too many files: at most 1048576, with 67108864 bytes of paths, can be sent");
+}
+
+static void a_list_without_memory_is_an_error_with_its_reason(void **state)
+{
+    (void)state;
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    none = (struct rlimit){.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
+    mvm_tree_free(&tree);
+    assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+    bool listed = mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why);
+    setrlimit(RLIMIT_AS, &before);
+    assert_false(listed);
+    assert_why("", "no memory for the list of its files: Cannot allocate memory");
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
 }
 
 static void a_signal_ends_the_listing_and_the_measuring(void **state)
@@ -433,6 +476,8 @@ int main(void)
         TEST(a_path_that_is_too_long_is_named_by_its_end),
         TEST(what_is_left_out_is_not_listed),
         TEST(unfinished_sets_of_artifacts_are_not_listed),
+        TEST(so_many_files_can_be_listed_and_no_more),
+        TEST(a_list_without_memory_is_an_error_with_its_reason),
         TEST(a_folder_where_git_tracks_nothing_is_an_error),
         TEST(a_git_whose_end_is_not_known_has_failed),
         TEST(what_is_no_file_is_named),
