@@ -24,7 +24,8 @@ struct mvm_display {
     struct mvm_sink log; /* fd -1: no file */
     const char *log_path;
     bool log_error_told;
-    bool held_c2; /* the first byte of what can be a C1 control in a frame */
+    char held[3]; /* the first bytes of what can be a control in a frame */
+    size_t held_len;
     struct mvm_status status;
     struct mvm_phase phase;
     struct mvm_tail tail;
