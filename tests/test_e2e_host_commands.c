@@ -203,6 +203,30 @@ static void a_peer_that_answers_something_else_is_quoted(void **state)
     host_assert_err_lacks("no answer in time");
 }
 
+static void wait_says_that_an_err_was_empty(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("wait", "--for", "0");
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "{\"Err\":{\"message\":\"\"}}");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("connected, but it answers Err without a reason\n");
+}
+
+static void json_of_wait_is_the_frame_of_the_answer(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("--json", "wait", "--for", "9");
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "\"Pong\"");
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_string_equal(host_out(), "\"Pong\"\n");
+}
+
 /* The beginning of a frame is that of an agent that was lost. */
 static void a_peer_that_answers_something_else_and_hangs_up_is_quoted(void **state)
 {
@@ -423,6 +447,8 @@ int main(void)
         E2E_TEST(a_client_that_joins_takes_the_build_over),
         E2E_TEST(wait_says_what_an_agent_that_answers_err_said),
         E2E_TEST(a_peer_that_answers_something_else_is_quoted),
+        E2E_TEST(wait_says_that_an_err_was_empty),
+        E2E_TEST(json_of_wait_is_the_frame_of_the_answer),
         E2E_TEST(a_peer_that_answers_something_else_and_hangs_up_is_quoted),
         E2E_TEST(one_that_hangs_up_on_protobuf_is_quoted_too),
         E2E_TEST(wait_for_0_seconds_is_one_whole_attempt),

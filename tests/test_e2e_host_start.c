@@ -38,6 +38,9 @@ static void a_ping_without_a_stdout_ends_with_4(void **state)
     assert_int_equal(status_of(r), HOST_OUTPUT);
     assert_string_equal(r->err, "mvm-builder: cannot write to stdout: Bad file descriptor\n");
     assert_int_equal(status_of(by_shell("wait --for 9", ">&-")), HOST_OK); /* prints nothing */
+    r = by_shell("--help", ">/dev/full");
+    assert_int_equal(status_of(r), HOST_OUTPUT);
+    assert_string_equal(r->err, "mvm-builder: cannot write to stdout: No space left on device\n");
     assert_int_equal(status_of(by_shell("--help", ">&-")), HOST_OUTPUT);
 }
 

@@ -175,7 +175,24 @@ static void a_lost_connection_without_retry_leaves_nothing(void **state)
     stream_say_piece("kernel", 0, "0123", false);
     stream_lose();
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("connection lost before the artifacts were fetched: the agent's side ");
     stream_assert_nothing_there();
+}
+
+static void a_slash_behind_the_folder_is_not_shown_twice(void **state)
+{
+    char expected[512];
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    snprintf(stream_output, sizeof stream_output, "%s/", e2e_path("out"));
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--output", stream_output);
+    stream_welcome(STREAM_FEATURES);
+    stream_await(MVM_MESSAGE_STREAM_BUILD);
+    stream_say_beat();
+    stream_fetch_kernel();
+    snprintf(expected, sizeof expected, "mvm-builder: %s/kernel: 5 bytes\n", e2e_path("out"));
+    host_assert_err_has(expected);
 }
 
 static void an_interrupted_fetch_drops_what_was_built(void **state)
@@ -548,6 +565,7 @@ int main(void)
         E2E_TEST(a_build_whose_id_was_given_ends_with_its_source),
         E2E_TEST(an_artifact_goes_on_where_it_was),
         E2E_TEST(a_lost_connection_without_retry_leaves_nothing),
+        E2E_TEST(a_slash_behind_the_folder_is_not_shown_twice),
         E2E_TEST(an_interrupted_fetch_drops_what_was_built),
         E2E_TEST(an_interrupted_hash_leaves_nothing),
         E2E_TEST(an_interrupted_listing_leaves_nothing),
