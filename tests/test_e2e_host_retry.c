@@ -342,6 +342,48 @@ static void a_monitor_that_is_restarted_loses_no_build(void **state)
     assert_int_equal(strncmp(host_out(), store, strlen(store)), 0);
 }
 
+/* The example of the manual, in a process group of its own. */
+static pid_t start_script(void)
+{
+    char command[2048];
+    snprintf(
+        command, sizeof command,
+        "sed -n '/^exec 9>lock/,/^exit/p' man/mvm-builder.1 | sed 's/\\\\e/\\\\/g' >'%s/script' && "
+        "cd '%s' && ln -sf '%s' mvm-builder && "
+        "MVM_BUILDER_TO='%s' PATH=.:$PATH exec sh script >>said 2>&1",
+        e2e_path("."), e2e_path("."), e2e_program("mvm-builder"), host_address);
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    setpgid(pid, pid);
+    return pid;
+}
+
+static void the_script_of_the_manual_comes_back_to_its_build(void **state)
+{
+    (void)state;
+    e2e_write_nix("echo begin >&2; while [ ! -e \"$MVM_E2E/go\" ]; do sleep 0.1; done; exit 3");
+    E2E_AGENT("a");
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    pid_t script = start_script();
+    e2e_await_log("a", "build started");
+    assert_int_equal(kill(-script, SIGKILL), 0);
+    assert_true(WIFSIGNALED(e2e_wait(script, E2E_PATIENCE_MS)));
+    assert_true(e2e_exists(e2e_path("id")));
+    script = start_script();
+    e2e_sleep_ms(300);
+    e2e_write_text(e2e_path("go"), "");
+    int status = e2e_wait(script, E2E_PATIENCE_MS);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), HOST_ERR);
+    assert_non_null(strstr(e2e_read(e2e_path("said")).bytes, "nix build failed (exit status: 3)"));
+    assert_false(e2e_exists(e2e_path("id")));
+    e2e_assert_in_log("a", "build started", 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +406,7 @@ int main(void)
         E2E_TEST(ctrl_c_ends_the_connection_of_an_agent_that_cannot_cancel),
         E2E_TEST(ctrl_c_does_not_wait_for_an_agent_that_is_silent),
         E2E_TEST(ctrl_c_while_it_connects_again_ends_it),
+        E2E_TEST(the_script_of_the_manual_comes_back_to_its_build),
         E2E_TEST(a_monitor_that_is_restarted_loses_no_build),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
