@@ -460,7 +460,7 @@ static void report_left(const struct mvm_artifacts *a, int error, struct mvm_wri
 
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why)
 {
-    /* A file that somebody has put there since open would disappear with the old set. */
+    /* A file that was put there since open would disappear with the old set. */
     bool good = sync_all(a, why) && is_a_set(a, why) && exchange(a, why);
     if (!good) {
         mvm_artifacts_abandon(a);

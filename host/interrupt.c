@@ -7,8 +7,7 @@ static const char *const interruptions[] = {
     [MVM_INTERRUPTION_ASKED] = "interrupted; the agent was asked to cancel the build",
     [MVM_INTERRUPTION_CLOSED] = "interrupted; the end of the connection cancels the build",
     [MVM_INTERRUPTION_JOINED] =
-        "interrupted; the build goes on if it is kept, by its client's --retry or the agent's "
-        "--keep-building, and ends otherwise",
+        "interrupted; the build goes on if it is kept (--retry, --keep-building), else it ends",
     [MVM_INTERRUPTION_LEFT] = "interrupted; a build that is kept goes on",
     [MVM_INTERRUPTION_SERIAL] =
         "interrupted; the build goes on: a serial line has no end to cancel it by",

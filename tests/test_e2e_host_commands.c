@@ -154,9 +154,8 @@ static void an_interrupted_join_does_not_promise_that_the_build_goes_on(void **s
     host_say_log(c, "one");
     host_await_err("one\n");
     assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
-    host_assert_err_has(
-        "mvm-builder: interrupted; the build goes on if it is kept, by its client's --retry or the "
-        "agent's --keep-building, and ends otherwise\n");
+    host_assert_err_has("mvm-builder: interrupted; the build goes on if it is kept (--retry, "
+                        "--keep-building), else it ends\n");
 }
 
 static void a_client_that_joins_takes_the_build_over(void **state)
