@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "artifacts.h"
-#include "parse.h"
+#include "beside.h"
+#include "here.h"
+#include "quote.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,31 +24,25 @@ enum { FOLDER_TRIES = 8 };
 /* The type that overlayfs reports: <linux/magic.h> does not come with every C library. */
 enum { OVERLAY = 0x794c7630 };
 
-static bool fail(struct mvm_writer *why, const char *what, const char *reason)
+/* What the other side did wrong. */
+static bool reject(struct mvm_writer *why, const char *what, const char *reason)
 {
     mvm_writer_add3(why, what, ": ", reason);
     return false;
 }
 
-/* ---- names beside it: ".NAME.new-PID" and ".NAME.old-PID" ---- */
-
-static const char new_suffix[] = ".new-", old_suffix[] = ".old-";
-
-/* A name in the parent that is unique to this process. */
-static void name_other(const struct mvm_artifacts *a, const char *suffix, char *to, size_t cap)
+/* What is wrong on this machine, with a file of the folder or, if `name` is empty, with itself. */
+static bool fail(const struct mvm_artifacts *a, struct mvm_writer *why, const char *name,
+                 const char *reason)
 {
-    struct mvm_writer w;
-    mvm_writer_init(&w, to, cap);
-    mvm_writer_add(&w, ".");
-    mvm_writer_add(&w, a->name);
-    mvm_writer_add(&w, suffix);
-    mvm_writer_add_u64(&w, (uint64_t)getpid());
+    return mvm_here_fail(why, MVM_HERE_OUTPUT, a->folder, name, reason);
 }
 
 /* ---- folders ---- */
 
-/* Removes the artifacts of a folder in `parent`, and the folder. Nothing else is removed. */
-static void remove_folder(int parent, const char *name)
+/* Removes the artifacts of a folder in `parent`, and the folder. Nothing else is removed. False:
+ * the folder is still there, errno is set. */
+static bool remove_folder(int parent, const char *name)
 {
     int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     const char *artifact;
@@ -56,7 +52,7 @@ static void remove_folder(int parent, const char *name)
     if (dir >= 0) {
         close(dir);
     }
-    unlinkat(parent, name, AT_REMOVEDIR);
+    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
 }
 
 static bool is_artifact(int dir, const char *name)
@@ -66,21 +62,31 @@ static bool is_artifact(int dir, const char *name)
            S_ISREG(st.st_mode);
 }
 
+static bool is_link(const struct mvm_artifacts *a)
+{
+    struct stat st;
+    return fstatat(a->parent, a->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* Whether the folder, if it is there, has nothing but artifacts. */
 static bool is_a_set(const struct mvm_artifacts *a, struct mvm_writer *why)
 {
     int fd = openat(a->parent, a->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (dir == NULL) {
-        return errno == ENOENT || fail(why, a->name, strerror(errno));
+        int err = errno;
+        bool link = err == ENOTDIR && is_link(a);
+        return err == ENOENT ||
+               fail(a, why, "",
+                    link ? "a symbolic link; name the folder that it leads to" : strerror(err));
     }
     const struct dirent *entry;
     bool good = true;
     while (good && (entry = readdir(dir)) != NULL) {
         const char *name = entry->d_name;
         if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_artifact(fd, name)) {
-            mvm_writer_add3(why, a->name, " has a file that is not an artifact: ", name);
-            good = false;
+            good = fail(a, why, "", "it has a file that is not an artifact: ");
+            mvm_writer_add(why, name);
         }
     }
     closedir(dir);
@@ -117,7 +123,7 @@ static bool is_of_a_lower_layer(const struct mvm_artifacts *a)
     if (fstatfs(a->parent, &fs) < 0 || (uint64_t)fs.f_type != OVERLAY) {
         return false;
     }
-    name_other(a, old_suffix, old, sizeof old);
+    mvm_beside_name(MVM_BESIDE_OLD, a->name, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0) {
         return errno == EXDEV;
     }
@@ -130,29 +136,29 @@ static bool is_of_a_lower_layer(const struct mvm_artifacts *a)
 static bool can_replace(const struct mvm_artifacts *a, struct mvm_writer *why)
 {
     if (is_mount_point(a)) {
-        return fail(why, a->name, "a mount point cannot be replaced; name a folder in it");
+        return fail(a, why, "", "a mount point cannot be replaced; name a folder in it");
     }
     if (!is_a_set(a, why)) {
         return false;
     }
     if (faccessat(a->parent, a->name, W_OK | X_OK, AT_EACCESS) < 0 && errno != ENOENT) {
-        return fail(why, a->name, strerror(errno));
+        return fail(a, why, "", strerror(errno));
     }
     if (is_held(a)) {
-        return fail(why, a->name, "another user's, in a folder with the sticky bit");
+        return fail(a, why, "", "another user's, in a folder with the sticky bit");
     }
     return !is_of_a_lower_layer(a) ||
-           fail(why, a->name,
+           fail(a, why, "",
                 "an overlay's lower layer has it, so it cannot be replaced; remove it "
                 "or name another");
 }
 
-/* Splits `folder` into its parent, opened, and its name there. */
-static bool open_parent(struct mvm_artifacts *a, const char *folder, struct mvm_writer *why)
+/* Splits the folder into its parent, opened, and its name there. */
+static bool open_parent(struct mvm_artifacts *a, struct mvm_writer *why)
 {
-    char path[PATH_MAX];
-    if (!mvm_text_join(path, sizeof path, folder, "", "")) {
-        return fail(why, folder, strerror(ENAMETOOLONG));
+    char *path = a->parent_path;
+    if (!mvm_text_join(path, sizeof a->parent_path, a->folder, "", "")) {
+        return fail(a, why, "", strerror(ENAMETOOLONG));
     }
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/') {
@@ -161,16 +167,23 @@ static bool open_parent(struct mvm_artifacts *a, const char *folder, struct mvm_
     char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
     if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-        return fail(why, folder, "not the name of a folder");
+        return fail(a, why, "", "not the name of a folder");
     }
     if (!mvm_text_join(a->name, sizeof a->name, name, "", "")) {
-        return fail(why, folder, strerror(ENAMETOOLONG));
+        return fail(a, why, "", strerror(ENAMETOOLONG));
     }
     if (slash != NULL) {
         slash[slash == path ? 1 : 0] = '\0';
+    } else {
+        mvm_text_join(path, sizeof a->parent_path, ".", "", "");
     }
-    a->parent = open(slash != NULL ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return a->parent >= 0 || fail(why, slash != NULL ? path : ".", strerror(errno));
+    a->parent = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (a->parent < 0) {
+        int err = errno;
+        fail(a, why, "", "its parent cannot be opened: ");
+        mvm_writer_add(why, strerror(err));
+    }
+    return a->parent >= 0;
 }
 
 static void close_all(struct mvm_artifacts *a)
@@ -192,14 +205,9 @@ static void close_all(struct mvm_artifacts *a)
 
 /* ---- what others have left ---- */
 
-/* Whether `entry` is such a name of any process. */
-static bool is_other(const struct mvm_artifacts *a, const char *suffix, const char *entry)
+static bool is_other(const struct mvm_artifacts *a, enum mvm_beside kind, const char *entry)
 {
-    const char *rest = mvm_parse_prefix(entry, ".");
-    rest = rest != NULL ? mvm_parse_prefix(rest, a->name) : NULL;
-    rest = rest != NULL ? mvm_parse_prefix(rest, suffix) : NULL;
-    uint32_t pid;
-    return rest != NULL && mvm_parse_u32(rest, INT32_MAX, &pid) == MVM_NUMBER_FINE;
+    return mvm_text_equal(mvm_beside_parse(kind, entry), a->name);
 }
 
 /* A process holds a lock on its new folder for as long as it lives. */
@@ -222,8 +230,8 @@ static void tidy(const struct mvm_artifacts *a)
     const struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         const char *name = entry->d_name;
-        bool old = is_other(a, old_suffix, name);
-        if ((!old && !is_other(a, new_suffix, name)) || !is_abandoned(a->parent, name)) {
+        bool old = is_other(a, MVM_BESIDE_OLD, name);
+        if ((!old && !is_other(a, MVM_BESIDE_NEW, name)) || !is_abandoned(a->parent, name)) {
             continue;
         }
         struct stat st;
@@ -275,21 +283,25 @@ static bool make_folder(struct mvm_artifacts *a, struct mvm_writer *why)
             a->dir = -1;
         }
     }
-    mvm_writer_add3(why, a->name, ": no folder can be made beside it: ", strerror(errno));
+    int err = errno;
+    fail(a, why, "", "no folder can be made beside it: ");
+    mvm_writer_add(why, strerror(err));
     return false;
 }
 
 bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t max_size,
                         struct mvm_writer *why)
 {
+    a->folder = folder;
     a->len = 0;
-    a->disk_failed = false;
+    a->disk_failed = a->too_large = false;
+    a->added = 0;
     a->allowed = max_size;
     a->parent = a->dir = -1;
-    if (!open_parent(a, folder, why)) {
+    if (!open_parent(a, why)) {
         return false;
     }
-    name_other(a, new_suffix, a->fresh, sizeof a->fresh);
+    mvm_beside_name(MVM_BESIDE_NEW, a->name, a->fresh, sizeof a->fresh);
     tidy(a);
     if (!can_replace(a, why) || !make_folder(a, why)) {
         close_all(a);
@@ -310,33 +322,51 @@ static bool expected_already(const struct mvm_artifacts *a, const char *name)
     return false;
 }
 
+static bool fail_unknown(struct mvm_text name, struct mvm_writer *why)
+{
+    reject(why, "an artifact", "its name is not known here: ");
+    mvm_quote_add(why, name);
+    return false;
+}
+
+/* The sizes of those that follow are not known yet. */
+static bool fail_too_large(struct mvm_artifacts *a, uint64_t size, struct mvm_writer *why)
+{
+    a->too_large = true;
+    mvm_writer_add(why, "the artifacts have ");
+    mvm_writer_add_u64(why, size < UINT64_MAX - a->added ? a->added + size : UINT64_MAX);
+    mvm_writer_add(why, " bytes or more, --max-size allows ");
+    mvm_writer_add_u64(why, a->allowed);
+    return false;
+}
+
 bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t size,
                        struct mvm_writer *why)
 {
     struct mvm_artifact_file f = {.size = size, .fd = -1};
     if (name.len == 0 || name.len >= sizeof f.name || memchr(name.bytes, '\0', name.len) != NULL) {
-        return fail(why, "an artifact", "its name is not known here");
+        return fail_unknown(name, why);
     }
     memcpy(f.name, name.bytes, name.len);
     if (!mvm_artifact_known(f.name)) {
-        return fail(why, "an artifact", "its name is not known here");
+        return fail_unknown(name, why);
     }
     if (a->len == MVM_ARTIFACTS_MAX || expected_already(a, f.name)) {
-        return fail(why, f.name, "listed twice");
+        return reject(why, f.name, "listed twice");
     }
-    if (size > a->allowed) {
-        return fail(why, f.name, "larger than --max-size allows");
+    if (size > a->allowed - a->added) {
+        return fail_too_large(a, size, why);
     }
     f.fd = openat(a->dir, f.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (f.fd < 0 || ftruncate(f.fd, (off_t)size) < 0) {
-        fail(why, f.name, strerror(errno));
+        fail(a, why, f.name, strerror(errno));
         a->disk_failed = true;
         if (f.fd >= 0) {
             close(f.fd);
         }
         return false;
     }
-    a->allowed -= size;
+    a->added += size;
     a->files[a->len++] = f;
     return true;
 }
@@ -346,18 +376,19 @@ bool mvm_artifacts_fits(const struct mvm_artifact_file *f, uint64_t offset, uint
     return offset >= f->done && offset <= f->size && len <= f->size - offset;
 }
 
-bool mvm_artifacts_write(struct mvm_artifact_file *f, uint64_t offset, struct mvm_text bytes,
+bool mvm_artifacts_write(struct mvm_artifacts *a, size_t i, uint64_t offset, struct mvm_text bytes,
                          struct mvm_writer *why)
 {
+    struct mvm_artifact_file *f = &a->files[i];
     if (!mvm_artifacts_fits(f, offset, bytes.len)) {
-        return fail(why, f->name, "bytes out of order or past its end");
+        return reject(why, f->name, "bytes out of order or past its end");
     }
     for (size_t at = 0; at < bytes.len;) {
         ssize_t n = pwrite(f->fd, bytes.bytes + at, bytes.len - at, (off_t)(offset + at));
         if (n > 0) {
             at += (size_t)n;
         } else if (n == 0 || errno != EINTR) {
-            return fail(why, f->name, strerror(n == 0 ? ENOSPC : errno));
+            return fail(a, why, f->name, strerror(n == 0 ? ENOSPC : errno));
         }
     }
     f->done = offset + bytes.len;
@@ -376,18 +407,18 @@ static bool sync_all(struct mvm_artifacts *a, struct mvm_writer *why)
     for (size_t i = 0; i < a->len; i++) {
         struct mvm_artifact_file *f = &a->files[i];
         if (f->done != f->size) {
-            return fail(why, f->name, "not all of it has come");
+            return reject(why, f->name, "not all of it has come");
         }
         if (fsync(f->fd) < 0) {
-            return fail(why, f->name, strerror(errno));
+            return fail(a, why, f->name, strerror(errno));
         }
         int fd = f->fd;
         f->fd = -1;
         if (close(fd) < 0) {
-            return fail(why, f->name, strerror(errno));
+            return fail(a, why, f->name, strerror(errno));
         }
     }
-    return fsync(a->dir) == 0 || fail(why, a->fresh, strerror(errno));
+    return fsync(a->dir) == 0 || fail(a, why, "", strerror(errno));
 }
 
 static bool rename_with(const struct mvm_artifacts *a, unsigned flags)
@@ -403,15 +434,15 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
         return true;
     }
     if (errno != EINVAL && errno != ENOSYS && errno != ENOENT) {
-        return fail(why, a->name, strerror(errno));
+        return fail(a, why, "", strerror(errno));
     }
     char old[sizeof a->fresh];
-    name_other(a, old_suffix, old, sizeof old);
+    mvm_beside_name(MVM_BESIDE_OLD, a->name, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0 && errno != ENOENT) {
-        return fail(why, a->name, strerror(errno));
+        return fail(a, why, "", strerror(errno));
     }
     if (renameat(a->parent, a->fresh, a->parent, a->name) < 0) {
-        fail(why, a->name, strerror(errno));
+        fail(a, why, "", strerror(errno));
         renameat(a->parent, old, a->parent, a->name);
         return false;
     }
@@ -419,13 +450,29 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
     return true;
 }
 
+/* The old folder has a file that came after is_a_set, or belongs to another user by now. */
+static void report_left(const struct mvm_artifacts *a, int error, struct mvm_writer *why)
+{
+    mvm_here_fail(why, MVM_HERE_OUTPUT, a->parent_path, a->fresh,
+                  "the old folder, which cannot be removed: ");
+    mvm_writer_add(why, strerror(error));
+}
+
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why)
 {
-    bool good = sync_all(a, why) && exchange(a, why);
-    if (good && fsync(a->parent) < 0) {
-        good = fail(why, a->name, strerror(errno));
+    /* A file that was put there since open would disappear with the old set. */
+    bool good = sync_all(a, why) && is_a_set(a, why) && exchange(a, why);
+    if (!good) {
+        mvm_artifacts_abandon(a);
+        return false;
     }
-    mvm_artifacts_abandon(a);
+    if (fsync(a->parent) < 0) {
+        good = fail(a, why, "", strerror(errno));
+    }
+    if (!remove_folder(a->parent, a->fresh) && good) {
+        report_left(a, errno, why);
+    }
+    close_all(a);
     return good;
 }
 

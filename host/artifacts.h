@@ -27,16 +27,21 @@ struct mvm_artifacts {
     size_t len;
     struct mvm_artifact_file files[MVM_ARTIFACTS_MAX];
     bool disk_failed; /* after false: the disk is why, not the other side */
+    bool too_large;   /* … all files together are larger than was allowed */
     /* its own */
-    uint64_t allowed;     /* bytes of all files together */
-    int parent;           /* the folder that has both; -1: not open */
-    int dir;              /* the new folder */
+    const char *folder; /* as the caller named it */
+    uint64_t allowed;   /* bytes of all files together … */
+    uint64_t added;     /* … and of those that were added */
+    int parent;         /* the folder that has both; -1: not open */
+    int dir;            /* the new folder */
+    char parent_path[4096];
     char name[256];       /* of the old one in there */
     char fresh[256 + 16]; /* of the new one */
 };
 
-/* Begins a set for `folder`, which need not exist; its parent must. `max_size`: bytes of all files
- * together. A folder that has other files than artifacts is refused: they would be lost. */
+/* Begins a set for `folder`, which need not exist; its parent must. The name is borrowed.
+ * `max_size`: bytes of all files together. A folder that has other files than artifacts is refused:
+ * they would be lost. */
 bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t max_size,
                         struct mvm_writer *why);
 
@@ -47,14 +52,16 @@ bool mvm_artifacts_add(struct mvm_artifacts *a, struct mvm_text name, uint64_t s
 /* Whether bytes at `offset` are in order and before its end. */
 bool mvm_artifacts_fits(const struct mvm_artifact_file *f, uint64_t offset, uint64_t len);
 
-/* Bytes of `f` at `offset`; what is between `f->done` and there is a hole. */
-bool mvm_artifacts_write(struct mvm_artifact_file *f, uint64_t offset, struct mvm_text bytes,
+/* Bytes of file `i` at `offset`; what is between its `done` and there is a hole. */
+bool mvm_artifacts_write(struct mvm_artifacts *a, size_t i, uint64_t offset, struct mvm_text bytes,
                          struct mvm_writer *why);
 
 /* Completes `f`: the rest of it is a hole. */
 void mvm_artifacts_end(struct mvm_artifact_file *f);
 
-/* Makes the set durable and puts it in place. False: the old set is unchanged. */
+/* Makes the set durable and puts it in place. A folder that has other files than artifacts by now
+ * is refused. False: the old set is unchanged. True with a message in `why`: the old folder could
+ * not be removed, and is where that says. */
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why);
 
 /* Removes what was received of the new set. Harmless after commit. */

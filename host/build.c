@@ -39,6 +39,12 @@ static int finish_err(struct mvm_run *r)
 {
     mvm_display_failure(&r->display);
     mvm_display_err(&r->display, r->exchange.message);
+    if (mvm_exchange_may_be_ours(&r->exchange)) {
+        MVM_DISPLAY_TELL(
+            &r->display, "it may be this build, from before the connection was lost: mvm-builder ",
+            r->options->output == NULL ? "join " : "cancel ", r->id,
+            r->options->output == NULL ? " comes back to it, cancel ends it" : " ends it");
+    }
     return MVM_EXIT_ERR;
 }
 
@@ -178,6 +184,10 @@ int mvm_run_build(struct mvm_run *r)
         return MVM_EXIT_NO_CONNECTION;
     }
     int status = open_stream(r);
+    if (status == MVM_RUN_ON && !mvm_display_begin_log(&r->display)) {
+        mvm_stream_close(&r->stream);
+        status = MVM_EXIT_USAGE;
+    }
     if (status != MVM_RUN_ON) {
         return status;
     }

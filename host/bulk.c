@@ -1,5 +1,8 @@
 /* build --output: passes data between the exchange, the files and the display. */
+#define _GNU_SOURCE /* PATH_MAX */
+#include "here.h"
 #include "run.h"
+#include <limits.h>
 #include <string.h>
 
 /* What is wrong on this machine ends the build or releases what was built. */
@@ -14,7 +17,7 @@ static int fail_here(struct mvm_run *r, int status)
     return status;
 }
 
-static int reject(struct mvm_run *r)
+static int reject(struct mvm_run *r, enum mvm_stream_result result)
 {
     if (r->exchange.built) {
         mvm_exchange_drop(&r->exchange);
@@ -22,6 +25,10 @@ static int reject(struct mvm_run *r)
     mvm_conversation_set_why(&r->conversation, r->stream.why);
     mvm_exchange_reject(&r->exchange);
     mvm_display_failure(&r->display);
+    if (result == MVM_STREAM_LARGE) { /* the answer is as good as any */
+        MVM_DISPLAY_TELL(&r->display, r->stream.why);
+        return MVM_EXIT_NO_CONNECTION;
+    }
     return mvm_run_fail(r, r->exchange.failure);
 }
 
@@ -49,8 +56,10 @@ static void show_artifact(struct mvm_run *r, size_t i)
     mvm_writer_init(&w, size, sizeof size);
     mvm_writer_add_u64(&w, f->size);
     mvm_writer_finish(&w);
-    MVM_DISPLAY_TELL(&r->display, r->options->output, "/", f->name, ": ", size, " bytes",
-                     sum[0] != '\0' ? ", sha256 " : "", sum);
+    char path[2 * PATH_MAX];
+    mvm_here_join(path, sizeof path, r->options->output, f->name);
+    MVM_DISPLAY_TELL(&r->display, path, ": ", size, " bytes", sum[0] != '\0' ? ", sha256 " : "",
+                     sum);
 }
 
 static void show_total(struct mvm_run *r)
@@ -67,7 +76,9 @@ static void show_total(struct mvm_run *r)
     mvm_writer_add(&w, " artifacts, ");
     mvm_writer_add_u64(&w, total);
     mvm_writer_finish(&w);
-    MVM_DISPLAY_TELL(&r->display, r->options->output, ": ", text, " bytes");
+    char path[PATH_MAX];
+    mvm_here_join(path, sizeof path, r->options->output, "");
+    MVM_DISPLAY_TELL(&r->display, path, ": ", text, " bytes");
 }
 
 static void show_artifacts(struct mvm_run *r)
@@ -112,6 +123,9 @@ static int finish(struct mvm_run *r)
         return fail_here(r, MVM_EXIT_OUTPUT);
     }
     mvm_exchange_drop(&r->exchange);
+    if (r->stream.why[0] != '\0') {
+        MVM_DISPLAY_TELL(&r->display, r->stream.why);
+    }
     if (!r->options->json) {
         show_artifacts(r);
     }
@@ -142,7 +156,7 @@ static int ask_for_next(struct mvm_run *r)
 
 static int judge(struct mvm_run *r, enum mvm_stream_result result)
 {
-    return result == MVM_STREAM_DISK ? fail_here(r, MVM_EXIT_OUTPUT) : reject(r);
+    return result == MVM_STREAM_DISK ? fail_here(r, MVM_EXIT_OUTPUT) : reject(r, result);
 }
 
 int mvm_run_list(struct mvm_run *r)
@@ -159,16 +173,17 @@ int mvm_run_list(struct mvm_run *r)
 
 int mvm_run_artifact(struct mvm_run *r)
 {
-    switch (mvm_stream_artifact(&r->stream, r->exchange.message)) {
+    enum mvm_stream_result result = mvm_stream_artifact(&r->stream, r->exchange.message);
+    switch (result) {
     case MVM_STREAM_ENDED:
         return ask_for_next(r);
     case MVM_STREAM_GOOD:
         show_progress(r);
         return MVM_RUN_ON;
     case MVM_STREAM_DISK:
-        return fail_here(r, MVM_EXIT_OUTPUT);
     case MVM_STREAM_BROKEN:
+    case MVM_STREAM_LARGE:
         break;
     }
-    return reject(r);
+    return judge(r, result);
 }

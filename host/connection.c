@@ -51,8 +51,11 @@ static bool connect_socket(int fd, const void *name, socklen_t len, struct mvm_w
         if (errno == EINPROGRESS) {
             return finish_connecting(fd, w, until_ms, why);
         }
-        if (errno != EAGAIN || mvm_clock_ms() >= until_ms) {
+        if (errno != EAGAIN) {
             return fail(why, "connect", errno);
+        }
+        if (mvm_clock_ms() >= until_ms) { /* the backlog was full all the time */
+            return fail_waiting(why, MVM_WAKE_TIME);
         }
         uint64_t retry_ms = mvm_clock_ms() + BACKLOG_RETRY_MS;
         if (mvm_waiter_wait(w, -1, 0, retry_ms, NULL) == MVM_WAKE_SIGNAL) {

@@ -39,6 +39,12 @@ static enum mvm_decoder_error frame_error(const struct mvm_conversation *c)
                                              : c->session.json_decoder.error;
 }
 
+static void add_first(const struct mvm_conversation *c, struct mvm_writer *why)
+{
+    mvm_writer_add(why, "it answered something else: ");
+    mvm_quote_add(why, (struct mvm_text){c->first, c->first_len});
+}
+
 /* On a serial line: kernel messages, or another client's frames. */
 static void note_noise(struct mvm_conversation *c)
 {
@@ -54,6 +60,15 @@ static void note_noise(struct mvm_conversation *c)
     mvm_writer_finish(&note);
 }
 
+/* The length of a protobuf frame begins with a zero byte, as long as frames are below 16 MiB. */
+bool mvm_conversation_is_with_another(const struct mvm_conversation *c)
+{
+    bool begins = c->wire == MVM_WIRE_PROTO
+                      ? c->first[0] == '\0'
+                      : !c->first_ended && (c->first[0] == '{' || c->first[0] == '"');
+    return !c->spoken && c->first_len > 0 && !begins;
+}
+
 static void explain_broken(struct mvm_conversation *c)
 {
     struct mvm_writer why;
@@ -61,6 +76,8 @@ static void explain_broken(struct mvm_conversation *c)
     if (c->wire == MVM_WIRE_PROTO && (c->first[0] == '{' || c->first[0] == '"')) {
         mvm_writer_add(&why, "it answers in JSON: an agent without protobuf");
         mvm_writer_add(&why, c->needs_proto ? NEEDS_PROTO : "; use --wire json");
+    } else if (c->wire == MVM_WIRE_PROTO && mvm_conversation_is_with_another(c)) {
+        add_first(c, &why);
     } else {
         mvm_session_explain(&c->session, &why);
     }
@@ -100,13 +117,14 @@ static bool may_skip_frame(struct mvm_conversation *c)
 
 /* ---- moving bytes ---- */
 
-/* For "it answered something else": the part of the first line that is quoted. */
+/* For "it answered something else": the part of the first line that is quoted. A CR is the end of
+ * a line, or of an empty one, too. */
 static void keep_first(struct mvm_conversation *c, const uint8_t *bytes, size_t len)
 {
     for (size_t i = 0; i < len && !c->first_ended; i++) {
         if (bytes[i] == '\n' || c->first_len == sizeof c->first) {
             c->first_ended = c->first_len > 0;
-        } else {
+        } else if (bytes[i] != '\r') {
             c->first[c->first_len++] = (char)bytes[i];
         }
     }
@@ -180,8 +198,7 @@ void mvm_conversation_explain_late(struct mvm_conversation *c)
             mvm_writer_add(&why, c->needs_proto ? NEEDS_PROTO : ": use --wire json");
         }
     } else {
-        mvm_writer_add(&why, "it answered something else: ");
-        mvm_quote_add(&why, (struct mvm_text){c->first, c->first_len});
+        add_first(c, &why);
     }
     mvm_writer_finish(&why);
 }
@@ -204,6 +221,7 @@ enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t unti
         switch (mvm_session_next(&c->session)) {
         case MVM_SESSION_MESSAGE:
             c->heard_ms = mvm_clock_ms();
+            c->spoken = true;
             return MVM_ARRIVED;
         case MVM_SESSION_BAD_FRAME:
             if (mvm_session_ended(&c->session)) {
@@ -306,7 +324,7 @@ static void begin_session(struct mvm_conversation *c)
     c->agent = (struct mvm_agent_abilities){.hello = false};
     c->feeding = false;
     c->first_len = 0;
-    c->first_ended = false;
+    c->first_ended = c->spoken = false;
     c->first[0] = '\0';
 }
 

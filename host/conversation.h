@@ -17,7 +17,7 @@ enum mvm_arrival {
     MVM_UNCONNECTED, /* no connection was established; c->why gives the reason */
     MVM_LOST,        /* the connection has ended; likewise */
     MVM_BROKEN,      /* a frame that cannot be read; likewise */
-    MVM_LATE,        /* the time is over; likewise */
+    MVM_LATE,        /* the time is over, or another program has answered; likewise */
     MVM_SIGNALLED,
 };
 
@@ -51,9 +51,10 @@ struct mvm_conversation {
     uint64_t heard_ms;        /* when the last message arrived, or the connection was made */
     uint64_t answer_until_ms; /* MVM_NEVER or when the answer to a question is late */
     char nonce[MVM_ID_FRESH_LEN + 1];
-    char first[MVM_HOST_QUOTE_MAX + 1]; /* the beginning of the first line that was not a frame */
+    char first[MVM_HOST_QUOTE_MAX + 1]; /* the beginning of the first line, without CR */
     size_t first_len;
     bool first_ended;
+    bool spoken; /* a message has come */
 
     char refusal[MVM_WHY_CAP]; /* an agent without Hello: the Err it answered */
     char why[MVM_WHY_CAP];     /* after an arrival that says so */
@@ -95,6 +96,10 @@ enum mvm_arrival mvm_conversation_connect(struct mvm_conversation *c, uint64_t u
 
 /* Sets `why` to what arrived instead of the answer. */
 void mvm_conversation_explain_late(struct mvm_conversation *c);
+
+/* Whether bytes came, but no message, nor the beginning of one: another program is at the other
+ * end. */
+bool mvm_conversation_is_with_another(const struct mvm_conversation *c);
 
 void mvm_conversation_set_why(struct mvm_conversation *c, const char *text);
 

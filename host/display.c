@@ -2,6 +2,7 @@
 #include "display.h"
 #include "advice.h"
 #include "mvm_encoder.h"
+#include "visible.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -9,12 +10,23 @@
 
 /* ---- writing ---- */
 
+/* Without colours. */
 static void add_untrusted(struct mvm_sink *sink, bool is_terminal, struct mvm_text text)
 {
     if (is_terminal) {
-        mvm_sink_add_visible(sink, text);
+        mvm_sink_add_visible(sink, text, false);
     } else {
         mvm_sink_add(sink, text);
+    }
+}
+
+/* What a build has printed, on stderr. */
+static void add_printed(struct mvm_display *d, struct mvm_text text)
+{
+    if (d->err_is_terminal && d->status.colours) {
+        mvm_sink_add_visible(&d->err, text, true);
+    } else {
+        add_untrusted(&d->err, d->err_is_terminal, text);
     }
 }
 
@@ -62,7 +74,8 @@ void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w)
     d->out_is_terminal = isatty(STDOUT_FILENO) == 1;
     d->err_is_terminal = isatty(STDERR_FILENO) == 1;
     d->log_path = NULL;
-    d->log_error_told = d->held_c2 = false;
+    d->log_error_told = false;
+    d->held_len = 0;
     mvm_sink_init(&d->out, STDOUT_FILENO, w);
     mvm_sink_init(&d->err, STDERR_FILENO, w);
     mvm_sink_init(&d->log, -1, w);
@@ -78,11 +91,22 @@ void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w)
 bool mvm_display_open_log(struct mvm_display *d, const char *path)
 {
     d->log_path = path;
-    d->log.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
+    d->log.fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
     if (d->log.fd < 0) {
-        MVM_DISPLAY_TELL(d, "--log ", path, ": ", strerror(errno));
+        MVM_DISPLAY_TELL(d, "--log ", path, ": ", strerror(errno),
+                         errno == ENXIO ? "; a FIFO needs a reader" : "");
     }
     return d->log.fd >= 0;
+}
+
+/* Of no effect on what is not a regular file. */
+bool mvm_display_begin_log(struct mvm_display *d)
+{
+    bool empty = d->log.fd < 0 || ftruncate(d->log.fd, 0) == 0 || errno == EINVAL;
+    if (!empty) {
+        MVM_DISPLAY_TELL(d, "--log ", d->log_path, ": ", strerror(errno));
+    }
+    return empty;
 }
 
 bool mvm_display_finish(struct mvm_display *d)
@@ -143,26 +167,42 @@ void mvm_display_move(struct mvm_display *d, enum mvm_phase_kind kind, const cha
 
 /* ---- frames ---- */
 
+/* Whether these are the first bytes of a control of visible.h, and not all of it. */
+static bool may_become_control(const char *bytes, size_t len)
+{
+    uint8_t first = (uint8_t)bytes[0], last = (uint8_t)bytes[len - 1];
+    return len == 1 ? first == 0xc2 || first == 0xe2
+                    : len == 2 && first == 0xe2 && (last == 0x80 || last == 0x81);
+}
+
+static void add_escape(struct mvm_display *d, uint32_t number)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char escape[] = {'\\',
+                           'u',
+                           digits[number >> 12 & 15],
+                           digits[number >> 8 & 15],
+                           digits[number >> 4 & 15],
+                           digits[number & 15],
+                           0};
+    mvm_sink_add_string(&d->out, escape);
+}
+
 /* JSON for a terminal: control characters that JSON may have unescaped are escaped, too. */
 static void add_json_visible(struct mvm_display *d, const uint8_t *bytes, size_t len)
 {
-    static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < len; i++) {
-        uint8_t byte = bytes[i];
-        bool is_c1 = d->held_c2 && byte >= 0x80 && byte < 0xa0;
-        if (is_c1 || byte == 0x7f) {
-            const char escape[] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15], 0};
-            mvm_sink_add_string(&d->out, escape);
-            d->held_c2 = false;
+        d->held[d->held_len++] = (char)bytes[i];
+        struct mvm_text held = {d->held, d->held_len};
+        uint32_t number = bytes[i] == 0x7f ? 0x7f : mvm_visible_control(held);
+        if (number != 0) {
+            add_escape(d, number);
+        } else if (may_become_control(d->held, d->held_len)) {
             continue;
+        } else {
+            mvm_sink_add(&d->out, held);
         }
-        if (d->held_c2) {
-            mvm_sink_add_string(&d->out, "\xc2");
-        }
-        d->held_c2 = byte == 0xc2;
-        if (!d->held_c2) {
-            mvm_sink_add(&d->out, (struct mvm_text){(const char *)bytes + i, 1});
-        }
+        d->held_len = 0;
     }
 }
 
@@ -221,7 +261,7 @@ void mvm_display_log(struct mvm_display *d, const struct mvm_message *m)
     if (!in_status) {
         mvm_tail_add(&d->tail, line);
         mvm_status_clear(&d->status);
-        add_untrusted(&d->err, d->err_is_terminal, line);
+        add_printed(d, line);
         mvm_sink_add_string(&d->err, "\n");
     }
 }
@@ -271,9 +311,12 @@ void mvm_display_err(struct mvm_display *d, const struct mvm_message *m)
         return;
     }
     begin_message(d);
-    add_untrusted(&d->err, d->err_is_terminal,
-                  m->text.len > 0 ? m->text
-                                  : mvm_text_from("the agent answers Err without a reason"));
+    add_printed(d, m->text.len > 0 ? m->text
+                                   : mvm_text_from("the agent answers Err without a reason"));
+    if (d->status.colours && m->text.len > 0 &&
+        memchr(m->text.bytes, '\033', m->text.len) != NULL) {
+        mvm_sink_add_string(&d->err, MVM_VISIBLE_RESET); /* it may be the end of what is printed */
+    }
     mvm_sink_add_string(&d->err, "\n");
     const char *advice = mvm_advice(m->refusal.category);
     if (advice[0] != '\0') {

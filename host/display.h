@@ -24,7 +24,8 @@ struct mvm_display {
     struct mvm_sink log; /* fd -1: no file */
     const char *log_path;
     bool log_error_told;
-    bool held_c2; /* the first byte of what can be a C1 control in a frame */
+    char held[3]; /* the first bytes of what can be a control in a frame */
+    size_t held_len;
     struct mvm_status status;
     struct mvm_phase phase;
     struct mvm_tail tail;
@@ -34,8 +35,12 @@ struct mvm_display {
  * up to date. */
 void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w);
 
-/* Opens the log's file, before any request is sent. False: reported. */
+/* Opens the log's file, before any request is sent; what it has stays. False: reported. */
 bool mvm_display_open_log(struct mvm_display *d, const char *path);
+
+/* Empties the log's file, if there is one: nothing stands in the way of the request any more.
+ * False: reported. */
+bool mvm_display_begin_log(struct mvm_display *d);
 
 /* One of the tool's own messages on stderr, from several parts. */
 void mvm_display_tell(struct mvm_display *d, const char *const parts[]);

@@ -183,10 +183,21 @@ static enum mvm_exchange_event open_and_ask(struct mvm_exchange *x)
 /* ---- following ---- */
 
 /* A Build that was sent twice can meet itself: the first was accepted, and its frames were lost. */
-static bool is_met_again(const struct mvm_exchange *x, const struct mvm_message *m)
+static bool may_be_met_again(const struct mvm_exchange *x, const struct mvm_message *m)
 {
     return !x->joins && x->resent && x->conversation->agent.join &&
            mvm_text_equal(m->refusal.category, mvm_category_word(MVM_CATEGORY_ID_CONFLICT));
+}
+
+/* An id that the caller gave can be another build's, whose answer or client this one would take. */
+static bool is_met_again(const struct mvm_exchange *x, const struct mvm_message *m)
+{
+    return x->renews && may_be_met_again(x, m);
+}
+
+bool mvm_exchange_may_be_ours(const struct mvm_exchange *x)
+{
+    return !x->renews && x->message->kind == MVM_MESSAGE_ERR && may_be_met_again(x, x->message);
 }
 
 /* The agent cancels a build whose source came in part over a connection that was lost. It is begun
@@ -510,8 +521,8 @@ enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
     if (is_join(x)) {
         return MVM_INTERRUPTION_JOINED;
     }
-    bool outlives = serial || x->kept || is_stream(x); /* … its connection, or its artifacts do */
-    if (connected && x->named && x->conversation->agent.cancel && outlives) {
+    /* Also a build that is not kept, since the agent may keep every build (--keep-building). */
+    if (connected && x->named && x->conversation->agent.cancel) {
         return cancel(x);
     }
     if (serial) {

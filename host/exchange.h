@@ -33,7 +33,7 @@ enum mvm_interruption {
     MVM_INTERRUPTION_CANCELLED, /* the agent has confirmed it */
     MVM_INTERRUPTION_ASKED,     /* the agent has not answered the Cancel */
     MVM_INTERRUPTION_CLOSED,    /* the end of the connection cancels it */
-    MVM_INTERRUPTION_JOINED,    /* it continues if its first client had it kept */
+    MVM_INTERRUPTION_JOINED,    /* it continues if its first client or the agent had it kept */
     MVM_INTERRUPTION_LEFT,      /* it is kept and out of reach: it may continue */
     MVM_INTERRUPTION_SERIAL,    /* it continues: the line has no end, the agent no Cancel */
 };
@@ -47,7 +47,8 @@ struct mvm_exchange {
 
     uint64_t source_at; /* SOURCE: from where to continue; 0: from its beginning, maybe again */
     uint64_t credit;    /* … and for how many bytes */
-    bool renews;        /* may take a fresh id if the agent lost a part of the source */
+    bool renews;        /* the id is this program's, fresh and random: no other client can have it,
+                         * and another one can take its place. Set it after init */
 
     const struct mvm_message *message; /* see the events; until the next call */
     enum mvm_arrival failure;
@@ -90,13 +91,17 @@ void mvm_exchange_source(struct mvm_exchange *x, struct mvm_text data);
  * until the next one. Its last ARTIFACT has `last`. */
 void mvm_exchange_get(struct mvm_exchange *x, const char *name, uint64_t offset, uint64_t length);
 
+/* After ERR: whether the build that the agent has under the id may be this one, accepted before the
+ * connection was lost. Only the caller of an id that it chose can know. */
+bool mvm_exchange_may_be_ours(const struct mvm_exchange *x);
+
 /* The artifacts are no longer needed: the end of a STREAM_BUILD after its Ok. */
 void mvm_exchange_drop(struct mvm_exchange *x);
 
 /* The other side broke the rules of what the caller watches; conversation->why says how. */
 void mvm_exchange_reject(struct mvm_exchange *x);
 
-/* After SIGNALLED: cancels the build if closing the connection does not. Takes MVM_HOST_CANCEL_MS
+/* After SIGNALLED: cancels the build, by its id if the agent can do that. Takes MVM_HOST_CANCEL_MS
  * at most, less if another signal comes. */
 enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x);
 

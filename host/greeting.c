@@ -146,6 +146,10 @@ static enum mvm_arrival greet(struct mvm_conversation *c, uint64_t until_ms)
     if (how == MVM_LOST && g.settling && !mvm_conversation_on_serial(c)) {
         return mvm_conversation_connect(c, until_ms); /* it hung up on Hello: continue without */
     }
+    if (how == MVM_LOST && mvm_conversation_is_with_another(c)) {
+        mvm_conversation_explain_late(c);
+        return MVM_LATE;
+    }
     return how;
 }
 

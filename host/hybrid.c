@@ -44,70 +44,80 @@ static bool send_connect(int fd, uint32_t port, struct mvm_writer *why)
     return (size_t)n == line.len || fail(why, "send: CONNECT was cut short");
 }
 
-static bool wait_readable(int fd, struct mvm_waiter *w, uint64_t until_ms, struct mvm_writer *why)
+/* What has come of the answer. */
+struct answer {
+    char line[OK_LINE_MAX + 1];
+    size_t len;
+};
+
+static bool not_ok(const struct answer *a, struct mvm_writer *why)
+{
+    mvm_writer_add(why, "the answer to CONNECT is not an OK line: ");
+    mvm_quote_add(why, (struct mvm_text){a->line, a->len});
+    return false;
+}
+
+/* Nothing more will come. */
+static bool end(const struct answer *a, struct mvm_writer *why, const char *text)
+{
+    return a->len > 0 ? not_ok(a, why) : fail(why, text);
+}
+
+static bool wait_readable(int fd, const struct answer *a, struct mvm_waiter *w, uint64_t until_ms,
+                          struct mvm_writer *why)
 {
     switch (mvm_waiter_wait(w, fd, POLLIN, until_ms, NULL)) {
     case MVM_WAKE_READY:
         return true;
     case MVM_WAKE_TIME:
-        return fail(why, "no answer in time");
+        return end(a, why, "no answer in time");
     case MVM_WAKE_SIGNAL:
         return fail(why, "interrupted");
     }
     return false;
 }
 
-static bool read_byte(int fd, char *byte, struct mvm_waiter *w, uint64_t until_ms,
+static bool read_byte(int fd, struct answer *a, struct mvm_waiter *w, uint64_t until_ms,
                       struct mvm_writer *why)
 {
     for (;;) {
-        ssize_t n = recv(fd, byte, 1, 0);
+        ssize_t n = recv(fd, &a->line[a->len], 1, 0);
         if (n == 1) {
             return true;
         }
-        if (n == 0) {
-            return fail(why, no_listener);
+        if (n == 0 || errno == ECONNRESET) {
+            return end(a, why, no_listener);
         }
         if (errno != EAGAIN && errno != EINTR) {
             return fail_by(why, "recv", errno);
         }
-        if (!wait_readable(fd, w, until_ms, why)) {
+        if (!wait_readable(fd, a, w, until_ms, why)) {
             return false;
         }
     }
-}
-
-static bool not_ok(const char *line, size_t len, struct mvm_writer *why)
-{
-    mvm_writer_add(why, "the answer to CONNECT is not an OK line: ");
-    mvm_quote_add(why, (struct mvm_text){line, len});
-    return false;
 }
 
 bool mvm_hybrid_handshake(int fd, uint32_t port, struct mvm_waiter *w, uint64_t until_ms,
                           struct mvm_writer *why)
 {
-    char line[OK_LINE_MAX + 1];
+    struct answer a = {.len = 0};
     uint64_t host_port;
-    size_t len = 0;
     if (!send_connect(fd, port, why)) {
         return false;
     }
-    for (;; len++) {
-        if (len == OK_LINE_MAX) {
-            return not_ok(line, len, why);
+    for (;; a.len++) {
+        if (a.len == OK_LINE_MAX) {
+            return not_ok(&a, why);
         }
-        if (!read_byte(fd, &line[len], w, until_ms, why)) {
+        if (!read_byte(fd, &a, w, until_ms, why)) {
             return false;
         }
-        if (line[len] == '\n') {
+        if (a.line[a.len] == '\n') {
             break;
         }
     }
-    line[len] = '\0';
-    if (strncmp(line, "OK ", 3) != 0 ||
-        mvm_parse_u64(line + 3, UINT32_MAX, &host_port) != MVM_NUMBER_FINE) {
-        return not_ok(line, len, why);
-    }
-    return true;
+    a.line[a.len] = '\0';
+    return (strncmp(a.line, "OK ", 3) == 0 &&
+            mvm_parse_u64(a.line + 3, UINT32_MAX, &host_port) == MVM_NUMBER_FINE) ||
+           not_ok(&a, why);
 }

@@ -6,7 +6,8 @@ static const char *const interruptions[] = {
     [MVM_INTERRUPTION_CANCELLED] = "interrupted; the build is cancelled",
     [MVM_INTERRUPTION_ASKED] = "interrupted; the agent was asked to cancel the build",
     [MVM_INTERRUPTION_CLOSED] = "interrupted; the end of the connection cancels the build",
-    [MVM_INTERRUPTION_JOINED] = "interrupted; the build goes on if it is kept, and ends otherwise",
+    [MVM_INTERRUPTION_JOINED] =
+        "interrupted; the build goes on if it is kept (--retry, --keep-building), else it ends",
     [MVM_INTERRUPTION_LEFT] = "interrupted; a build that is kept goes on",
     [MVM_INTERRUPTION_SERIAL] =
         "interrupted; the build goes on: a serial line has no end to cancel it by",

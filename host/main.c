@@ -23,7 +23,11 @@ static void fill_standard_descriptors(void)
 
 static int print(const char *text)
 {
-    return fputs(text, stdout) < 0 || fflush(stdout) < 0 ? MVM_EXIT_OUTPUT : MVM_EXIT_OK;
+    if (fputs(text, stdout) < 0 || fflush(stdout) < 0) {
+        fprintf(stderr, "mvm-builder: cannot write to stdout: %s\n", strerror(errno));
+        return MVM_EXIT_OUTPUT;
+    }
+    return MVM_EXIT_OK;
 }
 
 int main(int argc, char *argv[])

@@ -6,9 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int fail(struct mvm_writer *why, const char *path, const char *reason)
+static int fail(const struct mvm_nar *n, struct mvm_writer *why, const char *path,
+                const char *reason)
 {
-    mvm_tree_fail(why, path[0] != '\0' ? path : ".", reason);
+    mvm_tree_fail(n->tree, why, path, reason);
     return -1;
 }
 
@@ -84,7 +85,7 @@ static int add_link(struct mvm_nar *n, const char *path, struct mvm_writer *why)
     char target[MVM_NAR_LINK_MAX + 1];
     ssize_t len = readlinkat(n->root, path, target, sizeof target);
     if (len < 0 || len > MVM_NAR_LINK_MAX) {
-        return fail(why, path, len < 0 ? strerror(errno) : "link target too long");
+        return fail(n, why, path, len < 0 ? strerror(errno) : "link target too long");
     }
     add(n, "(");
     add(n, "type");
@@ -101,10 +102,10 @@ static int begin_file(struct mvm_nar *n, const char *path, struct mvm_writer *wh
     struct stat st;
     n->file = openat(n->root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (n->file < 0 || fstat(n->file, &st) < 0) {
-        return fail(why, path, strerror(errno));
+        return fail(n, why, path, strerror(errno));
     }
     if (!S_ISREG(st.st_mode)) {
-        return fail(why, path, "changed while it was read");
+        return fail(n, why, path, "changed while it was read");
     }
     n->left = (uint64_t)st.st_size;
     n->modified = st.st_mtim;
@@ -159,7 +160,7 @@ static int add_entry(struct mvm_nar *n, const char *path, const char *name, stru
 {
     struct stat st;
     if (fstatat(n->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        return fail(why, path, strerror(errno));
+        return fail(n, why, path, strerror(errno));
     }
     begin_entry(n, name, strlen(name));
     n->next++;
@@ -173,7 +174,7 @@ static int add_entry(struct mvm_nar *n, const char *path, const char *name, stru
         open_directory(n, path, strlen(path));
         return 0;
     }
-    return fail(why, path, "not a regular file, a directory or a symbolic link");
+    return fail(n, why, path, "not a regular file, a directory or a symbolic link");
 }
 
 /* The next step of the walk: one directory closed or opened, or one entry. */
@@ -225,7 +226,7 @@ static ssize_t pull_contents(struct mvm_nar *n, uint8_t *out, size_t cap, struct
         len = read(n->file, out, n->left < cap ? (size_t)n->left : cap);
     } while (len < 0 && errno == EINTR);
     if (len <= 0) {
-        return fail(why, path, len < 0 ? strerror(errno) : "changed while it was read");
+        return fail(n, why, path, len < 0 ? strerror(errno) : "changed while it was read");
     }
     n->left -= (uint64_t)len;
     return len;
@@ -242,7 +243,7 @@ static int finish_contents(struct mvm_nar *n, struct mvm_writer *why)
     struct stat st;
     if (fstat(n->file, &st) < 0 || lseek(n->file, 0, SEEK_CUR) != st.st_size ||
         !is_same_time(st.st_mtim, n->modified)) {
-        return fail(why, n->tree->paths[n->next - 1], "changed while it was read");
+        return fail(n, why, n->tree->paths[n->next - 1], "changed while it was read");
     }
     end_file(n, (uint64_t)st.st_size);
     return 0;
@@ -290,7 +291,7 @@ bool mvm_nar_open(struct mvm_nar *n, const char *folder, const struct mvm_tree *
     n->file = -1;
     rewind_archive(n);
     n->root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return n->root >= 0 || fail(why, folder, strerror(errno)) == 0;
+    return n->root >= 0 || fail(n, why, "", strerror(errno)) == 0;
 }
 
 void mvm_nar_close(struct mvm_nar *n)
@@ -319,7 +320,7 @@ int64_t mvm_nar_measure(struct mvm_nar *n, struct mvm_writer *why)
         }
         size += n->piece_len;
         if (size > INT64_MAX) {
-            return fail(why, "", "too large to be sent");
+            return fail(n, why, "", "too large to be sent");
         }
     }
     rewind_archive(n);

@@ -93,6 +93,16 @@ static bool mistake(const char *what, const char *about)
 
 /* ---- values ---- */
 
+static bool bad_value(int option, const char *value, const char *what)
+{
+    size_t i = 0;
+    while (names[i].name != NULL && names[i].val != option) {
+        i++;
+    }
+    fprintf(stderr, "mvm-builder: --%s %s: %s; see --help\n", names[i].name, value, what);
+    return false;
+}
+
 /* `how` names the source of the address. */
 static bool set_to(struct mvm_host_options *o, const char *how, const char *text)
 {
@@ -119,26 +129,26 @@ static bool set_wire(struct mvm_host_options *o, const char *text)
     if (strcmp(text, "json") == 0) {
         o->wire = MVM_WIRE_JSON;
     } else if (strcmp(text, "proto") != 0) {
-        return mistake("the wire is json or proto", text);
+        return bad_value(WIRE, text, "the wire is json or proto");
     } else if (!mvm_proto_present) {
-        return mistake("this build has no protobuf wire", text);
+        return bad_value(WIRE, text, "this build has no protobuf wire");
     } else {
         o->wire = MVM_WIRE_PROTO;
     }
     return true;
 }
 
-static bool set_seconds(uint64_t *secs, const char *text, uint64_t max)
+static bool set_seconds(uint64_t *secs, int option, const char *text, uint64_t max)
 {
     switch (mvm_parse_u64(text, max, secs)) {
     case MVM_NUMBER_FINE:
         return true;
     case MVM_NUMBER_NONE:
-        return mistake("not a number of seconds", text);
+        return bad_value(option, text, "not a number of seconds");
     case MVM_NUMBER_LARGE:
         break;
     }
-    return mistake("too large a number of seconds", text);
+    return bad_value(option, text, "too large a number of seconds");
 }
 
 /* With K, M, G or T behind it: that many KiB, MiB, GiB or TiB. */
@@ -158,18 +168,25 @@ static bool set_size(uint64_t *bytes, const char *text)
         *bytes <<= shift;
         return true;
     case MVM_NUMBER_NONE:
-        return mistake("not a number of bytes", text);
+        return bad_value(MAX_SIZE, text, "not a number of bytes");
     case MVM_NUMBER_LARGE:
         break;
     }
-    return mistake("too large a number of bytes", text);
+    return bad_value(MAX_SIZE, text, "too large a number of bytes");
 }
+
+static const char no_id[] = "an id is 16 to 64 of A-Z a-z 0-9 . _ -";
 
 static bool set_id(struct mvm_host_options *o, const char *text)
 {
     o->id = text;
-    return mvm_id_valid(mvm_text_from(text)) ||
-           mistake("an id is 16 to 64 of A-Z a-z 0-9 . _ -", text);
+    return mvm_id_valid(mvm_text_from(text));
+}
+
+static bool set_output(struct mvm_host_options *o, const char *text)
+{
+    o->output = text;
+    return text[0] != '\0' || bad_value(OUTPUT, text, "not the name of a folder");
 }
 
 /* Those of a build without disks. */
@@ -177,8 +194,7 @@ static bool set_output_option(struct mvm_host_options *o, int option, const char
 {
     switch (option) {
     case OUTPUT:
-        o->output = value;
-        return true;
+        return set_output(o, value);
     case ALL_FILES:
         o->all_files = true;
         return true;
@@ -198,19 +214,19 @@ static bool set_option(struct mvm_host_options *o, int option, const char *value
     case TO:
         return set_to(o, "--to ", value);
     case FOR:
-        return set_seconds(&o->for_secs, value, SECONDS_MAX);
+        return set_seconds(&o->for_secs, option, value, SECONDS_MAX);
     case TIMEOUT:
         o->has_timeout = true;
-        return set_seconds(&o->timeout_secs, value, UINT64_MAX);
+        return set_seconds(&o->timeout_secs, option, value, UINT64_MAX);
     case LOG:
         o->log = value;
         return true;
     case ID:
-        return set_id(o, value);
+        return set_id(o, value) || bad_value(ID, value, no_id);
     case RETRY:
-        return set_seconds(&o->retry_secs, value, SECONDS_MAX);
+        return set_seconds(&o->retry_secs, option, value, SECONDS_MAX);
     case SILENCE:
-        return set_seconds(&o->silence_secs, value, SECONDS_MAX);
+        return set_seconds(&o->silence_secs, option, value, SECONDS_MAX);
     case JSON:
         o->json = true;
         return true;
@@ -273,7 +289,7 @@ static bool set_operands(struct mvm_host_options *o, char *const operands[])
                split_folder(o);
     case MVM_HOST_JOIN:
     case MVM_HOST_CANCEL:
-        return set_id(o, operands[0]);
+        return set_id(o, operands[0]) || mistake(no_id, operands[0]);
     case MVM_HOST_PING:
     case MVM_HOST_WAIT:
     case MVM_HOST_HELLO:
@@ -362,9 +378,13 @@ static bool check_together(struct mvm_host_options *o, unsigned given)
 
 bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[])
 {
+    static char name[] = "mvm-builder";
     unsigned given = 0;
     _Static_assert(OPTIONS_END - TO <= 32, "an option for each bit of `given`");
     memset(o, 0, sizeof *o);
+    if (argc > 0) {
+        argv[0] = name; /* getopt's messages begin with it */
+    }
     o->for_secs = MVM_HOST_WAIT_FOR_SECS;
     o->silence_secs = MVM_HOST_SILENCE_SECS;
     o->wire = MVM_WIRE_JSON;

@@ -67,8 +67,10 @@ static void explain_err(struct mvm_conversation *c)
 {
     struct mvm_writer why;
     mvm_writer_init(&why, c->why, sizeof c->why);
-    mvm_writer_add(&why, "connected, but it answers Err: ");
-    mvm_writer_add_text(&why, c->session.message.text);
+    struct mvm_text text = c->session.message.text;
+    mvm_writer_add(&why, "connected, but it answers Err");
+    mvm_writer_add(&why, text.len > 0 ? ": " : " without a reason");
+    mvm_writer_add_text(&why, text);
     mvm_writer_finish(&why);
 }
 
@@ -117,6 +119,7 @@ int mvm_run_wait(struct mvm_run *r)
         uint64_t next_ms = mvm_clock_after(retry_ms);
         enum mvm_arrival how = attempt(r, until_ms);
         if (how == MVM_ARRIVED) {
+            mvm_display_frame(&r->display, &r->conversation.session.message);
             return MVM_EXIT_OK;
         }
         mvm_waiter_wait(&r->waiter, -1, 0, next_ms < until_ms ? next_ms : until_ms, NULL);

@@ -30,7 +30,10 @@ int mvm_run_fail(struct mvm_run *r, enum mvm_arrival how)
     case MVM_LOST:
     case MVM_ARRIVED:
     case MVM_ROOM:
-        MVM_DISPLAY_TELL(d, "connection lost before the answer: ", why);
+        MVM_DISPLAY_TELL(d,
+                         r->exchange.built ? "connection lost before the artifacts were fetched: "
+                                           : "connection lost before the answer: ",
+                         why);
         break;
     }
     return MVM_EXIT_NO_CONNECTION;

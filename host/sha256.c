@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Reads up to `cap` bytes, to the end of `fd`. */
@@ -48,7 +47,6 @@ bool mvm_sha256_file(int fd, struct mvm_waiter *w, char text[MVM_SHA256_TEXT_CAP
 {
     char said[MVM_SHA256_TEXT_CAP + 16];
     int out;
-    int status = 0;
     pid_t pid = lseek(fd, 0, SEEK_SET) == 0 ? start(fd, &out) : -1;
     if (pid < 0) {
         return false;
@@ -60,11 +58,10 @@ bool mvm_sha256_file(int fd, struct mvm_waiter *w, char text[MVM_SHA256_TEXT_CAP
         kill(pid, SIGKILL);
     }
     close(out);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    bool succeeded = mvm_child_succeeds(pid);
     said[len] = '\0';
     size_t digits = strspn(said, "0123456789abcdef");
-    bool good = status == 0 && digits == MVM_SHA256_TEXT_CAP - 1;
+    bool good = succeeded && digits == MVM_SHA256_TEXT_CAP - 1;
     memcpy(text, said, good ? digits : 0);
     text[good ? digits : 0] = '\0';
     return good;

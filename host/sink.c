@@ -61,10 +61,10 @@ void mvm_sink_add_string(struct mvm_sink *s, const char *string)
     mvm_sink_add(s, mvm_text_from(string));
 }
 
-void mvm_sink_add_visible(struct mvm_sink *s, struct mvm_text text)
+void mvm_sink_add_visible(struct mvm_sink *s, struct mvm_text text, bool colours)
 {
     char shown[MVM_VISIBLE_CAP];
     while (text.len > 0) {
-        mvm_sink_add(s, mvm_visible_next(&text, true, shown));
+        mvm_sink_add(s, mvm_visible_next(&text, colours, shown));
     }
 }

@@ -29,7 +29,7 @@ void mvm_sink_add_string(struct mvm_sink *s, const char *string);
  * what is not accepted immediately is dropped. */
 void mvm_sink_flush(struct mvm_sink *s);
 
-/* Adds untrusted text for a terminal, in the form of visible.h. */
-void mvm_sink_add_visible(struct mvm_sink *s, struct mvm_text text);
+/* Adds untrusted text for a terminal, in the form of visible.h; `colours` as there. */
+void mvm_sink_add_visible(struct mvm_sink *s, struct mvm_text text, bool colours);
 
 #endif

@@ -1,12 +1,12 @@
 #define _GNU_SOURCE
 #include "status.h"
+#include "visible.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define CLEAR_LINE  "\r\033[K"
-#define OWN_COLOURS "\033[m"
+#define CLEAR_LINE "\r\033[K"
 
 enum { COLUMNS_UNKNOWN = 80 };
 
@@ -14,8 +14,9 @@ void mvm_status_init(struct mvm_status *s, struct mvm_sink *sink, bool wanted)
 {
     const char *term = getenv("TERM");
     *s = (struct mvm_status){.sink = sink};
-    s->on_terminal = wanted && isatty(sink->fd) == 1 && term != NULL && term[0] != '\0' &&
-                     strcmp(term, "dumb") != 0;
+    s->colours =
+        isatty(sink->fd) == 1 && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
+    s->on_terminal = wanted && s->colours;
 }
 
 void mvm_status_start(struct mvm_status *s, const char *what)
@@ -124,7 +125,7 @@ void mvm_status_draw(struct mvm_status *s)
     /* Some terminals wrap as soon as the last column is filled. */
     size_t room = columns(s) - 1;
     add_bar(&w, room, s->permille);
-    mvm_sink_add_string(s->sink, OWN_COLOURS CLEAR_LINE);
+    mvm_sink_add_string(s->sink, MVM_VISIBLE_RESET CLEAR_LINE);
     mvm_sink_add(s->sink, (struct mvm_text){text, w.len < room ? w.len : room});
     s->second_ms = s->since_ms + (seconds(s) + 1) * 1000;
     s->drawn_ms = now_ms;
@@ -152,7 +153,7 @@ void mvm_status_clear(struct mvm_status *s)
 void mvm_status_plain(struct mvm_status *s)
 {
     if (s->what != NULL) {
-        mvm_sink_add_string(s->sink, OWN_COLOURS);
+        mvm_sink_add_string(s->sink, MVM_VISIBLE_RESET);
     }
     mvm_status_clear(s);
 }

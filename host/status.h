@@ -21,7 +21,8 @@
 
 struct mvm_status {
     struct mvm_sink *sink;
-    bool on_terminal; /* one that a line is wanted on */
+    bool colours;     /* of the log pass: a terminal that resets them when it is asked to */
+    bool on_terminal; /* … and that a line is wanted on */
     const char *what; /* NULL: no line is wanted */
     char detail[MVM_STATUS_DETAIL_MAX + 1];
     int permille; /* of the bar; -1: no bar */

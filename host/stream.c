@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "stream.h"
+#include "here.h"
 #include "mvm_proto.h"
 #include <fcntl.h>
 #include <string.h>
@@ -51,8 +52,7 @@ static bool rewind_source(struct mvm_stream_files *s, struct mvm_writer *why)
 
 static bool fail_changed(struct mvm_stream_files *s, struct mvm_writer *why)
 {
-    mvm_writer_add3(why, s->folder, ": ", "it changed while it was sent");
-    return false;
+    return mvm_here_fail(why, MVM_HERE_SEND, s->folder, "", "it changed while it was sent");
 }
 
 /* As many bytes as fit, in as many pieces as they are made in. */
@@ -105,7 +105,9 @@ static enum mvm_stream_result add_all(struct mvm_stream_files *s, struct mvm_tex
         bool good = mvm_artifacts_add(&s->artifacts, item.name, item.size, &why);
         mvm_writer_finish(&why);
         if (!good) {
-            return s->artifacts.disk_failed ? MVM_STREAM_DISK : MVM_STREAM_BROKEN;
+            return s->artifacts.disk_failed ? MVM_STREAM_DISK
+                   : s->artifacts.too_large ? MVM_STREAM_LARGE
+                                            : MVM_STREAM_BROKEN;
         }
     }
     if (!is_readable(list, rest)) {
@@ -165,7 +167,7 @@ enum mvm_stream_result mvm_stream_artifact(struct mvm_stream_files *s, const str
         return protocol_error(s, f->name, ": a piece without bytes");
     }
     struct mvm_writer why = begin_why(s);
-    bool good = mvm_artifacts_write(f, m->bulk.offset, m->text, &why);
+    bool good = mvm_artifacts_write(&s->artifacts, s->current, m->bulk.offset, m->text, &why);
     mvm_writer_finish(&why);
     if (!good) {
         return MVM_STREAM_DISK;
@@ -207,6 +209,7 @@ bool mvm_stream_open(struct mvm_stream_files *s, const char *folder, bool all_fi
         leave_out_our_files(s, output, log);
         s->open = open_source(s, folder, all_files, &why);
         if (!s->open) {
+            mvm_tree_free(&s->tree);
             mvm_artifacts_abandon(&s->artifacts);
         }
     }
@@ -219,8 +222,8 @@ static bool add_up(struct mvm_stream_files *s, struct mvm_writer *why)
     for (size_t i = 0; i < s->artifacts.len; i++) {
         const struct mvm_artifact_file *f = &s->artifacts.files[i];
         if (!mvm_sha256_file(f->fd, s->waiter, s->sums[i])) {
-            mvm_writer_add3(why, f->name, ": ", "sha256sum failed");
-            return false;
+            return mvm_here_fail(why, MVM_HERE_OUTPUT, s->artifacts.folder, f->name,
+                                 "sha256sum failed");
         }
     }
     return true;
@@ -241,6 +244,7 @@ void mvm_stream_close(struct mvm_stream_files *s)
     }
     if (s->open && s->folder != NULL) {
         mvm_nar_close(&s->nar);
+        mvm_tree_free(&s->tree);
     }
     s->open = false;
 }

@@ -14,16 +14,18 @@ enum mvm_stream_result {
     MVM_STREAM_GOOD,
     MVM_STREAM_ENDED,  /* GOOD, and the artifact is whole; all are if there is no next one */
     MVM_STREAM_BROKEN, /* the agent broke the rules */
+    MVM_STREAM_LARGE,  /* the artifacts are larger than was allowed */
     MVM_STREAM_DISK,   /* a file cannot be written or read */
 };
 
-/* Some 72 MiB, touched only as far as there are files: keep it static. */
+/* Zero before the first open. */
 struct mvm_stream_files {
     struct mvm_waiter *waiter; /* a signal ends what takes long; NULL: none does. Set before open */
     uint64_t source_size;      /* bytes of the archive; 0: none is sent */
     struct mvm_artifacts artifacts;
     size_t current; /* the artifact being received; artifacts.len: all are complete */
-    char why[512];  /* after BROKEN, DISK and false */
+    char why[512];  /* after BROKEN, LARGE, DISK and false; after commit also what is left to do, or
+                       "" */
 
     /* its own */
     bool open;

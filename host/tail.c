@@ -1,7 +1,6 @@
 #include "tail.h"
+#include "visible.h"
 #include <string.h>
-
-#define OWN_COLOURS "\033[m"
 
 enum { ESC = 0x1b };
 
@@ -80,8 +79,8 @@ void mvm_tail_show(const struct mvm_tail *t, struct mvm_sink *sink)
     for (size_t i = 0; i < t->count; i++) {
         size_t at = (t->next + MVM_TAIL_LINES - t->count + i) % MVM_TAIL_LINES;
         mvm_sink_add_string(sink, "  ");
-        mvm_sink_add_visible(sink, (struct mvm_text){t->lines[at].bytes, t->lines[at].len});
-        mvm_sink_add_string(sink, OWN_COLOURS);
+        mvm_sink_add_visible(sink, (struct mvm_text){t->lines[at].bytes, t->lines[at].len}, true);
+        mvm_sink_add_string(sink, MVM_VISIBLE_RESET);
         if (t->lines[at].more > 0) {
             show_cut(sink, t->lines[at].more);
         }

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "tree.h"
+#include "beside.h"
 #include "child.h"
+#include "here.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,24 +10,31 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATH_CAP = 4096, SHOWN_MAX = 256 };
+enum { PATH_CAP = 4096 };
 
-bool mvm_tree_fail(struct mvm_writer *why, const char *path, const char *reason)
+bool mvm_tree_fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
+                   const char *reason)
 {
-    size_t len = strlen(path);
-    bool cut = len > SHOWN_MAX;
-    mvm_writer_add(why, cut ? "..." : "");
-    mvm_writer_add3(why, path + (cut ? len - SHOWN_MAX : 0), ": ", reason);
-    return false;
+    return mvm_here_fail(why, MVM_HERE_SEND, t->folder, path, reason);
 }
 
-static bool fail(struct mvm_writer *why, const char *path, const char *reason)
+static bool fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
+                 const char *reason)
 {
-    return mvm_tree_fail(why, path, reason);
+    return mvm_tree_fail(t, why, path, reason);
+}
+
+/* What git, or a call for it, says of the folder. */
+static bool fail_git(const struct mvm_tree *t, struct mvm_writer *why, const char *what,
+                     const char *reason)
+{
+    fail(t, why, "", what);
+    mvm_writer_add3(why, ": ", reason, "");
+    return false;
 }
 
 bool mvm_tree_interrupted(const struct mvm_tree *t, struct mvm_writer *why)
@@ -35,18 +44,59 @@ bool mvm_tree_interrupted(const struct mvm_tree *t, struct mvm_writer *why)
     return signal;
 }
 
+static bool fail_many(const struct mvm_tree *t, struct mvm_writer *why)
+{
+    fail(t, why, "", "too many files: at most ");
+    mvm_writer_add_u64(why, MVM_TREE_FILES_MAX);
+    mvm_writer_add(why, ", with ");
+    mvm_writer_add_u64(why, MVM_TREE_NAMES_CAP);
+    mvm_writer_add(why, " bytes of paths, can be sent");
+    return false;
+}
+
 /* ---- the list ---- */
+
+#define PATHS_SIZE (MVM_TREE_FILES_MAX * sizeof(const char *))
+
+/* Mapped, not static: it would count against a limit of address space also for a program that lists
+ * nothing. */
+static bool map(struct mvm_tree *t, struct mvm_writer *why)
+{
+    if (t->memory == NULL) {
+        void *memory = mmap(NULL, PATHS_SIZE + MVM_TREE_NAMES_CAP, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) {
+            int err = errno;
+            fail(t, why, "", "no memory for the list of its files: ");
+            mvm_writer_add(why, strerror(err));
+            return false;
+        }
+        t->memory = memory;
+        t->paths = memory;
+        t->names = (char *)memory + PATHS_SIZE;
+    }
+    return true;
+}
+
+void mvm_tree_free(struct mvm_tree *t)
+{
+    if (t->memory != NULL) {
+        munmap(t->memory, PATHS_SIZE + MVM_TREE_NAMES_CAP);
+        t->memory = NULL;
+        t->files = 0;
+    }
+}
 
 static bool add_path(struct mvm_tree *t, const char *dir, const char *name, struct mvm_writer *why)
 {
     char *at = t->names + t->names_len;
-    size_t cap = sizeof t->names - t->names_len;
+    size_t cap = MVM_TREE_NAMES_CAP - t->names_len;
     const char *slash = dir[0] != '\0' ? "/" : "";
     if (t->files == MVM_TREE_FILES_MAX || cap == 0 || !mvm_text_join(at, cap, dir, slash, name)) {
-        return fail(why, name, "too many files");
+        return fail_many(t, why);
     }
     if (strlen(at) >= PATH_CAP) {
-        return fail(why, at, "path too long");
+        return fail(t, why, at, "path too long");
     }
     t->paths[t->files++] = at;
     t->names_len += strlen(at) + 1;
@@ -88,7 +138,7 @@ static bool list_directory(struct mvm_tree *t, int root, const char *path, struc
         if (fd >= 0) {
             close(fd);
         }
-        return done || fail(why, path, strerror(errno));
+        return done || fail(t, why, path, strerror(errno));
     }
     bool good = true;
     struct dirent *entry;
@@ -99,7 +149,7 @@ static bool list_directory(struct mvm_tree *t, int root, const char *path, struc
         }
     }
     if (good && errno != 0) {
-        good = fail(why, path, strerror(errno));
+        good = fail(t, why, path, strerror(errno));
     }
     closedir(dir);
     return good;
@@ -135,6 +185,15 @@ static void drop_left_out(struct mvm_tree *t)
     t->files = kept;
 }
 
+/* What another run of this program receives, or has left: it may change while it is sent. */
+static bool is_another_run_s(const char *path, const struct stat *st)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    return S_ISDIR(st->st_mode) && (mvm_beside_parse(MVM_BESIDE_NEW, name).len > 0 ||
+                                    mvm_beside_parse(MVM_BESIDE_OLD, name).len > 0);
+}
+
 /* The list is its own queue: the contents of its directories are appended to it. */
 static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
 {
@@ -144,8 +203,8 @@ static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
         if (mvm_tree_interrupted(t, why)) {
             good = false;
         } else if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
-            good = fail(why, t->paths[i], strerror(errno));
-        } else if (is_left_out(t, &st)) {
+            good = fail(t, why, t->paths[i], strerror(errno));
+        } else if (is_left_out(t, &st) || is_another_run_s(t->paths[i], &st)) {
             t->paths[i] = "";
         } else if (S_ISDIR(st.st_mode)) {
             good = list_directory(t, root, t->paths[i], why);
@@ -183,13 +242,13 @@ static void forget_other_repositories(void)
 }
 
 /* Starts `git ls-files`; its pid, and `*out` to read the names from, each NUL-terminated. */
-static pid_t start_git(const char *folder, int *out, struct mvm_writer *why)
+static pid_t start_git(const struct mvm_tree *t, int *out, struct mvm_writer *why)
 {
-    char *const argv[] = {"git", "-C", (char *)(uintptr_t)folder, "ls-files", "--cached",
+    char *const argv[] = {"git", "-C", (char *)(uintptr_t)t->folder, "ls-files", "--cached",
                           "-z",  NULL};
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) < 0) {
-        fail(why, "pipe", strerror(errno));
+        fail_git(t, why, "pipe", strerror(errno));
         return -1;
     }
     forget_other_repositories();
@@ -198,7 +257,7 @@ static pid_t start_git(const char *folder, int *out, struct mvm_writer *why)
     close(fds[1]);
     if (pid < 0) {
         close(fds[0]);
-        fail(why, "git", strerror(err));
+        fail_git(t, why, "git", strerror(err));
         mvm_writer_add(why, "; --all-files sends all of it");
         return -1;
     }
@@ -232,14 +291,14 @@ static bool leads_out(const char *path)
 static bool add_names(struct mvm_tree *t, struct mvm_writer *why)
 {
     if (t->names_len > 0 && t->names[t->names_len - 1] != '\0') {
-        return fail(why, "git ls-files", "a name was cut");
+        return fail_git(t, why, "git ls-files", "a name was cut");
     }
     for (size_t at = 0; at < t->names_len; at += strlen(t->names + at) + 1) {
         if (t->files == MVM_TREE_FILES_MAX) {
-            return fail(why, "git ls-files", "too many files");
+            return fail_many(t, why);
         }
         if (leads_out(t->names + at)) {
-            return fail(why, t->names + at, "git lists it, and it leads out of the folder");
+            return fail(t, why, t->names + at, "git lists it, and it leads out of the folder");
         }
         t->paths[t->files++] = t->names + at;
     }
@@ -250,12 +309,12 @@ static bool add_names(struct mvm_tree *t, struct mvm_writer *why)
 static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
 {
     ssize_t n = 1;
-    while (n > 0 && t->names_len < sizeof t->names) {
+    while (n > 0 && t->names_len < MVM_TREE_NAMES_CAP) {
         if (!await_names(t, fd)) {
             mvm_writer_add(why, "interrupted");
             return false;
         }
-        n = read(fd, t->names + t->names_len, sizeof t->names - t->names_len);
+        n = read(fd, t->names + t->names_len, MVM_TREE_NAMES_CAP - t->names_len);
         if (n > 0) {
             t->names_len += (size_t)n;
         } else if (n < 0 && errno == EINTR) {
@@ -263,7 +322,7 @@ static bool read_names(struct mvm_tree *t, int fd, struct mvm_writer *why)
         }
     }
     if (n != 0) {
-        return fail(why, "git ls-files", n < 0 ? strerror(errno) : "too many files");
+        return n < 0 ? fail_git(t, why, "git ls-files", strerror(errno)) : fail_many(t, why);
     }
     return add_names(t, why);
 }
@@ -300,11 +359,10 @@ static void drop_absent(struct mvm_tree *t, int root)
     t->files = kept;
 }
 
-static bool list_tracked(struct mvm_tree *t, const char *folder, int root, struct mvm_writer *why)
+static bool list_tracked(struct mvm_tree *t, int root, struct mvm_writer *why)
 {
     int fd;
-    int status = 0;
-    pid_t pid = start_git(folder, &fd, why);
+    pid_t pid = start_git(t, &fd, why);
     if (pid < 0) {
         return false;
     }
@@ -313,14 +371,12 @@ static bool list_tracked(struct mvm_tree *t, const char *folder, int root, struc
     if (!good) {
         kill(pid, SIGKILL); /* it only reads, and a wrapper may ignore other signals */
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (good && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
-        good = fail(why, folder, "git ls-files failed; --all-files sends all of it");
+    if (!mvm_child_succeeds(pid) && good) {
+        good = fail(t, why, "", "git ls-files failed; --all-files sends all of it");
     }
     drop_absent(t, root);
     if (good && t->files == 0) {
-        good = fail(why, folder, "git tracks no file here; git add them, or --all-files sends all");
+        good = fail(t, why, "", "git tracks no file here; git add them, or --all-files sends all");
     }
     return good;
 }
@@ -328,14 +384,18 @@ static bool list_tracked(struct mvm_tree *t, const char *folder, int root, struc
 bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,
                    struct mvm_writer *why)
 {
+    t->folder = folder;
     t->files = 0;
     t->names_len = 0;
+    if (!map(t, why)) {
+        return false;
+    }
     int root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) {
-        return fail(why, folder, strerror(errno));
+        return fail(t, why, "", strerror(errno));
     }
     bool tracked = choice == MVM_TREE_TRACKED && in_checkout(folder);
-    bool good = tracked ? list_tracked(t, folder, root, why) : list_all(t, root, why);
+    bool good = tracked ? list_tracked(t, root, why) : list_all(t, root, why);
     close(root);
     qsort(t->paths, t->files, sizeof t->paths[0], compare);
     return good;

@@ -10,7 +10,8 @@
 #include <sys/types.h>
 
 /* Bytes of all paths together, terminators included: a checkout of nixpkgs has 3 MiB of them.
- * Past it: "too many files". Memory is touched only as far as it is used. */
+ * Past it: "too many files". Memory is mapped by list alone, and touched only as far as it is used.
+ */
 #ifndef MVM_TREE_NAMES_CAP
 #define MVM_TREE_NAMES_CAP (64u << 20)
 #endif
@@ -29,10 +30,11 @@
 /* How many files and folders can be left out. */
 #define MVM_TREE_LEFT_OUT_MAX 5
 
-/* Keep it static: some 72 MiB of address space. */
+/* Zero before the first list. */
 struct mvm_tree {
     struct mvm_waiter
-        *waiter; /* a signal ends the listing, and the archive's measuring; NULL: none */
+        *waiter;        /* a signal ends the listing, and the archive's measuring; NULL: none */
+    const char *folder; /* as the caller of list named it */
     size_t files;
     size_t names_len;
     size_t left_out_len;
@@ -40,29 +42,35 @@ struct mvm_tree {
         dev_t device;
         ino_t inode;
     } left_out[MVM_TREE_LEFT_OUT_MAX];
-    const char *paths[MVM_TREE_FILES_MAX]; /* relative to the folder, sorted */
-    char names[MVM_TREE_NAMES_CAP];
+    void *memory;       /* of both below, from list to free: some 72 MiB of address space */
+    const char **paths; /* relative to the folder, sorted */
+    char *names;
 };
 
 enum mvm_tree_choice {
     MVM_TREE_TRACKED, /* the files that git tracks if the folder is in a checkout, else all */
-    MVM_TREE_ALL,     /* all, also what git ignores; never a `.git` */
+    MVM_TREE_ALL,     /* all, also what git ignores; never a `.git`, nor folders of beside.h */
 };
 
 /*
- * Fills `*t` with the paths below `folder`. Directories are listed if all files are; git lists
- * only files. False: `why` names the path and the reason. Runs git(1) for TRACKED, which reports on
- * stderr what is wrong with a checkout.
+ * Fills `*t` with the paths below `folder`, a name that is borrowed. Directories are listed if all
+ * files are; git lists only files. False: `why` names the path and the reason. Runs git(1) for
+ * TRACKED, which reports on stderr what is wrong with a checkout.
  */
 bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice choice,
                    struct mvm_writer *why);
+
+/* Returns the memory of the list. Harmless without one. */
+void mvm_tree_free(struct mvm_tree *t);
 
 /* Leaves what `fd` is open on out of the lists that follow, and a folder's contents with it, unless
  * git tracks it. -1, and past MVM_TREE_LEFT_OUT_MAX: no effect. */
 void mvm_tree_leave_out(struct mvm_tree *t, int fd);
 
-/* "PATH: REASON", of a long path its end. Returns false. */
-bool mvm_tree_fail(struct mvm_writer *why, const char *path, const char *reason);
+/* A message of here.h about a path of the folder, or of itself if `path` is empty. Returns false.
+ */
+bool mvm_tree_fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
+                   const char *reason);
 
 /* Whether a signal has arrived; `why` says so. */
 bool mvm_tree_interrupted(const struct mvm_tree *t, struct mvm_writer *why);

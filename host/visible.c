@@ -37,6 +37,21 @@ static size_t character_len(struct mvm_text text)
     return len > 0 ? (size_t)len : 0;
 }
 
+uint32_t mvm_visible_control(struct mvm_text character)
+{
+    const uint8_t *c = (const uint8_t *)character.bytes;
+    if (character.len == 2 && c[0] == 0xc2 && c[1] < 0xa0) {
+        return c[1];
+    }
+    if (character.len != 3 || c[0] != 0xe2 || (c[1] != 0x80 && c[1] != 0x81)) {
+        return 0;
+    }
+    uint32_t code = UINT32_C(0x2000) | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu);
+    bool bidirectional = code == 0x200e || code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
+                         (code >= 0x2066 && code <= 0x2069);
+    return bidirectional ? code : 0;
+}
+
 /* The length of the unit that begins `text` if it passes unchanged; 0: it does not. */
 static size_t passing_len(struct mvm_text text, bool colours)
 {
@@ -48,17 +63,19 @@ static size_t passing_len(struct mvm_text text, bool colours)
         return first == '\t' || (first >= ' ' && first != DEL) ? 1 : 0;
     }
     size_t len = character_len(text);
-    return len == 2 && first == 0xc2 && (uint8_t)text.bytes[1] < 0xa0 ? 0 : len;
+    return mvm_visible_control((struct mvm_text){text.bytes, len}) != 0 ? 0 : len;
 }
 
-static struct mvm_text show_hex(uint8_t byte, char shown[MVM_VISIBLE_CAP])
+static struct mvm_text show_hex(uint32_t number, char shown[MVM_VISIBLE_CAP])
 {
     static const char digits[] = "0123456789ABCDEF";
-    shown[0] = '<';
-    shown[1] = digits[byte >> 4];
-    shown[2] = digits[byte & 15];
-    shown[3] = '>';
-    return (struct mvm_text){shown, 4};
+    size_t len = 0;
+    shown[len++] = '<';
+    for (int shift = number > 0xff ? 12 : 4; shift >= 0; shift -= 4) {
+        shown[len++] = digits[number >> shift & 15];
+    }
+    shown[len++] = '>';
+    return (struct mvm_text){shown, len};
 }
 
 static struct mvm_text show_caret(uint8_t byte, char shown[MVM_VISIBLE_CAP])
@@ -87,9 +104,8 @@ struct mvm_text mvm_visible_next(struct mvm_text *rest, bool colours, char shown
         drop(rest, 1);
         return show_caret(first, shown);
     }
-    /* A C1 control takes two bytes in UTF-8; its number is that of the second. */
-    bool is_c1 = character_len(*rest) == 2;
-    uint8_t number = is_c1 ? (uint8_t)rest->bytes[1] : first;
-    drop(rest, is_c1 ? 2 : 1);
-    return show_hex(number, shown);
+    struct mvm_text character = {rest->bytes, character_len(*rest)};
+    uint32_t number = mvm_visible_control(character);
+    drop(rest, number != 0 ? character.len : 1);
+    return show_hex(number != 0 ? number : first, shown);
 }

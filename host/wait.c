@@ -38,15 +38,17 @@ static void add_unless_ignored(sigset_t *set, int sig)
 
 bool mvm_waiter_open(struct mvm_waiter *w)
 {
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
     sigset_t set;
     sigemptyset(&set);
     add_unless_ignored(&set, SIGINT);
     add_unless_ignored(&set, SIGTERM);
     add_unless_ignored(&set, SIGHUP);
+    add_unless_ignored(&set, SIGQUIT);
     *w = (struct mvm_waiter){.signals = -1};
     sigaction(SIGXFSZ, &ignore, NULL); /* a file at its limit is an error of write(2), no more */
-    if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
+    if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGCHLD, &standard, NULL) < 0 ||
+        sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
         return false;
     }
     w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -33,8 +33,9 @@ uint64_t mvm_clock_ms(void); /* the same, in milliseconds */
 /* `ms` from now; MVM_NEVER if that is past the end of the clock. */
 uint64_t mvm_clock_after(uint64_t ms);
 
-/* No tick. Handles those of SIGINT, SIGTERM and SIGHUP that are not ignored already (nohup), and
- * ignores SIGPIPE and SIGXFSZ, for the rest of the process's life. False: errno is set. */
+/* No tick. Handles those of SIGINT, SIGTERM, SIGHUP and SIGQUIT that are not ignored already
+ * (nohup), ignores SIGPIPE and SIGXFSZ, and sets SIGCHLD to its default, since without it the
+ * status of a child is lost, for the rest of the process's life. False: errno is set. */
 bool mvm_waiter_open(struct mvm_waiter *w);
 
 /* Waits until `fd` (-1: none) has one of poll(2)'s `events`, an error or a hang-up, the clock

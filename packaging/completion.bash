@@ -39,7 +39,7 @@ _mvm_builder() {
     --end) words=(poweroff reboot halt) ;;
     --*-dir | --*-dev | --nix | --policy | --module | --modules | --log | --output | build) _mvm_builder_files ;;
     *)
-        mapfile -t words < <("$program" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)
+        mapfile -t words < <("$program" --help 2>/dev/null | grep -oE -- '--[a-z][a-z0-9-]*' | sort -u)
         [[ ${program##*/} != mvm-builder ]] || words+=(ping wait hello build join cancel)
         ;;
     esac

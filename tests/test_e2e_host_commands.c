@@ -1,6 +1,7 @@
 /* mvm-builder's hello, cancel and join, and how ping, wait and build end with peers that are not
  * agents. */
 #define _GNU_SOURCE
+#include "mvm_session.h"
 #include "support_host.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -153,8 +154,8 @@ static void an_interrupted_join_does_not_promise_that_the_build_goes_on(void **s
     host_say_log(c, "one");
     host_await_err("one\n");
     assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
-    host_assert_err_has(
-        "mvm-builder: interrupted; the build goes on if it is kept, and ends otherwise\n");
+    host_assert_err_has("mvm-builder: interrupted; the build goes on if it is kept (--retry, "
+                        "--keep-building), else it ends\n");
 }
 
 static void a_client_that_joins_takes_the_build_over(void **state)
@@ -197,8 +198,81 @@ static void a_peer_that_answers_something_else_is_quoted(void **state)
     struct e2e_conn *c = host_accept();
     host_say(c, "SSH-2.0-OpenSSH_9.2\r");
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
-    host_assert_err_has("it answered something else: \"SSH-2.0-OpenSSH_9.2^M\"\n");
+    host_assert_err_has("it answered something else: \"SSH-2.0-OpenSSH_9.2\"\n");
     host_assert_err_lacks("no answer in time");
+}
+
+static void wait_says_that_an_err_was_empty(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("wait", "--for", "0");
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "{\"Err\":{\"message\":\"\"}}");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("connected, but it answers Err without a reason\n");
+}
+
+static void json_of_wait_is_the_frame_of_the_answer(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("--json", "wait", "--for", "9");
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "\"Pong\"");
+    assert_int_equal(host_finish(), HOST_OK);
+    assert_string_equal(host_out(), "\"Pong\"\n");
+}
+
+/* The beginning of a frame is that of an agent that was lost. */
+static void a_peer_that_answers_something_else_and_hangs_up_is_quoted(void **state)
+{
+    static const struct {
+        const char *answer;
+        const char *why;
+    } cases[] = {
+        {"HTTP/1.1 400 Bad Request\r\n\r\n",
+         "it answered something else: \"HTTP/1.1 400 Bad Request\"\n"},
+        {"\r\n\r\nlogin:", "it answered something else: \"login:\"\n"},
+        {"no", "it answered something else: \"no\"\n"},
+        {"{\"Hello\":{\"non", "connection lost before the answer: the agent's side closed it\n"},
+        {"", "connection lost before the answer: the agent's side closed it\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        host_listen("a.sock");
+        host_start("ping");
+        struct e2e_conn *c = host_accept();
+        host_await_request(c, "{\"Hello\":");
+        e2e_say(c, cases[i].answer);
+        e2e_close(c);
+        assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+        host_assert_err_has(cases[i].why);
+        host_stop_listening();
+    }
+}
+
+static void one_that_hangs_up_on_protobuf_is_quoted_too(void **state)
+{
+    static const char *const answers[] = {"no", "HTTP/1.1 400 Bad Request\r\n\r\n"};
+    (void)state;
+    if (!mvm_proto_present) {
+        E2E_SKIP("no protobuf wire");
+    }
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        host_listen("a.sock");
+        host_start("--wire", "proto", "ping");
+        struct e2e_conn *c = host_accept();
+        host_pause(); /* so that the answer and the end come together */
+        e2e_say(c, answers[i]);
+        e2e_close(c);
+        host_continue();
+        assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+        host_assert_err_has("it answered something else: \"");
+        host_stop_listening();
+    }
 }
 
 static void wait_for_0_seconds_is_one_whole_attempt(void **state)
@@ -320,7 +394,7 @@ static void a_build_waits_for_another_program_no_longer_than_for_an_answer(void 
     struct e2e_conn *c = host_accept();
     host_say(c, "HTTP/1.1 400 Bad Request\r");
     assert_int_equal(WEXITSTATUS(e2e_wait(host_pid(), 2 * E2E_PATIENCE_MS)), HOST_NO_CONNECTION);
-    host_assert_err_has("it answered something else: \"HTTP/1.1 400 Bad Request^M\"\n");
+    host_assert_err_has("it answered something else: \"HTTP/1.1 400 Bad Request\"\n");
 }
 
 static void an_agent_without_heartbeats_may_be_silent(void **state)
@@ -372,6 +446,10 @@ int main(void)
         E2E_TEST(a_client_that_joins_takes_the_build_over),
         E2E_TEST(wait_says_what_an_agent_that_answers_err_said),
         E2E_TEST(a_peer_that_answers_something_else_is_quoted),
+        E2E_TEST(wait_says_that_an_err_was_empty),
+        E2E_TEST(json_of_wait_is_the_frame_of_the_answer),
+        E2E_TEST(a_peer_that_answers_something_else_and_hangs_up_is_quoted),
+        E2E_TEST(one_that_hangs_up_on_protobuf_is_quoted_too),
         E2E_TEST(wait_for_0_seconds_is_one_whole_attempt),
         E2E_TEST(the_time_for_an_answer_begins_with_the_connection),
         E2E_TEST(protobuf_to_an_agent_without_it_ends_with_3_and_the_reason),

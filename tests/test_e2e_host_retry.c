@@ -123,6 +123,31 @@ static void one_that_was_accepted_unseen_is_joined(void **state)
     assert_ok();
 }
 
+/* It may be another build, also one that another client follows. */
+static void one_whose_id_was_given_is_not_joined_for_its_id_alone(void **state)
+{
+    (void)state;
+    for (int json = 0; json < 2; json++) {
+        host_listen("a.sock");
+        host_start("build", "f", "a", "--retry", "20", "--id", "my.build_no-0001",
+                   json ? "--json" : NULL);
+        struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+        host_await_request(c, "{\"Build\":");
+        e2e_close(c);
+        c = host_welcome(host_accept(), HOST_FEATURES);
+        host_await_request(c, "{\"Build\":");
+        host_say(c,
+                 "{\"Err\":{\"message\":\"known\",\"refused\":\"%s\","
+                 "\"category\":\"id_conflict\"}}",
+                 host_id());
+        assert_int_equal(host_finish(), HOST_ERR);
+        host_assert_err_has(
+            "mvm-builder: it may be this build, from before the connection was lost: "
+            "mvm-builder join my.build_no-0001 comes back to it, cancel ends it\n");
+        host_stop_listening();
+    }
+}
+
 /* Another client's build of the same id is not joined. */
 static void an_id_that_was_in_use_before_is_refused(void **state)
 {
@@ -136,6 +161,7 @@ static void an_id_that_was_in_use_before_is_refused(void **state)
     host_say(c, "{\"Err\":{\"message\":\"known\",\"refused\":\"%s\",\"category\":\"id_conflict\"}}",
              host_id());
     assert_int_equal(host_finish(), HOST_ERR);
+    host_assert_err_lacks("it may be this build");
 }
 
 /* ---- what is not retried ---- */
@@ -236,6 +262,39 @@ static void ctrl_c_cancels_a_build_that_is_kept(void **state)
     host_assert_err_has("interrupted; the build is cancelled\n");
 }
 
+/* The connection of a build that is not kept may not end it either: see --keep-building. */
+static void ctrl_c_cancels_a_build_that_the_agent_keeps(void **state)
+{
+    (void)state;
+    e2e_write_nix("export MARK=kept; echo begin >&2; sleep 60");
+    E2E_AGENT("a", "--keep-building");
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    host_start("build", "f", "a");
+    host_await_err("begin\n");
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    host_assert_err_has("interrupted; the build is cancelled\n");
+    e2e_await_log("a", "build failed: build cancelled");
+    e2e_assert_none_left("MARK=kept", 0);
+}
+
+static void ctrl_c_ends_the_connection_of_an_agent_that_cannot_cancel(void **state)
+{
+    static const char *const features[] = {"", "ids join keep"};
+    (void)state;
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
+        host_listen("a.sock");
+        host_start("build", "f", "a");
+        struct e2e_conn *c = host_welcome(host_accept(), features[i]);
+        host_await_request(c, "{\"Build\":");
+        kill(host_pid(), SIGINT);
+        struct mvm_text line;
+        assert_false(e2e_line(c, &line, E2E_PATIENCE_MS));
+        assert_int_equal(host_finish(), HOST_INTERRUPTED);
+        host_assert_err_has("interrupted; the end of the connection cancels the build\n");
+        host_stop_listening();
+    }
+}
+
 static void ctrl_c_does_not_wait_for_an_agent_that_is_silent(void **state)
 {
     (void)state;
@@ -283,6 +342,48 @@ static void a_monitor_that_is_restarted_loses_no_build(void **state)
     assert_int_equal(strncmp(host_out(), store, strlen(store)), 0);
 }
 
+/* The example of the manual, in a process group of its own. */
+static pid_t start_script(void)
+{
+    char command[2048];
+    snprintf(
+        command, sizeof command,
+        "sed -n '/^exec 9>lock/,/^exit/p' man/mvm-builder.1 | sed 's/\\\\e/\\\\/g' >'%s/script' && "
+        "cd '%s' && ln -sf '%s' mvm-builder && "
+        "MVM_BUILDER_TO='%s' PATH=.:$PATH exec sh script >>said 2>&1",
+        e2e_path("."), e2e_path("."), e2e_program("mvm-builder"), host_address);
+    pid_t pid = e2e_fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    setpgid(pid, pid);
+    return pid;
+}
+
+static void the_script_of_the_manual_comes_back_to_its_build(void **state)
+{
+    (void)state;
+    e2e_write_nix("echo begin >&2; while [ ! -e \"$MVM_E2E/go\" ]; do sleep 0.1; done; exit 3");
+    E2E_AGENT("a");
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    pid_t script = start_script();
+    e2e_await_log("a", "build started");
+    assert_int_equal(kill(-script, SIGKILL), 0);
+    assert_true(WIFSIGNALED(e2e_wait(script, E2E_PATIENCE_MS)));
+    assert_true(e2e_exists(e2e_path("id")));
+    script = start_script();
+    e2e_sleep_ms(300);
+    e2e_write_text(e2e_path("go"), "");
+    int status = e2e_wait(script, E2E_PATIENCE_MS);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), HOST_ERR);
+    assert_non_null(strstr(e2e_read(e2e_path("said")).bytes, "nix build failed (exit status: 3)"));
+    assert_false(e2e_exists(e2e_path("id")));
+    e2e_assert_in_log("a", "build started", 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +393,7 @@ int main(void)
         E2E_TEST(silence_is_as_good_as_a_lost_connection),
         E2E_TEST(a_build_that_was_not_accepted_is_sent_again),
         E2E_TEST(one_that_was_accepted_unseen_is_joined),
+        E2E_TEST(one_whose_id_was_given_is_not_joined_for_its_id_alone),
         E2E_TEST(an_id_that_was_in_use_before_is_refused),
         E2E_TEST(a_build_that_another_client_joined_is_left_to_it),
         E2E_TEST(a_build_that_the_agent_does_not_know_any_more_is_not_begun_again),
@@ -300,8 +402,11 @@ int main(void)
         E2E_TEST(without_retry_a_lost_connection_is_the_end),
         E2E_TEST(an_agent_that_cannot_keep_is_said_to_and_not_asked_again),
         E2E_TEST(ctrl_c_cancels_a_build_that_is_kept),
+        E2E_TEST(ctrl_c_cancels_a_build_that_the_agent_keeps),
+        E2E_TEST(ctrl_c_ends_the_connection_of_an_agent_that_cannot_cancel),
         E2E_TEST(ctrl_c_does_not_wait_for_an_agent_that_is_silent),
         E2E_TEST(ctrl_c_while_it_connects_again_ends_it),
+        E2E_TEST(the_script_of_the_manual_comes_back_to_its_build),
         E2E_TEST(a_monitor_that_is_restarted_loses_no_build),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);

@@ -38,6 +38,9 @@ static void a_ping_without_a_stdout_ends_with_4(void **state)
     assert_int_equal(status_of(r), HOST_OUTPUT);
     assert_string_equal(r->err, "mvm-builder: cannot write to stdout: Bad file descriptor\n");
     assert_int_equal(status_of(by_shell("wait --for 9", ">&-")), HOST_OK); /* prints nothing */
+    r = by_shell("--help", ">/dev/full");
+    assert_int_equal(status_of(r), HOST_OUTPUT);
+    assert_string_equal(r->err, "mvm-builder: cannot write to stdout: No space left on device\n");
     assert_int_equal(status_of(by_shell("--help", ">&-")), HOST_OUTPUT);
 }
 
@@ -68,6 +71,23 @@ static void a_stderr_that_is_closed_is_silent(void **state)
     e2e_assert_in_log("a", "build started", 2); /* no line became a request */
 }
 
+/* ---- memory ---- */
+
+static void a_limit_of_64_mib_of_address_space_is_enough(void **state)
+{
+    char command[4 * E2E_PATH_CAP];
+    (void)state;
+    if (E2E_SANITIZER_KIB > 0) {
+        E2E_SKIP("a sanitizer needs more");
+    }
+    start_agent("exit 3");
+    snprintf(command, sizeof command, "ulimit -v 65536; exec '%s' --to '%s' ping",
+             e2e_program("mvm-builder"), host_address);
+    const struct e2e_result *r = E2E_RUN("sh", "-c", command);
+    assert_int_equal(status_of(r), HOST_OK);
+    assert_memory_equal(r->out, "Pong", 4);
+}
+
 /* ---- signals ---- */
 
 /* As nohup starts it. */
@@ -81,10 +101,10 @@ static pid_t start_ignoring(int sig)
 
 static void a_signal_that_was_ignored_at_the_start_stays_ignored(void **state)
 {
-    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT};
     (void)state;
     start_agent("echo begin; while [ ! -e \"$MVM_E2E/go\" ]; do sleep 0.1; done; exit 3");
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         unlink(e2e_path("go"));
         pid_t pid = start_ignoring(signals[i]);
         host_await_err("begin\n");
@@ -104,7 +124,7 @@ static void the_others_still_end_it(void **state)
     start_ignoring(SIGHUP);
     host_await_err("begin\n");
     assert_int_equal(host_end(SIGTERM), 128 + SIGTERM);
-    host_assert_err_has("interrupted; the end of the connection cancels the build\n");
+    host_assert_err_has("interrupted; the build is cancelled\n");
 }
 
 /* A pipe that has no room. */
@@ -158,6 +178,7 @@ int main(void)
         E2E_TEST(a_ping_without_a_stdout_ends_with_4),
         E2E_TEST(a_store_path_without_a_stdout_ends_with_4),
         E2E_TEST(a_stderr_that_is_closed_is_silent),
+        E2E_TEST(a_limit_of_64_mib_of_address_space_is_enough),
         E2E_TEST(a_signal_that_was_ignored_at_the_start_stays_ignored),
         E2E_TEST(the_others_still_end_it),
         E2E_TEST(a_store_path_that_an_interruption_has_lost_is_exit_4),

@@ -175,7 +175,24 @@ static void a_lost_connection_without_retry_leaves_nothing(void **state)
     stream_say_piece("kernel", 0, "0123", false);
     stream_lose();
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("connection lost before the artifacts were fetched: the agent's side ");
     stream_assert_nothing_there();
+}
+
+static void a_slash_behind_the_folder_is_not_shown_twice(void **state)
+{
+    char expected[512];
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    snprintf(stream_output, sizeof stream_output, "%s/", e2e_path("out"));
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--output", stream_output);
+    stream_welcome(STREAM_FEATURES);
+    stream_await(MVM_MESSAGE_STREAM_BUILD);
+    stream_say_beat();
+    stream_fetch_kernel();
+    snprintf(expected, sizeof expected, "mvm-builder: %s/kernel: 5 bytes\n", e2e_path("out"));
+    host_assert_err_has(expected);
 }
 
 static void an_interrupted_fetch_drops_what_was_built(void **state)
@@ -258,17 +275,68 @@ static void an_interrupted_listing_leaves_nothing(void **state)
     stream_assert_nothing_there();
 }
 
+/* A folder like any other may be left otherwise. */
+static void every_signal_that_ends_the_tool_leaves_nothing(void **state)
+{
+    static const int signals[] = {SIGHUP, SIGTERM, SIGQUIT};
+    (void)state;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        stream_begin(NULL, NULL);
+        STREAM_SAY_OK(stream_item("kernel", 10));
+        stream_await_get("kernel", 0, 10);
+        kill(host_pid(), signals[i]);
+        stream_await(MVM_MESSAGE_DROP);
+        stream_lose();
+        assert_int_equal(host_finish(), 128 + signals[i]);
+        stream_assert_nothing_there();
+        host_stop_listening();
+    }
+}
+
+/* The kernel keeps no status of a child then. */
+static void
+a_git_that_fails_is_noticed_by_a_tool_that_was_started_with_sigchld_ignored(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    const char *folder = stream_source_folder(10);
+    e2e_make_dir(e2e_path("flake/.git"));
+    put_on_path("git", "#!/bin/sh\nprintf 'big\\0'\nexit 1\n");
+    snprintf(stream_output, sizeof stream_output, "%s", e2e_path("out"));
+    snprintf(host_address, sizeof host_address, "unix:%s", e2e_path("a.sock"));
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    host_start("build", folder, "a", "--output", stream_output);
+    signal(SIGCHLD, before);
+    take_off_path();
+    assert_int_equal(host_finish(), HOST_USAGE);
+    host_assert_err_has("git ls-files failed");
+    stream_assert_nothing_there();
+}
+
+static void one_that_succeeds_is_no_failure_then(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    stream_begin("--sha256", NULL);
+    signal(SIGCHLD, before);
+    stream_fetch_kernel();
+    host_assert_err_has("sha256 2cf24dba");
+}
+
 /* ---- agents that break the rules ---- */
 
 static void a_list_with_other_names_is_rejected(void **state)
 {
     static const char *const names[] = {"../kernel", "/etc/passwd", "", ".", "kernel/x", "Kernel"};
+    char why[128];
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         stream_begin(NULL, NULL);
         STREAM_SAY_OK(stream_item(names[i], 1));
         stream_await(MVM_MESSAGE_DROP);
-        stream_assert_rejected("its name is not known here");
+        snprintf(why, sizeof why, ": an artifact: its name is not known here: \"%s\"\n", names[i]);
+        stream_assert_rejected(why);
         host_stop_listening();
     }
 }
@@ -293,12 +361,13 @@ static void more_than_was_allowed_is_not_fetched(void **state)
     stream_begin("--max-size", "10");
     STREAM_SAY_OK(stream_item("kernel", 6), stream_item("initrd", 5));
     stream_await(MVM_MESSAGE_DROP);
-    stream_assert_rejected("initrd: larger than --max-size allows");
+    stream_assert_rejected(
+        "mvm-builder: the artifacts have 11 bytes or more, --max-size allows 10\n");
     host_stop_listening();
     stream_begin("--max-size", "10");
     STREAM_SAY_OK(stream_item("kernel", 5), stream_item("initrd", UINT64_MAX));
     stream_await(MVM_MESSAGE_DROP);
-    stream_assert_rejected("initrd: larger than --max-size allows");
+    stream_assert_rejected("mvm-builder: the artifacts have 18446744073709551615 bytes or more, ");
 }
 
 static void bytes_out_of_order_or_past_the_end_are_rejected(void **state)
@@ -377,6 +446,7 @@ static void an_agent_without_protobuf_is_refused_without_false_advice(void **sta
 static void a_file_that_cannot_be_written_is_exit_4(void **state)
 {
     struct rlimit before, limit;
+    char expected[512];
     (void)state;
     getrlimit(RLIMIT_FSIZE, &before);
     limit = (struct rlimit){.rlim_cur = 8192, .rlim_max = before.rlim_max};
@@ -387,7 +457,9 @@ static void a_file_that_cannot_be_written_is_exit_4(void **state)
     stream_await(MVM_MESSAGE_DROP);
     stream_lose();
     assert_int_equal(host_finish(), HOST_OUTPUT);
-    host_assert_err_has("rootfs.ext4: File too large");
+    snprintf(expected, sizeof expected, "mvm-builder: --output %s: File too large\n",
+             stream_in_output("rootfs.ext4"));
+    host_assert_err_has(expected);
     stream_assert_nothing_there();
 }
 
@@ -401,6 +473,26 @@ static void a_folder_with_other_files_is_not_replaced(void **state)
     host_start("build", "f", "a", "--output", e2e_path("out"));
     assert_int_equal(host_finish(), HOST_USAGE);
     host_assert_err_has("has a file that is not an artifact: letter");
+}
+
+/* It would disappear with the old set. */
+static void a_file_that_was_put_into_the_folder_meanwhile_is_not_lost(void **state)
+{
+    (void)state;
+    mkdir(e2e_path("out"), 0777);
+    e2e_write_text(e2e_path("out/vmlinux"), "old");
+    stream_begin(NULL, NULL);
+    STREAM_SAY_OK(stream_item("kernel", 5));
+    stream_await_get("kernel", 0, 5);
+    e2e_write_text(e2e_path("out/letter"), "dear");
+    stream_say_piece("kernel", 0, "hello", true);
+    stream_await(MVM_MESSAGE_DROP);
+    stream_lose();
+    assert_int_equal(host_finish(), HOST_OUTPUT);
+    host_assert_err_has("/out: it has a file that is not an artifact: letter\n");
+    stream_assert_file("letter", "dear");
+    stream_assert_file("vmlinux", "old");
+    assert_false(e2e_exists(e2e_path(".out.new-%d", (int)host_pid())));
 }
 
 static void options_that_do_not_go_together_are_refused(void **state)
@@ -473,9 +565,13 @@ int main(void)
         E2E_TEST(a_build_whose_id_was_given_ends_with_its_source),
         E2E_TEST(an_artifact_goes_on_where_it_was),
         E2E_TEST(a_lost_connection_without_retry_leaves_nothing),
+        E2E_TEST(a_slash_behind_the_folder_is_not_shown_twice),
         E2E_TEST(an_interrupted_fetch_drops_what_was_built),
         E2E_TEST(an_interrupted_hash_leaves_nothing),
         E2E_TEST(an_interrupted_listing_leaves_nothing),
+        E2E_TEST(every_signal_that_ends_the_tool_leaves_nothing),
+        E2E_TEST(a_git_that_fails_is_noticed_by_a_tool_that_was_started_with_sigchld_ignored),
+        E2E_TEST(one_that_succeeds_is_no_failure_then),
         E2E_TEST(a_list_with_other_names_is_rejected),
         E2E_TEST(a_list_that_is_empty_or_says_a_name_twice_is_rejected),
         E2E_TEST(more_than_was_allowed_is_not_fetched),
@@ -485,6 +581,7 @@ int main(void)
         E2E_TEST(an_agent_without_protobuf_is_refused_without_false_advice),
         E2E_TEST(a_file_that_cannot_be_written_is_exit_4),
         E2E_TEST(a_folder_with_other_files_is_not_replaced),
+        E2E_TEST(a_file_that_was_put_into_the_folder_meanwhile_is_not_lost),
         E2E_TEST(the_real_agent_builds_what_was_sent_and_gives_it_out),
         E2E_TEST(the_real_agent_gives_out_a_build_of_its_own_flake),
         E2E_TEST(options_that_do_not_go_together_are_refused),

@@ -351,7 +351,41 @@ static void other_controls_are_shown_in_the_log_and_where_it_is_repeated(void **
     assert_int_equal(finish(), STATUS_ERR);
     at = await(at, "; the last lines of the log:\r\n  ");
     at = await(at, shown);
-    assert_ends_with("\r\n" OWN "mvm-builder: no^Jmvm-builder: done in 0:01^[[1A\r\n");
+    assert_ends_with("\r\n" OWN "mvm-builder: no^Jmvm-builder: done in 0:01^[[1A" OWN "\r\n");
+}
+
+/* Such a terminal may have no way back from them. */
+static void colours_are_shown_too_on_a_terminal_that_may_lack_them(void **state)
+{
+    static const char *const terms[] = {"dumb", "", NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof terms / sizeof terms[0]; i++) {
+        if (terms[i] != NULL) {
+            setenv("TERM", terms[i], 1);
+        } else {
+            unsetenv("TERM");
+        }
+        int listener = listen_as_agent("a.sock");
+        START_TOOL("build", "f", "a");
+        setenv("TERM", "xterm", 1);
+        struct e2e_conn *c = accept_build(listener);
+        say_log(c, "\\u001b[8mhidden\\u202e");
+        e2e_say(c, "{\"Err\":{\"message\":\"\\u001b[8mno\"}}\n");
+        assert_int_equal(finish(), STATUS_ERR);
+        unlink(e2e_path("a.sock"));
+        assert_string_equal(terminal.seen, "^[[8mhidden<202E>\r\nmvm-builder: ^[[8mno\r\n");
+    }
+}
+
+static void colours_of_an_err_end_with_it(void **state)
+{
+    (void)state;
+    int listener = listen_as_agent("a.sock");
+    START_TOOL("build", "f", "a");
+    struct e2e_conn *c = accept_build(listener);
+    e2e_say(c, "{\"Err\":{\"message\":\"\\u001b[8mno\"}}\n");
+    assert_int_equal(finish(), STATUS_ERR);
+    assert_ends_with("mvm-builder: \033[8mno" OWN "\r\n");
 }
 
 static void frames_on_a_terminal_hold_no_control_characters_either(void **state)
@@ -360,10 +394,11 @@ static void frames_on_a_terminal_hold_no_control_characters_either(void **state)
     int listener = listen_as_agent("a.sock");
     START_TOOL("build", "f", "a", "--json");
     struct e2e_conn *c = accept_build(listener);
-    say_log(c, "\\u001b[31m\\u009b2J\\u00a0\\u007f");
+    say_log(c, "\\u001b[31m\\u009b2J\\u00a0\\u202e\\u2030\\u2069\\u007f");
     e2e_say(c, "{\"Err\":{\"message\":\"no\"}}\n");
     assert_int_equal(finish(), STATUS_ERR);
-    await(terminal.seen, "{\"Log\":{\"line\":\"\\u001b[31m\\u009b2J\xc2\xa0\\u007f\"}}\r\n");
+    await(terminal.seen, "{\"Log\":{\"line\":\"\\u001b["
+                         "31m\\u009b2J\xc2\xa0\\u202e\xe2\x80\xb0\\u2069\\u007f\"}}\r\n");
 }
 
 /* ---- the end ---- */
@@ -475,7 +510,7 @@ static void ctrl_c_says_that_it_cancels_and_repeats_nothing(void **state)
     await(terminal.seen, "begin\r\n");
     assert_int_equal(write(terminal.master, "\003", 1), 1);
     assert_int_equal(finish(), STATUS_INTERRUPTED);
-    assert_ends_with("mvm-builder: interrupted; the end of the connection cancels the build\r\n");
+    assert_ends_with("mvm-builder: interrupted; the build is cancelled\r\n");
     assert_int_equal(count("last lines"), 0);
     e2e_await_log("a", "build failed: build cancelled");
 }
@@ -515,6 +550,8 @@ int main(void)
         TEST(wait_has_one_as_well),
         TEST(colours_of_the_log_pass_and_end_before_words_of_ours),
         TEST(other_controls_are_shown_in_the_log_and_where_it_is_repeated),
+        TEST(colours_are_shown_too_on_a_terminal_that_may_lack_them),
+        TEST(colours_of_an_err_end_with_it),
         TEST(frames_on_a_terminal_hold_no_control_characters_either),
         TEST(a_fetch_has_a_bar),
         TEST(done_is_shown_with_its_time_before_the_store_path),

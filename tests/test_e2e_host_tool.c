@@ -75,7 +75,13 @@ static void a_mistake_ends_with_2_and_says_what(void **state)
         {{"--to", "http://x", "ping"}, "http://x"},
         {{"--to", "uds:/x", "ping"}, "uds:/x"},
         {{"--to", "vsock:3", "ping"}, "vsock:3"},
-        {{"--to", "unix:/x", "wait", "--for", "x"}, "x"},
+        {{"--to", "unix:/x", "wait", "--for", "x"},
+         "mvm-builder: --for x: not a number of seconds;"},
+        {{"--to", "unix:/x", "--retry", "1e3"}, "mvm-builder: --retry 1e3: not a number"},
+        {{"--to", "unix:/x", "--timeout", ""}, "mvm-builder: --timeout : not a number"},
+        {{"--to", "unix:/x", "--max-size", "x"}, "mvm-builder: --max-size x: not a number"},
+        {{"--to", "unix:/x", "--id", "short"}, "mvm-builder: --id short: an id is 16 to 64"},
+        {{"--to", "unix:/x", "--output", ""}, "mvm-builder: --output : not the name"},
         {{"--to", "unix:/x", "--nonsense", "ping"}, "nonsense"},
         {{"--to", "unix:/x", "wait", "--for", "99999999999"}, "too large a number of seconds"},
         {{"--to", "unix:/x", "--retry", "9", "hello"}, "--retry is for build"},
@@ -85,7 +91,8 @@ static void a_mistake_ends_with_2_and_says_what(void **state)
         {{"--to", "unix:/x", "cancel", "no spaces in an id"}, "16 to 64"},
         {{"--to", "unix:/x", "--log", "f", "ping"}, "--log is for build"},
         {{"--to", "unix:/x", "--log", "f", "wait"}, "--log is for build"},
-        {{"--to", "unix:/x", "--wire", "xml", "ping"}, "json or proto"},
+        {{"--to", "unix:/x", "--wire", "xml", "ping"},
+         "mvm-builder: --wire xml: the wire is json or proto"},
         {{"--to", "serial:/x", "--wire", "proto", "ping"}, "serial"},
     };
     (void)state;
@@ -95,6 +102,7 @@ static void a_mistake_ends_with_2_and_says_what(void **state)
         const struct e2e_result *r = e2e_run(argv, NULL, E2E_PATIENCE_MS);
         assert_int_equal(exit_status(r), STATUS_USAGE);
         assert_non_null(strstr(r->err, cases[i].says));
+        assert_memory_equal(r->err, "mvm-builder: ", 13);
         assert_int_equal(r->out_len, 0);
     }
 }
@@ -162,9 +170,8 @@ static void ctrl_c_ends_with_130_and_the_agent_cancels(void **state)
     assert_true(e2e_until(says_begin, e2e_path("tool.err"), E2E_PATIENCE_MS));
     assert_true(e2e_until(runs, "MARK=tool-interrupted", E2E_PATIENCE_MS));
     assert_int_equal(WEXITSTATUS(e2e_end(tool, SIGINT)), STATUS_INTERRUPTED);
-    assert_string_equal(
-        e2e_read(e2e_path("tool.err")).bytes,
-        "begin\nmvm-builder: interrupted; the end of the connection cancels the build\n");
+    assert_string_equal(e2e_read(e2e_path("tool.err")).bytes,
+                        "begin\nmvm-builder: interrupted; the build is cancelled\n");
     e2e_await_log("a", "build failed: build cancelled");
     e2e_assert_none_left("MARK=tool-interrupted", 0);
     assert_int_equal(e2e_read(e2e_path("tool.out")).len, 0);

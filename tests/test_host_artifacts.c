@@ -19,6 +19,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,7 +64,7 @@ static bool add(const char *name, uint64_t size)
 
 static bool put(size_t i, uint64_t offset, const char *bytes)
 {
-    return mvm_artifacts_write(&set.files[i], offset, mvm_text_from(bytes), &why);
+    return mvm_artifacts_write(&set, i, offset, mvm_text_from(bytes), &why);
 }
 
 /* A whole set of one file. */
@@ -75,6 +76,14 @@ static void place(const char *name, const char *text)
     if (!mvm_artifacts_commit(&set, &why)) {
         fail_msg("%s", why_text);
     }
+}
+
+/* A message about the folder `out`, as it was named, or about `/NAME` in it. */
+static void assert_why(const char *name, const char *reason)
+{
+    char expected[512];
+    snprintf(expected, sizeof expected, "--output %s%s: %s", out, name, reason);
+    assert_string_equal(why_text, expected);
 }
 
 static const char *contents(const char *name)
@@ -197,7 +206,12 @@ static void all_sizes_together_are_bounded(void **state)
     begin(10);
     assert_true(add("vmlinux", 4));
     assert_false(add("rootfs.ext4", 7));
-    assert_string_equal(why_text, "rootfs.ext4: larger than --max-size allows");
+    assert_string_equal(why_text, "the artifacts have 11 bytes or more, --max-size allows 10");
+    assert_true(set.too_large);
+    mvm_writer_init(&why, why_text, sizeof why_text);
+    assert_false(add("rootfs.ext4", UINT64_MAX));
+    assert_string_equal(why_text, "the artifacts have 18446744073709551615 bytes or more, "
+                                  "--max-size allows 10");
     assert_true(add("rootfs.ext4", 6));
     mvm_artifacts_abandon(&set);
 }
@@ -224,7 +238,7 @@ static void a_folder_with_other_files_is_refused_and_left_alone(void **state)
     snprintf(path, sizeof path, "%s/thesis.txt", out);
     close(open(path, O_WRONLY | O_CREAT, 0644));
     assert_false(mvm_artifacts_open(&set, out, 1000, &why));
-    assert_string_equal(why_text, "out has a file that is not an artifact: thesis.txt");
+    assert_why("", "it has a file that is not an artifact: thesis.txt");
     assert_int_equal(unlink(path), 0);
     snprintf(path, sizeof path, "%s/rootfs.ext4", out); /* a directory is no artifact */
     assert_int_equal(mkdir(path, 0755), 0);
@@ -233,13 +247,76 @@ static void a_folder_with_other_files_is_refused_and_left_alone(void **state)
     assert_int_equal(entries(base), 1);
 }
 
+static void put_letter(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/letter", out);
+    close(open(path, O_WRONLY | O_CREAT, 0644));
+}
+
+static void a_file_that_was_put_there_meanwhile_is_not_lost(void **state)
+{
+    (void)state;
+    place("vmlinux", "old");
+    begin(1000);
+    assert_true(add("vmlinux", 3));
+    assert_true(put(0, 0, "new"));
+    put_letter();
+    assert_false(mvm_artifacts_commit(&set, &why));
+    assert_why("", "it has a file that is not an artifact: letter");
+    assert_string_equal(contents("vmlinux"), "old");
+    assert_string_equal(contents("letter"), "");
+    assert_int_equal(entries(base), 1);
+}
+
+/* In place of the C library's: a file comes at the last moment. */
+static bool letter_comes;
+long syscall(long number, ...)
+{
+    assert_int_equal(number, SYS_renameat2);
+    va_list ap;
+    va_start(ap, number);
+    int from = va_arg(ap, int);
+    const char *old = va_arg(ap, const char *);
+    int to = va_arg(ap, int);
+    const char *new = va_arg(ap, const char *);
+    unsigned flags = va_arg(ap, unsigned);
+    va_end(ap);
+    if (letter_comes) {
+        put_letter();
+    }
+    return renameat2(from, old, to, new, flags);
+}
+
+static void a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is(void **state)
+{
+    (void)state;
+    char expected[1024], path[512];
+    place("vmlinux", "old");
+    begin(1000);
+    assert_true(add("vmlinux", 3));
+    assert_true(put(0, 0, "new"));
+    letter_comes = true;
+    bool placed = mvm_artifacts_commit(&set, &why);
+    letter_comes = false;
+    assert_true(placed);
+    snprintf(path, sizeof path, "%s/.out.new-%d", base, (int)getpid());
+    snprintf(expected, sizeof expected,
+             "--output %s: the old folder, which cannot be removed: Directory not empty", path);
+    assert_string_equal(why_text, expected);
+    assert_int_equal(entries(path), 1);
+    assert_string_equal(contents("vmlinux"), "new");
+    assert_null(contents("letter"));
+}
+
 /* Before the build, not after it: the rename would fail. */
 static void a_mount_point_is_refused(void **state)
 {
     (void)state;
     assert_false(mvm_artifacts_open(&set, "/proc", 1000, &why));
 #ifdef STATX_ATTR_MOUNT_ROOT
-    assert_string_equal(why_text, "proc: a mount point cannot be replaced; name a folder in it");
+    assert_string_equal(why_text,
+                        "--output /proc: a mount point cannot be replaced; name a folder in it");
 #endif
 }
 
@@ -248,10 +325,12 @@ static void a_name_that_is_a_file_or_a_link_is_refused(void **state)
     (void)state;
     close(open(out, O_WRONLY | O_CREAT, 0644));
     assert_false(mvm_artifacts_open(&set, out, 1000, &why));
-    assert_string_equal(why_text, "out: Not a directory");
+    assert_why("", "Not a directory");
     assert_int_equal(unlink(out), 0);
     assert_int_equal(symlink(base, out), 0);
+    mvm_writer_init(&why, why_text, sizeof why_text);
     assert_false(mvm_artifacts_open(&set, out, 1000, &why));
+    assert_why("", "a symbolic link; name the folder that it leads to");
 }
 
 /* It could not be removed after the new one has its place. Root may write anywhere. */
@@ -275,7 +354,7 @@ static void a_folder_that_may_not_be_written_is_refused(void **state)
     assert_int_equal(fchdir(here), 0);
     close(here);
     assert_false(opened);
-    assert_string_equal(why_text, "out: Permission denied");
+    assert_string_equal(why_text, "--output out: Permission denied");
     assert_int_equal(entries(base), 1);
 }
 
@@ -298,7 +377,7 @@ static void a_folder_that_cannot_be_moved_is_refused(void **state)
     }
     close(here);
     assert_false(opened);
-    assert_string_equal(why_text, "out: another user's, in a folder with the sticky bit");
+    assert_why("", "another user's, in a folder with the sticky bit");
     assert_int_equal(entries(base), 1);
 }
 
@@ -406,7 +485,7 @@ static void a_disk_that_is_full_leaves_the_old_set(void **state)
     mvm_artifacts_abandon(&set);
     setrlimit(RLIMIT_FSIZE, &before);
     assert_false(added);
-    assert_string_equal(why_text, "vmlinux: File too large");
+    assert_why("/vmlinux", "File too large");
     assert_string_equal(contents("vmlinux"), "old");
     assert_int_equal(entries(base), 1);
 }
@@ -565,6 +644,17 @@ static void a_file_has_the_hash_that_the_standard_says(void **state)
     assert_false(mvm_sha256_file(fd, NULL, hash));
 }
 
+/* The tool does not ignore SIGCHLD; a caller that does gets no wrong hash. */
+static void a_sha256sum_whose_end_is_not_known_has_failed(void **state)
+{
+    (void)state;
+    assert_true(mvm_sha256_works());
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    bool works = mvm_sha256_works();
+    signal(SIGCHLD, before);
+    assert_false(works);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -580,6 +670,8 @@ int main(void)
         TEST(all_sizes_together_are_bounded),
         TEST(bytes_come_in_order_and_within_the_size),
         TEST(a_folder_with_other_files_is_refused_and_left_alone),
+        TEST(a_file_that_was_put_there_meanwhile_is_not_lost),
+        TEST(a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is),
         TEST(a_mount_point_is_refused),
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(a_folder_that_may_not_be_written_is_refused),
@@ -594,6 +686,7 @@ int main(void)
         TEST(a_set_that_was_moved_away_without_a_successor_comes_back),
         TEST(a_program_killed_at_any_step_leaves_the_old_set_or_the_new_one),
         TEST(a_file_has_the_hash_that_the_standard_says),
+        TEST(a_sha256sum_whose_end_is_not_known_has_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

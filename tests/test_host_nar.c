@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,8 +46,17 @@ static void run(const char *format, ...)
 static int tear_down(void **state)
 {
     (void)state;
+    mvm_tree_free(&tree);
     run("chmod -R u+w %s && rm -rf %s %s.nar", folder, folder, folder);
     return 0;
+}
+
+/* A message about the folder, as it was named, or about `/PATH` in it. */
+static void assert_why(const char *path, const char *reason)
+{
+    char expected[1024];
+    snprintf(expected, sizeof expected, "send:%s%s: %s", folder, path, reason);
+    assert_string_equal(why_text, expected);
 }
 
 static void put(const char *path, const char *text)
@@ -224,6 +234,47 @@ static void a_name_that_leads_out_of_the_folder_is_refused(void **state)
     assert_non_null(strstr(why_text, "../f: git lists it, and it leads out of the folder"));
 }
 
+/* A `git` that names the file `f` so many times, as for a conflict. */
+static bool list_repeated(unsigned long times)
+{
+    char path[512], script[128];
+    snprintf(path, sizeof path, "%s/bin:%s", folder, getenv("PATH"));
+    snprintf(script, sizeof script, "#!/bin/sh\nyes f | head -n %lu | tr '\\n' '\\0'\n", times);
+    put("bin/git", script);
+    run("chmod +x %s/bin/git", folder);
+    char *before = strdup(getenv("PATH"));
+    setenv("PATH", path, 1);
+    bool listed = mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why);
+    setenv("PATH", before, 1);
+    free(before);
+    return listed;
+}
+
+static void so_many_files_can_be_listed_and_no_more(void **state)
+{
+    (void)state;
+    run("cd %s && git init -q . && mkdir bin && touch f", folder);
+    assert_true(list_repeated(MVM_TREE_FILES_MAX));
+    assert_int_equal(tree.files, 1);
+    assert_false(list_repeated(MVM_TREE_FILES_MAX + 1));
+    assert_why("", "too many files: at most 1048576, with 67108864 bytes of paths, can be sent");
+}
+
+static void a_list_without_memory_is_an_error_with_its_reason(void **state)
+{
+    (void)state;
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    none = (struct rlimit){.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
+    mvm_tree_free(&tree);
+    assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+    bool listed = mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why);
+    setrlimit(RLIMIT_AS, &before);
+    assert_false(listed);
+    assert_why("", "no memory for the list of its files: Cannot allocate memory");
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+}
+
 static void a_signal_ends_the_listing_and_the_measuring(void **state)
 {
     (void)state;
@@ -256,7 +307,7 @@ static void a_path_that_is_too_long_is_named_by_its_end(void **state)
     assert_int_equal(fchdir(here), 0);
     close(here);
     assert_false(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
-    assert_memory_equal(why_text, "...", 3);
+    assert_memory_equal(why_text, "send:...", 8);
     assert_string_equal(why_text + strlen(why_text) - 18, "nnn: path too long");
 }
 
@@ -283,16 +334,43 @@ static void what_is_left_out_is_not_listed(void **state)
     assert_string_equal(tree.paths[2], "log");
 }
 
+/* Another run of the tool writes into them meanwhile. */
+static void unfinished_sets_of_artifacts_are_not_listed(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {".a.new-x",  ".new-1",      "a",
+                                        "a/.n.old-", "a/.n.old-1x", "a/n.old-1"};
+    run("cd %s && mkdir -p .out.new-12 a/.o.old-1 .a.new-x .new-1 a/.n.old- a/n.old-1 && "
+        "touch .out.new-12/kernel a/.o.old-1/kernel a/.n.old-1x",
+        folder);
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
+    assert_int_equal(tree.files, sizeof paths / sizeof paths[0]);
+    for (size_t i = 0; i < tree.files; i++) {
+        assert_string_equal(tree.paths[i], paths[i]);
+    }
+}
+
 static void a_folder_where_git_tracks_nothing_is_an_error(void **state)
 {
     (void)state;
     run("cd %s && git init -q .", folder);
     put("flake.nix", "{ }");
     assert_false(mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why));
-    assert_non_null(strstr(why_text, "git tracks no file here"));
+    assert_why("", "git tracks no file here; git add them, or --all-files sends all");
     assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
     assert_int_equal(tree.files, 1);
     assert_string_equal(tree.paths[0], "flake.nix");
+}
+
+static void a_git_whose_end_is_not_known_has_failed(void **state)
+{
+    (void)state;
+    run("cd %s && git init -q . && touch f && git add f", folder);
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    bool listed = mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why);
+    signal(SIGCHLD, before);
+    assert_false(listed);
+    assert_why("", "git ls-files failed; --all-files sends all of it");
 }
 
 static void what_is_no_file_is_named(void **state)
@@ -302,7 +380,7 @@ static void what_is_no_file_is_named(void **state)
     assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
     assert_true(mvm_nar_open(&nar, folder, &tree, &why));
     assert_int_equal(mvm_nar_measure(&nar, &why), -1);
-    assert_string_equal(why_text, "d/fifo: not a regular file, a directory or a symbolic link");
+    assert_why("/d/fifo", "not a regular file, a directory or a symbolic link");
     mvm_nar_close(&nar);
 }
 
@@ -310,7 +388,7 @@ static void a_folder_that_is_not_there_is_named(void **state)
 {
     (void)state;
     assert_false(mvm_tree_list(&tree, "/nowhere/at/all", MVM_TREE_ALL, &why));
-    assert_string_equal(why_text, "/nowhere/at/all: No such file or directory");
+    assert_string_equal(why_text, "send:/nowhere/at/all: No such file or directory");
 }
 
 /* The error names the file whose size changes while its contents are read. */
@@ -328,7 +406,7 @@ static void assert_change_is_seen(off_t size)
     while ((n = mvm_nar_pull(&nar, ours, 16, &why)) > 0) {
     }
     assert_int_equal(n, -1);
-    assert_string_equal(why_text, "f: changed while it was read");
+    assert_why("/f", "changed while it was read");
     mvm_nar_close(&nar);
 }
 
@@ -358,7 +436,7 @@ static void a_file_that_is_written_meanwhile_is_an_error(void **state)
     snprintf(path, sizeof path, "%s/f", folder);
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
     assert_int_equal(mvm_nar_pull(&nar, ours, 1000, &why), -1);
-    assert_string_equal(why_text, "f: changed while it was read");
+    assert_why("/f", "changed while it was read");
     mvm_nar_close(&nar);
 }
 
@@ -397,7 +475,11 @@ int main(void)
         TEST(a_signal_ends_the_listing_and_the_measuring),
         TEST(a_path_that_is_too_long_is_named_by_its_end),
         TEST(what_is_left_out_is_not_listed),
+        TEST(unfinished_sets_of_artifacts_are_not_listed),
+        TEST(so_many_files_can_be_listed_and_no_more),
+        TEST(a_list_without_memory_is_an_error_with_its_reason),
         TEST(a_folder_where_git_tracks_nothing_is_an_error),
+        TEST(a_git_whose_end_is_not_known_has_failed),
         TEST(what_is_no_file_is_named),
         TEST(a_folder_that_is_not_there_is_named),
         TEST(a_file_that_shrinks_meanwhile_is_an_error),
