@@ -6,7 +6,7 @@ static const char unknown_id[] =
     "again";
 
 static const char *const sentences[MVM_CATEGORIES] = {
-    [MVM_CATEGORY_REJECTED] = "the agent's policy does not allow builds",
+    [MVM_CATEGORY_REJECTED] = "the agent's policy does not allow builds, or cannot be read",
     [MVM_CATEGORY_QUEUE_FULL] = "the agent has no room for more builds: try again later",
     [MVM_CATEGORY_MOUNT] =
         "nothing was built: the disk or its mount point in the VM needs attention",
@@ -19,7 +19,8 @@ static const char *const sentences[MVM_CATEGORIES] = {
     [MVM_CATEGORY_RELEASE] = "do not mount the output disk: the VM still uses it",
     [MVM_CATEGORY_STOPPING] = "the agent is ending: try again when it is back",
     [MVM_CATEGORY_MOVED] = "another client has joined the build and gets its answer",
-    [MVM_CATEGORY_SUPERSEDED] = "a later build has replaced the artifacts: build again",
+    [MVM_CATEGORY_SUPERSEDED] =
+        "a later build has the disk, or has replaced the artifacts: build again",
     [MVM_CATEGORY_UNKNOWN_ID] = unknown_id,
     [MVM_CATEGORY_ID_CONFLICT] = "each build needs an id of its own",
     [MVM_CATEGORY_INTERNAL] = "a fault in the VM, not in the flake: try again",

@@ -2,6 +2,7 @@
 #include "nar.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -177,6 +178,13 @@ static int add_entry(struct mvm_nar *n, const char *path, const char *name, stru
     return fail(n, why, path, "not a regular file, a directory or a symbolic link");
 }
 
+/* Whether the name, up to `len`, and the path fit what is made of them: git lists what its index
+ * has, of any length. */
+static bool fits(const struct mvm_nar *n, const char *path, size_t len)
+{
+    return len <= NAME_MAX && strlen(path) < sizeof n->dir;
+}
+
 /* The next step of the walk: one directory closed or opened, or one entry. */
 static int step(struct mvm_nar *n, struct mvm_writer *why)
 {
@@ -199,6 +207,9 @@ static int step(struct mvm_nar *n, struct mvm_writer *why)
     }
     const char *name = path + at;
     const char *slash = strchr(name, '/');
+    if (!fits(n, path, slash != NULL ? (size_t)(slash - name) : strlen(name))) {
+        return fail(n, why, path, "path too long");
+    }
     if (slash == NULL) {
         return add_entry(n, path, name, why);
     }

@@ -231,27 +231,36 @@ static bool in_checkout(const char *folder)
 }
 
 /* A hook of git has these in its environment: they name the hook's repository, and would be obeyed
- * before the folder is looked at. */
-static void forget_other_repositories(void)
+ * before the folder is looked at. The folder's own configuration must not start a command: no index
+ * is completed by a fetch. */
+static void restrict_git(void)
 {
     static const char *const names[] = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE",
                                         "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         unsetenv(names[i]);
     }
+    setenv("GIT_ALLOW_PROTOCOL", "none", 1);
 }
 
 /* Starts `git ls-files`; its pid, and `*out` to read the names from, each NUL-terminated. */
 static pid_t start_git(const struct mvm_tree *t, int *out, struct mvm_writer *why)
 {
-    char *const argv[] = {"git", "-C", (char *)(uintptr_t)t->folder, "ls-files", "--cached",
-                          "-z",  NULL};
+    char *const argv[] = {"git",
+                          "-c",
+                          "core.fsmonitor=false",
+                          "-C",
+                          (char *)(uintptr_t)t->folder,
+                          "ls-files",
+                          "--cached",
+                          "-z",
+                          NULL};
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) < 0) {
         fail_git(t, why, "pipe", strerror(errno));
         return -1;
     }
-    forget_other_repositories();
+    restrict_git();
     pid_t pid = mvm_child_start(argv, -1, fds[1]);
     int err = errno;
     close(fds[1]);

@@ -234,6 +234,45 @@ static void a_name_that_leads_out_of_the_folder_is_refused(void **state)
     assert_non_null(strstr(why_text, "../f: git lists it, and it leads out of the folder"));
 }
 
+/* What the index has need not be on the disk, nor fit it. */
+static bool archive_of_index(const char *name)
+{
+    run("cd %s && rm -rf .git && git init -q . && h=$(git hash-object -w f) && "
+        "printf \"100644 $h 0\\tf\\n100644 $h 0\\t%s\\n\" | git update-index --add --index-info",
+        folder, name);
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why));
+    assert_true(mvm_nar_open(&nar, folder, &tree, &why));
+    bool good = mvm_nar_measure(&nar, &why) > 0;
+    mvm_nar_close(&nar);
+    return good;
+}
+
+static void names_of_an_index_that_no_disk_has_are_refused(void **state)
+{
+    (void)state;
+    char name[301] = "";
+    put("f", "");
+    memset(name, 'a', 255);
+    assert_true(archive_of_index(name)); /* absent, so it is left out */
+    name[255] = 'a';
+    assert_false(archive_of_index(name));
+    assert_non_null(strstr(why_text, ": path too long"));
+    memcpy(name + 256, "/x", 3);
+    assert_false(archive_of_index(name));
+    assert_false(archive_of_index("$(printf 'd/%.0s' $(seq 2100))x"));
+}
+
+static void the_folder_s_configuration_starts_no_command(void **state)
+{
+    (void)state;
+    put("f", "");
+    run("cd %s && git init -q . && git add f && git config core.fsmonitor 'touch '$PWD/started'; "
+        "false'",
+        folder);
+    assert_true(mvm_tree_list(&tree, folder, MVM_TREE_TRACKED, &why));
+    run("! [ -e %s/started ]", folder);
+}
+
 /* A `git` that names the file `f` so many times, as for a conflict. */
 static bool list_repeated(unsigned long times)
 {
@@ -472,6 +511,8 @@ int main(void)
         TEST(what_git_lists_below_what_is_no_directory_is_not_sent),
         TEST(the_environment_of_a_hook_names_no_other_files),
         TEST(a_name_that_leads_out_of_the_folder_is_refused),
+        TEST(names_of_an_index_that_no_disk_has_are_refused),
+        TEST(the_folder_s_configuration_starts_no_command),
         TEST(a_signal_ends_the_listing_and_the_measuring),
         TEST(a_path_that_is_too_long_is_named_by_its_end),
         TEST(what_is_left_out_is_not_listed),
