@@ -10,7 +10,6 @@ endif
 PREFIX  ?= /usr/local
 BUILD   ?= build
 CFLAGS  ?= -O2 -g
-$(if $(word 2,$(BUILD)),$(error BUILD: the name of a target has no blanks))
 # The protobuf wire needs nanopb, Debian's or a checkout of it; PROTOBUF=no needs neither.
 PROTOBUF   ?= yes
 NANOPB_DIR ?= build/cache/nanopb
@@ -50,6 +49,18 @@ INITS := sigwait supervisor $(if $(wildcard /usr/include/systemd/sd-event.h),eve
 
 LIBRARY := text codec codec/json codec/proto executor session port/posix transport server
 MODULES := $(LIBRARY) port/sim agent host examples/embed examples/init examples/port $(INITS:%=examples/%) tests/simulation tests/vsock-device fuzz tests bench
+
+# BUILD is a folder of its own, since `make clean` empties it, and its name is in rules and recipes as it is.
+BREAKS := : ; , = % * ? ~ \ | & < > ( ) [ ] { } ' " ` $$ \#
+$(foreach c,$(BREAKS),$(if $(findstring $c,$(value BUILD)),$(error BUILD: its name has a $c, which make or the shell would interpret)))
+$(if $(strip $(BUILD)),,$(error BUILD: is empty))
+$(if $(subst |$(firstword $(BUILD))|,,|$(BUILD)|),$(error BUILD: its name has a blank))
+$(if $(filter -%,$(BUILD)),$(error BUILD: its name begins with -, as an option))
+HERE  := $(realpath .)
+THERE := $(or $(realpath $(BUILD)),$(abspath $(BUILD)))
+$(if $(findstring |$(THERE:/=)/,|$(HERE)/),$(error BUILD: $(BUILD) holds the source))
+SOURCES := .ci .git debian docs include man packaging proof scripts $(foreach m,$(MODULES),$(firstword $(subst /, ,$(m))))
+$(if $(filter $(SOURCES),$(firstword $(subst /, ,$(subst |$(HERE)/,,|$(THERE))))),$(error BUILD: $(BUILD) is in a folder of the source))
 
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
@@ -238,11 +249,11 @@ MORE := tests/tests.mk fuzz/fuzz.mk bench/bench.mk proof/proof.mk packaging/inst
 include $(MORE)
 
 clean: ## remove everything that was built; what was downloaded stays in BUILD/cache
-	[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name cache ! -name release -exec rm -rf {} +
+	[ ! -d '$(BUILD)' ] || find '$(BUILD)' -mindepth 1 -maxdepth 1 ! -name cache ! -name release -exec rm -rf {} +
 
 .PHONY: distclean
 distclean: ## … and what was downloaded
-	rm -rf $(BUILD)
+	rm -rf '$(BUILD)'
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9/-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile $(MORE) | expand -t 27
