@@ -65,10 +65,12 @@ $(if $(filter $(SOURCES),$(firstword $(subst /, ,$(subst |$(HERE)/,,|$(THERE))))
 ifeq ($(PROTOBUF),yes)
 LEFT_OUT  := codec/proto/absent.c
 GENERATED := $(addprefix $(BUILD)/codec/proto/,mvm.pb.o pb_common.o pb_decode.o pb_encode.o)
-else
+else ifeq ($(PROTOBUF),no)
 LEFT_OUT  := codec/proto/decoder.c codec/proto/encoder.c codec/proto/tables.c codec/proto/proto_schema.c codec/proto/artifacts.c tests/test_proto.c tests/test_proto_protoc.c \
              tests/test_scheduler_stream.c tests/test_scheduler_get.c tests/test_host_cuts.c
 GENERATED :=
+else
+$(error PROTOBUF: yes or no, not '$(PROTOBUF)')
 endif
 
 sources = $(filter-out $(LEFT_OUT),$(foreach m,$(1),$(wildcard $(m)/*.c)))
