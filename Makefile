@@ -12,7 +12,9 @@ BUILD   ?= build
 CFLAGS  ?= -O2 -g
 # The protobuf wire needs nanopb, Debian's or a checkout of it; PROTOBUF=no needs neither.
 PROTOBUF   ?= yes
-NANOPB_DIR ?= build/cache/nanopb
+NANOPB_DIR ?= $(BUILD)/cache/nanopb
+# The same one for what is built below BUILD by another make.
+export NANOPB_DIR
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 ALL_CFLAGS = -std=c11 -D_FILE_OFFSET_BITS=64 $(WARN) $(CFLAGS) $(EXTRA_CFLAGS)
 VERSION  = $(shell sed -n 's/^.define MVM_VERSION "\(.*\)"/\1/p' include/mvm_version.h)
@@ -114,14 +116,14 @@ $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 
 # ---- the protobuf wire ----
 
-build/cache/nanopb/pb.h:
+%/cache/nanopb/pb.h:
 	@scripts/need nanopb
 	codec/proto/nanopb $(@D)
 
 $(BUILD)/codec/proto/mvm.pb.h $(BUILD)/codec/proto/mvm.pb.c &: codec/proto/mvm.proto codec/proto/mvm.options \
 		| $(NANOPB_DIR)/pb.h
 	@mkdir -p $(@D)
-	$(if $(filter-out build/cache/nanopb,$(NANOPB_DIR)),@echo 'nanopb: $(NANOPB_DIR) (NANOPB_DIR)')
+	$(if $(filter-out %/cache/nanopb,$(NANOPB_DIR)),@echo 'nanopb: $(NANOPB_DIR) (NANOPB_DIR)')
 	$(call say,GEN  $@)
 	$(run)$(or $(wildcard $(NANOPB_DIR)/generator/nanopb_generator),nanopb_generator.py) -q -Q '#include "%s"' \
 	    -D $(@D) -I codec/proto mvm.proto
@@ -194,7 +196,7 @@ static: ## build the agent as one small static program, BUILD/static/mvm-builder
 .PHONY: static-aarch64
 static-aarch64: ## … and for aarch64, in BUILD/cross/aarch64/static
 	@scripts/need gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-	@specs=$$(tests/cross/musl-arm64) && $(MAKE) --no-print-directory static-programs BUILD=$(BUILD)/cross/aarch64 \
+	@specs=$$(BUILD=$(BUILD) tests/cross/musl-arm64) && $(MAKE) --no-print-directory static-programs BUILD=$(BUILD)/cross/aarch64 \
 	    CROSS_COMPILE=aarch64-linux-gnu- MUSL_GCC="aarch64-linux-gnu-gcc -specs=$$specs"
 
 .PHONY: static-programs

@@ -35,4 +35,4 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS on two cores
 .PHONY: oss-fuzz
 oss-fuzz: ## build and try the fuzz targets as OSS-Fuzz does, with each of its sanitizers and with AFL++
 	@scripts/need clang llvm libclang-rt-dev binutils nanopb afl++ zip unzip
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/oss-fuzz/try
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/oss-fuzz/try

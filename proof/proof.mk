@@ -1,8 +1,8 @@
 # Proofs. Included by the Makefile.
 
 # CBMC 6: Debian has it from trixie on; CBMC_DIR names a folder with another.
-CBMC_DIR ?= build/cache/cbmc
-build/cache/cbmc/cbmc:
+CBMC_DIR ?= $(BUILD)/cache/cbmc
+$(BUILD)/cache/cbmc/cbmc:
 	@proof/cbmc $(@D)
 
 prove: $(CBMC_DIR)/cbmc ## prove decoder and encoder free of undefined behaviour, see proof/README.md

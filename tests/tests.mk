@@ -124,7 +124,7 @@ compilers: ## build and test with every gcc and clang that this Debian has; as o
 .PHONY: check-release
 check-release: ## demo, check and the other targets on fresh roots of RELEASE, bookworm or trixie: some hours, as root
 	@scripts/need mmdebstrap mount
-	@tests/release/run $(RELEASE) $(RUNS)
+	@BUILD=$(BUILD) tests/release/run $(RELEASE) $(RUNS)
 
 power-cuts: ## kill the machine after Ok, in staging, and after its agent was killed: some thirty minutes
 	@scripts/need gcc libc6-dev binutils musl-tools qemu-system-x86 busybox-static e2fsprogs nanopb
