@@ -21,7 +21,7 @@ static size_t aligned(size_t size)
 }
 
 /* The fields of a session that takes sources. */
-enum { STREAM_FIELDS_CAP = MVM_BULK_DATA_MAX + MVM_PROTO_SLACK };
+enum { STREAM_FIELDS_CAP = MVM_BULK_DATA_MAX + MVM_ID_MAX + MVM_PROTO_SLACK };
 
 /* Fills in the defaults. */
 static struct mvm_server_config complete(const struct mvm_server_config *given)

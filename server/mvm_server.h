@@ -172,11 +172,12 @@ size_t mvm_server_needs(const struct mvm_server_config *config);
 #define MVM_SERVER_MEMORY(clients)                                                                 \
     ((clients) * (sizeof(struct mvm_client) + MVM_SERVER_CONNECTION_SIZE + MVM_RECEIVE_CAP +       \
                   MVM_SEND_CAP + MVM_REQUEST_FIELDS_CAP + 64) +                                    \
-     MVM_LISTENERS_MAX * (size_t)MVM_SERVER_LISTENER_SIZE + 64)
+     MVM_LISTENERS_MAX * sizeof(char[MVM_SERVER_LISTENER_SIZE]) + 64)
 
 /* With stream_dir. */
 #define MVM_SERVER_STREAM_MEMORY(clients)                                                          \
-    (MVM_SERVER_MEMORY(clients) + (clients)*3 * (MVM_BULK_DATA_MAX + MVM_PROTO_SLACK) +            \
+    (MVM_SERVER_MEMORY(clients) +                                                                  \
+     (clients)*3 * sizeof(char[MVM_BULK_DATA_MAX + MVM_ID_MAX + MVM_PROTO_SLACK]) +                \
      MVM_SERVER_SOURCE_CAP + MVM_BULK_DATA_MAX)
 enum { MVM_SERVER_SOURCE_CAP = 2 * MVM_BULK_DATA_MAX };
 enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 128 };

@@ -19,7 +19,7 @@
 
 enum {
     PEERS = 12,
-    BUFFER = MVM_BULK_DATA_MAX + MVM_PROTO_SLACK,
+    BUFFER = MVM_BULK_DATA_MAX + MVM_ID_MAX + MVM_PROTO_SLACK,
     MIB = 1 << 20,
     SPARSE_SIZE = 64 * MIB,
     DATA_AT = 40 * MIB,
@@ -290,18 +290,20 @@ static void a_client_on_the_json_wire_gets_nothing_of_it(void **state)
     assert_non_null(strstr(line.bytes, "\"features\":\"ids cancel join keep\"}}"));
 }
 
-/* A source of three times the credit, with Pings between. */
+/* A source of three times the credit, in the longest pieces with the longest id, with Pings
+ * between. */
 static void a_source_goes_in_by_credit(void **state)
 {
     (void)state;
     enum { SIZE = 700001 };
-    static char bytes[SIZE];
+    static char bytes[SIZE], id[MVM_ID_MAX + 1];
     uint64_t sent = 0, credit = 0;
     NEEDS_PROTOBUF();
     begin();
     start();
     struct peer *p = dial(), *other = dial();
-    ask_source_build(p, A, SIZE);
+    memset(id, 'a', MVM_ID_MAX);
+    ask_source_build(p, id, SIZE);
     while (sent < SIZE) {
         struct mvm_message m = answer(p);
         assert_int_equal(m.kind, MVM_MESSAGE_WANT);
@@ -310,7 +312,7 @@ static void a_source_goes_in_by_credit(void **state)
         while (sent < credit) {
             size_t n = (size_t)(credit - sent);
             n = n < MVM_BULK_DATA_MAX ? n : MVM_BULK_DATA_MAX;
-            send_source(p, A, sent, bytes + sent, n, sent + n == SIZE);
+            send_source(p, id, sent, bytes + sent, n, sent + n == SIZE);
             sent += n;
         }
         ask(other, MVM_MESSAGE_PING, NULL);
@@ -324,7 +326,7 @@ static void a_source_goes_in_by_credit(void **state)
     assert_int_equal(m.kind, MVM_MESSAGE_OK);
     assert_true(seen);
     assert_true(is_gone(e2e_path("stream/mvm-source")));
-    ask(p, MVM_MESSAGE_DROP, A);
+    ask(p, MVM_MESSAGE_DROP, id);
     assert_nothing_left();
 }
 
