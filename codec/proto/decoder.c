@@ -11,7 +11,7 @@
 
 const bool mvm_proto_present = true;
 
-enum state {
+enum framing {
     PREFIX,
     MESSAGE,
     SKIP_MESSAGE, /* refused by its prefix: its bytes are skipped */
@@ -260,7 +260,7 @@ static void keep_values(struct decoding *in)
 
 /* A request or response. nanopb's own oneof, with a callback for its kinds (submsg_callback),
  * decodes the same with twice the instructions of a Log, and half as many again of a Build. */
-static bool decode(pb_istream_t *stream, struct decoding *in)
+static bool decode_frame(pb_istream_t *stream, struct decoding *in)
 {
     while (stream->bytes_left > 0) {
         if (!decode_field(stream, in)) {
@@ -297,7 +297,7 @@ static enum mvm_decoder_status take_message(struct mvm_proto_decoder *d)
     struct decoding in = {.d = d, .tag = 0};
     pb_istream_t stream = pb_istream_from_buffer(d->frame, d->len);
     d->message = (struct mvm_message){.kind = MVM_MESSAGE_PING};
-    if (!decode(&stream, &in)) {
+    if (!decode_frame(&stream, &in)) {
         uint32_t at = d->len - (uint32_t)stream.bytes_left;
         return refuse(d, MVM_DECODER_NOT_PROTOBUF, NULL, MVM_PROTO_PREFIX + at);
     }
