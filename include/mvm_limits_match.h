@@ -84,7 +84,7 @@
 #define MVM_LIMIT_PASTE(name, value)    mvm_limit_##name##_is_##value
 #define MVM_LIMIT_CONSTANT(name, value) MVM_LIMIT_PASTE(name, value)
 #define MVM_LIMIT_DECLARE(name, value)  extern const char MVM_LIMIT_CONSTANT(name, value);
-#define MVM_LIMIT_READ(name, value)     (void)*(const volatile char *)&MVM_LIMIT_CONSTANT(name, value);
+#define MVM_LIMIT_READ(name, value)     mvm_limit_read(&MVM_LIMIT_CONSTANT(name, value));
 
 #ifdef __cplusplus
 extern "C" {
@@ -97,6 +97,11 @@ MVM_LIMITS_OF_BUILD(MVM_LIMIT_DECLARE)
 #ifdef __cplusplus
 }
 #endif
+
+static inline void mvm_limit_read(const volatile char *constant)
+{
+    (void)*constant;
+}
 
 static inline void mvm_limits_of_codec_match(void)
 {

@@ -64,7 +64,7 @@ struct mvm_owed {
 };
 
 /* The list of artifacts in an Ok, as it goes out. */
-enum { MVM_STREAM_LIST_CAP = (int)MVM_ARTIFACTS_MAX * (int)MVM_PROTO_ITEM_CAP };
+enum { MVM_STREAM_LIST_CAP = +MVM_ARTIFACTS_MAX * +MVM_PROTO_ITEM_CAP };
 
 /* A Get that is being answered. */
 struct mvm_get {

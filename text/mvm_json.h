@@ -87,13 +87,17 @@ void mvm_json_init(struct mvm_json *j);
 static inline void mvm_json_keep(struct mvm_json *j, char *place, size_t cap)
 {
     j->place = place;
-    j->place_cap = cap < UINT32_MAX ? (uint32_t)cap : UINT32_MAX;
+    j->place_cap = cap < UINT32_MAX ? cap & UINT32_MAX : UINT32_MAX;
 }
 
 /* The next string or key is checked and dropped (the default). */
 static inline void mvm_json_drop(struct mvm_json *j)
 {
+#ifdef __cplusplus
+    j->place = nullptr;
+#else
     j->place = NULL;
+#endif
 }
 
 /*
