@@ -92,17 +92,22 @@ install: all libraries ## install programs, libraries, headers, manual and what 
 	install -m 644 packaging/completion.bash "$(DESTDIR)$(BASHDIR)/mvm-builder-agent"
 	@[ -n '$(DESTDIR)' ] || echo 'The shared library is found after `ldconfig`, as root, or by LD_LIBRARY_PATH=$(LIBDIR).'
 
-# What install has put there, also an earlier version; folders of our own if nothing else is in them.
+# What install has put there, also an earlier version; folders of our own if nothing else is in them. What is not
+# there, or is gone with its folder, is not missed.
+remove = [ ! -d "$(DESTDIR)$(1)" ] || { cd "$(DESTDIR)$(1)" && rm -f $(2); }
+remove_empty = [ ! -d "$(DESTDIR)$(1)" ] || find "$(DESTDIR)$(1)" -depth -type d -empty -delete
 .PHONY: uninstall
 uninstall: ## … and remove them, with the same variables
-	cd "$(DESTDIR)$(BINDIR)" && rm -f mvm-builder-agent mvm-builder
-	cd "$(DESTDIR)$(INCLUDEDIR)/mvm-guest" && rm -f mvm_*.h
-	cd "$(DESTDIR)$(LIBDIR)" && rm -f $(foreach l,mvm-guest mvm-guest-json,lib$(l).a lib$(l).so lib$(l).so.[0-9]* pkgconfig/$(l).pc) \
-	    libmvm-guest-sim.a pkgconfig/mvm-guest-sim.pc
-	cd "$(DESTDIR)$(MANDIR)" && rm -f $(foreach m,$(notdir $(MANUALS)),man$(subst .,,$(suffix $(m)))/$(m))
-	cd "$(DESTDIR)$(DOCDIR)" && rm -f $(PAGES)
-	find "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(INCLUDEDIR)/mvm-guest" -depth -type d -empty -delete
-	rm -f "$(DESTDIR)$(UNITDIR)/mvm-builder-agent.service" $(foreach p,mvm-builder mvm-builder-agent,"$(DESTDIR)$(BASHDIR)/$(p)")
+	$(call remove,$(BINDIR),mvm-builder-agent mvm-builder)
+	$(call remove,$(INCLUDEDIR)/mvm-guest,mvm_*.h)
+	$(call remove,$(LIBDIR),$(foreach l,mvm-guest mvm-guest-json,lib$(l).a lib$(l).so lib$(l).so.[0-9]* pkgconfig/$(l).pc) \
+	    libmvm-guest-sim.a pkgconfig/mvm-guest-sim.pc)
+	$(call remove,$(MANDIR),$(foreach m,$(notdir $(MANUALS)),man$(subst .,,$(suffix $(m)))/$(m)))
+	$(call remove,$(DOCDIR),$(PAGES))
+	$(call remove,$(UNITDIR),mvm-builder-agent.service)
+	$(call remove,$(BASHDIR),mvm-builder mvm-builder-agent)
+	$(call remove_empty,$(DOCDIR))
+	$(call remove_empty,$(INCLUDEDIR)/mvm-guest)
 
 .PHONY: dist
 dist: ## make a source archive of HEAD in BUILD, the same bytes each time
