@@ -579,14 +579,16 @@
 #error "MVM_STOP_MS: at most 604800000, a week: milliseconds are counted by ints"
 #endif
 
-/* How long an agent that ends after a build waits for the client of a build that was to be kept: for
- * it to come back and join, and for what it fetches. A monitor is restarted, or a machine saved and
- * restored, within it. Past it: the agent ends, and the answer is lost. */
+/* How long an agent that ends after a build waits for the client of a build that was to be kept:
+ * for it to come back and join, and for what it fetches. A monitor is restarted, or a machine saved
+ * and restored, within it. Past it: the agent ends, and the answer is lost. */
 #ifndef MVM_COLLECT_MS
 #define MVM_COLLECT_MS 60000
 #endif
 #if MVM_COLLECT_MS < 1
 #error "MVM_COLLECT_MS: at least 1, since a client needs a moment to connect again"
+#elif MVM_COLLECT_MS > 604800000
+#error "MVM_COLLECT_MS: at most 604800000, a week: milliseconds are counted by ints"
 #endif
 
 /* Listeners of the agent. Past it: a usage error. */
