@@ -227,9 +227,9 @@ bool mvm_server_stopped(const struct mvm_server *s);
  * and each inherited descriptor could be served. */
 bool mvm_server_orderly(const struct mvm_server *s);
 
-/* Kills a build that still runs and waits up to two seconds for its end, and as long again if a disk
- * holds what reads artifacts; closes everything.
- * Harmless after an init that failed, and a second time. */
+/* Kills a build that still runs and waits up to two seconds for its end, and as long again if a
+ * disk holds what reads artifacts; closes everything. Harmless after an init that failed, and a
+ * second time. */
 void mvm_server_fini(struct mvm_server *s);
 
 /* For `log`: writes the line to standard error, `ctx` unused. A line is dropped if a pipe there is

@@ -1,13 +1,12 @@
 /* The table, and the beginning and the end of the port. */
 #define _GNU_SOURCE
 #include "posix_internal.h"
-#include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FINI_MS = 2000, FINI_ROUND_MS = 10 };
+enum { FINI_MS = 2000 };
 
 static const char *reason(void *ctx)
 {
@@ -68,15 +67,6 @@ void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
     mvm_posix_worker_init(p);
     p->root = "";
     mvm_posix_watch_init(p);
-}
-
-bool mvm_posix_fini_waits(uint64_t until_ns)
-{
-    if (mvm_posix_clock_ns(CLOCK_MONOTONIC) >= until_ns) {
-        return false;
-    }
-    poll(NULL, 0, FINI_ROUND_MS);
-    return true;
 }
 
 /* One look at all processes may take as long as a round, or longer. */

@@ -372,7 +372,7 @@ struct mvm_posix_answer {
 void mvm_posix_worker_init(struct mvm_posix *p);
 void mvm_posix_worker_fini(struct mvm_posix *p, uint64_t until_ns); /* waits for abandoned ones */
 
-/* port.c: waits a moment for what fini has killed. False: it is `until_ns`. */
+/* Waits a moment for what fini has killed. False: it is `until_ns`. */
 bool mvm_posix_fini_waits(uint64_t until_ns);
 int64_t mvm_posix_ask(struct mvm_posix *p, const struct mvm_posix_ask *ask);
 

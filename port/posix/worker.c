@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 void mvm_posix_worker_init(struct mvm_posix *p)
@@ -42,6 +43,8 @@ pid_t mvm_posix_fork(void)
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 #endif
 }
+
+enum { FINI_ROUND_MS = 10 };
 
 /* What connects it with this process: a pair of descriptors each, ours first. */
 enum { REQUESTS, LOG, DATA, CHANNELS };
@@ -277,6 +280,15 @@ bool mvm_posix_worker_exited(struct mvm_posix *p, pid_t pid)
         }
     }
     return false;
+}
+
+bool mvm_posix_fini_waits(uint64_t until_ns)
+{
+    if (mvm_posix_clock_ns(CLOCK_MONOTONIC) >= until_ns) {
+        return false;
+    }
+    poll(NULL, 0, FINI_ROUND_MS);
+    return true;
 }
 
 void mvm_posix_worker_fini(struct mvm_posix *p, uint64_t until_ns)
