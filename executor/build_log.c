@@ -10,10 +10,9 @@ int mvm_executor_log_open(struct mvm_executor *x)
 {
     int r = x->port->open_log(x->ctx, mvm_executor_temporary(x, 0, MVM_BUILD_LOG));
     if (r < 0 && r != MVM_PORT_LATER) {
-        bool first = !x->failed;
         mvm_executor_fail_copy(x, MVM_BUILD_LOG, x->port->reason(x->ctx));
-        x->category = first ? MVM_CATEGORY_MOUNT : x->category; /* nothing is built yet */
-        x->out_ready = r != MVM_PORT_BUSY;                      /* else its files are another's */
+        x->category = MVM_CATEGORY_MOUNT;  /* nothing is built yet */
+        x->out_ready = r != MVM_PORT_BUSY; /* else its files are another's */
     }
     x->log_open = r >= 0;
     return r;
@@ -32,7 +31,7 @@ void mvm_executor_log_give_up(struct mvm_executor *x, const char *reason)
 bool mvm_executor_log_flush(struct mvm_executor *x)
 {
     const struct mvm_output *o = &x->output[x->unlogged_of];
-    while (x->unlogged > 0 && x->log_open && !x->log_failed) {
+    while (x->unlogged > 0 && x->log_open) {
         int n = x->port->write_log(x->ctx, o->bytes + o->end - x->unlogged, x->unlogged);
         if (n == MVM_PORT_LATER) {
             return false;

@@ -51,7 +51,7 @@ static const char *unsound_flake(const struct mvm_job *job)
 static void refuse(struct mvm_executor *x, const char *what, const char *why)
 {
     struct mvm_writer w;
-    if (mvm_executor_fail(x, MVM_CATEGORY_INVALID_REQUEST, &w)) {
+    if (mvm_executor_fail(x, MVM_CATEGORY_INVALID_REQUEST, &w)) { /* COVERAGE: the first failure */
         mvm_writer_add3(&w, "invalid ", what, ": ");
         mvm_writer_add(&w, why);
         mvm_writer_finish(&w);

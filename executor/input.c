@@ -48,8 +48,7 @@ static struct mvm_text local_path(struct mvm_text ref)
 static int hex(char c)
 {
     static const char digits[] = "0123456789abcdef";
-    const char *at =
-        c != '\0' ? memchr(digits, c | (c >= 'A' ? 0x20 : 0), sizeof digits - 1) : NULL;
+    const char *at = memchr(digits, c | (c >= 'A' ? 0x20 : 0), sizeof digits - 1);
     return at != NULL ? (int)(at - digits) : -1;
 }
 
@@ -66,7 +65,6 @@ char mvm_flake_next_byte(struct mvm_text *t)
  * at most one byte longer than the path. */
 struct names {
     char *text;
-    size_t cap;
     size_t len;
 };
 
@@ -93,12 +91,9 @@ static void end_name(struct names *n, size_t from)
     n->text[n->len++] = '\0';
 }
 
-static bool split(struct names *n, struct mvm_text path)
+static void split(struct names *n, struct mvm_text path)
 {
     size_t from = 0;
-    if (path.len >= n->cap) {
-        return false;
-    }
     while (path.len > 0) {
         char c = mvm_flake_next_byte(&path);
         if (c != '/') {
@@ -109,14 +104,16 @@ static bool split(struct names *n, struct mvm_text path)
         from = n->len;
     }
     end_name(n, from);
-    return true;
 }
+
+_Static_assert(MVM_FLAKE_REF_MAX < MVM_INSTALLABLE_CAP, "names of a path of that length fit");
 
 /* A path that begins with a dot is relative to nix's working directory, which is the root. */
 bool mvm_executor_wants_input(struct mvm_executor *x, struct mvm_text flake_ref)
 {
-    struct names path = {x->installable, sizeof x->installable, 0};
-    struct names dir = {x->path[0], sizeof x->path[0], 0};
+    struct names path = {x->installable, 0};
+    struct names dir = {x->path[0], 0};
+    struct mvm_text in_dir = mvm_text_from(x->config->in_dir);
     const char *query = memchr(flake_ref.bytes, '?', flake_ref.len);
     if (query != NULL) {
         flake_ref.len = (size_t)(query - flake_ref.bytes);
@@ -125,6 +122,10 @@ bool mvm_executor_wants_input(struct mvm_executor *x, struct mvm_text flake_ref)
     if (local.len == 0 || (local.bytes[0] != '/' && local.bytes[0] != '.')) {
         return false;
     }
-    return split(&path, local) && split(&dir, mvm_text_from(x->config->in_dir)) &&
-           path.len >= dir.len && memcmp(path.text, dir.text, dir.len) == 0;
+    if (in_dir.len >= sizeof x->path[0]) {
+        return false; /* longer than a path may be */
+    }
+    split(&path, local);
+    split(&dir, in_dir);
+    return path.len >= dir.len && memcmp(path.text, dir.text, dir.len) == 0;
 }

@@ -47,8 +47,8 @@ enum mvm_executor_state mvm_executor_hang(struct mvm_executor *x); /* hang.c */
  * allowed. ---- */
 bool mvm_executor_check_policy(struct mvm_executor *x);
 
-/* ---- input.c: whether a flake reference names the input directory or something in it; uses
- * `installable` and `path` as scratch memory ---- */
+/* ---- input.c: whether a flake reference, of up to MVM_FLAKE_REF_MAX bytes, names the input
+ * directory or something in it; uses `installable` and `path` as scratch memory ---- */
 bool mvm_executor_wants_input(struct mvm_executor *x, struct mvm_text flake_ref);
 
 /* Takes the next byte of a path, with %XX decoded. */

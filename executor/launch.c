@@ -6,7 +6,7 @@ static void fail_to_start(struct mvm_executor *x, int r)
     bool absent = r == MVM_PORT_NOT_FOUND;
     enum mvm_category category = absent ? MVM_CATEGORY_NIX_NOT_FOUND : MVM_CATEGORY_INTERNAL;
     struct mvm_writer w;
-    if (mvm_executor_fail(x, category, &w)) {
+    if (mvm_executor_fail(x, category, &w)) { /* COVERAGE: the first failure */
         mvm_writer_add3(&w, absent ? "nix not found: " : "nix build failed (",
                         x->port->reason(x->ctx), absent ? ": " : "): ");
         mvm_executor_add_command(x, &w);

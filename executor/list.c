@@ -35,7 +35,7 @@ static void fail_none(struct mvm_executor *x)
 
 static enum mvm_executor_state end(struct mvm_executor *x)
 {
-    if (!x->failed && x->found_len == 0) {
+    if (x->found_len == 0) {
         fail_none(x);
     }
     return MVM_EXECUTOR_SYNC;

@@ -24,7 +24,7 @@ bool mvm_executor_paths_fit(struct mvm_executor *x)
     if (strlen(x->config->out_dir) + LONGEST <= MVM_PATH_MAX) {
         return true;
     }
-    if (mvm_executor_fail(x, MVM_CATEGORY_MOUNT, &w)) {
+    if (mvm_executor_fail(x, MVM_CATEGORY_MOUNT, &w)) { /* COVERAGE: the first failure */
         mvm_writer_add(&w, x->config->out_dir);
         mvm_writer_add(&w, ": path too long");
         mvm_writer_finish(&w);

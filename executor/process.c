@@ -224,7 +224,7 @@ enum mvm_executor_state mvm_executor_process(struct mvm_executor *x)
     if (due) {
         x->peeked_ms = x->now_ms;
         enum mvm_executor_state next = supervise(x);
-        if (next != x->state || x->pending != MVM_PENDING_NONE) {
+        if (next != x->state) {
             return next;
         }
         x->pace = MVM_PACE_ON;

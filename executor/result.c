@@ -12,7 +12,7 @@ enum { BEGIN, CHECK_STORE, FIND };
 static enum mvm_executor_state fail_none(struct mvm_executor *x)
 {
     struct mvm_writer w;
-    if (mvm_executor_fail(x, MVM_CATEGORY_NO_OUTPUT, &w)) {
+    if (mvm_executor_fail(x, MVM_CATEGORY_NO_OUTPUT, &w)) { /* COVERAGE: the first failure */
         mvm_writer_add(&w, "nix build produced no store path: ");
         if (x->result.too_many) {
             mvm_writer_add(&w, "none of its outputs is \"out\", and there are too many others: ");

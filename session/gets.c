@@ -239,20 +239,14 @@ static int64_t poll_call(const struct mvm_scheduler *v, uint64_t *offset)
     const struct mvm_streams *s = &v->streams;
     const struct mvm_port *port = v->config.reader;
     void *ctx = v->config.reader_ctx;
-    switch ((enum call)s->call) { /* COVERAGE: each call has its case */
-    case READ:
-        return s->cap == 0
-                   ? 0
-                   : port->read_data(ctx, MVM_STORE, s->path, offset, v->config.bulk, s->cap);
-    case END:
+    if (s->call == END) {
         return port->end_job(ctx);
-    case REMOVE_PLACE:
-    case REMOVE_SOURCE:
-        return port->remove_tree(ctx, s->path);
-    case NO_CALL:
-        break;
     }
-    return 0; /* COVERAGE: each call has returned */
+    if (s->call != READ) {
+        return port->remove_tree(ctx, s->path);
+    }
+    return s->cap == 0 ? 0
+                       : port->read_data(ctx, MVM_STORE, s->path, offset, v->config.bulk, s->cap);
 }
 
 /* Polls the call in progress; false: it is not done. One that takes too long is abandoned: what it
@@ -273,7 +267,7 @@ static bool ask(struct mvm_scheduler *v)
     s->call = NO_CALL;
     s->removing = false;
     s->opened = call != END;
-    s->clears = s->clears && call != REMOVE_SOURCE;
+    s->clears = false; /* if it was set, this was its call */
     if (call == READ) {
         finish_read(v, r, offset);
     } else if (call == REMOVE_PLACE) {

@@ -25,9 +25,6 @@ unsigned mvm_places_find(const struct mvm_scheduler *v, struct mvm_text id)
 struct mvm_text mvm_places_list(const struct mvm_scheduler *v, unsigned place, uint8_t *list)
 {
     size_t len = 0;
-    if (place == MVM_STREAM_BUILDS) {
-        return (struct mvm_text){NULL, 0};
-    }
     const struct mvm_stream_build *b = &v->streams.builds[place];
     for (unsigned i = 0; i < b->items_len; i++) {
         struct mvm_artifact_item item = {mvm_text_from(b->items[i].name), b->items[i].size};

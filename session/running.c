@@ -60,9 +60,6 @@ static void end_failed(struct mvm_scheduler *v)
 
 static bool begin_build(struct mvm_scheduler *v)
 {
-    if (v->queued == 0) {
-        return false;
-    }
     v->ending_ms = UINT64_MAX;
     v->superseded = v->stopped = false;
     if (v->stopping) {

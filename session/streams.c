@@ -63,8 +63,10 @@ static unsigned best_place(const struct mvm_streams *s)
             best = i;
         }
     }
-    bool drops = best != NO_PLACE && s->builds[best].state == MVM_PLACE_HELD;
-    return drops && s->removing ? NO_PLACE : best;
+    if (best == NO_PLACE) { /* COVERAGE: if there is one place */
+        return NO_PLACE;    /* COVERAGE: if there is one place */
+    }
+    return s->builds[best].state == MVM_PLACE_HELD && s->removing ? NO_PLACE : best;
 }
 
 int mvm_streams_begin(struct mvm_scheduler *v)

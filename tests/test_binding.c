@@ -53,6 +53,20 @@ static void each_kind_is_found_by_its_name(void **state)
     assert_int_equal(mvm_kind_by_name(""), -1);
 }
 
+/* As a binding that is newer than the library may ask. */
+static void a_field_that_this_release_lacks_is_in_no_message(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < KINDS; n++) {
+        struct mvm_message m;
+        size_t len = 7;
+        mvm_message_begin(&m, kinds[n].kind);
+        assert_false(mvm_message_put(&m, (enum mvm_message_field)FIELDS, "a", 1));
+        assert_null(mvm_message_get(&m, (enum mvm_message_field)FIELDS, &len));
+        assert_int_equal(len, 0);
+    }
+}
+
 static void a_message_has_the_fields_of_its_kind_and_no_other(void **state)
 {
     (void)state;
@@ -197,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_is_found_by_its_name),
         cmocka_unit_test(a_message_has_the_fields_of_its_kind_and_no_other),
+        cmocka_unit_test(a_field_that_this_release_lacks_is_in_no_message),
         cmocka_unit_test(a_build_has_a_timeout_and_may_be_kept_and_no_other_kind_does),
         cmocka_unit_test(what_moves_bytes_has_an_offset_a_length_and_an_end),
         cmocka_unit_test(a_heartbeat_is_a_log_that_says_so),

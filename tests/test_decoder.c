@@ -679,6 +679,26 @@ static void a_request_frame_is_whole_up_to_its_limit(void **state)
     }
 }
 
+/* A value that is ignored, of many tokens, reaches over the limit. */
+static void a_frame_over_its_limit_is_refused_there_whatever_its_tokens(void **state)
+{
+    (void)state;
+    static const size_t chunks[] = {1, 1000, 2 * MVM_REQUEST_FRAME_MAX};
+    static const char front[] = "{\"Build\":{\"x\":[", end[] = "1]}}\n\"Ping\"\n";
+    static char bytes[2 * MVM_REQUEST_FRAME_MAX];
+    const size_t len = sizeof bytes - 1;
+    struct trace t;
+    for (size_t n = 0; n < len; n++) {
+        bytes[n] = n % 2 == 0 ? ',' : '1';
+    }
+    memcpy(bytes, front, sizeof front - 1);
+    memcpy(bytes + len - (sizeof end - 1), end, sizeof end - 1);
+    for (size_t n = 0; n < sizeof chunks / sizeof chunks[0]; n++) {
+        assert_string_equal(run_chunks(&t, MVM_DIRECTION_REQUESTS, bytes, len, chunks[n]),
+                            "frame too long at byte 65536;Ping;");
+    }
+}
+
 static void a_response_frame_is_whole_up_to_its_limit(void **state)
 {
     (void)state;
@@ -930,6 +950,7 @@ int main(void)
         cmocka_unit_test(a_buffer_larger_than_any_frame_is_no_trouble),
         cmocka_unit_test(unknown_values_nest_up_to_the_limit),
         cmocka_unit_test(a_request_frame_is_whole_up_to_its_limit),
+        cmocka_unit_test(a_frame_over_its_limit_is_refused_there_whatever_its_tokens),
         cmocka_unit_test(a_response_frame_is_whole_up_to_its_limit),
         cmocka_unit_test(explanations_fit_their_promise),
         cmocka_unit_test(any_stream_decodes_the_same_however_it_is_cut),

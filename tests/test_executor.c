@@ -150,6 +150,7 @@ static void the_path_is_read_out_of_json(void **state)
         {"[{\"outputs\":{}}]", "nix build produced no store path"},
         {"[{\"outputs\":{\"out\":null}}]", "nix build produced no store path"},
         {"[{\"outputs\":{\"out\":\"/tmp/x\"}}]", "nix build produced no store path"},
+        {"[{\"outputs\":{\"out\":\"" STORE "\\u0000\"}}]", "nix build produced no store path"},
         {"[{\"outputs\":", "nix build produced no store path"},
         {"[{\"outputs\":{\"dev\":\"/nix/store/dev\"", "nix build produced no store path"},
         {"hello [1]\n[{\"outputs\":{\"out\":\"" STORE "\"}}]\nbye\n", STORE},
@@ -261,6 +262,16 @@ static void a_nul_byte_is_refused(void **state)
     mvm_executor_start(&x, &job, 0);
     finish();
     assert_err("invalid flake_ref: it holds a NUL byte");
+}
+
+/* What follows a text in memory is not looked at. */
+static void a_byte_that_only_begins_a_control_character_is_taken(void **state)
+{
+    (void)state;
+    struct mvm_job job = {.flake_ref = {"f\xc2\x80", 2}, .attr = {"a\xc2.\xc2\x9f", 4}};
+    mvm_executor_start(&x, &job, sim.now_ms);
+    finish();
+    assert_ok();
 }
 
 static void texts_at_their_limits_are_taken_and_one_byte_more_is_refused(void **state)
@@ -840,6 +851,7 @@ int main(void)
         T(a_store_path_is_a_line_of_its_own_without_a_nul_byte),
         T(unsound_requests_start_nothing),
         T(a_nul_byte_is_refused),
+        T(a_byte_that_only_begins_a_control_character_is_taken),
         T(texts_at_their_limits_are_taken_and_one_byte_more_is_refused),
         T(as_many_options_as_may_be_are_taken_and_one_more_is_refused),
         T(an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refused),

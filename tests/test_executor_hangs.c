@@ -185,6 +185,43 @@ static void a_log_that_is_never_written_ends_with_the_build_s_time(void **state)
     }
 }
 
+static int end_job_never(void *ctx)
+{
+    (void)ctx;
+    return MVM_PORT_LATER;
+}
+
+static unsigned abandoned;
+
+static int abandon(void *ctx)
+{
+    abandoned++;
+    return mvm_sim_port.abandon(ctx);
+}
+
+/* The disk is released by then, so that the answer is what it would have been. */
+static void a_job_whose_port_does_not_end_it_is_answered_after_a_while(void **state)
+{
+    struct mvm_port port = mvm_sim_port;
+    port.end_job = end_job_never;
+    port.abandon = abandon;
+    for (int status = 0; status <= 1; status++) {
+        setup(state);
+        sim.build.exit.code = status;
+        mvm_executor_init(&x, &port, &sim, &config);
+        abandoned = 0;
+        run();
+        if (status == 0) {
+            assert_ok();
+        } else {
+            assert_err("nix build failed (exit status: 1)");
+        }
+        assert_int_equal(abandoned, 1);
+        assert_true(mvm_executor_released(&x));
+        assert_in_range(sim.now_ms, MVM_DISK_PATIENCE_MS, 2 * MVM_DISK_PATIENCE_MS);
+    }
+}
+
 /* ---- disks that appear late, are already mounted, or are held ---- */
 
 static void a_device_that_comes_late_is_waited_for(void **state)
@@ -209,6 +246,24 @@ static void a_required_device_that_is_absent_is_an_error(void **state)
     assert_err("mount /dev/vdb -> /build-out failed: no such device");
     assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_MOUNT);
     assert_int_equal(sim.spawned, 0);
+}
+
+static int mount_busy(void *ctx, const char *device, const char *dir, bool read_only)
+{
+    (void)ctx, (void)device, (void)dir, (void)read_only;
+    return MVM_PORT_BUSY;
+}
+
+static void a_device_that_stays_in_use_is_waited_for_and_then_an_error(void **state)
+{
+    (void)state;
+    struct mvm_port port = mvm_sim_port;
+    port.mount = mount_busy;
+    mvm_executor_init(&x, &port, &sim, &config);
+    run();
+    assert_err("mount /dev/vdb -> /build-out failed: ");
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_MOUNT);
+    assert_in_range(sim.now_ms, MVM_DEVICE_WAIT_MS, MVM_DEVICE_WAIT_MS + MVM_DEVICE_POLL_MS);
 }
 
 static void a_wait_for_a_device_can_be_cancelled(void **state)
@@ -433,6 +488,9 @@ static void every_spelling_of_the_input_directory_asks_for_its_disk(void **state
         {"path:/build%2Din", true},
         {"path:/build%2din/%2E", true},
         {"./build-in", true},
+        {"/build-in/sub/..", true},
+        {"/x/y/../../build-in", true},
+        {"x2+file:/build-in", true},
         {"/build-in/..", false},
         {"/build-in/../x", false},
         {"/build-input", false},
@@ -446,6 +504,8 @@ static void every_spelling_of_the_input_directory_asks_for_its_disk(void **state
         {"git+https:///build-in", false},
         {"/build%zzin", false},
         {"/build%2", false},
+        {"~file:/build-in", false},
+        {"{file:/build-in", false},
         {"nixpkgs", false},
         {"nixpkgs/build-in", false},
         {"?dir=/build-in", false},
@@ -462,6 +522,34 @@ static void every_spelling_of_the_input_directory_asks_for_its_disk(void **state
     }
 }
 
+static void a_scheme_begins_with_its_flake_reference(void **state)
+{
+    static const char text[] = "file:/build-in";
+    const struct mvm_job job = {.flake_ref = mvm_text_from(text + 2), .attr = {"a", 1}};
+    setup(state);
+    spoil_executor();
+    mvm_executor_start(&x, &job, sim.now_ms);
+    finish();
+    assert_ok();
+    assert_null(strstr(sim.trace, "mount_ro "));
+}
+
+static void an_input_directory_longer_than_a_path_is_not_mounted(void **state)
+{
+    static char dir[MVM_PATH_MAX + 1];
+    for (size_t over = 0; over <= 1; over++) {
+        setup(state);
+        memset(dir, 0, sizeof dir);
+        memset(dir, 'd', MVM_PATH_MAX - 1 + over);
+        dir[0] = '/';
+        config.in_dir = dir;
+        start_with(dir, "a", false, 0);
+        finish();
+        assert_ok();
+        assert_int_equal(strstr(sim.trace, "mount_ro ") != NULL, over == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,8 +560,10 @@ int main(void)
         T(a_call_that_has_ended_meanwhile_does_not_hang),
         T(a_build_waits_while_its_log_is_not_written),
         T(a_log_that_is_never_written_ends_with_the_build_s_time),
+        T(a_job_whose_port_does_not_end_it_is_answered_after_a_while),
         T(a_device_that_comes_late_is_waited_for),
         T(a_required_device_that_is_absent_is_an_error),
+        T(a_device_that_stays_in_use_is_waited_for_and_then_an_error),
         T(a_wait_for_a_device_can_be_cancelled),
         T(a_mount_of_the_device_is_the_job_s_own_and_released),
         T(what_could_not_be_released_stays_unreleased),
@@ -486,6 +576,8 @@ int main(void)
         T(as_many_outputs_as_may_be_are_looked_at_and_one_more_is_refused),
         T(a_path_that_is_not_in_this_store_is_quoted),
         T(every_spelling_of_the_input_directory_asks_for_its_disk),
+        T(a_scheme_begins_with_its_flake_reference),
+        T(an_input_directory_longer_than_a_path_is_not_mounted),
     };
     return cmocka_run_group_tests_name("the executor and its disks", tests, NULL, NULL);
 }

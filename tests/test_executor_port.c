@@ -132,6 +132,40 @@ static void without_a_directory_for_artifacts_only_builds_without_disks_are_done
     assert_ok();
 }
 
+static void a_port_that_feeds_no_process_does_only_builds_with_disks(void **state)
+{
+    (void)state;
+    static const struct stream_case plain = {.flake_ref = "path:/f"};
+    stream_world();
+    port = mvm_sim_port;
+    port.spawn_fed = NULL;
+    mvm_executor_init(&x, &port, &sim, &config);
+    stream_run(&plain);
+    assert_err("invalid source: builds without disks are not done here");
+    run();
+    assert_ok();
+}
+
+static int find_relative_nix(void *ctx, char *path, size_t cap)
+{
+    (void)ctx;
+    return mvm_text_join(path, cap, "nix", "", "") ? 0 : MVM_PORT_FAILED;
+}
+
+static void a_nix_without_a_folder_has_its_nix_store_beside_it(void **state)
+{
+    (void)state;
+    static const struct stream_case sent = {
+        .flake_ref = "", .has_source = true, .source_size = 10, .sends = 10};
+    stream_world();
+    port = mvm_sim_port;
+    port.find_nix = find_relative_nix;
+    mvm_executor_init(&x, &port, &sim, &config);
+    sim.unpack.exit.code = 1;
+    stream_run(&sent);
+    assert_err("unpacking the source failed (exit status: 1): nix-store --restore ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +174,8 @@ int main(void)
         T(what_is_printed_while_a_source_is_unpacked_is_no_result),
         T(a_configuration_that_cannot_work_is_refused_in_words),
         T(without_a_directory_for_artifacts_only_builds_without_disks_are_done),
+        T(a_port_that_feeds_no_process_does_only_builds_with_disks),
+        T(a_nix_without_a_folder_has_its_nix_store_beside_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

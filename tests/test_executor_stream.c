@@ -159,6 +159,33 @@ static void a_folder_outside_the_source_is_refused(void **state)
     }
 }
 
+/* The source's own path is in front of it. */
+static void
+a_folder_at_the_limit_of_nix_s_argument_is_built_and_one_byte_more_is_refused(void **state)
+{
+    (void)state;
+    static char folder[MVM_FLAKE_REF_MAX], attr[MVM_ATTR_MAX];
+    const size_t longest = MVM_FLAKE_REF_MAX - strlen("path:/agent/" MVM_STREAM_SOURCE "/");
+    memset(folder, 'f', sizeof folder);
+    memset(attr, 'a', sizeof attr);
+    for (size_t over = 0; over <= 1; over++) {
+        stream_world();
+        const struct mvm_job job = {.flake_ref = {folder, longest + over},
+                                    .attr = {attr, sizeof attr},
+                                    .stream = true,
+                                    .has_source = true};
+        spoil_executor();
+        mvm_executor_start(&x, &job, sim.now_ms);
+        finish();
+        if (over == 0) {
+            assert_ok();
+            assert_int_equal(strlen(argument_after("--")), MVM_INSTALLABLE_CAP - 1);
+        } else {
+            assert_err("invalid flake_ref: it is too long");
+        }
+    }
+}
+
 static void a_source_that_is_too_large_is_refused_before_anything_is_begun(void **state)
 {
     (void)state;
@@ -217,6 +244,38 @@ static void bytes_out_of_order_over_the_limit_or_too_many_are_errors(void **stat
         finish();
         assert_err(cases[i].err);
     }
+}
+
+/* nix-store has ended well before its SIGTERM; the source is not complete either. */
+static void the_first_reason_stays_if_a_refused_source_is_unpacked_all_the_same(void **state)
+{
+    (void)state;
+    sim.unpack.reads = 10;
+    sim.unpack.ignores_term = true;
+    stream_start(&sent);
+    wait_for_credit();
+    mvm_executor_source(&x, 0, (struct mvm_text){"0123456789", 10}, false);
+    assert_true(turn());
+    assert_int_equal(sim.fed, 10);
+    mvm_executor_source(&x, 11, (struct mvm_text){"b", 1}, false);
+    finish();
+    assert_err("invalid source: its bytes are not in order, at byte 10 of 300000");
+}
+
+static void bytes_that_are_not_wanted_are_dropped(void **state)
+{
+    (void)state;
+    const struct mvm_text late = {"x", 1};
+    stream_start(&sent);
+    mvm_executor_source(&x, 0, late, true);
+    stream_finish(&sent);
+    assert_ok();
+    mvm_executor_source(&x, sent.source_size, late, true);
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_OK);
+    stream_start(&plain);
+    mvm_executor_source(&x, 1, late, false);
+    finish();
+    assert_ok();
 }
 
 static void the_limit_is_the_buffer_and_grows_as_bytes_are_accepted(void **state)
@@ -401,9 +460,12 @@ int main(void)
         TEST(a_source_is_unpacked_built_and_removed),
         TEST(a_folder_in_the_source_is_built),
         TEST(a_folder_outside_the_source_is_refused),
+        TEST(a_folder_at_the_limit_of_nix_s_argument_is_built_and_one_byte_more_is_refused),
         TEST(a_source_that_is_too_large_is_refused_before_anything_is_begun),
         TEST(a_source_that_is_cut_is_an_error),
         TEST(bytes_out_of_order_over_the_limit_or_too_many_are_errors),
+        TEST(the_first_reason_stays_if_a_refused_source_is_unpacked_all_the_same),
+        TEST(bytes_that_are_not_wanted_are_dropped),
         TEST(the_limit_is_the_buffer_and_grows_as_bytes_are_accepted),
         TEST(the_bytes_of_a_source_arrive_in_order_around_the_buffers_end),
         TEST(a_piece_of_a_source_may_be_empty),

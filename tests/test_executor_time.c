@@ -37,6 +37,17 @@ static void no_limit_and_limits_past_the_clock_never_end_a_build(void **state)
     }
 }
 
+/* The sum would wrap around. */
+static void a_limit_that_ends_after_the_clock_does_never_ends_a_build(void **state)
+{
+    (void)state;
+    sim.now_ms = UINT64_MAX / 2 + 100000;
+    sim.build.run_ms = 1000;
+    start_with("f", "a", true, MVM_TIMEOUT_NONE_SECS - 1);
+    finish();
+    assert_ok();
+}
+
 static void one_that_ignores_sigterm_is_killed_after_the_grace(void **state)
 {
     (void)state;
@@ -467,6 +478,7 @@ int main(void)
         T(a_build_that_takes_too_long_is_ended),
         T(the_time_is_the_requests_else_the_configurations_else_the_wires),
         T(no_limit_and_limits_past_the_clock_never_end_a_build),
+        T(a_limit_that_ends_after_the_clock_does_never_ends_a_build),
         T(one_that_ignores_sigterm_is_killed_after_the_grace),
         T(one_that_takes_long_to_stop_is_sent_sigterm_later),
         T(a_grandchild_that_holds_the_pipe_does_not_hang_the_job),

@@ -494,7 +494,41 @@ static void a_call_that_hangs_has_a_deadline(void **state)
     assert_true(mvm_scheduler_deadline(&scheduler) == began + MVM_DISK_PATIENCE_MS);
 }
 
+/* A server that ends with its machine waits for it. */
+static void a_get_whose_client_has_no_room_yet_is_still_to_be_answered(void **state)
+{
+    (void)state;
+    struct client *other = built(A), *c = connect_with(SMALL_BUFFER, MVM_WIRE_PROTO);
+    assert_false(mvm_scheduler_reading(&scheduler));
+    c->reads = false;
+    for (int i = 0; i < SMALL_BUFFER; i++) {
+        ask(c, MVM_MESSAGE_PING, NULL);
+        settle();
+    }
+    ask_get(c, A, "kernel", 0, 8);
+    settle();
+    assert_true(mvm_scheduler_reading(&scheduler));
+    assert_int_equal(reader.reads, 0);
+    c->reads = true;
+    settle();
+    assert_non_null(strstr(heard(c), "Pong\nArtifact a kernel to 8\n"));
+    assert_false(mvm_scheduler_reading(&scheduler));
+    disconnect(other);
+}
+
 /* ---- the end ---- */
+
+static void an_agent_that_stops_removes_what_it_holds_before_it_is_done(void **state)
+{
+    (void)state;
+    built(A);
+    assert_false(mvm_scheduler_reading(&scheduler));
+    mvm_scheduler_stop(&scheduler);
+    assert_true(mvm_scheduler_reading(&scheduler));
+    settle();
+    assert_false(mvm_scheduler_reading(&scheduler));
+    assert_nothing_left();
+}
 
 static void an_agent_that_stops_drops_what_it_holds(void **state)
 {
@@ -566,6 +600,8 @@ int main(void)
         TEST(a_place_that_cannot_be_emptied_is_used_again),
         TEST(a_get_from_a_disk_that_hangs_ends_and_nothing_else_waits),
         TEST(a_call_that_hangs_has_a_deadline),
+        TEST(a_get_whose_client_has_no_room_yet_is_still_to_be_answered),
+        TEST(an_agent_that_stops_removes_what_it_holds_before_it_is_done),
         TEST(an_agent_that_stops_drops_what_it_holds),
         TEST(an_agent_that_stops_during_a_build_leaves_nothing),
     };

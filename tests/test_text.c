@@ -4,10 +4,12 @@
 #include "mvm_artifact.h"
 #include "mvm_limits.h"
 #include "mvm_text.h"
+#include "mvm_version.h"
 #include "parse.h"
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -19,6 +21,8 @@ static void a_slice_covers_a_string_without_its_terminator(void **state)
     assert_int_equal(text.len, 3);
     assert_memory_equal(text.bytes, "abc", 3);
     assert_int_equal(mvm_text_from("").len, 0);
+    assert_int_equal(mvm_text_from(NULL).len, 0);
+    assert_null(mvm_text_from(NULL).bytes);
 }
 
 static void equal_means_the_same_bytes_and_no_more(void **state)
@@ -213,6 +217,8 @@ static void an_id_is_16_to_64_letters_digits_dots_and_strokes(void **state)
     char id[MVM_ID_MIN];
     assert_true(mvm_id_valid((struct mvm_text){most, MVM_ID_MIN}));
     assert_true(mvm_id_valid((struct mvm_text){most, MVM_ID_MAX}));
+    assert_true(strlen(most) > MVM_ID_MAX);
+    assert_false(mvm_id_valid((struct mvm_text){most, MVM_ID_MAX + 1}));
     assert_false(mvm_id_valid((struct mvm_text){most, MVM_ID_MIN - 1}));
     assert_false(mvm_id_valid((struct mvm_text){NULL, 0}));
     for (size_t n = 0; n < sizeof others; n++) { /* NUL, too */
@@ -243,6 +249,29 @@ static void artifacts_have_eleven_names_and_the_last_is_a_whole_output(void **st
     assert_false(mvm_artifact_known(""));
 }
 
+static void each_artifact_has_a_meaning(void **state)
+{
+    (void)state;
+    unsigned n = 0;
+    for (; mvm_artifact_name(n) != NULL; n++) {
+        assert_non_null(mvm_artifact_meaning(n));
+        if (strcmp(mvm_artifact_name(n), "initrd") == 0) {
+            assert_string_equal(mvm_artifact_meaning(n), "an initial RAM disk");
+        }
+    }
+    assert_null(mvm_artifact_meaning(n));
+    assert_null(mvm_artifact_meaning(UINT_MAX));
+}
+
+static void the_version_and_its_number_are_one_release(void **state)
+{
+    (void)state;
+    int major, minor, patch;
+    assert_string_equal(mvm_version(), MVM_VERSION);
+    assert_int_equal(sscanf(mvm_version(), "%d.%d.%d", &major, &minor, &patch), 3);
+    assert_int_equal(mvm_version_number(), major * 10000 + minor * 100 + patch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +290,8 @@ int main(void)
         cmocka_unit_test(a_path_is_not_empty_and_fits),
         cmocka_unit_test(an_id_is_16_to_64_letters_digits_dots_and_strokes),
         cmocka_unit_test(artifacts_have_eleven_names_and_the_last_is_a_whole_output),
+        cmocka_unit_test(each_artifact_has_a_meaning),
+        cmocka_unit_test(the_version_and_its_number_are_one_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,14 +314,13 @@ static enum mvm_decoder_error take_json(struct mvm_decoder *d, enum mvm_json_tok
         return take_fields(d, token);
     case NAME:
         return take_name(d, token);
-    case VALUE:
-        return take_member_value(d, token);
     case IGNORED:
         return take_ignored(d);
     case ELEMENT:
         return take_element(d, token);
     case CLOSE:
-    case END: /* no token comes in these two */
+    case VALUE: /* handled by the caller */
+    case END:   /* no token comes in these two */
     case SKIPPED:
     default:
         return token == MVM_JSON_OBJECT_END ? go_to(d, END) : MVM_DECODER_NOT_A_MESSAGE;
