@@ -3,6 +3,7 @@
 #include "beside.h"
 #include "child.h"
 #include "here.h"
+#include "mvm_artifact.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -185,13 +186,33 @@ static void drop_left_out(struct mvm_tree *t)
     t->files = kept;
 }
 
+/* Whether the directory has nothing but artifacts. */
+static bool has_artifacts_alone(int root, const char *path)
+{
+    int fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+    bool alone = dir != NULL;
+    while (alone && (entry = readdir(dir)) != NULL) {
+        const char *one = entry->d_name;
+        alone = strcmp(one, ".") == 0 || strcmp(one, "..") == 0 || mvm_artifact_known(one);
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    return alone;
+}
+
 /* What another run of this program receives, or has left: it may change while it is sent. */
-static bool is_another_run_s(const char *path, const struct stat *st)
+static bool is_another_run_s(int root, const char *path, const struct stat *st)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
-    return S_ISDIR(st->st_mode) && (mvm_beside_parse(MVM_BESIDE_NEW, name).len > 0 ||
-                                    mvm_beside_parse(MVM_BESIDE_OLD, name).len > 0);
+    bool named = mvm_beside_parse(MVM_BESIDE_NEW, name).len > 0 ||
+                 mvm_beside_parse(MVM_BESIDE_OLD, name).len > 0;
+    return S_ISDIR(st->st_mode) && named && has_artifacts_alone(root, path);
 }
 
 /* The list is its own queue: the contents of its directories are appended to it. */
@@ -204,7 +225,7 @@ static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
             good = false;
         } else if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
             good = fail(t, why, t->paths[i], strerror(errno));
-        } else if (is_left_out(t, &st) || is_another_run_s(t->paths[i], &st)) {
+        } else if (is_left_out(t, &st) || is_another_run_s(root, t->paths[i], &st)) {
             t->paths[i] = "";
         } else if (S_ISDIR(st.st_mode)) {
             good = list_directory(t, root, t->paths[i], why);

@@ -43,6 +43,9 @@ uint32_t mvm_visible_control(struct mvm_text character)
     if (character.len == 2 && c[0] == 0xc2 && c[1] < 0xa0) {
         return c[1];
     }
+    if (character.len == 2 && c[0] == 0xd8 && c[1] == 0x9c) {
+        return 0x61c;
+    }
     if (character.len != 3 || c[0] != 0xe2 || (c[1] != 0x80 && c[1] != 0x81)) {
         return 0;
     }

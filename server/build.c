@@ -45,6 +45,7 @@ bool mvm_server_build_step(struct mvm_server *s)
         mvm_server_clients_answered(s, s->scheduler.queue[0].client);
         if (s->config.exit_after_build && !s->built) {
             s->built = true;
+            mvm_scheduler_close(&s->scheduler);
             s->collect_ms = s->scheduler.queue[0].keep ? s->now_ms + MVM_COLLECT_MS : 0;
         }
     }

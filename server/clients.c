@@ -165,6 +165,13 @@ void mvm_server_clients_answered(struct mvm_server *s, const struct mvm_client *
     }
 }
 
+void mvm_server_clients_all_answered(struct mvm_server *s)
+{
+    for (size_t i = 0; i < s->served; i++) {
+        s->connections[i].answered = s->connections[i].client != NULL;
+    }
+}
+
 bool mvm_server_clients_flushed(const struct mvm_server *s)
 {
     for (size_t i = 0; i < s->served; i++) {

@@ -233,8 +233,8 @@ bool mvm_server_orderly(const struct mvm_server *s);
 void mvm_server_fini(struct mvm_server *s);
 
 /* For `log`: writes the line to standard error, `ctx` unused. A line is dropped if a pipe there is
- * full or has no reader, or a terminal's output is stopped; without /proc the latter makes it wait.
- */
+ * full or has no reader, or a terminal's output is stopped. The latter makes it wait if the
+ * terminal cannot be opened again: without /proc, or as another user than the terminal's. */
 void mvm_server_print(void *ctx, const char *line);
 
 /* ---- for the loop around it ---- */

@@ -180,6 +180,9 @@ static void begin_to_stop(struct mvm_server *s)
         for (size_t i = 0; i < s->scheduler.queued; i++) {
             mvm_server_clients_answered(s, s->scheduler.queue[i].client);
         }
+        if (s->collect_ms > 0) {
+            mvm_server_clients_all_answered(s); /* one has joined */
+        }
         mvm_scheduler_stop(&s->scheduler);
     }
     mvm_server_watch_arm(s);
@@ -258,7 +261,8 @@ static void leave_if_idle(struct mvm_server *s)
     if (s->config.exit_idle_ms == 0 || s->stopping) {
         return;
     }
-    if (!mvm_scheduler_idle(&s->scheduler) || mvm_server_clients_any(s)) {
+    if (!mvm_scheduler_idle(&s->scheduler) || mvm_server_clients_any(s) ||
+        s->now_ms < s->collect_ms) {
         s->active_ms = s->now_ms;
     } else if (s->now_ms >= s->active_ms + s->config.exit_idle_ms) {
         stop_itself(s, "idle for the configured time");
@@ -270,10 +274,13 @@ static void leave_if_built(struct mvm_server *s)
     if (!s->built || s->stopping) {
         return;
     }
+    if (s->collect_ms > 0 && mvm_scheduler_reading(&s->scheduler)) {
+        s->collect_ms = s->now_ms + MVM_COLLECT_MS;
+    }
     bool holds = mvm_scheduler_holds(&s->scheduler);
-    if (holds && mvm_server_clients_any(s)) {
-        s->collect_ms = s->collect_ms > 0 ? s->now_ms + MVM_COLLECT_MS : 0;
-    } else if ((!holds && !mvm_scheduler_awaits(&s->scheduler)) || s->now_ms >= s->collect_ms) {
+    bool waits = holds || mvm_scheduler_awaits(&s->scheduler);
+    bool late = s->now_ms >= s->collect_ms && !(holds && mvm_server_clients_any(s));
+    if (!waits || late) {
         stop_itself(s, "the build has ended");
     }
 }
@@ -314,7 +321,7 @@ static uint64_t next_deadline(const struct mvm_server *s)
         at = mvm_sooner(at, s->linger_ms != UINT64_MAX ? lingering : s->flush_ms);
         return at;
     }
-    at = s->collect_ms > 0 ? mvm_sooner(at, s->collect_ms) : at;
+    at = s->collect_ms > s->now_ms ? mvm_sooner(at, s->collect_ms) : at;
     if (s->config.exit_idle_ms > 0) {
         at = mvm_sooner(at, s->active_ms + s->config.exit_idle_ms);
     }

@@ -194,6 +194,7 @@ bool mvm_server_clients_write(struct mvm_server *s, bool all);
 
 /* The client of the build that has just ended was answered. */
 void mvm_server_clients_answered(struct mvm_server *s, const struct mvm_client *client);
+void mvm_server_clients_all_answered(struct mvm_server *s); /* as any of them may have been */
 
 /* Whether all that was sent is in the kernel; whether those answered have also read it and gone. */
 bool mvm_server_clients_flushed(const struct mvm_server *s);

@@ -208,6 +208,7 @@ struct mvm_scheduler {
     size_t clients_used;     /* slots from here on are free */
     struct mvm_client *lent; /* the client whose session borrows a line or an answer */
     bool stopping;
+    bool closed;        /* no further build begins */
     bool detached;      /* a client was detached since the last step: there may be work */
     bool superseded;    /* … by the running build: every kept Ok of a build with disks */
     bool stopped;       /* the running build was cancelled by mvm_scheduler_stop */
@@ -261,6 +262,10 @@ uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v);
  * returns true, every Build has its answer in a send buffer, or in the client's queue for one:
  * continue until mvm_client_flushed. */
 void mvm_scheduler_stop(struct mvm_scheduler *v);
+
+/* No further build begins: those that wait and later ones are refused as after stop. All else goes
+ * on: a build that runs, Joins, and Gets of what is held. */
+void mvm_scheduler_close(struct mvm_scheduler *v);
 
 /* Whether no build runs or waits. */
 bool mvm_scheduler_idle(const struct mvm_scheduler *v);

@@ -31,7 +31,8 @@ static void end_build(struct mvm_scheduler *v, enum mvm_category category, struc
     }
     v->state = MVM_SCHEDULER_ANSWERING;
     v->ending_ms = mvm_sooner(v->ending_ms, v->now_ms);
-    mvm_kept_add(v, v->answer.id, category, text, v->queue[0].keep);
+    bool awaited = v->queue[0].keep && category != MVM_CATEGORY_STOPPING;
+    mvm_kept_add(v, v->answer.id, category, text, awaited);
 }
 
 /* A later build that has mounted the output disk, or has begun to stage, makes a kept Ok untrue:
@@ -62,7 +63,7 @@ static bool begin_build(struct mvm_scheduler *v)
 {
     v->ending_ms = UINT64_MAX;
     v->superseded = v->stopped = false;
-    if (v->stopping) {
+    if (v->closed) {
         end_build(v, MVM_CATEGORY_STOPPING, mvm_text_from("build rejected: the agent is stopping"));
         return true;
     }

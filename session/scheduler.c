@@ -13,7 +13,7 @@ void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
     v->clients_cap = clients_cap;
     v->clients_used = 0;
     v->lent = NULL;
-    v->stopping = v->detached = v->superseded = v->stopped = false;
+    v->stopping = v->closed = v->detached = v->superseded = v->stopped = false;
     v->now_ms = 0;
     v->ending_ms = UINT64_MAX;
     v->kept_next = 0;
@@ -71,8 +71,14 @@ uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v)
     return mvm_scheduler_building(v) ? mvm_sooner(at, mvm_executor_deadline(v->executor)) : at;
 }
 
+void mvm_scheduler_close(struct mvm_scheduler *v)
+{
+    v->closed = true;
+}
+
 void mvm_scheduler_stop(struct mvm_scheduler *v)
 {
+    v->closed = true;
     v->stopping = true;
     if (mvm_scheduler_building(v)) {
         v->stopped = true;

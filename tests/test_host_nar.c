@@ -377,10 +377,13 @@ static void what_is_left_out_is_not_listed(void **state)
 static void unfinished_sets_of_artifacts_are_not_listed(void **state)
 {
     (void)state;
-    static const char *const paths[] = {".a.new-x",  ".new-1",      "a",
-                                        "a/.n.old-", "a/.n.old-1x", "a/n.old-1"};
-    run("cd %s && mkdir -p .out.new-12 a/.o.old-1 .a.new-x .new-1 a/.n.old- a/n.old-1 && "
-        "touch .out.new-12/kernel a/.o.old-1/kernel a/.n.old-1x",
+    static const char *const paths[] = {".a.new-x",         ".etc.old-2023", ".etc.old-2023/kernel",
+                                        ".etc.old-2023/rc", ".new-1",        "a",
+                                        "a/.n.old-",        "a/.n.old-1x",   "a/n.old-1"};
+    run("cd %s && mkdir -p .out.new-12 a/.o.old-1 .a.new-x .new-1 a/.n.old- a/n.old-1 "
+        ".etc.old-2023 "
+        "&& touch .out.new-12/kernel a/.o.old-1/kernel a/.n.old-1x .etc.old-2023/kernel "
+        ".etc.old-2023/rc",
         folder);
     assert_true(mvm_tree_list(&tree, folder, MVM_TREE_ALL, &why));
     assert_int_equal(tree.files, sizeof paths / sizeof paths[0]);

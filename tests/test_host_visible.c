@@ -64,6 +64,7 @@ static const struct {
      "<9B>2J"},
     /* bidirectional, and their neighbours */
     {"\xe2\x80\x8e\xe2\x80\x8f", "<200E><200F>"},
+    {"\xd8\x9c\xd8\x9b", "<061C>\xd8\x9b"},
     {"a\xe2\x80\xaa\xe2\x80\xae"
      "b",
      "a<202A><202E>b"},

@@ -3,6 +3,7 @@
 #include "posix_internal.h"
 #include "test_posix_alone.h"
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -286,6 +287,32 @@ static void a_worker_that_hangs_is_replaced(void **state)
     assert_no_child();
 }
 
+/* Another agent's job has the lock, or an abandoned worker of this one. */
+static void a_log_that_is_locked_belongs_to_another_agent(void **state)
+{
+    (void)state;
+    int r, other = open(in_place(&place, 0, "log"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(flock(other, LOCK_EX), 0);
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+    assert_int_equal(r, MVM_PORT_BUSY);
+    assert_string_equal(port->reason(&posix), "in use: another agent builds in this directory");
+    end_job(&posix);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+    }
+    posix.worker.hung[posix.worker.hung_len++] = pid; /* as if its disk hung */
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+    assert_int_equal(r, 0);
+    assert_true(flock(other, LOCK_EX) == 0); /* of the file that had the name */
+    end_job(&posix);
+    close(other);
+    kill(pid, SIGKILL);
+    while (port->abandon(&posix) != 0) {
+        sleep_ms(5);
+    }
+}
+
 static void the_end_of_the_port_ends_the_work(void **state)
 {
     (void)state;
@@ -546,6 +573,7 @@ int main(void)
         ALONE(a_log_can_be_opened_again),
         ALONE(a_copy_can_be_stopped),
         ALONE(a_worker_that_hangs_is_replaced),
+        ALONE(a_log_that_is_locked_belongs_to_another_agent),
         ALONE(the_end_of_the_port_ends_the_work),
         ALONE(a_worker_that_was_killed_is_an_error_and_the_next_call_works),
         ALONE(a_log_whose_worker_was_killed_is_an_error),

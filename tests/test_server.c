@@ -710,6 +710,9 @@ static void after_a_build_to_be_kept_its_client_may_come_back(void **state)
     step_until_quiet();
     assert_int_equal(e2e_frame(other, E2E_PATIENCE_MS).kind, MVM_MESSAGE_PONG);
     assert_false(mvm_server_stopped(&server));
+    e2e_say_build(other, "f", "a", ""); /* it would make the answer untrue, and be cut short */
+    step_until_quiet();
+    e2e_assert_err(other, "build rejected: the agent is stopping", E2E_PATIENCE_MS);
     e2e_say(other, "{\"Join\":{\"id\":\"aaaaaaaaaaaaaaaa\"}}\n");
     while (!mvm_server_stopped(&server)) {
         step();

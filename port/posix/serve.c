@@ -89,11 +89,12 @@ static int close_log(struct server *s)
 }
 
 /* Another agent's files have the same names: a lock on build.log, while it has its temporary one,
- * keeps a second job out of the directory. */
-static bool is_claimed(const char *path)
+ * keeps a second job out of the directory. A worker that was abandoned may hold this agent's. */
+static bool is_claimed(const struct mvm_posix *p, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    bool claimed = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    int fd =
+        p->worker.hung_len > 0 ? -1 : open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool claimed = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
     if (fd >= 0) {
         close(fd);
     }
@@ -113,7 +114,7 @@ static int open_log(struct server *s, const char *path)
 {
     struct mvm_posix *p = s->p;
     drop_claim(p);
-    if (is_claimed(path)) {
+    if (is_claimed(p, path)) {
         mvm_posix_fail_text(p, "in use", "another agent builds in this directory");
         return MVM_PORT_BUSY;
     }
@@ -122,7 +123,7 @@ static int open_log(struct server *s, const char *path)
     p->worker.log_error = 0;
     s->logged = 0;
     if (fd >= 0) {
-        flock(fd, LOCK_EX | LOCK_NB); /* without locks there is none */
+        flock(fd, LOCK_EX); /* waits for one that asks; file systems without locks have none */
         p->worker.claim = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     }
     return fd < 0 ? fd : 0;

@@ -293,6 +293,7 @@ bool mvm_posix_fini_waits(uint64_t until_ns)
 
 void mvm_posix_worker_fini(struct mvm_posix *p, uint64_t until_ns)
 {
+    mvm_posix_reap(p);
     while (p->worker.hung_len > 0 && !p->config.caller_reaps && mvm_posix_fini_waits(until_ns)) {
         collect_hung(p);
     }
