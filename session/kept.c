@@ -40,7 +40,9 @@ const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struc
 void mvm_kept_given(struct mvm_scheduler *v, struct mvm_text id)
 {
     for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
-        v->kept[i].awaited = v->kept[i].awaited && !is_of(&v->kept[i], id);
+        if (is_of(&v->kept[i], id)) {
+            v->kept[i].awaited = false;
+        }
     }
 }
 
