@@ -24,14 +24,34 @@ static void say(const char *what)
     mvm_log(what, ": ", mvm_posix_error_text(errno));
 }
 
-/* A kernel without an initial console starts us with nothing open. */
-static void open_console(void)
+/* A kernel without an initial console starts us with nothing open. The driver of one may be a
+ * module: until it is loaded lines wait, and no disk that is opened gets the number of a standard
+ * stream. False: that is so. */
+static bool open_console(void)
 {
+    bool open_all = true;
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0) {
-            (void)!open("/dev/console", O_RDWR | O_NOCTTY);
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/console", O_RDWR | O_NOCTTY) < 0) {
+            open_all = false;
+            (void)!open("/dev/null", O_RDWR);
         }
     }
+    if (!open_all) {
+        mvm_log_hold();
+    }
+    return open_all;
+}
+
+static void open_late_console(void)
+{
+    int fd = open("/dev/console", O_RDWR | O_NOCTTY);
+    for (int to = STDIN_FILENO; fd >= 0 && to <= STDERR_FILENO; to++) {
+        dup2(fd, to);
+    }
+    if (fd > STDERR_FILENO) {
+        close(fd);
+    }
+    mvm_log_again();
 }
 
 /* ---- options ---- */
@@ -50,6 +70,16 @@ static void parse_words(struct mvm_options *o, int argc, char *const argv[])
     }
 }
 
+/* What follows it is one value; a policy's option may be in there. */
+static bool has_open_quote(const char *text)
+{
+    bool quoted = false;
+    for (; *text != '\0'; text++) {
+        quoted = quoted != (*text == '"');
+    }
+    return quoted;
+}
+
 /* Each word separately: an option that lacks its value must not take the next word for it. */
 static void parse_cmdline(struct mvm_options *o)
 {
@@ -60,6 +90,10 @@ static void parse_cmdline(struct mvm_options *o)
     if (!mvm_posix_read_small(AT_FDCWD, "/proc/cmdline", text, sizeof text)) {
         mvm_log("cannot read /proc/cmdline", NULL, NULL);
         return;
+    }
+    if (has_open_quote(text)) {
+        mvm_log("a quote is not closed on the kernel's command line", NULL, NULL);
+        o->policy_unclear = true;
     }
     while ((len = mvm_cmdline_next(&rest, words + 1)) > 0) {
         parse_words(o, len + 1, words);
@@ -113,7 +147,7 @@ void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
     if (apart) {
         mvm_init_mounts(contained);
     }
-    open_console();
+    bool has_console = open_console();
     mvm_init_mounts_say();
     find_options(o, argc, argv);
     o->contained = contained;
@@ -121,6 +155,10 @@ void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
         mvm_clock_not_before(o->host_epoch_secs);
     }
     mvm_modules_load(o->modules, o->modules_len);
+    if (!has_console) {
+        open_late_console();
+    }
+    mvm_power_button_watch();
     if (apart && o->root != NULL && mvm_init_root(o->root)) {
         mvm_init_mounts_say();
     }
@@ -131,5 +169,4 @@ void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
         name_host();
     }
     raise_loopback();
-    mvm_power_button_watch();
 }

@@ -68,6 +68,9 @@ static pid_t start(const char *const argv[])
 {
     pid_t pid = mvm_posix_fork();
     if (pid == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
         exec(argv);
     }
     return pid;
@@ -378,7 +381,11 @@ static void add_option(struct mvm_options *o, const char *name, char *text, size
                        uint64_t value)
 {
     struct mvm_writer w;
-    if (has_option(o, name) || o->executor.nix_options_len == MVM_NIX_OPTIONS_MAX) {
+    if (has_option(o, name)) {
+        return;
+    }
+    if (o->executor.nix_options_len == MVM_NIX_OPTIONS_MAX) {
+        mvm_log("the store may fill up: no room for the nix option ", name, NULL);
         return;
     }
     mvm_writer_init(&w, text, cap);

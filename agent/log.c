@@ -200,6 +200,18 @@ int mvm_log_fd(void)
     return stderr_log.len > 0 ? stderr_log.fd : -1;
 }
 
+void mvm_log_hold(void)
+{
+    stderr_log.kind = KIND_HELD;
+    stderr_log.fd = -1;
+}
+
+void mvm_log_again(void)
+{
+    stderr_log.kind = KIND_UNKNOWN;
+    mvm_log_flush();
+}
+
 /* ---- the writer ---- */
 
 void mvm_log_start(void)

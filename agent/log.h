@@ -19,6 +19,10 @@ enum {
     MVM_LOG_WAITING_CAP = 4096, /* bytes that wait for room; past it: lines are dropped */
 };
 
+/* Until `again` lines wait: stderr is about to become another file. */
+void mvm_log_hold(void);
+void mvm_log_again(void);
+
 /* From now on logging does not wait, whatever stderr is. */
 void mvm_log_start(void);
 

@@ -39,20 +39,26 @@ static void set_dispositions(void)
 static const int requests[] = {SIGUSR1, SIGUSR2, 37, 38, 39};
 
 /* From here on a signal waits until the loop reads it: an agent that has sockets ends in order. */
-static void block_signals(const struct mvm_agent *a, sigset_t *set)
+static void block_signals(bool reaps, sigset_t *set)
 {
     sigemptyset(set);
     add_unless_ignored(set, SIGTERM);
     add_unless_ignored(set, SIGINT);
     add_unless_ignored(set, SIGQUIT);
     add_unless_ignored(set, SIGPWR);
-    if (a->reaps) {
+    if (reaps) {
         sigaddset(set, SIGCHLD);
         for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
             sigaddset(set, requests[i]);
         }
     }
     sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+void mvm_agent_hold_signals(void)
+{
+    sigset_t set;
+    block_signals(true, &set);
 }
 
 /* Every child, the build's and the orphans that process 1 inherits. */
@@ -163,7 +169,7 @@ int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options)
     sigset_t set;
     a->reaps = options->posix.caller_reaps;
     set_dispositions();
-    block_signals(a, &set);
+    block_signals(a->reaps, &set);
     if (!start_server(a, options)) { /* first: a descriptor of ours is not an inherited one */
         return 1;                    /* it has logged why */
     }

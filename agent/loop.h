@@ -17,6 +17,9 @@ struct mvm_agent {
     char memory[MVM_SERVER_STREAM_MEMORY(MVM_CLIENTS_MAX)];
 };
 
+/* For process 1, before its start takes long: a signal that ends the machine waits for run. */
+void mvm_agent_hold_signals(void);
+
 /* Serves until SIGTERM or SIGINT, or until the last client of an agent that only has inherited
  * connections (fd:N) has gone. Returns the exit status: 0, or 1 if it could not start, ended with
  * work left, or has nothing to serve. `*a` is zeroed memory. */

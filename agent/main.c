@@ -1,5 +1,6 @@
 /* mvm-builder-agent: options, then the loop. */
 #include "init.h"
+#include "init_container.h"
 #include "log.h"
 #include "loop.h"
 #include "mvm_version.h"
@@ -85,12 +86,14 @@ static void log_default_disks(void)
 /* A machine's process 1 does not return: the kernel would panic. */
 static int run_as_init(int argc, char *const argv[])
 {
-    if (is_asked(argc, argv, "--help")) {
+    bool machines = mvm_init_is_the_machines();
+    if (!machines && is_asked(argc, argv, "--help")) {
         return print_help();
     }
-    if (is_asked(argc, argv, "--version")) {
+    if (!machines && is_asked(argc, argv, "--version")) {
         return print_version();
     }
+    mvm_agent_hold_signals();
     mvm_init_begin(&options, argc, argv);
     fill_standard_streams();
     mvm_log_start();

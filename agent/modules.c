@@ -17,10 +17,14 @@ enum { COMPRESSED = 4 };
 /* The modules loaded from a directory: devices, the host's line, file systems, the power button,
  * KVM's clock. Each is loaded with its dependencies; those that the kernel lacks are skipped. */
 static const char *const common[] = {
-    "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_console", "vmw_vsock_virtio_transport",
-    "virtio_net", "virtio_rng",  "ext4",       "squashfs",       "erofs",
-    "overlay",    "button",      "evdev",      "ptp_kvm",
+    "virtio_pci", "virtio_mmio", "virtio_blk",     "virtio_console", "vmw_vsock_virtio_transport",
+    "virtio_net", "virtio_rng",  "crc32c_generic", /* which ext4 and others look for by name */
+    "ext4",       "squashfs",    "erofs",          "overlay",        "button",
+    "evdev",      "ptp_kvm",
 };
+
+/* A compressed file was loaded, so this kernel can decompress. */
+static bool decompresses;
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -41,15 +45,15 @@ static void log_failure(const char *what, const char *path, const char *why)
  * newer one may lack the decompressor, or the one for this format. */
 static const char *reason(int err, bool compressed)
 {
-    bool cannot = err == EINVAL || err == EOPNOTSUPP;
+    bool cannot = (err == EINVAL || err == EOPNOTSUPP) && !decompresses;
     return compressed && cannot ? "this kernel cannot decompress it: decompress the file"
                                 : mvm_posix_error_text(err);
 }
 
 /* A driver may find that this machine lacks its device. */
-static bool is_not_for_this_machine(int err)
+static bool is_not_for_this_machine(int err, bool compressed)
 {
-    return err == ENODEV || err == ENXIO || err == EOPNOTSUPP;
+    return err == ENODEV || err == ENXIO || (err == EOPNOTSUPP && (!compressed || decompresses));
 }
 
 static void load(const char *path, bool optional)
@@ -57,7 +61,8 @@ static void load(const char *path, bool optional)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool compressed = !ends_with(path, ".ko");
     long r = fd >= 0 ? syscall(SYS_finit_module, fd, "", compressed ? COMPRESSED : 0) : -1;
-    bool ignored = optional && !compressed && is_not_for_this_machine(errno);
+    bool ignored = optional && is_not_for_this_machine(errno, compressed);
+    decompresses = decompresses || (r == 0 && compressed);
     if (r < 0 && errno != EEXIST && !ignored) {
         log_failure("cannot load ", path, reason(errno, fd >= 0 && compressed));
     }

@@ -798,6 +798,25 @@ static void a_silent_builds_client_is_not_stalled(void **state)
     assert_true(a->stalled);
 }
 
+/* What ran is what a client may come back for; what was refused is not. */
+static void only_the_end_of_a_build_that_ran_is_awaited(void **state)
+{
+    (void)state;
+    struct mvm_client *a = asks(BUILD(A, KEEP)), *b = asks(BUILD(B, KEEP));
+    mvm_scheduler_detach(&scheduler, a);
+    mvm_scheduler_detach(&scheduler, b);
+    mvm_scheduler_close(&scheduler);
+    end_well();
+    assert_true(mvm_scheduler_awaits(&scheduler));
+    run(0);
+    assert_string_equal(hear(asks(JOIN(B))),
+                        ERR_OF(B, "build rejected: the agent is stopping", "stopping"));
+    assert_true(mvm_scheduler_awaits(&scheduler));
+    assert_string_equal(hear(asks(JOIN(A))), OK_OF(A, "/nix/store/a"));
+    assert_false(mvm_scheduler_awaits(&scheduler));
+    assert_int_equal(fake.starts, 1);
+}
+
 static void stopping_is_reported_by_its_category(void **state)
 {
     (void)state;
@@ -966,6 +985,7 @@ int main(void)
         TEST(a_line_that_hangs_up_takes_nothing_with_it_to_the_next_client),
         TEST(a_client_that_reads_no_lines_is_disconnected_if_others_wait),
         TEST(a_silent_builds_client_is_not_stalled),
+        TEST(only_the_end_of_a_build_that_ran_is_awaited),
         TEST(stopping_is_reported_by_its_category),
         TEST(a_client_that_ended_its_half_waits_for_what_it_is_owed),
         TEST(a_client_whose_frames_are_lost_is_closed),
