@@ -75,7 +75,8 @@ static void explain_broken(struct mvm_conversation *c)
     mvm_writer_init(&why, c->why, sizeof c->why);
     if (c->wire == MVM_WIRE_PROTO && (c->first[0] == '{' || c->first[0] == '"')) {
         mvm_writer_add(&why, "it answers in JSON: an agent without protobuf, or on a serial line");
-        mvm_writer_add(&why, c->needs_proto ? NEEDS_PROTO : "; use --wire json");
+        mvm_writer_add(&why, c->needs_proto ? "; builds without disks need protobuf"
+                                            : "; use --wire json");
     } else if (c->wire == MVM_WIRE_PROTO && mvm_conversation_is_with_another(c)) {
         add_first(c, &why);
     } else {

@@ -318,7 +318,8 @@ static void protobuf_to_an_agent_without_it_ends_with_3_and_the_reason(void **st
     struct e2e_conn *c = host_accept();
     e2e_say(c, "{\"Err\":{\"message\":\"parse error: expected value at byte 0\"}}\n");
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
-    host_assert_err_has("it answers in JSON: an agent without protobuf, or on a serial line; use --wire json\n");
+    host_assert_err_has(
+        "it answers in JSON: an agent without protobuf, or on a serial line; use --wire json\n");
 }
 
 /* ---- silence ---- */

@@ -440,7 +440,7 @@ static void an_agent_without_protobuf_is_refused_without_false_advice(void **sta
     struct e2e_conn *c = host_accept();
     e2e_say(c, "{\"Err\":{\"message\":\"parse error: expected value at byte 0\"}}\n");
     assert_int_equal(host_finish(), HOST_NO_CONNECTION);
-    host_assert_err_has("an agent without protobuf, which builds without disks need\n");
+    host_assert_err_has("on a serial line; builds without disks need protobuf\n");
 }
 
 static void a_file_that_cannot_be_written_is_exit_4(void **state)
