@@ -54,12 +54,12 @@ struct mvm_nix_option {
     const char *value;
 };
 
-/* Strings are borrowed as long as the executor is used. A zeroed struct with out_dir set is a valid
- * configuration: no mounts, no policy, defaults for the rest. Paths may be relative to the working
- * directory at each build, if no other is said. */
 /* Seconds, longer than any machine's uptime: no limit. In milliseconds it fits 64 bits. */
 #define MVM_TIMEOUT_NONE_SECS (UINT64_MAX / 2000)
 
+/* Strings are borrowed as long as the executor is used. A zeroed struct with out_dir set is a valid
+ * configuration: no mounts, no policy, defaults for the rest. Paths may be relative to the working
+ * directory at each build, if no other is said. */
 struct mvm_executor_config {
     const char *out_dir;     /* where artifacts go; "/build-out" for existing hosts. NULL, with a
                               * stream_dir: only builds without disks are done */

@@ -167,14 +167,6 @@ void mvm_display_move(struct mvm_display *d, enum mvm_phase_kind kind, const cha
 
 /* ---- frames ---- */
 
-/* Whether these are the first bytes of a control of visible.h, and not all of it. */
-static bool may_become_control(const char *bytes, size_t len)
-{
-    uint8_t first = (uint8_t)bytes[0], last = (uint8_t)bytes[len - 1];
-    return len == 1 ? first == 0xc2 || first == 0xe2
-                    : len == 2 && first == 0xe2 && (last == 0x80 || last == 0x81);
-}
-
 static void add_escape(struct mvm_display *d, uint32_t number)
 {
     static const char digits[] = "0123456789abcdef";
@@ -197,7 +189,7 @@ static void add_json_visible(struct mvm_display *d, const uint8_t *bytes, size_t
         uint32_t number = bytes[i] == 0x7f ? 0x7f : mvm_visible_control(held);
         if (number != 0) {
             add_escape(d, number);
-        } else if (may_become_control(d->held, d->held_len)) {
+        } else if (mvm_visible_may_be_control(held)) {
             continue;
         } else {
             mvm_sink_add(&d->out, held);

@@ -38,7 +38,7 @@ void mvm_display_init(struct mvm_display *d, bool json, struct mvm_waiter *w);
 /* Opens the log's file, before any request is sent; what it has stays. False: reported. */
 bool mvm_display_open_log(struct mvm_display *d, const char *path);
 
-/* Empties the log's file, if there is one: nothing stands in the way of the request any more.
+/* Empties the log's file, if there is one. To be called when nothing else can refuse the request.
  * False: reported. */
 bool mvm_display_begin_log(struct mvm_display *d);
 

@@ -55,6 +55,13 @@ uint32_t mvm_visible_control(struct mvm_text character)
     return bidirectional ? code : 0;
 }
 
+bool mvm_visible_may_be_control(struct mvm_text bytes)
+{
+    uint8_t first = (uint8_t)bytes.bytes[0], last = (uint8_t)bytes.bytes[bytes.len - 1];
+    return bytes.len == 1 ? first == 0xc2 || first == 0xd8 || first == 0xe2
+                          : bytes.len == 2 && first == 0xe2 && (last == 0x80 || last == 0x81);
+}
+
 /* The length of the unit that begins `text` if it passes unchanged; 0: it does not. */
 static size_t passing_len(struct mvm_text text, bool colours)
 {

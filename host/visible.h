@@ -24,7 +24,11 @@
 struct mvm_text mvm_visible_next(struct mvm_text *rest, bool colours, char shown[MVM_VISIBLE_CAP]);
 
 /* The number of the control that `character`, a whole one in UTF-8, is: C1 or bidirectional
- * (U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069); 0: another character. */
+ * (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069); 0: another character. */
 uint32_t mvm_visible_control(struct mvm_text character);
+
+/* Whether these bytes, at least one, can be the beginning of such a control, and are not all of it.
+ */
+bool mvm_visible_may_be_control(struct mvm_text bytes);
 
 #endif

@@ -394,11 +394,12 @@ static void frames_on_a_terminal_hold_no_control_characters_either(void **state)
     int listener = listen_as_agent("a.sock");
     START_TOOL("build", "f", "a", "--json");
     struct e2e_conn *c = accept_build(listener);
-    say_log(c, "\\u001b[31m\\u009b2J\\u00a0\\u202e\\u2030\\u2069\\u007f");
+    say_log(c, "\\u001b[31m\\u009b2J\\u00a0\\u202e\\u2030\\u2069\\u061c\\u061b\\u007f");
     e2e_say(c, "{\"Err\":{\"message\":\"no\"}}\n");
     assert_int_equal(finish(), STATUS_ERR);
-    await(terminal.seen, "{\"Log\":{\"line\":\"\\u001b["
-                         "31m\\u009b2J\xc2\xa0\\u202e\xe2\x80\xb0\\u2069\\u007f\"}}\r\n");
+    await(terminal.seen,
+          "{\"Log\":{\"line\":\"\\u001b["
+          "31m\\u009b2J\xc2\xa0\\u202e\xe2\x80\xb0\\u2069\\u061c\xd8\x9b\\u007f\"}}\r\n");
 }
 
 /* ---- the end ---- */
