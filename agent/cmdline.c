@@ -7,6 +7,20 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n';
 }
 
+static bool is_quoted(bool quoted, char c)
+{
+    return quoted != (c == '"');
+}
+
+bool mvm_cmdline_is_open(const char *text)
+{
+    bool quoted = false;
+    for (; *text != '\0'; text++) {
+        quoted = is_quoted(quoted, *text);
+    }
+    return quoted;
+}
+
 /* Cuts the next word off at `*rest`; NULL: no more. Blanks between quotes are part of it. */
 static char *next_word(char **rest)
 {
@@ -17,7 +31,7 @@ static char *next_word(char **rest)
     }
     char *word = at;
     while (*at != '\0' && (quoted || !is_blank(*at))) {
-        quoted = quoted != (*at == '"');
+        quoted = is_quoted(quoted, *at);
         at++;
     }
     *rest = *at != '\0' ? at + 1 : at;

@@ -70,16 +70,6 @@ static void parse_words(struct mvm_options *o, int argc, char *const argv[])
     }
 }
 
-/* What follows it is one value; a policy's option may be in there. */
-static bool has_open_quote(const char *text)
-{
-    bool quoted = false;
-    for (; *text != '\0'; text++) {
-        quoted = quoted != (*text == '"');
-    }
-    return quoted;
-}
-
 /* Each word separately: an option that lacks its value must not take the next word for it. */
 static void parse_cmdline(struct mvm_options *o)
 {
@@ -91,7 +81,7 @@ static void parse_cmdline(struct mvm_options *o)
         mvm_log("cannot read /proc/cmdline", NULL, NULL);
         return;
     }
-    if (has_open_quote(text)) {
+    if (mvm_cmdline_is_open(text)) {
         mvm_log("a quote is not closed on the kernel's command line", NULL, NULL);
         o->policy_unclear = true;
     }

@@ -27,22 +27,27 @@ static bool is_of(const struct mvm_kept_answer *k, struct mvm_text id)
     return k->id_len > 0 && k->id_len == id.len && memcmp(k->id, id.bytes, id.len) == 0;
 }
 
+/* MVM_KEPT_ANSWERS: none. A known id is refused, so there is one at most. */
+static size_t index_of(const struct mvm_scheduler *v, struct mvm_text id)
+{
+    size_t i = 0;
+    while (i < MVM_KEPT_ANSWERS && !is_of(&v->kept[i], id)) {
+        i++;
+    }
+    return i;
+}
+
 const struct mvm_kept_answer *mvm_kept_find(const struct mvm_scheduler *v, struct mvm_text id)
 {
-    for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
-        if (is_of(&v->kept[i], id)) {
-            return &v->kept[i];
-        }
-    }
-    return NULL;
+    size_t i = index_of(v, id);
+    return i < MVM_KEPT_ANSWERS ? &v->kept[i] : NULL;
 }
 
 void mvm_kept_given(struct mvm_scheduler *v, struct mvm_text id)
 {
-    for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
-        if (is_of(&v->kept[i], id)) {
-            v->kept[i].awaited = false;
-        }
+    size_t i = index_of(v, id);
+    if (i < MVM_KEPT_ANSWERS) {
+        v->kept[i].awaited = false;
     }
 }
 
@@ -76,10 +81,8 @@ void mvm_kept_supersede(struct mvm_scheduler *v)
 
 void mvm_kept_drop(struct mvm_scheduler *v, struct mvm_text id)
 {
-    for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
-        struct mvm_kept_answer *k = &v->kept[i];
-        if (k->ok && is_of(k, id)) {
-            supersede(k, MVM_REASON_DROPPED);
-        }
+    size_t i = index_of(v, id);
+    if (i < MVM_KEPT_ANSWERS && v->kept[i].ok) {
+        supersede(&v->kept[i], MVM_REASON_DROPPED);
     }
 }

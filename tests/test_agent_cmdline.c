@@ -76,6 +76,8 @@ static void what_is_behind_two_dashes_is_never_read(void **state)
     strcpy(text, "-- mvm.a mvm.b");
     assert_int_equal(mvm_cmdline_next(&rest, words), 0);
     assert_int_equal(mvm_cmdline_next(&rest, words), 0);
+    assert_false(mvm_cmdline_is_open("") || mvm_cmdline_is_open("a=\"b c\" d"));
+    assert_true(mvm_cmdline_is_open("\"") && mvm_cmdline_is_open("a=\"b\" c=\"d e"));
 }
 
 int main(void)
