@@ -82,12 +82,13 @@ uint64_t mvm_executor_source_limit(const struct mvm_executor *x)
     return s->size - s->out < x->config->source_cap ? s->size : s->out + x->config->source_cap;
 }
 
-static void refuse(struct mvm_executor *x, const char *why)
+/* at: how many bytes were right. */
+static void refuse(struct mvm_executor *x, const char *why, uint64_t at)
 {
     struct mvm_writer w;
     if (mvm_executor_fail(x, MVM_CATEGORY_INVALID_REQUEST, &w)) {
         mvm_writer_add3(&w, "invalid source: ", why, ", at byte ");
-        mvm_writer_add_u64(&w, x->source.in);
+        mvm_writer_add_u64(&w, at);
         mvm_writer_add(&w, " of ");
         mvm_writer_add_u64(&w, x->source.size);
         mvm_writer_finish(&w);
@@ -112,17 +113,18 @@ void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_tex
     if (!wants(x)) {
         return;
     }
+    const uint64_t limit = mvm_executor_source_limit(x);
     x->wake_ms = x->now_ms;
     if (offset != s->in) {
-        refuse(x, "its bytes are not in order");
+        refuse(x, "its bytes are not in order", s->in);
     } else if (data.len > s->size - s->in) {
-        refuse(x, "it is longer than was said");
-    } else if (data.len > mvm_executor_source_limit(x) - s->in) {
-        refuse(x, "more bytes came than were asked for");
+        refuse(x, "it is longer than was said", s->size);
+    } else if (data.len > limit - s->in) {
+        refuse(x, "more bytes came than were asked for", limit);
     } else {
         store(x, data);
         if (last && s->in < s->size) {
-            refuse(x, "it is shorter than was said");
+            refuse(x, "it is shorter than was said", s->in);
         }
     }
 }
@@ -151,7 +153,7 @@ void mvm_executor_feed(struct mvm_executor *x)
 void mvm_executor_check_source(struct mvm_executor *x)
 {
     if (x->source.out < x->source.size) {
-        refuse(x, "its archive ends before it does");
+        refuse(x, "its archive ends before it does", x->source.in);
     }
 }
 

@@ -231,9 +231,10 @@ static void bytes_out_of_order_over_the_limit_or_too_many_are_errors(void **stat
         uint64_t size;
         const char *err;
     } cases[] = {
-        {1, 1, 300000, "invalid source: its bytes are not in order"},
-        {0, SOURCE_CAP + 1, 300000, "invalid source: more bytes came than were asked for"},
-        {0, 11, 10, "invalid source: it is longer than was said"},
+        {1, 1, 300000, "invalid source: its bytes are not in order, at byte 0 of 300000"},
+        {0, SOURCE_CAP + 1, 300000,
+         "invalid source: more bytes came than were asked for, at byte 65536 of 300000"},
+        {0, 11, 10, "invalid source: it is longer than was said, at byte 10 of 10"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct stream_case c = sent;

@@ -424,7 +424,8 @@ static void without_a_worker_a_call_fails(void **state)
     int r = port->make_dir(&posix, in_place(&place, 0, "dir"));
     setrlimit(RLIMIT_NOFILE, &before);
     assert_int_equal(r, MVM_PORT_FAILED);
-    assert_string_equal(reason_of(&posix), "socketpair: Too many open files");
+    assert_string_equal(reason_of(&posix), "cannot start the process that works on the disks: "
+                                           "socketpair: Too many open files");
     assert_int_equal(make_dir("dir"), 0);
 }
 

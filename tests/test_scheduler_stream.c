@@ -154,7 +154,7 @@ static const struct bad_source {
     {"longer than was said",
      10,
      {{0, 11, true}},
-     "Err a invalid_request: invalid source: it is longer than was said, at byte 0 of 10\n"},
+     "Err a invalid_request: invalid source: it is longer than was said, at byte 10 of 10\n"},
     {"more after the end",
      10,
      {{0, 10, true}, {10, 1, true}},

@@ -155,6 +155,17 @@ static const char *connect_all(int ends[CHANNELS][2])
     return NULL;
 }
 
+/* Whatever the file is that was asked for: it has not been looked at. */
+static int fail_start(struct mvm_posix *p, const char *call, int err)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, p->reason, sizeof p->reason);
+    mvm_writer_add3(&w, "cannot start the process that works on the disks: ", call, ": ");
+    mvm_writer_add(&w, mvm_posix_error_text(err));
+    mvm_writer_finish(&w);
+    return MVM_PORT_FAILED;
+}
+
 /* 0, or the failure. */
 static int start(struct mvm_posix *p)
 {
@@ -165,10 +176,10 @@ static int start(struct mvm_posix *p)
         int err = errno;
         close_ends(ends, 0);
         close_ends(ends, 1);
-        return mvm_posix_fail(p, call, err);
+        return fail_start(p, call, err);
     }
     int err = fork_worker(p, ends);
-    return err != 0 ? mvm_posix_fail(p, "fork", err) : 0;
+    return err != 0 ? fail_start(p, "fork", err) : 0;
 }
 
 /* ---- its end ---- */
