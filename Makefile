@@ -240,7 +240,7 @@ check: ## build with gcc and clang, run every test, most of them sanitized, many
 	@BUILD=$(BUILD) scripts/check
 
 lint: ## look for what compilers do not: clang-format, cppcheck, clang-tidy, gcc's analyzer, shellcheck, mandoc
-	@scripts/need gcc libc6-dev clang-format cppcheck clang-tidy shellcheck mandoc nanopb
+	@scripts/need gcc libc6-dev clang-format cppcheck clang-tidy shellcheck mandoc libcmocka-dev libev-dev libsystemd-dev nanopb
 	@$(MAKE) --no-print-directory all >/dev/null
 	@BUILD=$(BUILD) scripts/lint
 
