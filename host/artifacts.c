@@ -55,13 +55,6 @@ static bool remove_folder(int parent, const char *name)
     return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
 }
 
-static bool is_artifact(int dir, const char *name)
-{
-    struct stat st;
-    return mvm_artifact_known(name) && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISREG(st.st_mode);
-}
-
 static bool is_link(const struct mvm_artifacts *a)
 {
     struct stat st;
@@ -71,26 +64,20 @@ static bool is_link(const struct mvm_artifacts *a)
 /* Whether the folder, if it is there, has nothing but artifacts. */
 static bool is_a_set(const struct mvm_artifacts *a, struct mvm_writer *why)
 {
-    int fd = openat(a->parent, a->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (dir == NULL) {
-        int err = errno;
-        bool link = err == ENOTDIR && is_link(a);
-        return err == ENOENT ||
-               fail(a, why, "",
-                    link ? "a symbolic link; name the folder that it leads to" : strerror(err));
+    char stranger[NAME_MAX + 1];
+    enum mvm_beside_found found = mvm_beside_look(a->parent, a->name, stranger);
+    int err = errno;
+    if (found == MVM_BESIDE_STRANGER) {
+        fail(a, why, "", "it has a file that is not an artifact: ");
+        mvm_writer_add(why, stranger);
+        return false;
     }
-    const struct dirent *entry;
-    bool good = true;
-    while (good && (entry = readdir(dir)) != NULL) {
-        const char *name = entry->d_name;
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_artifact(fd, name)) {
-            good = fail(a, why, "", "it has a file that is not an artifact: ");
-            mvm_writer_add(why, name);
-        }
+    if (found == MVM_BESIDE_ALONE || err == ENOENT) {
+        return true;
     }
-    closedir(dir);
-    return good;
+    bool link = err == ENOTDIR && is_link(a);
+    return fail(a, why, "",
+                link ? "a symbolic link; name the folder that it leads to" : strerror(err));
 }
 
 /* A folder that something is mounted on cannot be renamed. False if the kernel cannot tell. */

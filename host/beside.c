@@ -1,6 +1,12 @@
+#define _GNU_SOURCE
 #include "beside.h"
+#include "mvm_artifact.h"
 #include "parse.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const suffixes[] = {[MVM_BESIDE_NEW] = ".new-", [MVM_BESIDE_OLD] = ".old-"};
@@ -28,4 +34,45 @@ struct mvm_text mvm_beside_parse(enum mvm_beside kind, const char *entry)
         return none;
     }
     return (struct mvm_text){entry + 1, before - len - 1};
+}
+
+static bool is_artifact(int dir, const char *name)
+{
+    struct stat st;
+    return mvm_artifact_known(name) && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(st.st_mode);
+}
+
+static enum mvm_beside_found look(DIR *dir, char *stranger)
+{
+    const struct dirent *entry;
+    while ((errno = 0, entry = readdir(dir)) != NULL) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_artifact(dirfd(dir), name)) {
+            if (stranger != NULL) {
+                memcpy(stranger, name, strlen(name) + 1);
+            }
+            return MVM_BESIDE_STRANGER;
+        }
+    }
+    return errno == 0 ? MVM_BESIDE_ALONE : MVM_BESIDE_ERROR;
+}
+
+enum mvm_beside_found mvm_beside_look(int parent, const char *name, char *stranger)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        int err = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        errno = err;
+        return MVM_BESIDE_ERROR;
+    }
+    enum mvm_beside_found found = look(dir, stranger);
+    int err = errno;
+    closedir(dir);
+    errno = err;
+    return found;
 }

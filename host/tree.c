@@ -3,7 +3,6 @@
 #include "beside.h"
 #include "child.h"
 #include "here.h"
-#include "mvm_artifact.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -186,25 +185,6 @@ static void drop_left_out(struct mvm_tree *t)
     t->files = kept;
 }
 
-/* Whether the directory has nothing but artifacts. */
-static bool has_artifacts_alone(int root, const char *path)
-{
-    int fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    const struct dirent *entry;
-    bool alone = dir != NULL;
-    while (alone && (entry = readdir(dir)) != NULL) {
-        const char *one = entry->d_name;
-        alone = strcmp(one, ".") == 0 || strcmp(one, "..") == 0 || mvm_artifact_known(one);
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    } else if (fd >= 0) {
-        close(fd);
-    }
-    return alone;
-}
-
 /* What another run of this program receives, or has left: it may change while it is sent. */
 static bool is_another_run_s(int root, const char *path, const struct stat *st)
 {
@@ -212,7 +192,7 @@ static bool is_another_run_s(int root, const char *path, const struct stat *st)
     const char *name = slash != NULL ? slash + 1 : path;
     bool named = mvm_beside_parse(MVM_BESIDE_NEW, name).len > 0 ||
                  mvm_beside_parse(MVM_BESIDE_OLD, name).len > 0;
-    return S_ISDIR(st->st_mode) && named && has_artifacts_alone(root, path);
+    return S_ISDIR(st->st_mode) && named && mvm_beside_look(root, path, NULL) == MVM_BESIDE_ALONE;
 }
 
 /* The list is its own queue: the contents of its directories are appended to it. */
