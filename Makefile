@@ -195,7 +195,7 @@ static: ## build the agent as one small static program, BUILD/static/mvm-builder
 
 .PHONY: static-aarch64
 static-aarch64: ## … and for aarch64, in BUILD/cross/aarch64/static
-	@scripts/need gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+	@scripts/need gcc binutils gcc-aarch64-linux-gnu libc6-dev-arm64-cross nanopb
 	@specs=$$(BUILD=$(BUILD) tests/cross/musl-arm64) && $(MAKE) --no-print-directory static-programs BUILD=$(BUILD)/cross/aarch64 \
 	    CROSS_COMPILE=aarch64-linux-gnu- MUSL_GCC="aarch64-linux-gnu-gcc -specs=$$specs"
 

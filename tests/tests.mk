@@ -132,7 +132,7 @@ power-cuts: ## kill the machine after Ok, in staging, and after its agent was ki
 	@BUILD=$(BUILD) tests/vm/power-cuts
 
 cross: ## run the freestanding part's tests on a Cortex-M0, s390x and aarch64, the agent's on aarch64 and i386, emulated; sizes
-	@scripts/need gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
+	@scripts/need gcc libc6-dev binutils gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-s390x-linux-gnu \
 	    libc6-dev-s390x-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-i686-linux-gnu libc6-dev-i386-cross \
 	    qemu-user-static libcmocka-dev nanopb
 	@BUILD=$(BUILD) tests/cross/run
