@@ -79,6 +79,11 @@ void mvm_executor_cancel(struct mvm_executor *x)
     }
 }
 
+bool mvm_executor_cancelled(const struct mvm_executor *x)
+{
+    return x->cancelled;
+}
+
 static enum mvm_executor_state end(struct mvm_executor *x)
 {
     int r = x->port->end_job(x->ctx);

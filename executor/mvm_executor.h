@@ -157,7 +157,8 @@ enum mvm_executor_progress {
     MVM_EXECUTOR_BUILDING,
     MVM_EXECUTOR_STAGING, /* artifacts are written to the output disk: an earlier build's set is
                            * about to be replaced */
-    MVM_EXECUTOR_PLACING, /* they are being renamed, or are in place: a cancel has no effect */
+    MVM_EXECUTOR_PLACING, /* they are being renamed, or are in place, or are held: a cancel has no
+                           * effect */
 };
 
 /* Why a build was ended. */
@@ -332,9 +333,12 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms);
 
 /* Cancels the job: ends the build's processes, keeps build.log, releases the disk. A later step
- * returns ERR "build cancelled". Once the artifacts are being renamed this has no effect. Harmless
- * when idle. */
+ * returns ERR "build cancelled". Once the artifacts are being renamed, or the job of a build without
+ * disks has nothing left to do but to end, this has no effect. Harmless when idle. */
 void mvm_executor_cancel(struct mvm_executor *x);
+
+/* Whether the job was to be cancelled, with or without effect; until the next start. */
+bool mvm_executor_cancelled(const struct mvm_executor *x);
 
 /* When to step again if the port has no event: a time on now_ms's clock, UINT64_MAX for never. */
 uint64_t mvm_executor_deadline(const struct mvm_executor *x);

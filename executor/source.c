@@ -189,10 +189,14 @@ const char *mvm_source_folder_unsound(struct mvm_text folder)
 
 /* ---- TIDY ---- */
 
-/* A root without a result holds nothing, and goes too. */
+/* A root without a result holds nothing, and goes too. Removing a large source takes a while, in
+ * which the build can still be cancelled. */
 enum mvm_executor_state mvm_executor_tidy(struct mvm_executor *x)
 {
     enum { SOURCE, ROOT };
+    if (x->cancelled) {
+        mvm_executor_fail_cancelled(x);
+    }
     int r = x->step == SOURCE ? x->port->remove_tree(x->ctx, mvm_executor_source_path(x, 0))
                               : x->port->remove_tree(x->ctx, mvm_executor_root_path(x, 0, ""));
     if (mvm_executor_later(x, r)) {
@@ -204,5 +208,9 @@ enum mvm_executor_state mvm_executor_tidy(struct mvm_executor *x)
         mvm_executor_noted(x, &w);
     }
     x->step++;
-    return x->step > ROOT || !x->failed ? MVM_EXECUTOR_END : x->state;
+    if (x->step <= ROOT && x->failed) {
+        return x->state;
+    }
+    x->progress = MVM_EXECUTOR_PLACING;
+    return MVM_EXECUTOR_END;
 }

@@ -82,7 +82,7 @@ void mvm_kept_supersede(struct mvm_scheduler *v)
 void mvm_kept_drop(struct mvm_scheduler *v, struct mvm_text id)
 {
     size_t i = index_of(v, id);
-    if (i < MVM_KEPT_ANSWERS && v->kept[i].ok) {
+    if (i < MVM_KEPT_ANSWERS) {
         supersede(&v->kept[i], MVM_REASON_DROPPED);
     }
 }

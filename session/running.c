@@ -13,6 +13,13 @@ bool mvm_running_ended(const struct mvm_scheduler *v)
 
 /* ---- the end ---- */
 
+/* Whether a build without disks has ended for nobody: what it made is not held. */
+static bool is_abandoned(const struct mvm_scheduler *v)
+{
+    const struct mvm_queued_build *t = &v->queue[0];
+    return t->stream && t->client == NULL && (!t->keep || mvm_executor_cancelled(v->executor));
+}
+
 /* `category`: NONE for Ok alone. */
 static void end_build(struct mvm_scheduler *v, enum mvm_category category, struct mvm_text text)
 {
@@ -33,14 +40,18 @@ static void end_build(struct mvm_scheduler *v, enum mvm_category category, struc
     v->ending_ms = mvm_sooner(v->ending_ms, v->now_ms);
     bool awaited = v->queue[0].keep && category != MVM_CATEGORY_STOPPING;
     mvm_kept_add(v, v->answer.id, category, text, awaited);
+    if (is_abandoned(v)) {
+        mvm_streams_drop(v, v->answer.id);
+    }
 }
 
 /* A later build that has mounted the output disk, or has begun to stage, makes a kept Ok untrue:
  * the client would mount a disk that is in use. */
 static void note_progress(struct mvm_scheduler *v)
 {
-    if (!v->superseded && (mvm_executor_progress(v->executor) >= MVM_EXECUTOR_STAGING ||
-                           !mvm_executor_released(v->executor))) {
+    if (!v->superseded && !v->queue[0].stream &&
+        (mvm_executor_progress(v->executor) >= MVM_EXECUTOR_STAGING ||
+         !mvm_executor_released(v->executor))) {
         v->superseded = true;
         mvm_kept_supersede(v);
     }

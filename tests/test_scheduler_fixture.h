@@ -118,6 +118,12 @@ void mvm_executor_cancel(struct mvm_executor *x)
     }
 }
 
+bool mvm_executor_cancelled(const struct mvm_executor *x)
+{
+    (void)x;
+    return fake.cancels > 0;
+}
+
 uint64_t mvm_executor_deadline(const struct mvm_executor *x)
 {
     (void)x;

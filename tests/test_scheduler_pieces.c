@@ -298,6 +298,9 @@ static void what_is_held_can_be_joined_however_many_builds_have_ended_since(void
     assert_true(mvm_proto_next_artifact(&m.artifacts, &item) && item.size == 1000);
     ask_about(c, MVM_MESSAGE_CANCEL, A);
     assert_true(mvm_text_equal(hear_kind(c, MVM_MESSAGE_CANCELLED).text, "ended"));
+    ask_about(c, MVM_MESSAGE_DROP, A);
+    ask_about(c, MVM_MESSAGE_JOIN, A);
+    hear_refusal(c, A, "unknown_id");
 }
 
 static void a_build_with_disks_has_no_list_and_holds_nothing(void **state)

@@ -339,8 +339,8 @@ static bool begin_for(struct client *c, bool keep, unsigned turns)
     return true;
 }
 
-/* One end, any, and it leaves what its answer says. */
-static void assert_one_end(struct client *c)
+/* One end, any, and it leaves what its answer says. Returns whether it is Ok. */
+static bool assert_one_end(struct client *c)
 {
     const char *said = heard(c);
     bool ok = strstr(said, OK_A) != NULL;
@@ -351,6 +351,7 @@ static void assert_one_end(struct client *c)
     if (!ok) {
         assert_nothing_left();
     }
+    return ok;
 }
 
 static void assert_next_build_works(void)
@@ -371,8 +372,32 @@ static void a_cancel_at_any_step_gives_one_end_and_leaves_nothing(void **state)
         reached = begin_for(c, false, n);
         ask(other, MVM_MESSAGE_CANCEL, A);
         finish();
-        assert_int_equal(count(heard(other), "Cancelled a "), 1);
-        assert_one_end(c);
+        const char *was = heard(other);
+        assert_int_equal(count(was, "Cancelled a "), 1);
+        bool ran = count(was, "Cancelled a running") > 0;
+        assert_false(assert_one_end(c) && ran);
+        assert_next_build_works();
+    }
+    assert_in_range(n, 20, TURNS_MAX);
+}
+
+/* One that was to be kept, too: its client has said that nobody waits for it. */
+static void a_client_that_cancels_and_leaves_at_any_step_leaves_nothing(void **state)
+{
+    (void)state;
+    unsigned n = 0;
+    for (bool reached = true; reached; n++) {
+        world(NULL);
+        struct client *c = connect_client();
+        reached = begin_for(c, true, n);
+        bool building = mvm_scheduler_building(&scheduler);
+        ask(c, MVM_MESSAGE_CANCEL, A);
+        settle();
+        disconnect(c);
+        finish();
+        if (building && count(heard(c), "Ok a") == 0) {
+            assert_nothing_left();
+        }
         assert_next_build_works();
     }
     assert_in_range(n, 20, TURNS_MAX);
@@ -402,14 +427,20 @@ static void a_client_lost_at_any_step_leaves_nothing(void **state)
         world(NULL);
         struct client *c = connect_client();
         reached = begin_for(c, false, n);
+        bool building = mvm_scheduler_building(&scheduler);
         disconnect(c);
         finish();
+        if (building) {
+            assert_nothing_left();
+        }
         struct client *next = connect_client();
         ask(next, MVM_MESSAGE_JOIN, A);
         ask(next, MVM_MESSAGE_DROP, A);
         settle();
         const char *said = heard(next);
-        if (strcmp(said, OK_A) != 0 && strncmp(said, "Err a cancelled: ", 17) != 0 &&
+        const char *expected = building ? "Err a superseded: artifacts dropped: " : OK_A;
+        if (strncmp(said, expected, strlen(expected)) != 0 &&
+            strncmp(said, "Err a cancelled: ", 17) != 0 &&
             strncmp(said, "Refused a unknown_id: ", 22) != 0) {
             fail_msg("after %u turns: %s", n, said);
         }
@@ -654,6 +685,7 @@ int main(void)
         TEST(a_source_of_another_build_or_another_client_is_dropped),
         TEST(a_client_that_sends_nothing_holds_up_others_no_longer_than_its_time_out),
         TEST(a_cancel_at_any_step_gives_one_end_and_leaves_nothing),
+        TEST(a_client_that_cancels_and_leaves_at_any_step_leaves_nothing),
         TEST(a_time_out_at_any_step_gives_one_end_and_leaves_nothing),
         TEST(a_client_lost_at_any_step_leaves_nothing),
         TEST(a_kept_build_outlives_its_client_at_any_step_but_amid_its_source),

@@ -55,6 +55,12 @@ void mvm_executor_cancel(struct mvm_executor *x)
     fake.cancels++;
 }
 
+bool mvm_executor_cancelled(const struct mvm_executor *x)
+{
+    (void)x;
+    return false;
+}
+
 uint64_t mvm_executor_deadline(const struct mvm_executor *x)
 {
     (void)x;

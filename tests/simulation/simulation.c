@@ -109,7 +109,8 @@ static void note_staging(void)
     bool mounted =
         (d->mounted && d->ours && !d->read_only) || !mvm_executor_released(&world.executor);
     bool building = mvm_scheduler_building(v);
-    bool stages = building && mvm_executor_progress(&world.executor) >= MVM_EXECUTOR_STAGING;
+    bool stages = building && !v->queue[0].stream &&
+                  mvm_executor_progress(&world.executor) >= MVM_EXECUTOR_STAGING;
     bool failed = v->state == MVM_SCHEDULER_ANSWERING && v->answer.kind == MVM_MESSAGE_ERR;
     if (stages || (mounted && (building || failed))) {
         ledger_supersede(&world.ledger, building ? world.number : LEDGER_MAX);
