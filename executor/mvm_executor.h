@@ -371,6 +371,10 @@ uint64_t mvm_executor_source_limit(const struct mvm_executor *x);
  * they are dropped. `last`: the source ends with them. */
 void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_text data, bool last);
 
+/* Nothing of the source came for so long, and others wait: fails the job, "build cancelled: …". No
+ * effect if no source is wanted. */
+void mvm_executor_give_up_source(struct mvm_executor *x, uint64_t waited_ms);
+
 /* After OK without disks: how many artifacts there are, and the name and size of one. */
 unsigned mvm_executor_artifacts(const struct mvm_executor *x);
 const char *mvm_executor_artifact(const struct mvm_executor *x, unsigned index, uint64_t *size);

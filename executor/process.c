@@ -134,7 +134,13 @@ static void fail_stopped(struct mvm_executor *x)
 {
     struct mvm_writer w;
     if (mvm_executor_fail_stopped(x, x->cause == MVM_CAUSE_CANCEL, &w)) {
-        mvm_executor_add_command(x, &w);
+        if (x->unpacking && x->source.in < x->source.size) {
+            mvm_writer_add_u64(&w, x->source.in);
+            mvm_writer_add(&w, " bytes of its source had come, of ");
+            mvm_writer_add_u64(&w, x->source.size);
+        } else {
+            mvm_executor_add_command(x, &w);
+        }
         mvm_writer_finish(&w);
     }
 }

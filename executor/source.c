@@ -129,6 +129,21 @@ void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_tex
     }
 }
 
+void mvm_executor_give_up_source(struct mvm_executor *x, uint64_t waited_ms)
+{
+    struct mvm_writer w;
+    if (wants(x) && mvm_executor_fail_stopped(x, true, &w)) {
+        mvm_writer_add(&w, "others wait, and nothing of its source came for ");
+        mvm_writer_add_u64(&w, waited_ms / 1000);
+        mvm_writer_add(&w, " s, at byte ");
+        mvm_writer_add_u64(&w, x->source.in);
+        mvm_writer_add(&w, " of ");
+        mvm_writer_add_u64(&w, x->source.size);
+        mvm_writer_finish(&w);
+        x->wake_ms = x->now_ms;
+    }
+}
+
 /* A process that has closed its stdin has ended, or will report why. */
 void mvm_executor_feed(struct mvm_executor *x)
 {

@@ -149,6 +149,7 @@ struct mvm_streams {
     uint64_t begun;     /* builds */
     uint64_t credit;    /* bytes of the running build's source that its client was asked for, … */
     uint64_t received;  /* … and that were received */
+    uint64_t source_ms; /* when bytes of it were last asked for or received */
     uint64_t called_ms; /* when the reader's call began */
     uint8_t running;    /* the place of the running build */
     uint8_t call;       /* of the reader, in progress */

@@ -14,6 +14,9 @@ static const struct {
                                 MVM_CATEGORY_ID_CONFLICT, true},
     [MVM_REASON_NEEDS_DISK] = {"build rejected: builds without disks are not done here",
                                MVM_CATEGORY_REJECTED, true},
+    [MVM_REASON_NEEDS_SOURCE] = {"Join rejected: the build waits for its source, and a JSON client "
+                                 "cannot send it",
+                                 MVM_CATEGORY_REJECTED, true},
     [MVM_REASON_DROPPED] = {"artifacts dropped: they are not held any more",
                             MVM_CATEGORY_SUPERSEDED, false},
     [MVM_REASON_NO_ARTIFACT] = {"invalid name: the build has no such artifact",

@@ -66,10 +66,21 @@ static bool can_move(const struct mvm_scheduler *v, size_t index)
     return index < v->queued && (index > 0 || v->state != MVM_SCHEDULER_ANSWER_LENT);
 }
 
+/* Whether c would have to send the build's source, and its wire has no bytes. */
+static bool lacks_wire(const struct mvm_scheduler *v, const struct mvm_client *c, size_t index)
+{
+    const struct mvm_queued_build *t = &v->queue[index];
+    bool begun = index == 0 && v->state != MVM_SCHEDULER_IDLE;
+    bool has_it = begun && (mvm_running_ended(v) || v->streams.received >= t->source_size);
+    return t->has_source && !has_it && c->session.wire != MVM_WIRE_PROTO;
+}
+
 static void join_build(struct mvm_scheduler *v, struct mvm_client *c, struct mvm_text id)
 {
     size_t index = mvm_queue_find(v, id);
-    if (can_move(v, index)) {
+    if (can_move(v, index) && lacks_wire(v, c, index)) {
+        mvm_owe_err(v, c, MVM_REASON_NEEDS_SOURCE, id);
+    } else if (can_move(v, index)) {
         struct mvm_queued_build *t = &v->queue[index];
         struct mvm_client *before = t->client;
         if (before != c && index == 0 && !mvm_streams_restart_source(v)) {

@@ -39,6 +39,7 @@ enum mvm_reason {
     MVM_REASON_MOVED,
     MVM_REASON_SUPERSEDED,
     MVM_REASON_NEEDS_DISK,
+    MVM_REASON_NEEDS_SOURCE,
     MVM_REASON_DROPPED,
     MVM_REASON_NO_ARTIFACT,
     MVM_REASON_PAST_END,
@@ -177,6 +178,9 @@ struct mvm_text mvm_streams_end(struct mvm_scheduler *v, bool ok);
 
 /* Asks the running build's client for more of its source, if there is room for it. */
 void mvm_streams_want(struct mvm_scheduler *v);
+
+/* Whether the running build could go on if more of its source came. */
+bool mvm_streams_source_awaited(const struct mvm_scheduler *v);
 
 /* The running build's client changes: the next one is asked for the source from its beginning.
  * False: some of it was received, but not all. */

@@ -1,4 +1,5 @@
-/* Clients that do not read what the running build has for them, and thus delay others. */
+/* What makes the running build delay those of other clients: its client does not read what it has
+ * for it, or its source does not come. */
 #include "scheduler_internal.h"
 
 /* The client that the running build waits for; NULL: none. */
@@ -25,7 +26,7 @@ static uint64_t patience_of(const struct mvm_scheduler *v, const struct mvm_clie
     return v->stopping || has_moved ? MVM_TERM_GRACE_MS : MVM_STALL_MS;
 }
 
-uint64_t mvm_stalls_at(const struct mvm_scheduler *v)
+static uint64_t client_stalls_at(const struct mvm_scheduler *v)
 {
     const struct mvm_client *c = blocking_client(v);
     if (c == NULL) {
@@ -40,6 +41,18 @@ uint64_t mvm_stalls_at(const struct mvm_scheduler *v)
     return since + patience_of(v, c);
 }
 
+/* There may be no client, or one that cannot send it. */
+static uint64_t source_stalls_at(const struct mvm_scheduler *v)
+{
+    bool delays = mvm_streams_source_awaited(v) && others_wait(v, v->queue[0].client);
+    return delays ? v->streams.source_ms + MVM_STALL_MS : UINT64_MAX;
+}
+
+uint64_t mvm_stalls_at(const struct mvm_scheduler *v)
+{
+    return mvm_sooner(client_stalls_at(v), source_stalls_at(v));
+}
+
 void mvm_stalls_check(struct mvm_scheduler *v)
 {
     if (mvm_scheduler_building(v) && v->ending_ms == UINT64_MAX &&
@@ -47,7 +60,10 @@ void mvm_stalls_check(struct mvm_scheduler *v)
         v->ending_ms = v->now_ms;
     }
     struct mvm_client *c = blocking_client(v);
-    if (c != NULL && v->now_ms >= mvm_stalls_at(v)) {
+    if (c != NULL && v->now_ms >= client_stalls_at(v)) {
         c->stalled = true;
+    }
+    if (v->now_ms >= source_stalls_at(v)) {
+        mvm_executor_give_up_source(v->executor, MVM_STALL_MS);
     }
 }

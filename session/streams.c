@@ -85,6 +85,7 @@ int mvm_streams_begin(struct mvm_scheduler *v)
     memcpy(b->id, t->id, t->id_len);
     s->running = (uint8_t)place;
     s->credit = s->received = 0;
+    s->source_ms = v->now_ms;
     return (int)place;
 }
 
@@ -149,6 +150,7 @@ void mvm_streams_source(struct mvm_scheduler *v, const struct mvm_client *c,
     bool wanted = has_source(v) && mvm_executor_source_limit(v->executor) > 0;
     if (wanted && v->queue[0].client == c && mvm_queue_find(v, m->id) == 0) {
         v->streams.received += m->text.len;
+        v->streams.source_ms = v->now_ms;
         mvm_executor_source(v->executor, m->bulk.offset, m->text, m->bulk.last == MVM_FLAG_TRUE);
     }
 }
@@ -168,8 +170,14 @@ void mvm_streams_want(struct mvm_scheduler *v)
         return;
     }
     s->credit = limit;
+    s->source_ms = v->now_ms;
     mvm_owe(v, v->queue[0].client, MVM_OWED_WANT, 0, (uint32_t)more,
             mvm_queued_build_id(&v->queue[0]));
+}
+
+bool mvm_streams_source_awaited(const struct mvm_scheduler *v)
+{
+    return has_source(v) && mvm_executor_source_limit(v->executor) > v->streams.received;
 }
 
 bool mvm_streams_restart_source(struct mvm_scheduler *v)

@@ -33,6 +33,7 @@ static struct {
     int steps;
     int logged;
     int cancels;
+    int given_up; /* sources */
     bool idle;
     bool ending;
     bool unreleased;
@@ -164,6 +165,14 @@ enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x)
 {
     (void)x;
     return fake.progress;
+}
+
+void mvm_executor_give_up_source(struct mvm_executor *x, uint64_t waited_ms)
+{
+    (void)x;
+    (void)waited_ms;
+    fake.given_up++;
+    fake.source_limit = 0;
 }
 
 uint64_t mvm_executor_source_limit(const struct mvm_executor *x)

@@ -321,6 +321,47 @@ static int count(const char *in, const char *text)
     return n;
 }
 
+static void a_source_that_stops_coming_holds_up_others_for_a_while_only(void **state)
+{
+    (void)state;
+    struct client *c = connect_client(), *next = connect_client();
+    c->feeds = false;
+    ask_build_for(c, A, SMALL, false, 0);
+    settle();
+    send_source(c, A, 0, 10, false);
+    wait_ms(10 * MVM_STALL_MS); /* nobody waits */
+    send_source(c, A, 10, 10, false);
+    settle();
+    heard(c);
+    uint64_t since = sim.now_ms;
+    ask_build(next, B, SMALL);
+    finish();
+    assert_heard(c, "Err a cancelled: build cancelled: others wait, and nothing of its source came "
+                    "for 60 s, at byte 20 of 1000\n");
+    assert_heard(next, "accepted b\nOk b kernel=8 rootfs.ext4=18\n");
+    assert_in_range(sim.now_ms - since, MVM_STALL_MS, MVM_STALL_MS + 10000);
+    ask(c, MVM_MESSAGE_PING, NULL);
+    settle();
+    assert_heard(c, "Pong\n");
+}
+
+static void a_source_that_nobody_can_send_holds_up_others_for_a_while_only(void **state)
+{
+    (void)state;
+    struct client *c = connect_client(), *next = connect_client();
+    c->feeds = false;
+    ask_build_for(c, A, SMALL, true, 36000);
+    settle();
+    disconnect(c);
+    ask_build(next, B, SMALL);
+    finish();
+    assert_heard(next, "accepted b\nOk b kernel=8 rootfs.ext4=18\n");
+    assert_in_range(sim.now_ms, MVM_STALL_MS, 2 * MVM_STALL_MS);
+    ask(next, MVM_MESSAGE_JOIN, A);
+    settle();
+    assert_heard_begins(next, "Err a cancelled: build cancelled: others wait, ");
+}
+
 /* Begins a build with a source and runs it for so many turns. False: it ended before. */
 static bool begin_for(struct client *c, bool keep, unsigned turns)
 {
@@ -648,22 +689,32 @@ static void a_client_on_the_json_wire_that_joins_gets_the_plain_end(void **state
     assert_heard(next, "Ok a\n");
 }
 
-static void a_client_on_the_json_wire_is_not_asked_for_a_source_and_the_next_one_is(void **state)
+static void a_client_on_the_json_wire_cannot_join_a_build_that_waits_for_its_source(void **state)
 {
     (void)state;
-    struct client *c = connect_client(), *last = connect_client();
+    static const char refused[] =
+        "Refused a rejected: Join rejected: the build waits for its source, "
+        "and a JSON client cannot send it\n";
+    struct client *c = connect_client(), *first = connect_client();
     struct client *next = connect_with(2 * BUFFER, MVM_WIRE_JSON);
-    c->feeds = last->feeds = false;
+    c->feeds = first->feeds = false;
+    ask_build_for(first, B, SMALL, false, 60);
     ask_build_for(c, A, SMALL, true, 60);
+    ask(next, MVM_MESSAGE_JOIN, A); /* while it is queued */
+    settle();
+    ask(first, MVM_MESSAGE_CANCEL, B);
+    settle();
+    ask(next, MVM_MESSAGE_JOIN, A); /* when it has begun */
+    send_source(c, A, 0, 10, false);
     settle();
     ask(next, MVM_MESSAGE_JOIN, A);
     settle();
-    ask(last, MVM_MESSAGE_JOIN, A);
-    settle();
-    assert_heard(last, ACCEPTED_A "Want a 1000\n");
-    send_source(last, A, 0, SMALL, true);
+    const char *said = heard(next);
+    assert_int_equal(count(said, refused), 3);
+    assert_int_equal(strlen(said), 3 * (sizeof refused - 1));
+    send_source(c, A, 10, SMALL - 10, true);
     finish();
-    assert_heard(last, OK_A);
+    assert_heard(c, ACCEPTED_A "Want a 1000\n" OK_A);
 }
 
 int main(void)
@@ -684,6 +735,8 @@ int main(void)
         TEST(an_archive_that_cannot_be_unpacked_ends_the_build_with_its_status),
         TEST(a_source_of_another_build_or_another_client_is_dropped),
         TEST(a_client_that_sends_nothing_holds_up_others_no_longer_than_its_time_out),
+        TEST(a_source_that_stops_coming_holds_up_others_for_a_while_only),
+        TEST(a_source_that_nobody_can_send_holds_up_others_for_a_while_only),
         TEST(a_cancel_at_any_step_gives_one_end_and_leaves_nothing),
         TEST(a_client_that_cancels_and_leaves_at_any_step_leaves_nothing),
         TEST(a_time_out_at_any_step_gives_one_end_and_leaves_nothing),
@@ -697,7 +750,7 @@ int main(void)
         TEST(a_client_that_joins_before_the_source_has_begun_is_asked_for_it),
         TEST(a_client_that_joins_during_the_source_is_sent_that_the_build_is_cancelled),
         TEST(a_client_on_the_json_wire_that_joins_gets_the_plain_end),
-        TEST(a_client_on_the_json_wire_is_not_asked_for_a_source_and_the_next_one_is),
+        TEST(a_client_on_the_json_wire_cannot_join_a_build_that_waits_for_its_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
