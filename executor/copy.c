@@ -77,11 +77,10 @@ static void go_on_without(struct mvm_executor *x, const struct mvm_artifact *a, 
     }
 }
 
-/* No image is empty: a build that went wrong without an error leaves such files. */
 static void finish_copy(struct mvm_executor *x, const struct mvm_artifact *a)
 {
     if (x->size == 0 && a->need == MVM_NEED_REQUIRED) {
-        mvm_executor_fail_copy(x, a->sources[x->step], "the file is empty");
+        mvm_executor_fail_copy(x, a->sources[x->step], MVM_EXECUTOR_EMPTY);
     } else {
         next_artifact(x);
     }

@@ -146,6 +146,9 @@ void mvm_executor_fail_release(struct mvm_executor *x, const char *reason);
 /* "failed to copy artifacts: NAME: REASON"; if the job has failed already, as a Log line. */
 void mvm_executor_fail_copy(struct mvm_executor *x, const char *name, const char *reason);
 
+/* The reason: no image is empty. A build that went wrong without an error leaves such files. */
+#define MVM_EXECUTOR_EMPTY "the file is empty"
+
 /* Begins such a text. False: it is a note, for mvm_executor_noted. */
 bool mvm_executor_begin_fail_copy(struct mvm_executor *x, struct mvm_writer *w);
 

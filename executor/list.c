@@ -41,6 +41,13 @@ static enum mvm_executor_state end(struct mvm_executor *x)
     return MVM_EXECUTOR_SYNC;
 }
 
+static enum mvm_executor_state fail(struct mvm_executor *x, const char *reason)
+{
+    mvm_executor_fail_copy(x, x->step == 0 ? x->store_path : mvm_artifact_name(x->step - 1u),
+                           reason);
+    return end(x);
+}
+
 static unsigned name_of_file(void)
 {
     unsigned i = 0;
@@ -61,15 +68,16 @@ enum mvm_executor_state mvm_executor_list(struct mvm_executor *x)
     if (mvm_executor_later(x, r)) {
         return x->state;
     }
+    if (r >= 0 && size == 0 && !(x->step > 0 && mvm_artifact_may_be_empty(x->step - 1u))) {
+        return fail(x, MVM_EXECUTOR_EMPTY);
+    }
     if (r >= 0) {
         add(x, x->step == 0 ? name_of_file() : x->step - 1u, size);
     } else if (x->step == 0 && r == MVM_PORT_NOT_FOUND) {
         x->elsewhere = true;
         return end(x);
     } else if (r != MVM_PORT_NOT_FOUND && r != MVM_PORT_NOT_REGULAR) {
-        mvm_executor_fail_copy(x, x->step == 0 ? x->store_path : mvm_artifact_name(x->step - 1u),
-                               x->port->reason(x->ctx));
-        return end(x);
+        return fail(x, x->port->reason(x->ctx));
     }
     bool whole = r >= 0 && x->step == 0;
     x->step++;

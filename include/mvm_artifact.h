@@ -26,6 +26,9 @@ const char *mvm_artifact_meaning(unsigned index);
 /* Whether the name with this index is that of an output that is one file. */
 bool mvm_artifact_is_whole_output(unsigned index);
 
+/* Whether it is valid without a byte: it is neither a kernel nor a file system. */
+bool mvm_artifact_may_be_empty(unsigned index);
+
 /* Whether `name` is one of them. */
 bool mvm_artifact_known(const char *name);
 

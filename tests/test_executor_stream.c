@@ -414,6 +414,26 @@ static void without_a_folder_no_such_build_is_done(void **state)
     assert_err("invalid source: builds without disks are not done here");
 }
 
+static void an_image_that_is_empty_fails(void **state)
+{
+    (void)state;
+    static const char *const images[] = {"kernel", "rootfs.ext4", "rootfs.squashfs", "initrd"};
+    for (size_t i = 0; i < sizeof images / sizeof images[0]; i++) {
+        char path[200], expected[200];
+        begin(state);
+        snprintf(path, sizeof path, STORE "/%s", images[i]);
+        snprintf(expected, sizeof expected, "failed to copy artifacts: %s: the file is empty",
+                 images[i]);
+        mvm_sim_put(&sim, path, "");
+        stream_run(&plain);
+        if (strcmp(images[i], "initrd") == 0) { /* is optional */
+            assert_true(answered_ok);
+        } else {
+            assert_err(expected);
+        }
+    }
+}
+
 /* The output disk is another one: what an earlier build staged on it is still true. */
 static void a_folder_that_hangs_is_named_and_the_output_disk_is_not(void **state)
 {
@@ -474,6 +494,7 @@ int main(void)
         TEST(a_build_that_fails_removes_its_source_and_its_roots),
         TEST(a_cancel_or_a_time_out_while_the_source_comes_leaves_nothing),
         TEST(without_a_folder_no_such_build_is_done),
+        TEST(an_image_that_is_empty_fails),
         TEST(a_folder_that_hangs_is_named_and_the_output_disk_is_not),
         TEST(every_call_may_fail_or_hang),
     };

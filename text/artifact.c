@@ -3,25 +3,27 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Names, and what they mean in the manual's words. */
+/* Names, what they mean in the manual's words, and whether one may be empty. */
 #define ARTIFACTS(X)                                                                               \
-    X("vmlinux", "a kernel, as Firecracker takes it")                                              \
-    X("kernel", "a kernel of any format")                                                          \
-    X("Image", "a kernel, as arm64 and riscv64 have it")                                           \
-    X("bzImage", "a kernel, as x86 has it")                                                        \
-    X("rootfs.ext4", "a root file system")                                                         \
-    X("rootfs", "a root file system of any type")                                                  \
-    X("rootfs.squashfs", "a root file system that is only read")                                   \
-    X("rootfs.img", "a disk with a root file system")                                              \
-    X("initrd", "an initial RAM disk")                                                             \
-    X("fc-base.json", "a configuration for Firecracker")                                           \
-    X("image", "an output that is one file, whatever its name")
+    X("vmlinux", "a kernel, as Firecracker takes it", false)                                       \
+    X("kernel", "a kernel of any format", false)                                                   \
+    X("Image", "a kernel, as arm64 and riscv64 have it", false)                                    \
+    X("bzImage", "a kernel, as x86 has it", false)                                                 \
+    X("rootfs.ext4", "a root file system", false)                                                  \
+    X("rootfs", "a root file system of any type", false)                                           \
+    X("rootfs.squashfs", "a root file system that is only read", false)                            \
+    X("rootfs.img", "a disk with a root file system", false)                                       \
+    X("initrd", "an initial RAM disk", true)                                                       \
+    X("fc-base.json", "a configuration for Firecracker", true)                                     \
+    X("image", "an output that is one file, whatever its name", false)
 
-#define NAME(name, meaning)    name,
-#define MEANING(name, meaning) meaning,
+#define NAME(name, meaning, may_be_empty)    name,
+#define MEANING(name, meaning, may_be_empty) meaning,
+#define EMPTY(name, meaning, may_be_empty)   may_be_empty,
 
 static const char *const names[] = {ARTIFACTS(NAME)};
 static const char *const meanings[] = {ARTIFACTS(MEANING)};
+static const bool may_be_empty[] = {ARTIFACTS(EMPTY)};
 
 #define LEN (sizeof names / sizeof names[0])
 
@@ -40,6 +42,11 @@ const char *mvm_artifact_meaning(unsigned index)
 bool mvm_artifact_is_whole_output(unsigned index)
 {
     return index + 1 == LEN;
+}
+
+bool mvm_artifact_may_be_empty(unsigned index)
+{
+    return index < LEN && may_be_empty[index];
 }
 
 bool mvm_artifact_known(const char *name)
