@@ -333,8 +333,8 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms);
 
 /* Cancels the job: ends the build's processes, keeps build.log, releases the disk. A later step
- * returns ERR "build cancelled". Once the artifacts are being renamed, or the job of a build without
- * disks has nothing left to do but to end, this has no effect. Harmless when idle. */
+ * returns ERR "build cancelled". Once the artifacts are being renamed, or the job of a build
+ * without disks has nothing left to do but to end, this has no effect. Harmless when idle. */
 void mvm_executor_cancel(struct mvm_executor *x);
 
 /* Whether the job was to be cancelled, with or without effect; until the next start. */

@@ -187,10 +187,10 @@ struct mvm_port {
     int (*file_size)(void *ctx, const char *within, const char *path, uint64_t *size);
 
     /* Reads from such a file, after it has moved `*offset` to the next byte that is not in a hole:
-     * > 0 bytes; 0: nothing is left but a hole. If the file changes while it is read to its end,
-     * that fails. Errors as file_size. */
-    int64_t (*read_data)(void *ctx, const char *within, const char *path, uint64_t *offset,
-                         uint8_t *buf, size_t cap);
+     * > 0 bytes; 0: nothing is left but a hole. SOURCE_FAILED, too, if it has not `size` bytes any
+     * more, or is written to between the first read and the last. Errors as file_size. */
+    int64_t (*read_data)(void *ctx, const char *within, const char *path, uint64_t size,
+                         uint64_t *offset, uint8_t *buf, size_t cap);
 
     /* ---- build.log ---- */
 

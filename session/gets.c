@@ -169,13 +169,14 @@ static void begin_read(struct mvm_scheduler *v, struct mvm_client *c)
 {
     struct mvm_streams *s = &v->streams;
     const struct mvm_stream_build *b = &s->builds[c->get.slot];
-    const char *name = b->items[c->get.item].name;
-    bool whole = is_whole_output(name);
+    const struct mvm_stream_item *item = &b->items[c->get.item];
+    bool whole = is_whole_output(item->name);
     s->call = READ;
     s->reading = c;
+    s->size = item->size;
     s->offset = c->get.offset;
     s->cap = piece_of(v, c);
-    mvm_text_join(s->path, sizeof s->path, b->path, whole ? "" : "/", whole ? "" : name);
+    mvm_text_join(s->path, sizeof s->path, b->path, whole ? "" : "/", whole ? "" : item->name);
 }
 
 /* The next client in turn for which a piece can be read; NULL: none. */
@@ -245,8 +246,9 @@ static int64_t poll_call(const struct mvm_scheduler *v, uint64_t *offset)
     if (s->call != READ) {
         return port->remove_tree(ctx, s->path);
     }
-    return s->cap == 0 ? 0
-                       : port->read_data(ctx, MVM_STORE, s->path, offset, v->config.bulk, s->cap);
+    return s->cap == 0
+               ? 0
+               : port->read_data(ctx, MVM_STORE, s->path, s->size, offset, v->config.bulk, s->cap);
 }
 
 /* Polls the call in progress; false: it is not done. One that takes too long is abandoned: what it

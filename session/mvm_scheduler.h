@@ -162,6 +162,7 @@ struct mvm_streams {
     size_t gets;                /* how many Gets are being answered */
     size_t turn;                /* the client that was read for last */
     struct mvm_client *reading; /* the client that is read for; NULL: its Get has ended */
+    uint64_t size;              /* of the artifact, … */
     uint64_t offset;            /* from where, … */
     size_t cap;                 /* … up to so many bytes */
     struct mvm_stream_build builds[MVM_STREAM_BUILDS];

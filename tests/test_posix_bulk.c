@@ -192,7 +192,7 @@ static void data_is_read_and_holes_are_skipped(void **state)
     size_t total = 0;
     do {
         memset(buf, 0, sizeof buf);
-        ASK(r, port->read_data(&posix, dir, at("sparse"), &offset, buf, sizeof buf));
+        ASK(r, port->read_data(&posix, dir, at("sparse"), SIZE, &offset, buf, sizeof buf));
         for (int64_t i = 0; i < r; i++) {
             assert_true(buf[i] == (offset >= DATA && offset < DATA + 131072 ? 'd' : 0));
         }
@@ -202,12 +202,51 @@ static void data_is_read_and_holes_are_skipped(void **state)
     assert_int_equal(r, 0);
     assert_in_range(total, 131072, SIZE);
     offset = SIZE;
-    ASK(r, port->read_data(&posix, dir, at("sparse"), &offset, buf, sizeof buf));
+    ASK(r, port->read_data(&posix, dir, at("sparse"), SIZE, &offset, buf, sizeof buf));
     assert_int_equal(r, 0);
     offset = 0;
-    ASK(r, port->read_data(&posix, dir, at("none"), &offset, buf, sizeof buf));
+    ASK(r, port->read_data(&posix, dir, at("none"), SIZE, &offset, buf, sizeof buf));
     assert_int_equal(r, MVM_PORT_NOT_FOUND);
     ASK(r, port->end_job(&posix));
+}
+
+/* What is sent next would not go with what was sent before it. */
+static void a_file_that_changes_while_it_is_read_is_an_error(void **state)
+{
+    (void)state;
+    enum { SIZE = 1 << 20 };
+    static const struct {
+        off_t size;      /* that it gets, … */
+        const char *put; /* … and bytes at its end */
+    } changes[] = {{SIZE / 2, ""}, {SIZE + 1, ""}, {0, ""}, {SIZE, "x"}};
+    static uint8_t buf[MVM_BULK_DATA_MAX];
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        uint64_t offset = 0;
+        int64_t r;
+        int fd = open(at("changes"), O_RDWR | O_CREAT | O_TRUNC, 0644);
+        const struct timespec old[] = {{1, 0}, {1, 0}}; /* as all of nix's store is */
+        memset(buf, 'd', sizeof buf);
+        for (off_t to = 0; to < SIZE; to += (off_t)sizeof buf) {
+            assert_int_equal(pwrite(fd, buf, sizeof buf, to), sizeof buf);
+        }
+        assert_int_equal(futimens(fd, old), 0);
+        ASK(r, port->read_data(&posix, dir, at("changes"), SIZE, &offset, buf, sizeof buf));
+        assert_true(r > 0);
+        assert_int_equal(ftruncate(fd, changes[i].size), 0);
+        size_t len = strlen(changes[i].put);
+        assert_int_equal(pwrite(fd, changes[i].put, len, SIZE - (off_t)len), len);
+        close(fd);
+        offset = SIZE - sizeof buf;
+        ASK(r, port->read_data(&posix, dir, at("changes"), SIZE, &offset, buf, sizeof buf));
+        assert_int_equal(r, MVM_PORT_SOURCE_FAILED);
+        assert_string_equal(posix.reason, "read: the file has changed");
+        ASK(r, port->end_job(&posix));
+        if (changes[i].size != SIZE) { /* before the first read */
+            ASK(r, port->read_data(&posix, dir, at("changes"), SIZE, &offset, buf, sizeof buf));
+            assert_int_equal(r, MVM_PORT_SOURCE_FAILED);
+            ASK(r, port->end_job(&posix));
+        }
+    }
 }
 
 /* A file whose bytes encode their offset; `salt` distinguishes files. */
@@ -226,13 +265,20 @@ static void put_pattern(const char *name, size_t size, unsigned salt)
     fclose(f);
 }
 
+static uint64_t size_of(const char *name)
+{
+    struct stat st;
+    assert_int_equal(stat(at(name), &st), 0);
+    return (uint64_t)st.st_size;
+}
+
 /* Reads once; returns how often it had to wait. */
 static int read_piece(const char *name, unsigned salt, uint64_t offset, int64_t *r)
 {
     static uint8_t buf[MVM_BULK_DATA_MAX];
     uint64_t from = offset;
     int waits = 0;
-    while ((*r = port->read_data(&posix, dir, at(name), &offset, buf, sizeof buf)) ==
+    while ((*r = port->read_data(&posix, dir, at(name), size_of(name), &offset, buf, sizeof buf)) ==
            MVM_PORT_LATER) {
         waits++;
         wait_for_port();
@@ -379,6 +425,7 @@ int main(void)
         TEST(a_tree_is_removed_and_links_are_not_followed),
         TEST(sizes_are_of_regular_files_within_the_directory),
         TEST(data_is_read_and_holes_are_skipped),
+        TEST(a_file_that_changes_while_it_is_read_is_an_error),
         TEST(a_reader_that_goes_on_gets_several_pieces_for_one_wait),
         TEST(places_of_several_files_are_read_in_any_order),
         TEST(the_end_of_a_run_of_data_is_looked_for_once),

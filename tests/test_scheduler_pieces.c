@@ -27,8 +27,8 @@ static struct {
     char removals[CALLS][MVM_PATH_MAX];
 } disk;
 
-static int64_t read_data(void *ctx, const char *within, const char *path, uint64_t *offset,
-                         uint8_t *buf, size_t cap)
+static int64_t read_data(void *ctx, const char *within, const char *path, uint64_t size,
+                         uint64_t *offset, uint8_t *buf, size_t cap)
 {
     (void)ctx;
     if (disk.later) {
@@ -38,6 +38,7 @@ static int64_t read_data(void *ctx, const char *within, const char *path, uint64
     snprintf(disk.path, sizeof disk.path, "%s", path);
     assert_string_equal(within, "/nix/store");
     assert_true(cap > 0);
+    assert_in_range(size, 1000, 1000 + MVM_ARTIFACTS_MAX);
     if (disk.error != 0) {
         return disk.error;
     }

@@ -89,6 +89,12 @@ int mvm_posix_file_size(struct mvm_posix *p, const char *within, const char *pat
     return r;
 }
 
+static int64_t fail_read(struct mvm_posix *p, const char *call)
+{
+    mvm_posix_fail(p, call, errno);
+    return MVM_PORT_SOURCE_FAILED;
+}
+
 /* The file stays open from one call to the next. */
 static int open_reading(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
                         const char *path)
@@ -105,14 +111,24 @@ static int open_reading(struct mvm_posix *p, struct mvm_posix_reading *r, const 
         r->fd = -1;
         return error;
     }
+    if (fstat(r->fd, &r->before) < 0) {
+        int error = (int)fail_read(p, "stat");
+        close(r->fd);
+        r->fd = -1;
+        return error;
+    }
     memcpy(r->path, path, strlen(path) + 1);
     r->data = r->hole = 0;
     return r->fd;
 }
 
-static int64_t fail_read(struct mvm_posix *p, const char *call)
+/* 0, or the failure. */
+static int check_unchanged(struct mvm_posix *p, const struct mvm_posix_reading *r, uint64_t size)
 {
-    mvm_posix_fail(p, call, errno);
+    if ((uint64_t)r->before.st_size == size && mvm_posix_is_unchanged(r->fd, &r->before)) {
+        return 0;
+    }
+    mvm_posix_fail_text(p, "read", "the file has changed");
     return MVM_PORT_SOURCE_FAILED;
 }
 
@@ -153,12 +169,14 @@ static ssize_t splice_data(int fd, off_t at, int to, size_t cap)
     return unable ? copy_data(fd, at, to, cap) : n;
 }
 
-int64_t mvm_posix_pass_data(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
-                            const char *path, uint64_t *offset, int to, size_t cap)
+int64_t mvm_posix_pass_data(struct mvm_posix *p, struct mvm_posix_reading *r, uint64_t size,
+                            const char *within, const char *path, uint64_t *offset, int to,
+                            size_t cap)
 {
     ssize_t n;
     int fd = open_reading(p, r, within, path);
-    int found = fd < 0 ? fd : find_data(p, r, *offset);
+    int found = fd < 0 ? fd : check_unchanged(p, r, size);
+    found = found < 0 ? found : find_data(p, r, *offset);
     if (found <= 0) {
         return found;
     }

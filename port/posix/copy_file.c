@@ -11,8 +11,7 @@ static int fail_work(struct mvm_posix *p, const struct mvm_posix_work *w)
     return MVM_PORT_FAILED;
 }
 
-/* Whether a source is unchanged: each write and truncation sets its ctime. */
-static bool is_unchanged(int fd, const struct stat *before)
+bool mvm_posix_is_unchanged(int fd, const struct stat *before)
 {
     struct stat now;
     return fstat(fd, &now) == 0 && now.st_size == before->st_size &&
@@ -37,7 +36,7 @@ static int copy_bytes(struct mvm_posix *p, const struct mvm_posix_copy *copy, in
     if (n < 0) {
         return fail_work(p, &w);
     }
-    if (w.at != before.st_size || !is_unchanged(from, &before)) {
+    if (w.at != before.st_size || !mvm_posix_is_unchanged(from, &before)) {
         mvm_posix_fail_text(p, "copy", "the file changed while it was copied");
         return MVM_PORT_SOURCE_FAILED;
     }

@@ -43,13 +43,16 @@ static bool empty(struct mvm_posix *p, uint8_t *buf, size_t cap)
     return n > 0;
 }
 
-int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path, uint64_t *offset,
-                                uint8_t *buf, size_t cap)
+int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path, uint64_t size,
+                                uint64_t *offset, uint8_t *buf, size_t cap)
 {
     struct mvm_posix *p = ctx;
     struct mvm_posix_passed *d = &p->worker.passed;
-    struct mvm_posix_ask ask = {
-        .call = MVM_POSIX_READ_DATA, .number = *offset, .text = {within, path}, .size = &d->at};
+    struct mvm_posix_ask ask = {.call = MVM_POSIX_READ_DATA,
+                                .number = *offset,
+                                .expected = size,
+                                .text = {within, path},
+                                .size = &d->at};
     if (p->worker.asked == 0) {
         bool goes_on = *offset == d->at && strcmp(path, d->path) == 0;
         if (goes_on && d->left > 0) {

@@ -5,6 +5,7 @@
 #include "mvm_posix.h"
 #include "small_files.h"
 #include "system.h"
+#include <sys/stat.h>
 
 /* ---- reason.c ---- */
 
@@ -273,17 +274,19 @@ int mvm_posix_file_size(struct mvm_posix *p, const char *within, const char *pat
 
 /* What read_data keeps open between two calls. */
 struct mvm_posix_reading {
-    int fd;        /* -1: none */
-    uint64_t data; /* it has data from here … */
-    uint64_t hole; /* … to here; the same: not known */
+    int fd;             /* -1: none */
+    struct stat before; /* as it was opened */
+    uint64_t data;      /* it has data from here … */
+    uint64_t hole;      /* … to here; the same: not known */
     char path[MVM_PATH_MAX];
 };
 
 /* Puts up to `cap` bytes of data into the empty pipe `to`, after it has moved `*offset` past a
  * hole.
  */
-int64_t mvm_posix_pass_data(struct mvm_posix *p, struct mvm_posix_reading *r, const char *within,
-                            const char *path, uint64_t *offset, int to, size_t cap);
+int64_t mvm_posix_pass_data(struct mvm_posix *p, struct mvm_posix_reading *r, uint64_t size,
+                            const char *within, const char *path, uint64_t *offset, int to,
+                            size_t cap);
 
 /* ---- copy.c ---- */
 
@@ -313,6 +316,10 @@ struct mvm_posix_copy {
 
 /* 0: the target is complete and durable; `*size`: the source's. */
 int64_t mvm_posix_copy_file(struct mvm_posix *p, const struct mvm_posix_copy *copy, uint64_t *size);
+
+/* Whether an open file was not written to since. Its ctime may change: nix joins equal files of its
+ * store by links. */
+bool mvm_posix_is_unchanged(int fd, const struct stat *before);
 
 /* ---- worker.c: the agent's side ---- */
 
@@ -347,6 +354,7 @@ struct mvm_posix_ask {
     enum mvm_posix_call call;
     bool read_only;
     uint64_t number;
+    uint64_t expected;                 /* the size that a file to read has */
     const char *text[MVM_POSIX_TEXTS]; /* NULL is "" */
     void *room;                        /* for the data of the result */
     size_t cap;
@@ -360,6 +368,7 @@ struct mvm_posix_request {
     uint16_t len[MVM_POSIX_TEXTS];
     uint32_t cap;
     uint64_t number;
+    uint64_t expected;
 };
 
 /* Its answer, followed by the data; after a failure by the reason. */
@@ -418,7 +427,7 @@ int mvm_posix_ask_open_log(void *ctx, const char *path);
 int mvm_posix_ask_close_log(void *ctx);
 int mvm_posix_ask_remove_tree(void *ctx, const char *path);
 int mvm_posix_ask_file_size(void *ctx, const char *within, const char *path, uint64_t *size);
-int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path, uint64_t *offset,
-                                uint8_t *buf, size_t cap);
+int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path, uint64_t size,
+                                uint64_t *offset, uint8_t *buf, size_t cap);
 
 #endif

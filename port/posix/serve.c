@@ -172,8 +172,8 @@ static int64_t read_file(struct server *s)
 static int64_t pass_data(struct server *s)
 {
     s->answer.number = s->request.number;
-    return mvm_posix_pass_data(s->p, &s->reading, s->text[0], s->text[1], &s->answer.number,
-                               s->data, s->request.cap);
+    return mvm_posix_pass_data(s->p, &s->reading, s->request.expected, s->text[0], s->text[1],
+                               &s->answer.number, s->data, s->request.cap);
 }
 
 static int64_t serve_bulk(struct server *s)

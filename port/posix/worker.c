@@ -335,7 +335,8 @@ static int send_request(struct mvm_posix *p, const struct mvm_posix_ask *ask)
     struct mvm_posix_request r = {.call = (uint8_t)ask->call,
                                   .read_only = ask->read_only,
                                   .cap = (uint32_t)ask->cap,
-                                  .number = ask->number};
+                                  .number = ask->number,
+                                  .expected = ask->expected};
     struct iovec parts[1 + MVM_POSIX_TEXTS] = {{&r, sizeof r}};
     for (int i = 0; i < MVM_POSIX_TEXTS; i++) {
         const char *text = ask->text[i] != NULL ? ask->text[i] : "";

@@ -105,8 +105,8 @@ int mvm_sim_file_size(void *ctx, const char *within, const char *path, uint64_t 
     return r;
 }
 
-int64_t mvm_sim_read_data(void *ctx, const char *within, const char *path, uint64_t *offset,
-                          uint8_t *buf, size_t cap)
+int64_t mvm_sim_read_data(void *ctx, const char *within, const char *path, uint64_t size,
+                          uint64_t *offset, uint8_t *buf, size_t cap)
 {
     struct mvm_sim *s = ctx;
     struct mvm_sim_file *f;
@@ -116,6 +116,9 @@ int64_t mvm_sim_read_data(void *ctx, const char *within, const char *path, uint6
         return r;
     }
     s->reads++;
+    if (f->len != size) {
+        return mvm_sim_fail(s, MVM_PORT_SOURCE_FAILED, "read: the file has changed");
+    }
     size_t at = *offset < f->len ? (size_t)*offset : f->len;
     while (at < f->len && f->bytes[at] == 0) {
         at++;

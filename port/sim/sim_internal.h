@@ -83,8 +83,8 @@ int mvm_sim_feed(void *ctx, const uint8_t *bytes, size_t len);
 void mvm_sim_end_feed(void *ctx);
 int mvm_sim_remove_tree(void *ctx, const char *path);
 int mvm_sim_file_size(void *ctx, const char *within, const char *path, uint64_t *size);
-int64_t mvm_sim_read_data(void *ctx, const char *within, const char *path, uint64_t *offset,
-                          uint8_t *buf, size_t cap);
+int64_t mvm_sim_read_data(void *ctx, const char *within, const char *path, uint64_t size,
+                          uint64_t *offset, uint8_t *buf, size_t cap);
 
 /* process.c */
 int mvm_sim_find_nix(void *ctx, char *path, size_t cap);
