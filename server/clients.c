@@ -125,7 +125,7 @@ static void restart_serial(struct mvm_server *s, struct mvm_server_connection *c
 {
     mvm_scheduler_detach(&s->scheduler, c->client);
     c->client = attach_client(s, c);
-    c->client->permanent = true;
+    c->client->permanent = c->client->session.json_alone = true;
     c->awake = c->newline_due = true;
 }
 

@@ -30,7 +30,7 @@ void mvm_server_connection_init(struct mvm_server_connection *c, struct mvm_clie
 {
     *c = (struct mvm_server_connection){.client = client, .fd = fd, .listener = listener};
     find_kind(c);
-    client->permanent = c->kind == MVM_CONNECTION_SERIAL;
+    client->permanent = client->session.json_alone = c->kind == MVM_CONNECTION_SERIAL;
 }
 
 void mvm_server_connection_reopen(struct mvm_server_connection *c, int fd)

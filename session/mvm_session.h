@@ -51,8 +51,8 @@ enum mvm_wire {
     MVM_WIRE_PROTO,
 };
 
-/* Read `message`, `sent` and `wire`, set `small_cap`; the rest is the session's own. Fields read on
- * every idle pass come first, for cache locality. */
+/* Read `message`, `sent` and `wire`, set `small_cap` and `json_alone`; the rest is the session's
+ * own. Fields read on every idle pass come first, for cache locality. */
 struct mvm_session {
     uint64_t sent;        /* bytes handed to the transport since init */
     size_t receive_start; /* received bytes not yet decoded: [start, end) */
@@ -65,6 +65,8 @@ struct mvm_session {
     enum mvm_direction direction;
     size_t small_cap; /* the owner may set it after init: how much of the send buffer messages other
                        * than Artifact fill; 0: all */
+    bool json_alone;  /* likewise: no first byte selects the protobuf wire. For serial lines, on
+                       * which  anything may come first, and the end of a frame must be found again */
     struct mvm_message message; /* after MESSAGE */
     struct mvm_session_memory memory;
     union {

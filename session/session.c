@@ -164,7 +164,7 @@ static enum mvm_session_event event_of(struct mvm_session *s, enum mvm_decoder_s
 /* By the first byte. False: the encoder is in use, and is not the one that the byte asks for. */
 static bool choose_wire(struct mvm_session *s)
 {
-    if (!mvm_proto_begins(s->memory.receive[s->receive_start])) {
+    if (s->json_alone || !mvm_proto_begins(s->memory.receive[s->receive_start])) {
         s->wire = MVM_WIRE_JSON; /* as it has been all along */
         return true;
     }

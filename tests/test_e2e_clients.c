@@ -531,6 +531,29 @@ static void a_serial_line_takes_garbage_and_then_a_valid_line(void **state)
     e2e_ping(e2e_dial("a"), AT_ONCE_MS);
 }
 
+/* A break reads as NUL, with which a frame of the other wire would begin. */
+static void no_first_byte_makes_a_serial_line_binary(void **state)
+{
+    (void)state;
+    static const struct {
+        char bytes[6];
+        size_t len;
+    } firsts[] = {{"\0", 1}, {"\0\0\0", 3}, {"\0\0\0\0\0", 5}, {"\1", 1}, {"\0\1", 2}};
+    for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+        char slave[64];
+        struct mvm_text line;
+        struct e2e_conn *c = open_pty(slave, sizeof slave);
+        pid_t agent = E2E_AGENT("a", "--listen", slave);
+        assert_true(e2e_line(c, &line, AT_ONCE_MS));
+        e2e_say_bytes(c, firsts[i].bytes, firsts[i].len);
+        e2e_say(c, "\n" E2E_PING);
+        e2e_assert_err(c, "parse error", AT_ONCE_MS);
+        e2e_ping(c, AT_ONCE_MS);
+        kill(agent, SIGTERM);
+        assert_int_equal(e2e_wait(agent, E2E_PATIENCE_MS), 0);
+    }
+}
+
 static void a_serial_line_carries_a_long_build_whole(void **state)
 {
     (void)state;
@@ -579,6 +602,7 @@ int main(void)
         E2E_TEST(several_listeners_serve_one_queue),
         E2E_TEST(a_connection_handed_over_is_served_and_the_agent_ends_with_it),
         E2E_TEST(a_serial_line_takes_garbage_and_then_a_valid_line),
+        E2E_TEST(no_first_byte_makes_a_serial_line_binary),
         E2E_TEST(a_serial_line_carries_a_long_build_whole),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);

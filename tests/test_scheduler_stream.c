@@ -345,7 +345,7 @@ static void a_source_that_stops_coming_holds_up_others_for_a_while_only(void **s
     assert_heard(c, "Pong\n");
 }
 
-static void a_source_that_nobody_can_send_holds_up_others_for_a_while_only(void **state)
+static void a_source_that_no_client_can_send_holds_up_others_for_a_while_only(void **state)
 {
     (void)state;
     struct client *c = connect_client(), *next = connect_client();
@@ -736,7 +736,7 @@ int main(void)
         TEST(a_source_of_another_build_or_another_client_is_dropped),
         TEST(a_client_that_sends_nothing_holds_up_others_no_longer_than_its_time_out),
         TEST(a_source_that_stops_coming_holds_up_others_for_a_while_only),
-        TEST(a_source_that_nobody_can_send_holds_up_others_for_a_while_only),
+        TEST(a_source_that_no_client_can_send_holds_up_others_for_a_while_only),
         TEST(a_cancel_at_any_step_gives_one_end_and_leaves_nothing),
         TEST(a_client_that_cancels_and_leaves_at_any_step_leaves_nothing),
         TEST(a_time_out_at_any_step_gives_one_end_and_leaves_nothing),
