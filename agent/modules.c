@@ -56,6 +56,13 @@ static bool is_not_for_this_machine(int err, bool compressed)
     return err == ENODEV || err == ENXIO || (err == EOPNOTSUPP && (!compressed || decompresses));
 }
 
+/* Of a path too long for a line of the log, its end. */
+static const char *shown(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return errno == ENAMETOOLONG && slash != NULL ? slash + 1 : path;
+}
+
 static void load(const char *path, bool optional)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -64,7 +71,7 @@ static void load(const char *path, bool optional)
     bool ignored = optional && is_not_for_this_machine(errno, compressed);
     decompresses = decompresses || (r == 0 && compressed);
     if (r < 0 && errno != EEXIST && !ignored) {
-        log_failure("cannot load ", path, reason(errno, fd >= 0 && compressed));
+        log_failure("cannot load ", shown(path), reason(errno, fd >= 0 && compressed));
     }
     if (fd >= 0) {
         close(fd);
@@ -76,7 +83,7 @@ static void load(const char *path, bool optional)
 static void load_line(struct mvm_text line)
 {
     static const char blanks[] = {' ', '\t', '\r'};
-    char path[MVM_PATH_MAX];
+    char path[MVM_MODULE_FILE_CAP];
     struct mvm_writer w;
     while (line.len > 0 && memchr(blanks, line.bytes[line.len - 1], sizeof blanks) != NULL) {
         line.len--;
@@ -90,10 +97,6 @@ static void load_line(struct mvm_text line)
     }
     mvm_writer_init(&w, path, sizeof path);
     mvm_writer_add_text(&w, line);
-    if (w.cut) {
-        mvm_log("cannot load a module: ", "path too long", NULL);
-        return;
-    }
     load(path, false);
 }
 
@@ -117,10 +120,10 @@ static void load_list(const char *path)
 static void load_named(const struct mvm_module_directory *d, const char *name, bool optional)
 {
     struct mvm_module_files files;
-    char path[MVM_PATH_MAX];
+    char path[MVM_MODULE_FILE_CAP];
     switch (mvm_module_directory_find(d, name, &files)) {
     case MVM_MODULE_FOUND:
-        while (mvm_module_files_next(&files, d, path, sizeof path)) {
+        while (mvm_module_files_next(&files, d, path)) {
             load(path, optional);
         }
         mvm_module_files_close(&files);
@@ -169,11 +172,14 @@ static void load_common(const struct mvm_module_directory *d)
 void mvm_modules_load(const struct mvm_module *modules, size_t len)
 {
     struct mvm_module_directory d;
-    mvm_module_directory_init(&d, directory_given(modules, len));
+    const char *directory = directory_given(modules, len);
+    mvm_module_directory_init(&d, directory);
     for (size_t i = 0; i < len; i++) {
         const char *path = modules[i].path;
-        if (modules[i].list && is_directory(path)) {
+        if (modules[i].list && path == directory) {
             load_common(&d);
+        } else if (modules[i].list && is_directory(path)) {
+            mvm_log("names of modules are found in another directory: ", path, "; ignored");
         } else if (modules[i].list) {
             load_list(path);
         } else if (memchr(path, '/', strlen(path)) != NULL) {

@@ -38,11 +38,11 @@ static const char *files_of(const char *name)
 {
     static char all[1024];
     struct mvm_module_files files;
-    char path[MVM_PATH_MAX];
+    char path[MVM_MODULE_FILE_CAP];
     size_t base = strlen(directory.path) + 1;
     all[0] = '\0';
     assert_int_equal(mvm_module_directory_find(&directory, name, &files), MVM_MODULE_FOUND);
-    while (mvm_module_files_next(&files, &directory, path, sizeof path)) {
+    while (mvm_module_files_next(&files, &directory, path)) {
         bool below = strncmp(path, directory.path, base - 1) == 0;
         strcat(all, below ? path + base : path);
         strcat(all, " ");
