@@ -37,7 +37,7 @@ bool mvm_init_device_fail_mount(const char *what, const char *device, const char
     mvm_writer_init(&w, why, sizeof why);
     mvm_writer_add3(&w, lacks_type ? "this kernel has no file system " : "",
                     lacks_type ? type : mvm_posix_error_text(err), "");
-    mvm_posix_explain_mount(&w, device, false, log);
+    mvm_posix_explain_mount(&w, device, err == EROFS || err == EACCES, log);
     mvm_writer_finish(&w);
     return mvm_init_device_fail(what, device, why);
 }

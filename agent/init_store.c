@@ -319,7 +319,7 @@ static bool prepare(struct disk *d)
 static void grow(const struct disk *d)
 {
     int fd = open(staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    uint64_t blocks = d->claim_at / d->state.block_size;
+    uint64_t blocks = d->claim_at >> d->state.block_bits;
     if (fd < 0) {
         fail_errno(d->device);
     } else if (ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) < 0) {
