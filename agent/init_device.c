@@ -19,17 +19,17 @@ int mvm_init_device_open(const char *device)
     }
 }
 
-bool mvm_init_device_fail(const char *what, const char *device, const char *why)
+bool mvm_init_fail(const char *what, const char *name, const char *why)
 {
     struct mvm_log_line line;
     mvm_log_begin(&line, what);
-    mvm_writer_add3(&line.w, device, ": ", why);
+    mvm_writer_add3(&line.w, name, ": ", why);
     mvm_log_end(&line);
     return false;
 }
 
-bool mvm_init_device_fail_mount(const char *what, const char *device, const char *type, int err,
-                                struct mvm_posix_kmsg *log)
+bool mvm_init_fail_mount(const char *what, const char *device, const char *type, int err,
+                         struct mvm_posix_kmsg *log)
 {
     char why[256];
     struct mvm_writer w;
@@ -39,5 +39,5 @@ bool mvm_init_device_fail_mount(const char *what, const char *device, const char
                     lacks_type ? type : mvm_posix_error_text(err), "");
     mvm_posix_explain_mount(&w, device, err == EROFS || err == EACCES, log);
     mvm_writer_finish(&w);
-    return mvm_init_device_fail(what, device, why);
+    return mvm_init_fail(what, device, why);
 }

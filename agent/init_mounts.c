@@ -87,7 +87,7 @@ void mvm_init_mounts_say(void)
 {
     for (size_t i = 0; i < PLACES_LEN; i++) {
         if (errors[i] != 0) {
-            mvm_init_device_fail("cannot mount ", places[i].dir, mvm_posix_error_text(errors[i]));
+            mvm_init_fail("cannot mount ", places[i].dir, mvm_posix_error_text(errors[i]));
         }
     }
 }

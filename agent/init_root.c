@@ -15,7 +15,7 @@ static const char cannot_use[] = "cannot use the root file system on ";
 
 static bool fail(const char *device, const char *why)
 {
-    return mvm_init_device_fail(cannot_use, device, why);
+    return mvm_init_fail(cannot_use, device, why);
 }
 
 static bool mount_new_root(const char *device, const char *type)
@@ -29,7 +29,7 @@ static bool mount_new_root(const char *device, const char *type)
                    ((errno == EACCES || errno == EROFS) &&
                     mount(device, new_root, type, MS_RDONLY, NULL) == 0);
     if (!mounted) {
-        mvm_init_device_fail_mount(cannot_use, device, type, errno, &log);
+        mvm_init_fail_mount(cannot_use, device, type, errno, &log);
     }
     mvm_posix_kmsg_close(&log);
     return mounted;

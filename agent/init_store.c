@@ -42,7 +42,7 @@ static const char in_use[] = "another machine uses it";
 
 static bool fail(const char *device, const char *why)
 {
-    return mvm_init_device_fail(cannot_use, device, why);
+    return mvm_init_fail(cannot_use, device, why);
 }
 
 static bool fail_errno(const char *device)
@@ -192,8 +192,8 @@ static void protect(const char *device)
 {
     const char *const tune2fs[] = {"tune2fs", "-O", "mmp", device, NULL};
     if (run(tune2fs) != 0) {
-        mvm_init_device_fail("cannot protect the store on ", device,
-                             "no other machine may use it: tune2fs failed, or is not there");
+        mvm_init_fail("cannot protect the store on ", device,
+                      "no other machine may use it: tune2fs failed, or is not there");
     }
 }
 
@@ -323,7 +323,7 @@ static void grow(const struct disk *d)
     if (fd < 0) {
         fail_errno(d->device);
     } else if (ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) < 0) {
-        mvm_init_device_fail("cannot grow the store on ", d->device, mvm_posix_error_text(errno));
+        mvm_init_fail("cannot grow the store on ", d->device, mvm_posix_error_text(errno));
     }
     if (fd >= 0) {
         close(fd);
@@ -361,7 +361,7 @@ static bool mount_device(const struct disk *d)
     if (!mounted && !mvm_store_is_free(d->device, &d->state)) {
         fail(d->device, in_use);
     } else if (!mounted) {
-        mvm_init_device_fail_mount(cannot_use, d->device, "ext4", error, &log);
+        mvm_init_fail_mount(cannot_use, d->device, "ext4", error, &log);
     }
     mvm_posix_kmsg_close(&log);
     return mounted;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "modules.h"
+#include "init_device.h"
 #include "log.h"
 #include "module_directory.h"
 #include "small_files.h"
@@ -33,14 +34,6 @@ static bool ends_with(const char *text, const char *end)
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
-static void log_failure(const char *what, const char *path, const char *why)
-{
-    struct mvm_log_line line;
-    mvm_log_begin(&line, what);
-    mvm_writer_add3(&line.w, path, ": ", why);
-    mvm_log_end(&line);
-}
-
 /* The meaning of an errno of finit_module for a compressed file: an old kernel lacks the flag, a
  * newer one may lack the decompressor, or the one for this format. */
 static const char *reason(int err, bool compressed)
@@ -71,7 +64,7 @@ static void load(const char *path, bool optional)
     bool ignored = optional && is_not_for_this_machine(errno, compressed);
     decompresses = decompresses || (r == 0 && compressed);
     if (r < 0 && errno != EEXIST && !ignored) {
-        log_failure("cannot load ", shown(path), reason(errno, fd >= 0 && compressed));
+        mvm_init_fail("cannot load ", shown(path), reason(errno, fd >= 0 && compressed));
     }
     if (fd >= 0) {
         close(fd);
@@ -105,7 +98,7 @@ static void load_list(const char *path)
     struct mvm_posix_lines l;
     struct mvm_text line;
     if (!mvm_posix_lines_open(&l, AT_FDCWD, path)) {
-        log_failure("cannot read the list of modules ", path, mvm_posix_error_text(errno));
+        mvm_init_fail("cannot read the list of modules ", path, mvm_posix_error_text(errno));
         return;
     }
     while (mvm_posix_lines_next(&l, &line)) {
@@ -132,11 +125,11 @@ static void load_named(const struct mvm_module_directory *d, const char *name, b
         break;
     case MVM_MODULE_UNKNOWN:
         if (!optional) {
-            log_failure("cannot load ", name, "there is no such module, see modules.dep");
+            mvm_init_fail("cannot load ", name, "there is no such module, see modules.dep");
         }
         break;
     case MVM_MODULE_UNREADABLE:
-        log_failure("cannot read modules.dep of ", d->path, mvm_posix_error_text(errno));
+        mvm_init_fail("cannot read modules.dep of ", d->path, mvm_posix_error_text(errno));
         break;
     }
 }
@@ -161,7 +154,7 @@ static const char *directory_given(const struct mvm_module *modules, size_t len)
 static void load_common(const struct mvm_module_directory *d)
 {
     if (!d->indexed) {
-        log_failure("cannot read modules.dep of ", d->path, "no such file: run depmod");
+        mvm_init_fail("cannot read modules.dep of ", d->path, "no such file: run depmod");
         return;
     }
     for (size_t i = 0; i < sizeof common / sizeof common[0]; i++) {
