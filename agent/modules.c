@@ -24,8 +24,8 @@ static const char *const common[] = {
     "evdev",      "ptp_kvm",
 };
 
-/* A compressed file was loaded, so this kernel can decompress. */
-static bool decompresses;
+/* The format of a compressed file that was loaded: this kernel's, for it has one. */
+static char decompressed;
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -34,19 +34,27 @@ static bool ends_with(const char *text, const char *end)
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
-/* The meaning of an errno of finit_module for a compressed file: an old kernel lacks the flag, a
- * newer one may lack the decompressor, or the one for this format. */
-static const char *reason(int err, bool compressed)
+/* The x, g or s of .ko.xz, .gz, .zst; 0: not compressed. */
+static char format_of(const char *path)
 {
-    bool cannot = (err == EINVAL || err == EOPNOTSUPP) && !decompresses;
-    return compressed && cannot ? "this kernel cannot decompress it: decompress the file"
-                                : mvm_posix_error_text(err);
+    size_t len = strlen(path);
+    return len < 2 || ends_with(path, ".ko") ? '\0' : path[len - 2];
+}
+
+/* The meaning of an errno of finit_module; `strange`: of a compressed file of a format that was not
+ * decompressed yet. An old kernel lacks the flag, a newer one may lack the decompressor, or the one
+ * for this format. */
+static const char *reason(int err, bool strange)
+{
+    return strange && (err == EINVAL || err == EOPNOTSUPP)
+               ? "this kernel cannot decompress it: decompress the file"
+               : mvm_posix_error_text(err);
 }
 
 /* A driver may find that this machine lacks its device. */
-static bool is_not_for_this_machine(int err, bool compressed)
+static bool is_not_for_this_machine(int err, bool strange)
 {
-    return err == ENODEV || err == ENXIO || (err == EOPNOTSUPP && (!compressed || decompresses));
+    return err == ENODEV || err == ENXIO || (err == EOPNOTSUPP && !strange);
 }
 
 /* Of a path too long for a line of the log, its end. */
@@ -59,12 +67,13 @@ static const char *shown(const char *path)
 static void load(const char *path, bool optional)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool compressed = !ends_with(path, ".ko");
-    long r = fd >= 0 ? syscall(SYS_finit_module, fd, "", compressed ? COMPRESSED : 0) : -1;
-    bool ignored = optional && is_not_for_this_machine(errno, compressed);
-    decompresses = decompresses || (r == 0 && compressed);
+    char format = format_of(path);
+    bool strange = format != '\0' && format != decompressed;
+    long r = fd >= 0 ? syscall(SYS_finit_module, fd, "", format != '\0' ? COMPRESSED : 0) : -1;
+    bool ignored = optional && is_not_for_this_machine(errno, strange);
+    decompressed = r == 0 && format != '\0' ? format : decompressed;
     if (r < 0 && errno != EEXIST && !ignored) {
-        mvm_init_fail("cannot load ", shown(path), reason(errno, fd >= 0 && compressed));
+        mvm_init_fail("cannot load ", shown(path), reason(errno, fd >= 0 && strange));
     }
     if (fd >= 0) {
         close(fd);

@@ -109,6 +109,9 @@ static void once_the_kernel_has_decompressed_one_a_reason_is_the_modules_own(voi
     assert_non_null(strstr(load_file("bad.ko.xz"), "bad.ko.xz: Invalid argument"));
     refuse("bad", EOPNOTSUPP);
     assert_non_null(strstr(load_file("bad.ko.xz"), "bad.ko.xz: Operation not supported"));
+    make_module("other.ko.gz"); /* a kernel has one format */
+    refuse("other", EINVAL);
+    assert_non_null(strstr(load_file("other.ko.gz"), "other.ko.gz: this kernel cannot decompress"));
 }
 
 /* `len` bytes, of which the last ones are the file's name. */
