@@ -4,6 +4,7 @@
 #include "cmdline.h"
 #include "init_container.h"
 #include "init_mounts.h"
+#include "init_roles.h"
 #include "init_root.h"
 #include "init_store.h"
 #include "log.h"
@@ -155,6 +156,7 @@ void mvm_init_begin(struct mvm_options *o, int argc, char *const argv[])
     if (apart && o->store != NULL) {
         mvm_init_store(o);
     }
+    mvm_init_roles(o);
     if (apart) {
         name_host();
     }

@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 #include "init_mounts.h"
-#include "log.h"
+#include "init_device.h"
 #include "system.h"
 #include <errno.h>
 #include <stdint.h>
@@ -87,10 +87,7 @@ void mvm_init_mounts_say(void)
 {
     for (size_t i = 0; i < PLACES_LEN; i++) {
         if (errors[i] != 0) {
-            struct mvm_log_line line;
-            mvm_log_begin(&line, "cannot mount ");
-            mvm_writer_add3(&line.w, places[i].dir, ": ", mvm_posix_error_text(errors[i]));
-            mvm_log_end(&line);
+            mvm_init_fail("cannot mount ", places[i].dir, mvm_posix_error_text(errors[i]));
         }
     }
 }

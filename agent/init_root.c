@@ -11,9 +11,11 @@
 
 static const char new_root[] = "/mvm-root";
 
+static const char cannot_use[] = "cannot use the root file system on ";
+
 static bool fail(const char *device, const char *why)
 {
-    return mvm_init_device_fail("cannot use the root file system on ", device, why);
+    return mvm_init_fail(cannot_use, device, why);
 }
 
 static bool mount_new_root(const char *device, const char *type)
@@ -21,12 +23,16 @@ static bool mount_new_root(const char *device, const char *type)
     if (mkdir(new_root, 0755) < 0 && errno != EEXIST) {
         return fail(device, mvm_posix_error_text(errno));
     }
-    if (mount(device, new_root, type, 0, NULL) == 0) {
-        return true;
+    struct mvm_posix_kmsg log;
+    mvm_posix_kmsg_open(&log);
+    bool mounted = mount(device, new_root, type, 0, NULL) == 0 ||
+                   ((errno == EACCES || errno == EROFS) &&
+                    mount(device, new_root, type, MS_RDONLY, NULL) == 0);
+    if (!mounted) {
+        mvm_init_fail_mount(cannot_use, device, type, errno, &log);
     }
-    bool protected = errno == EACCES || errno == EROFS;
-    return (protected && mount(device, new_root, type, MS_RDONLY, NULL) == 0) ||
-           fail(device, mvm_posix_error_text(errno));
+    mvm_posix_kmsg_close(&log);
+    return mounted;
 }
 
 /* With a root on which these cannot be made no client would reach the machine. */

@@ -12,7 +12,6 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,16 +30,19 @@ enum {
 struct disk {
     const char *device;
     uint64_t size;
-    uint64_t claim_at; /* where the file system should end */
-    uint64_t fs_end;   /* where it ends */
+    uint64_t claim_at;            /* where the file system should end */
+    struct mvm_store_state state; /* of the file system */
 };
 
 static const char staging[] = "/run/mvm-store"; /* where the disk is until it is complete */
 static const char nix_dir[] = "/nix";
 
+static const char cannot_use[] = "cannot use the store on ";
+static const char in_use[] = "another machine uses it";
+
 static bool fail(const char *device, const char *why)
 {
-    return mvm_init_device_fail("cannot use the store on ", device, why);
+    return mvm_init_fail(cannot_use, device, why);
 }
 
 static bool fail_errno(const char *device)
@@ -139,22 +141,27 @@ static bool check(const char *device)
 
 /* ---- one machine at a time ---- */
 
-static void log_watching(const char *device, const char *state, unsigned seconds)
+static void log_number(const char *what, const char *device, const char *before, uint64_t n,
+                       const char *after)
 {
     struct mvm_log_line line;
-    mvm_log_begin(&line, "the store on ");
-    mvm_writer_add3(&line.w, device, state, "; watching for ");
-    mvm_writer_add_u64(&line.w, seconds);
-    mvm_writer_add(&line.w, " s whether a machine uses it");
+    mvm_log_begin(&line, what);
+    mvm_writer_add3(&line.w, device, before, "");
+    mvm_writer_add_u64(&line.w, n);
+    mvm_writer_add(&line.w, after);
     mvm_log_end(&line);
+}
+
+static void log_watching(const char *device, const char *state, unsigned seconds)
+{
+    log_number("the store on ", device, state, seconds, " s whether a machine uses it");
 }
 
 /* The mark of a machine that has ended, and of an e2fsck that was interrupted. */
 static bool clear_mark(const char *device)
 {
     const char *const tune2fs[] = {"tune2fs", "-f", "-E", "clear_mmp", device, NULL};
-    return run(tune2fs) == 0 ||
-           fail(device, "the mark of its last machine stays: tune2fs failed, or is not there");
+    return run(tune2fs) == 0 || fail(device, "tune2fs failed, or is not there");
 }
 
 static bool may_use(const char *device, enum mvm_store_use use)
@@ -165,7 +172,7 @@ static bool may_use(const char *device, enum mvm_store_use use)
     case MVM_STORE_LEFT:
         return clear_mark(device);
     case MVM_STORE_USED:
-        return fail(device, "another machine uses it");
+        return fail(device, in_use);
     case MVM_STORE_USE_UNKNOWN:
         break;
     }
@@ -175,7 +182,7 @@ static bool may_use(const char *device, enum mvm_store_use use)
 static bool is_ours_to_use(const char *device, const struct mvm_store_state *s)
 {
     if (!mvm_store_is_free(device, s)) {
-        log_watching(device, ": not released by its last machine", s->watch_s);
+        log_watching(device, ": not released by its last machine; watching for ", s->watch_s);
     }
     return may_use(device, mvm_store_use(device, s));
 }
@@ -185,8 +192,8 @@ static void protect(const char *device)
 {
     const char *const tune2fs[] = {"tune2fs", "-O", "mmp", device, NULL};
     if (run(tune2fs) != 0) {
-        mvm_init_device_fail("cannot protect the store on ", device,
-                             "no other machine may use it: tune2fs failed, or is not there");
+        mvm_init_fail("cannot protect the store on ", device,
+                      "no other machine may use it: tune2fs failed, or is not there");
     }
 }
 
@@ -199,7 +206,7 @@ static int open_direct(const char *device)
  * moment. A file system that was made elsewhere may leave no room for a claim. */
 static bool claim_free(const struct disk *d)
 {
-    if (d->fs_end > d->claim_at) {
+    if (d->state.end > d->claim_at) {
         return true;
     }
     int fd = open_direct(d->device);
@@ -214,17 +221,22 @@ static bool claim_free(const struct disk *d)
 /* An ext4 file system that may be in use, or not be clean. */
 static bool examine(struct disk *d, int fd)
 {
-    struct mvm_store_state s;
-    if (!mvm_store_state(fd, &s)) {
+    struct mvm_store_state *s = &d->state;
+    if (!mvm_store_state(fd, s)) {
         return fail_errno(d->device);
     }
-    if (!is_ours_to_use(d->device, &s) || (!s.clean && !check(d->device))) {
+    if (s->end > d->size && s->end < UINT64_MAX) {
+        log_number(cannot_use, d->device, ": it is smaller than its file system: make it ", s->end,
+                   " bytes long, or longer");
         return false;
     }
-    if (!s.is_protected) {
-        protect(d->device);
+    if (!is_ours_to_use(d->device, s) || (!s->clean && !check(d->device))) {
+        return false;
     }
-    d->fs_end = s.end;
+    if (!s->is_protected) {
+        protect(d->device);
+        mvm_store_state(fd, s);
+    }
     return claim_free(d);
 }
 
@@ -251,7 +263,7 @@ static bool make_file_system(const struct disk *d)
     if (fd < 0) {
         return fail_errno(d->device);
     }
-    log_watching(d->device, ": empty", EMPTY_WATCH_S);
+    log_watching(d->device, ": empty; watching for ", EMPTY_WATCH_S);
     enum mvm_store_use use = mvm_store_claim(fd, d->claim_at, EMPTY_WATCH_S * 1000);
     if (use == MVM_STORE_FREE && !is_empty(fd)) {
         use = MVM_STORE_USED;
@@ -273,6 +285,19 @@ static bool prepare_fd(struct disk *d, int fd)
     return examine(d, fd);
 }
 
+/* While a device is mounted, in whichever namespace, it has no exclusive open. */
+static const char *unusable(const char *device, int fd)
+{
+    int alone = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+    if (alone < 0 && errno == EBUSY) {
+        return "it has the root file system, or is mounted already: name another disk";
+    }
+    if (alone >= 0) {
+        close(alone);
+    }
+    return mvm_posix_device_is_read_only(fd) ? "the device is read-only" : NULL;
+}
+
 /* Makes or checks it. */
 static bool prepare(struct disk *d)
 {
@@ -281,9 +306,10 @@ static bool prepare(struct disk *d)
         return fail_errno(d->device);
     }
     off_t end = lseek(fd, 0, SEEK_END);
+    const char *why = end > 0 ? unusable(d->device, fd) : "not a disk";
     d->size = end > 0 ? (uint64_t)end : 0;
     d->claim_at = mvm_store_claim_at(d->size);
-    bool prepared = end > 0 ? prepare_fd(d, fd) : fail(d->device, "not a disk");
+    bool prepared = why == NULL ? prepare_fd(d, fd) : fail(d->device, why);
     close(fd);
     return prepared;
 }
@@ -292,14 +318,12 @@ static bool prepare(struct disk *d)
  */
 static void grow(const struct disk *d)
 {
-    struct statvfs fs;
     int fd = open(staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    uint64_t blocks;
-    if (fd < 0 || fstatvfs(fd, &fs) < 0 || fs.f_bsize == 0) {
+    uint64_t blocks = d->claim_at >> d->state.block_bits;
+    if (fd < 0) {
         fail_errno(d->device);
-    } else if ((blocks = d->claim_at / fs.f_bsize) > 0 &&
-               ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) < 0) {
-        mvm_init_device_fail("cannot grow the store on ", d->device, mvm_posix_error_text(errno));
+    } else if (ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) < 0) {
+        mvm_init_fail("cannot grow the store on ", d->device, mvm_posix_error_text(errno));
     }
     if (fd >= 0) {
         close(fd);
@@ -328,19 +352,19 @@ static bool seed(const char *device)
 }
 
 /* The kernel's own look at MMP comes last: it refuses what another machine has taken meanwhile. */
-static bool mount_device(const char *device)
+static bool mount_device(const struct disk *d)
 {
-    if (mount(device, staging, "ext4", MS_NODEV, NULL) == 0) {
-        return true;
+    struct mvm_posix_kmsg log;
+    mvm_posix_kmsg_open(&log);
+    bool mounted = mount(d->device, staging, "ext4", MS_NODEV, NULL) == 0;
+    int error = errno;
+    if (!mounted && !mvm_store_is_free(d->device, &d->state)) {
+        fail(d->device, in_use);
+    } else if (!mounted) {
+        mvm_init_fail_mount(cannot_use, d->device, "ext4", error, &log);
     }
-    const char *why = mvm_posix_error_text(errno);
-    struct mvm_store_state s;
-    int fd = open(device, O_RDONLY | O_CLOEXEC);
-    bool used = fd >= 0 && mvm_store_state(fd, &s) && !mvm_store_is_free(device, &s);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return fail(device, used ? "another machine uses it" : why);
+    mvm_posix_kmsg_close(&log);
+    return mounted;
 }
 
 static bool mount_store(const struct disk *d)
@@ -350,10 +374,10 @@ static bool mount_store(const struct disk *d)
         (mkdir(staging, 0700) < 0 && errno != EEXIST)) {
         return fail_errno(device);
     }
-    if (!mount_device(device)) {
+    if (!mount_device(d)) {
         return false;
     }
-    if (d->fs_end < d->claim_at) {
+    if (d->state.end < d->claim_at) {
         grow(d);
     }
     bool done =

@@ -117,7 +117,7 @@ static struct mvm_text cut_last(struct mvm_text *words)
 }
 
 bool mvm_module_files_next(struct mvm_module_files *files, const struct mvm_module_directory *d,
-                           char *path, size_t cap)
+                           char path[MVM_MODULE_FILE_CAP])
 {
     struct mvm_text file = cut_last(&files->rest);
     if (file.len == 0) {
@@ -129,10 +129,10 @@ bool mvm_module_files_next(struct mvm_module_files *files, const struct mvm_modu
     }
     struct mvm_writer w;
     bool absolute = file.bytes[0] == '/';
-    mvm_writer_init(&w, path, cap);
+    mvm_writer_init(&w, path, MVM_MODULE_FILE_CAP);
     mvm_writer_add3(&w, absolute ? "" : d->path, absolute ? "" : "/", "");
     mvm_writer_add_text(&w, file);
-    return !w.cut;
+    return true;
 }
 
 void mvm_module_files_close(struct mvm_module_files *files)

@@ -36,9 +36,12 @@ struct mvm_module_files {
 enum mvm_module_found mvm_module_directory_find(const struct mvm_module_directory *d,
                                                 const char *name, struct mvm_module_files *files);
 
+/* Room for the path of any file of an index; one past PATH_MAX is open(2)'s to refuse. */
+enum { MVM_MODULE_FILE_CAP = MVM_PATH_MAX + sizeof((struct mvm_posix_lines *)0)->buf + 1 };
+
 /* The next file's path. False: no more. */
 bool mvm_module_files_next(struct mvm_module_files *files, const struct mvm_module_directory *d,
-                           char *path, size_t cap);
+                           char path[MVM_MODULE_FILE_CAP]);
 void mvm_module_files_close(struct mvm_module_files *files);
 
 #endif

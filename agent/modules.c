@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "modules.h"
+#include "init_device.h"
 #include "log.h"
 #include "module_directory.h"
 #include "small_files.h"
@@ -23,8 +24,8 @@ static const char *const common[] = {
     "evdev",      "ptp_kvm",
 };
 
-/* A compressed file was loaded, so this kernel can decompress. */
-static bool decompresses;
+/* The format of a compressed file that was loaded: this kernel's, for it has one. */
+static char decompressed;
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -33,38 +34,46 @@ static bool ends_with(const char *text, const char *end)
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
-static void log_failure(const char *what, const char *path, const char *why)
+/* The x, g or s of .ko.xz, .gz, .zst; 0: not compressed. */
+static char format_of(const char *path)
 {
-    struct mvm_log_line line;
-    mvm_log_begin(&line, what);
-    mvm_writer_add3(&line.w, path, ": ", why);
-    mvm_log_end(&line);
+    size_t len = strlen(path);
+    return len < 2 || ends_with(path, ".ko") ? '\0' : path[len - 2];
 }
 
-/* The meaning of an errno of finit_module for a compressed file: an old kernel lacks the flag, a
- * newer one may lack the decompressor, or the one for this format. */
-static const char *reason(int err, bool compressed)
+/* The meaning of an errno of finit_module; `strange`: of a compressed file of a format that was not
+ * decompressed yet. An old kernel lacks the flag, a newer one may lack the decompressor, or the one
+ * for this format. */
+static const char *reason(int err, bool strange)
 {
-    bool cannot = (err == EINVAL || err == EOPNOTSUPP) && !decompresses;
-    return compressed && cannot ? "this kernel cannot decompress it: decompress the file"
-                                : mvm_posix_error_text(err);
+    return strange && (err == EINVAL || err == EOPNOTSUPP)
+               ? "this kernel cannot decompress it: decompress the file"
+               : mvm_posix_error_text(err);
 }
 
 /* A driver may find that this machine lacks its device. */
-static bool is_not_for_this_machine(int err, bool compressed)
+static bool is_not_for_this_machine(int err, bool strange)
 {
-    return err == ENODEV || err == ENXIO || (err == EOPNOTSUPP && (!compressed || decompresses));
+    return err == ENODEV || err == ENXIO || (err == EOPNOTSUPP && !strange);
+}
+
+/* Of a path too long for a line of the log, its end. */
+static const char *shown(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return errno == ENAMETOOLONG && slash != NULL ? slash + 1 : path;
 }
 
 static void load(const char *path, bool optional)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool compressed = !ends_with(path, ".ko");
-    long r = fd >= 0 ? syscall(SYS_finit_module, fd, "", compressed ? COMPRESSED : 0) : -1;
-    bool ignored = optional && is_not_for_this_machine(errno, compressed);
-    decompresses = decompresses || (r == 0 && compressed);
+    char format = format_of(path);
+    bool strange = format != '\0' && format != decompressed;
+    long r = fd >= 0 ? syscall(SYS_finit_module, fd, "", format != '\0' ? COMPRESSED : 0) : -1;
+    bool ignored = optional && is_not_for_this_machine(errno, strange);
+    decompressed = r == 0 && format != '\0' ? format : decompressed;
     if (r < 0 && errno != EEXIST && !ignored) {
-        log_failure("cannot load ", path, reason(errno, fd >= 0 && compressed));
+        mvm_init_fail("cannot load ", shown(path), reason(errno, fd >= 0 && strange));
     }
     if (fd >= 0) {
         close(fd);
@@ -76,7 +85,7 @@ static void load(const char *path, bool optional)
 static void load_line(struct mvm_text line)
 {
     static const char blanks[] = {' ', '\t', '\r'};
-    char path[MVM_PATH_MAX];
+    char path[MVM_MODULE_FILE_CAP];
     struct mvm_writer w;
     while (line.len > 0 && memchr(blanks, line.bytes[line.len - 1], sizeof blanks) != NULL) {
         line.len--;
@@ -90,10 +99,6 @@ static void load_line(struct mvm_text line)
     }
     mvm_writer_init(&w, path, sizeof path);
     mvm_writer_add_text(&w, line);
-    if (w.cut) {
-        mvm_log("cannot load a module: ", "path too long", NULL);
-        return;
-    }
     load(path, false);
 }
 
@@ -102,7 +107,7 @@ static void load_list(const char *path)
     struct mvm_posix_lines l;
     struct mvm_text line;
     if (!mvm_posix_lines_open(&l, AT_FDCWD, path)) {
-        log_failure("cannot read the list of modules ", path, mvm_posix_error_text(errno));
+        mvm_init_fail("cannot read the list of modules ", path, mvm_posix_error_text(errno));
         return;
     }
     while (mvm_posix_lines_next(&l, &line)) {
@@ -117,10 +122,10 @@ static void load_list(const char *path)
 static void load_named(const struct mvm_module_directory *d, const char *name, bool optional)
 {
     struct mvm_module_files files;
-    char path[MVM_PATH_MAX];
+    char path[MVM_MODULE_FILE_CAP];
     switch (mvm_module_directory_find(d, name, &files)) {
     case MVM_MODULE_FOUND:
-        while (mvm_module_files_next(&files, d, path, sizeof path)) {
+        while (mvm_module_files_next(&files, d, path)) {
             load(path, optional);
         }
         mvm_module_files_close(&files);
@@ -129,11 +134,11 @@ static void load_named(const struct mvm_module_directory *d, const char *name, b
         break;
     case MVM_MODULE_UNKNOWN:
         if (!optional) {
-            log_failure("cannot load ", name, "there is no such module, see modules.dep");
+            mvm_init_fail("cannot load ", name, "there is no such module, see modules.dep");
         }
         break;
     case MVM_MODULE_UNREADABLE:
-        log_failure("cannot read modules.dep of ", d->path, mvm_posix_error_text(errno));
+        mvm_init_fail("cannot read modules.dep of ", d->path, mvm_posix_error_text(errno));
         break;
     }
 }
@@ -158,7 +163,7 @@ static const char *directory_given(const struct mvm_module *modules, size_t len)
 static void load_common(const struct mvm_module_directory *d)
 {
     if (!d->indexed) {
-        log_failure("cannot read modules.dep of ", d->path, "no such file: run depmod");
+        mvm_init_fail("cannot read modules.dep of ", d->path, "no such file: run depmod");
         return;
     }
     for (size_t i = 0; i < sizeof common / sizeof common[0]; i++) {
@@ -169,11 +174,14 @@ static void load_common(const struct mvm_module_directory *d)
 void mvm_modules_load(const struct mvm_module *modules, size_t len)
 {
     struct mvm_module_directory d;
-    mvm_module_directory_init(&d, directory_given(modules, len));
+    const char *directory = directory_given(modules, len);
+    mvm_module_directory_init(&d, directory);
     for (size_t i = 0; i < len; i++) {
         const char *path = modules[i].path;
-        if (modules[i].list && is_directory(path)) {
+        if (modules[i].list && path == directory) {
             load_common(&d);
+        } else if (modules[i].list && is_directory(path)) {
+            mvm_log("names of modules are found in another directory: ", path, "; ignored");
         } else if (modules[i].list) {
             load_list(path);
         } else if (memchr(path, '/', strlen(path)) != NULL) {

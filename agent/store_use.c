@@ -68,6 +68,7 @@ bool mvm_store_state(int fd, struct mvm_store_state *s)
                  (features & NEEDS_RECOVERY) == 0,
         .is_protected = (features & HAS_MMP) != 0 && size <= BLOCK_SIZE_MAX,
         .end = end_of(b, features, size),
+        .block_bits = (uint8_t)(10 + (size > BLOCK_SIZE_MAX ? 0 : size)),
         .watch_s = (unsigned)(2 * interval + 1),
     };
     if (s->is_protected) {

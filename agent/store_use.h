@@ -12,11 +12,12 @@
 
 /* What the superblock states. */
 struct mvm_store_state {
-    bool clean;        /* unmounted in order, and without known errors */
-    bool is_protected; /* by MMP */
-    uint64_t end;      /* of the file system on the disk, in bytes */
-    uint64_t block_at; /* protected: the block's place on the disk, in bytes */
-    unsigned watch_s;  /* protected: how long a number must not change to be a dead machine's */
+    bool clean;         /* unmounted in order, and without known errors */
+    bool is_protected;  /* by MMP */
+    uint64_t end;       /* of the file system on the disk, in bytes */
+    uint8_t block_bits; /* a block has 2 to the power of it bytes */
+    uint64_t block_at;  /* protected: the block's place on the disk, in bytes */
+    unsigned watch_s;   /* protected: how long a number must not change to be a dead machine's */
 };
 
 enum mvm_store_use {

@@ -1,9 +1,11 @@
-/* What process 1 determines: modules by name, the host's clock. */
+/* What process 1 determines: modules by name, the host's clock, disks with two roles. */
 #define _GNU_SOURCE
 #include "clock.h"
+#include "init_roles.h"
 #include "module_directory.h"
 #include "support.h"
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 static void make_file(const char *name, const char *text)
@@ -36,11 +38,11 @@ static const char *files_of(const char *name)
 {
     static char all[1024];
     struct mvm_module_files files;
-    char path[MVM_PATH_MAX];
+    char path[MVM_MODULE_FILE_CAP];
     size_t base = strlen(directory.path) + 1;
     all[0] = '\0';
     assert_int_equal(mvm_module_directory_find(&directory, name, &files), MVM_MODULE_FOUND);
-    while (mvm_module_files_next(&files, &directory, path, sizeof path)) {
+    while (mvm_module_files_next(&files, &directory, path)) {
         bool below = strncmp(path, directory.path, base - 1) == 0;
         strcat(all, below ? path + base : path);
         strcat(all, " ");
@@ -123,6 +125,57 @@ static void a_clock_is_off_from_the_limit_on(void **state)
     assert_true(mvm_clock_is_off(now, now - limit));
 }
 
+/* ---- disks with two roles ---- */
+
+static struct mvm_options options;
+
+static void find_roles(const char *out, const char *in, const char *stream_dir)
+{
+    mvm_options_begin(&options);
+    options.executor.out_device = out;
+    options.executor.in_device = in;
+    options.executor.stream_dir = stream_dir;
+    mvm_init_roles(&options);
+}
+
+/* As process 1 leaves it, in this program's private mounts. */
+static void mount_store(const char *device)
+{
+    assert_int_equal(mount(device, "/nix", "ext4", 0, NULL), 0);
+}
+
+static void the_stores_disk_is_no_output_disk_whatever_its_name(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    const char *store = e2e_loop(e2e_make_image("image", 1024, NULL), false);
+    assert_int_equal(symlink(store, e2e_path("link")), 0);
+    find_roles(store, NULL, "/s");
+    assert_string_equal(options.executor.out_device, store);
+    assert_string_equal(options.executor.out_dir, "/build-out");
+    mount_store(store);
+    find_roles(e2e_path("link"), store, "/s");
+    assert_null(options.executor.out_device);
+    assert_null(options.executor.out_dir);
+    assert_string_equal(options.executor.in_device, store); /* the kernel's to refuse */
+    find_roles(NULL, store, "/s");
+    assert_string_equal(options.executor.out_dir, "/build-out");
+    assert_int_equal(umount("/nix"), 0);
+}
+
+/* An agent that can do no build starts nevertheless, and rejects them. */
+static void without_an_output_disk_and_builds_without_disks_all_are_rejected(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    const char *store = e2e_loop(e2e_make_image("image", 1024, NULL), false);
+    mount_store(store);
+    find_roles(store, NULL, NULL);
+    assert_string_equal(options.executor.out_dir, "/build-out");
+    assert_string_equal(options.executor.policy_file, "");
+    assert_int_equal(umount("/nix"), 0);
+}
+
 /* ---- the end ---- */
 
 static void an_agent_without_builds_and_clients_leaves(void **state)
@@ -168,6 +221,8 @@ int main(void)
         E2E_TEST(a_directory_without_an_index_is_recognized),
         E2E_TEST(kvms_clock_is_found_by_its_name),
         E2E_TEST(a_clock_is_off_from_the_limit_on),
+        E2E_TEST(the_stores_disk_is_no_output_disk_whatever_its_name),
+        E2E_TEST(without_an_output_disk_and_builds_without_disks_all_are_rejected),
         E2E_TEST(an_agent_without_builds_and_clients_leaves),
         E2E_TEST(a_power_button_does_not_count_twice),
     };

@@ -1,5 +1,6 @@
-/* Which machine gets a store's disk: claims, and where file systems end. */
+/* Which machine gets a store's disk: claims, and where file systems end; disks that do not do. */
 #define _GNU_SOURCE
+#include "init_store.h"
 #include "store_claim.h"
 #include "support.h"
 #include <errno.h>
@@ -144,6 +145,52 @@ static void a_file_systems_end_is_in_its_superblock(void **state)
     }
 }
 
+/* ---- disks that do not do ---- */
+
+static void assert_refused(const char *device, const char *why)
+{
+    static struct mvm_options options;
+    char line[2 * E2E_PATH_CAP];
+    int kept = dup(STDERR_FILENO);
+    int log = open(e2e_path("log"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    mvm_options_begin(&options);
+    options.store = device;
+    dup2(log, STDERR_FILENO);
+    bool used = mvm_init_store(&options);
+    dup2(kept, STDERR_FILENO);
+    close(log);
+    close(kept);
+    snprintf(line, sizeof line, "mvm-builder-agent: cannot use the store on %s: %s\n", device, why);
+    assert_string_equal(e2e_read(e2e_path("log")).bytes, line);
+    assert_false(used);
+}
+
+static void a_disk_smaller_than_its_file_system_is_named_with_its_size(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    const char *image = e2e_make_image("image", 1024, NULL);
+    assert_int_equal(truncate(image, 512 * 1024), 0);
+    assert_refused(e2e_loop(image, false), "it is smaller than its file system: make it 1048576 "
+                                           "bytes long, or longer");
+}
+
+static void a_disk_that_is_read_only_is_named(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    assert_refused(e2e_loop(e2e_make_image("image", 1024, NULL), true), "the device is read-only");
+}
+
+static void a_disk_that_is_mounted_already_is_named(void **state)
+{
+    (void)state;
+    e2e_need_disks();
+    const char *device = e2e_loop(e2e_make_image("image", 1024, NULL), false);
+    e2e_mount(device, "mounted", false);
+    assert_refused(device, "it has the root file system, or is mounted already: name another disk");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +200,9 @@ int main(void)
         E2E_TEST(a_disk_that_cannot_be_claimed_is_not_free),
         E2E_TEST(a_claim_is_in_the_last_whole_4_kib),
         E2E_TEST(a_file_systems_end_is_in_its_superblock),
+        E2E_TEST(a_disk_smaller_than_its_file_system_is_named_with_its_size),
+        E2E_TEST(a_disk_that_is_read_only_is_named),
+        E2E_TEST(a_disk_that_is_mounted_already_is_named),
     };
     return cmocka_run_group_tests(tests, e2e_begin, NULL);
 }

@@ -32,6 +32,7 @@ $(BUILD)/tests/test_host_status: LINK_ALSO := -Wl,--wrap=mvm_clock_ms
 $(BUILD)/tests/test_host_cuts: LINK_ALSO := $(foreach f,clock_ms clock_us clock_after waiter_wait waiter_hold \
     $(addprefix connection_,open read write close abandon),-Wl,--wrap=mvm_$f) -Wl,--wrap=fsync
 $(BUILD)/tests/test_server_peers: LINK_ALSO := -Wl,--wrap=getsockopt,--wrap=getpeername
+$(BUILD)/tests/test_agent_modules: LINK_ALSO := -Wl,--wrap=syscall
 
 # Other people's loops, as far as they are installed.
 $(BUILD)/tests/test_server_loops: LOOPS := $(if $(wildcard /usr/include/ev.h),-lev) \

@@ -81,6 +81,12 @@ static bool is_absent(int err)
     return err == ENOENT || err == ENXIO || err == ENODEV;
 }
 
+bool mvm_posix_device_is_read_only(int fd)
+{
+    int protected = 0;
+    return ioctl(fd, BLKROGET, &protected) == 0 && protected != 0;
+}
+
 static int probe_device(struct mvm_posix *p, struct device *d)
 {
     struct stat st;
@@ -96,8 +102,7 @@ static int probe_device(struct mvm_posix *p, struct device *d)
     } else if (!S_ISBLK(st.st_mode)) {
         r = mvm_posix_fail_text(p, "mount", "not a block device");
     } else {
-        int protected = 0;
-        d->read_only = ioctl(fd, BLKROGET, &protected) == 0 && protected != 0;
+        d->read_only = mvm_posix_device_is_read_only(fd);
         d->type = mvm_posix_superblock_type(fd);
     }
     close(fd);
@@ -174,7 +179,9 @@ int mvm_posix_mount(struct mvm_posix *p, const char *device, const char *dir, bo
     }
     r = fail_to_mount(p, &d, read_only, err);
     if (d.type != NULL && err != EBUSY) {
-        mvm_posix_explain_mount(p, device, d.read_only, &log);
+        struct mvm_writer w = {p->reason, sizeof p->reason, strlen(p->reason), false};
+        mvm_posix_explain_mount(&w, device, d.read_only, &log);
+        mvm_writer_finish(&w);
     }
     mvm_posix_kmsg_close(&log);
     return r;

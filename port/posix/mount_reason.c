@@ -30,12 +30,10 @@ void mvm_posix_kmsg_close(struct mvm_posix_kmsg *k)
     k->fd = -1;
 }
 
-static void add_reason(struct mvm_posix *p, struct mvm_text text)
+static void add_reason(struct mvm_writer *w, struct mvm_text text)
 {
-    struct mvm_writer w = {p->reason, sizeof p->reason, strlen(p->reason), false};
-    mvm_writer_add(&w, ": ");
-    mvm_writer_add_text(&w, text);
-    mvm_writer_finish(&w);
+    mvm_writer_add(w, ": ");
+    mvm_writer_add_text(w, text);
 }
 
 /* ---- the super block ---- */
@@ -164,7 +162,7 @@ static struct mvm_text record_text(const char *record, size_t len)
 }
 
 /* The first line about the device is the cause, those after it are its consequences. */
-static bool add_log(struct mvm_posix *p, const char *device, const struct mvm_posix_kmsg *k)
+static bool add_log(struct mvm_writer *w, const char *device, const struct mvm_posix_kmsg *k)
 {
     char record[RECORD_CAP];
     char path[MVM_PATH_MAX];
@@ -176,20 +174,20 @@ static bool add_log(struct mvm_posix *p, const char *device, const struct mvm_po
     while ((n = read(k->fd, record, sizeof record)) > 0 || (n < 0 && errno == EPIPE)) {
         struct mvm_text text = record_text(record, n > 0 ? (size_t)n : 0);
         if (has_word(text, name)) {
-            add_reason(p, text);
+            add_reason(w, text);
             return true;
         }
     }
     return false;
 }
 
-void mvm_posix_explain_mount(struct mvm_posix *p, const char *device, bool read_only,
+void mvm_posix_explain_mount(struct mvm_writer *w, const char *device, bool read_only,
                              struct mvm_posix_kmsg *k)
 {
     const char *why = explain_super_block(device, read_only);
     if (why != NULL) {
-        add_reason(p, mvm_text_from(why));
+        add_reason(w, mvm_text_from(why));
     } else {
-        add_log(p, device, k);
+        add_log(w, device, k);
     }
 }

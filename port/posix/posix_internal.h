@@ -241,18 +241,6 @@ int mvm_posix_released(struct mvm_posix *p, const char *device);
 /* ---- mounted.c: likewise ---- */
 int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device);
 
-/* ---- mount_reason.c: why a mount has failed ---- */
-struct mvm_posix_kmsg {
-    int fd; /* the kernel's log, from now on; -1: it cannot be read */
-};
-
-void mvm_posix_kmsg_open(struct mvm_posix_kmsg *k);
-void mvm_posix_kmsg_close(struct mvm_posix_kmsg *k);
-
-/* Adds details to the reason. */
-void mvm_posix_explain_mount(struct mvm_posix *p, const char *device, bool read_only,
-                             struct mvm_posix_kmsg *k);
-
 /* ---- files.c, open_source.c: likewise ---- */
 
 /* Opens a regular file below the directory `within` (NULL: anywhere) for reading; anything else is

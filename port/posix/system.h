@@ -5,6 +5,7 @@
 #ifndef MVM_SYSTEM_H
 #define MVM_SYSTEM_H
 
+#include "mvm_text.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,6 +36,21 @@ bool mvm_posix_child_descriptors(const int standard[3], int *report);
 /* ---- mount.c: makes a folder, with that mode, and what is missing above it; the slashes in `path`
  * are cut and put back. 0, also if it is there, or an errno ---- */
 int mvm_posix_make_path(char *path, mode_t mode);
+
+/* Whether an open block device cannot be written. */
+bool mvm_posix_device_is_read_only(int fd);
+
+/* ---- mount_reason.c: why a mount has failed ---- */
+struct mvm_posix_kmsg {
+    int fd; /* the kernel's log, from now on; -1: it cannot be read */
+};
+
+void mvm_posix_kmsg_open(struct mvm_posix_kmsg *k);
+void mvm_posix_kmsg_close(struct mvm_posix_kmsg *k);
+
+/* Appends ": " and what is known besides the errno: from the super block, else the kernel's log. */
+void mvm_posix_explain_mount(struct mvm_writer *w, const char *device, bool read_only,
+                             struct mvm_posix_kmsg *k);
 
 /* ---- superblock.c: which file system is on an open device; NULL: no mark that is known ---- */
 const char *mvm_posix_superblock_type(int fd);
