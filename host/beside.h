@@ -22,7 +22,7 @@ struct mvm_text mvm_beside_parse(enum mvm_beside kind, const char *entry);
 enum mvm_beside_found {
     MVM_BESIDE_ALONE,    /* artifacts alone, or nothing */
     MVM_BESIDE_STRANGER, /* a file that is not an artifact */
-    MVM_BESIDE_ERROR,    /* it is no directory, or cannot be read: errno says why */
+    MVM_BESIDE_ERROR,    /* not a directory, or cannot be read: errno says why */
 };
 
 /* What the directory `name` in `parent` has. A symbolic link is no directory. `stranger` has room

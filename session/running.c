@@ -13,7 +13,7 @@ bool mvm_running_ended(const struct mvm_scheduler *v)
 
 /* ---- the end ---- */
 
-/* Whether a build without disks has ended for nobody: what it made is not held. */
+/* Whether a build without disks has ended without a client that could fetch what it made. */
 static bool is_abandoned(const struct mvm_scheduler *v)
 {
     const struct mvm_queued_build *t = &v->queue[0];

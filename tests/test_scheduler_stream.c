@@ -329,7 +329,7 @@ static void a_source_that_stops_coming_holds_up_others_for_a_while_only(void **s
     ask_build_for(c, A, SMALL, false, 0);
     settle();
     send_source(c, A, 0, 10, false);
-    wait_ms(10 * MVM_STALL_MS); /* nobody waits */
+    wait_ms(10 * MVM_STALL_MS); /* no other build waits */
     send_source(c, A, 10, 10, false);
     settle();
     heard(c);
@@ -422,7 +422,7 @@ static void a_cancel_at_any_step_gives_one_end_and_leaves_nothing(void **state)
     assert_in_range(n, 20, TURNS_MAX);
 }
 
-/* One that was to be kept, too: its client has said that nobody waits for it. */
+/* One that was to be kept, too: its client does not want it any more. */
 static void a_client_that_cancels_and_leaves_at_any_step_leaves_nothing(void **state)
 {
     (void)state;
