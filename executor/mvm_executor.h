@@ -79,9 +79,10 @@ struct mvm_executor_config {
      * used as it is, and a Log line reports that. */
     bool require_devices;
 
-    /* Builds without disks; NULL: not supported. A private directory, an absolute path, created if
-     * it is missing, on a file system with room: sources are unpacked there, and roots there keep
-     * nix's garbage collector from what was built. */
+    /* Builds without disks; NULL: not supported. A private directory, an absolute path of
+     * characters that a URL's path may have, created if it is missing, on a file system with room:
+     * sources are unpacked there, and roots there keep nix's garbage collector from what was built.
+     */
     const char *stream_dir;
     uint8_t *source_buffer; /* the caller's memory for bytes of a source on their way to nix */
     size_t source_cap;      /* at least MVM_BULK_DATA_MAX bytes */
