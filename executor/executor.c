@@ -1,6 +1,7 @@
 /*
  * The driver: time, pending texts, and which phase runs. Only this file assigns the state.
  */
+#include "deadline.h"
 #include "internal.h"
 #include <string.h>
 
@@ -25,7 +26,7 @@ void(mvm_executor_init)(struct mvm_executor *x, const struct mvm_port *port, voi
     x->port = port;
     x->ctx = port_ctx;
     x->config = config;
-    x->wake_ms = UINT64_MAX;
+    x->wake_ms = MVM_NEVER;
 }
 
 bool mvm_executor_idle(const struct mvm_executor *x)
@@ -148,7 +149,7 @@ static enum mvm_executor_state watch(struct mvm_executor *x)
 
 static enum mvm_executor_event answer(struct mvm_executor *x)
 {
-    x->wake_ms = UINT64_MAX;
+    x->wake_ms = MVM_NEVER;
     if (x->state == MVM_EXECUTOR_IDLE) {
         return MVM_EXECUTOR_WAIT;
     }
@@ -163,7 +164,7 @@ static uint64_t heartbeat_at(const struct mvm_executor *x)
     if (x->timeout_secs != 0 && x->timeout_secs < every / 500) {
         every = x->timeout_secs * 500;
     }
-    return every == 0 ? UINT64_MAX : x->logged_ms + every;
+    return every == 0 ? MVM_NEVER : x->logged_ms + every;
 }
 
 /* The result of a step without an event: a heartbeat if one is due. */
@@ -221,21 +222,20 @@ static uint64_t clock_of(const struct mvm_executor *x)
         return x->cancelled ? x->now_ms : x->deadline_ms;
     }
     if (x->state == MVM_EXECUTOR_TERM) {
-        return x->signal_ms < x->phase_ms ? x->signal_ms : x->phase_ms;
+        return mvm_sooner(x->signal_ms, x->phase_ms);
     }
-    return UINT64_MAX;
+    return MVM_NEVER;
 }
 
 uint64_t mvm_executor_deadline(const struct mvm_executor *x)
 {
     if (mvm_executor_idle(x)) {
-        return UINT64_MAX;
+        return MVM_NEVER;
     }
     if (x->pending != MVM_PENDING_NONE) {
         return clock_of(x);
     }
-    uint64_t heartbeat = heartbeat_at(x);
-    return x->wake_ms < heartbeat ? x->wake_ms : heartbeat;
+    return mvm_sooner(x->wake_ms, heartbeat_at(x));
 }
 
 enum mvm_category mvm_executor_category(const struct mvm_executor *x)

@@ -20,7 +20,7 @@ static enum mvm_executor_state kill_all(struct mvm_executor *x)
 static void ask_to_end(struct mvm_executor *x)
 {
     bool later = x->port->signal_build(x->ctx, MVM_SIGNAL_TERM) == MVM_PORT_LATER;
-    x->signal_ms = later ? x->now_ms + MVM_KILL_POLL_MS : UINT64_MAX;
+    x->signal_ms = later ? x->now_ms + MVM_KILL_POLL_MS : MVM_NEVER;
     if (!later) {
         x->phase_ms = x->now_ms + MVM_TERM_GRACE_MS;
     }

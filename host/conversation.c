@@ -108,8 +108,7 @@ static bool may_skip_frame(struct mvm_conversation *c)
         return true;
     }
     if (c->greeting && c->wire == MVM_WIRE_JSON) {
-        uint64_t late_ms = mvm_clock_after(MVM_HOST_ANSWER_MS);
-        c->answer_until_ms = late_ms < c->answer_until_ms ? late_ms : c->answer_until_ms;
+        c->answer_until_ms = mvm_sooner(c->answer_until_ms, mvm_clock_after(MVM_HOST_ANSWER_MS));
         return true;
     }
     explain_broken(c);

@@ -1,4 +1,5 @@
 #include "exchange.h"
+#include "deadline.h"
 #include "greeting.h"
 #include "mvm_category.h"
 #include "quote.h"
@@ -454,7 +455,7 @@ static uint64_t deadline(const struct mvm_exchange *x)
     if (x->named && x->silence_ms < MVM_NEVER - since_ms) {
         until_ms = since_ms + x->silence_ms;
     }
-    return x->pending_err_ms < until_ms ? x->pending_err_ms : until_ms;
+    return mvm_sooner(x->pending_err_ms, until_ms);
 }
 
 static enum mvm_exchange_event follow(struct mvm_exchange *x)

@@ -1,4 +1,5 @@
 /* The commands with one request and one answer: ping, wait, hello, cancel. */
+#include "deadline.h"
 #include "greeting.h"
 #include "run.h"
 #include "visible.h"
@@ -80,7 +81,7 @@ static enum mvm_arrival try_ping(struct mvm_run *r, uint64_t until_ms, uint64_t 
     struct mvm_conversation *c = &r->conversation;
     enum mvm_arrival how = mvm_conversation_open(c, until_ms, answer_ms);
     if (how == MVM_ARRIVED) {
-        c->answer_until_ms = until_ms < c->answer_until_ms ? until_ms : c->answer_until_ms;
+        c->answer_until_ms = mvm_sooner(c->answer_until_ms, until_ms);
         how = mvm_conversation_ask(c, &ping, MVM_MESSAGE_PONG);
     }
     if (how == MVM_ARRIVED && c->session.message.kind == MVM_MESSAGE_ERR) {
@@ -122,7 +123,7 @@ int mvm_run_wait(struct mvm_run *r)
             mvm_display_frame(&r->display, &r->conversation.session.message);
             return MVM_EXIT_OK;
         }
-        mvm_waiter_wait(&r->waiter, -1, 0, next_ms < until_ms ? next_ms : until_ms, NULL);
+        mvm_waiter_wait(&r->waiter, -1, 0, mvm_sooner(next_ms, until_ms), NULL);
         if (r->waiter.signal != 0) {
             return mvm_run_fail(r, MVM_SIGNALLED);
         }

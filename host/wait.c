@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "wait.h"
+#include "deadline.h"
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -84,7 +85,7 @@ static enum mvm_wake wait_for(struct mvm_waiter *w, uint64_t (*tick)(void *), st
         if (w->signal != 0) {
             break; /* during the tick */
         }
-        int n = poll(fds, 2, poll_timeout(tick_ms < until_ms ? tick_ms : until_ms));
+        int n = poll(fds, 2, poll_timeout(mvm_sooner(tick_ms, until_ms)));
         if (n < 0 && errno != EINTR) {
             return MVM_WAKE_TIME; /* out of memory: no wait is possible */
         }

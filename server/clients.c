@@ -111,7 +111,7 @@ bool mvm_server_clients_evict(struct mvm_server *s)
 void mvm_server_clients_read(struct mvm_server *s)
 {
     const struct mvm_server_connection *end = s->connections + s->served;
-    s->check_ms = UINT64_MAX;
+    s->check_ms = MVM_NEVER;
     for (struct mvm_server_connection *c = s->connections; c < end; c++) {
         if (c->client != NULL && (c->awake || c->check_ms != 0)) {
             mvm_server_connection_read(s, c);

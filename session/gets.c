@@ -296,7 +296,7 @@ uint64_t mvm_gets_deadline(const struct mvm_scheduler *v)
     if (s->call != NO_CALL) {
         return s->called_ms + MVM_DISK_PATIENCE_MS;
     }
-    return s->opened && s->gets == 0 ? v->now_ms : UINT64_MAX; /* the last one's client has gone */
+    return s->opened && s->gets == 0 ? v->now_ms : MVM_NEVER; /* the last one's client has gone */
 }
 
 bool mvm_scheduler_reading(const struct mvm_scheduler *v)

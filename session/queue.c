@@ -125,7 +125,7 @@ void mvm_queue_beat(struct mvm_scheduler *v)
 
 uint64_t mvm_queue_beat_at(const struct mvm_scheduler *v)
 {
-    uint64_t at = UINT64_MAX;
+    uint64_t at = MVM_NEVER;
     for (size_t i = 0; i < v->queued; i++) {
         if (beats(v, &v->queue[i])) {
             at = mvm_sooner(at, beat_at(v, &v->queue[i]));

@@ -72,7 +72,7 @@ static void end_failed(struct mvm_scheduler *v)
 
 static bool begin_build(struct mvm_scheduler *v)
 {
-    v->ending_ms = UINT64_MAX;
+    v->ending_ms = MVM_NEVER;
     v->superseded = v->stopped = false;
     if (v->closed) {
         end_build(v, MVM_CATEGORY_STOPPING, mvm_text_from("build rejected: the agent is stopping"));

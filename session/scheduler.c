@@ -15,7 +15,7 @@ void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
     v->lent = NULL;
     v->stopping = v->closed = v->detached = v->superseded = v->stopped = false;
     v->now_ms = 0;
-    v->ending_ms = UINT64_MAX;
+    v->ending_ms = MVM_NEVER;
     v->kept_next = 0;
     for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
         v->kept[i].id_len = 0;

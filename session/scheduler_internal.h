@@ -206,7 +206,7 @@ void mvm_gets_refuse(struct mvm_scheduler *v, unsigned place, enum mvm_reason re
 /* Reads, sends and removes what it can; whether there is more to do. */
 bool mvm_gets_drive(struct mvm_scheduler *v);
 
-/* When the reader's call in progress is abandoned; UINT64_MAX: there is none. */
+/* When the reader's call in progress is abandoned; MVM_NEVER: there is none. */
 uint64_t mvm_gets_deadline(const struct mvm_scheduler *v);
 
 /* ---- clients.c ---- */

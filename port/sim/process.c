@@ -44,7 +44,7 @@ int mvm_sim_start(struct mvm_sim *s, const struct mvm_sim_script *script, const 
     s->running = script;
     s->spawned++;
     s->started_ms = s->now_ms;
-    s->ended_ms = s->stopping_ms = UINT64_MAX;
+    s->ended_ms = s->stopping_ms = MVM_NEVER;
     s->killed = false;
     s->child_alive = s->running->leaves_child;
     s->given[MVM_STDOUT] = s->given[MVM_STDERR] = 0;
@@ -59,7 +59,7 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
     return mvm_sim_start(s, &s->build, argv);
 }
 
-/* By exit or by a signal; UINT64_MAX: not yet known. */
+/* By exit or by a signal; MVM_NEVER: not yet known. */
 static uint64_t ends_ms(const struct mvm_sim *s)
 {
     uint64_t run = s->running->run_ms;
@@ -134,7 +134,7 @@ int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e)
 /* Whether its processes have yet to stop before SIGTERM can be sent to all. */
 static bool is_stopping(struct mvm_sim *s)
 {
-    s->stopping_ms = s->stopping_ms < s->now_ms ? s->stopping_ms : s->now_ms;
+    s->stopping_ms = mvm_sooner(s->stopping_ms, s->now_ms);
     return s->now_ms - s->stopping_ms < s->running->stops_ms;
 }
 
@@ -170,9 +170,9 @@ int mvm_sim_remaining(void *ctx)
 
 uint64_t mvm_sim_next_ms(const struct mvm_sim *s)
 {
-    uint64_t next = UINT64_MAX;
+    uint64_t next = MVM_NEVER;
     if (s->asked.call != 0) {
-        next = s->asked.until_ms > s->now_ms ? s->asked.until_ms : s->now_ms;
+        next = mvm_later(s->asked.until_ms, s->now_ms);
     }
     if (s->running == NULL) {
         return next;
