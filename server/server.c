@@ -1,5 +1,6 @@
 /* The whole: begin, step, stop, end. */
 #define _GNU_SOURCE
+#include "id.h"
 #include "server_internal.h"
 #include <limits.h>
 #include <signal.h>
@@ -94,10 +95,7 @@ static void draw_boot(struct mvm_server *s)
         uint64_t now = mvm_posix_clock_ns(CLOCK_BOOTTIME); /* too early for the kernel's own */
         memcpy(bytes, &now, sizeof now);
     }
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        s->boot[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        s->boot[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
+    mvm_id_write(s->boot, bytes, sizeof bytes);
     s->config.scheduler.boot = s->boot;
 }
 
