@@ -318,13 +318,13 @@ static enum mvm_decoder_error take_json(struct mvm_decoder *d, enum mvm_json_tok
         return take_ignored(d);
     case ELEMENT:
         return take_element(d, token);
+    case VALUE:   /* handled by the caller, … */
+    case END:     /* … and no token comes … */
+    case SKIPPED: /* … in these two */
     case CLOSE:
-    case VALUE: /* handled by the caller */
-    case END:   /* no token comes in these two */
-    case SKIPPED:
-    default:
-        return token == MVM_JSON_OBJECT_END ? go_to(d, END) : MVM_DECODER_NOT_A_MESSAGE;
+        break;
     }
+    return token == MVM_JSON_OBJECT_END ? go_to(d, END) : MVM_DECODER_NOT_A_MESSAGE;
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
