@@ -55,7 +55,8 @@ static bool finish(struct mvm_policy *p)
     return mvm_json_finish(&p->json) != MVM_JSON_ERROR && !mvm_json_blank(&p->json);
 }
 
-/* Begins the Err; a rejection replaces what was wrong with the request. */
+/* Begins the Err. mvm_executor_fail keeps the first reason: what was wrong with the request is
+ * dropped, so that a client that may not build learns nothing else. */
 static struct mvm_writer reject(struct mvm_executor *x)
 {
     struct mvm_writer w;
