@@ -64,7 +64,7 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
         false;
     x->artifact = x->staged = x->hangs = 0;
     x->copied = x->unlogged = 0;
-    x->turn = x->unlogged_of = MVM_STDOUT;
+    x->turn = x->unlogged_of = MVM_PORT_STDOUT;
     x->store_path[0] = '\0';
     x->text = mvm_text_from("");
     mvm_executor_set_deadline(x);

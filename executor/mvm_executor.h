@@ -295,7 +295,7 @@ struct mvm_executor {
     struct mvm_artifact_found found[MVM_ARTIFACTS_MAX];
 
     /* output */
-    struct mvm_output output[MVM_STREAMS];
+    struct mvm_output output[MVM_PORT_STREAMS];
     struct mvm_nix_result result;
     struct mvm_policy policy;
 

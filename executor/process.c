@@ -122,8 +122,8 @@ static enum mvm_executor_state watch_draining(struct mvm_executor *x)
     if (x->now_ms < x->phase_ms) {
         return mvm_executor_wait(x, mvm_sooner(x->now_ms + MVM_KILL_POLL_MS, x->phase_ms));
     }
-    x->output[MVM_STDOUT].ended = true;
-    x->output[MVM_STDERR].ended = true;
+    x->output[MVM_PORT_STDOUT].ended = true;
+    x->output[MVM_PORT_STDERR].ended = true;
     struct mvm_writer w = mvm_executor_note(x);
     mvm_writer_add(&w, "a process outside the build still holds its output; not waiting");
     mvm_executor_noted(x, &w);

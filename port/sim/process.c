@@ -47,7 +47,7 @@ int mvm_sim_start(struct mvm_sim *s, const struct mvm_sim_script *script, const 
     s->ended_ms = s->stopping_ms = MVM_NEVER;
     s->killed = false;
     s->child_alive = s->running->leaves_child;
-    s->given[MVM_STDOUT] = s->given[MVM_STDERR] = 0;
+    s->given[MVM_PORT_STDOUT] = s->given[MVM_PORT_STDERR] = 0;
     memset(s->shows_ms, 0, sizeof s->shows_ms);
     return 0;
 }
@@ -77,13 +77,13 @@ static bool exited(const struct mvm_sim *s)
 /* What is still to be read of a stream. */
 static struct mvm_text unread(const struct mvm_sim *s, enum mvm_stream stream)
 {
-    const char *text = stream == MVM_STDOUT ? s->running->out : s->running->err;
+    const char *text = stream == MVM_PORT_STDOUT ? s->running->out : s->running->err;
     size_t repeats =
-        stream == MVM_STDERR && s->running->err_repeats > 0 ? s->running->err_repeats : 1;
+        stream == MVM_PORT_STDERR && s->running->err_repeats > 0 ? s->running->err_repeats : 1;
     if (text == NULL) {
         return mvm_text_from("");
     }
-    size_t told = stream == MVM_STDOUT ? s->running->out_len : 0;
+    size_t told = stream == MVM_PORT_STDOUT ? s->running->out_len : 0;
     size_t len = told > 0 ? told : strlen(text);
     if (len == 0 || s->given[stream] >= len * repeats) {
         return mvm_text_from("");
@@ -120,7 +120,7 @@ int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e)
         return s->fail_as;
     }
     bool just_now = exited(s) && s->now_ms - ends_ms(s) <= s->late_ms;
-    if (!exited(s) || (just_now && mvm_sim_comes_late(s, &s->shows_ms[MVM_STREAMS]))) {
+    if (!exited(s) || (just_now && mvm_sim_comes_late(s, &s->shows_ms[MVM_PORT_STREAMS]))) {
         return 0;
     }
     *e = s->now_ms >= s->ended_ms ? (struct mvm_exit){true, s->killed ? 9 : 15} : s->running->exit;
