@@ -111,7 +111,7 @@ static void note_broken(struct mvm_executor *x, const char *reason)
 static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
 {
     struct mvm_output *o = &x->output[stream];
-    if (o->ended || x->pending != MVM_PENDING_NONE || x->unlogged > 0) {
+    if (o->ended || x->pending != MVM_EXECUTOR_PENDING_NONE || x->unlogged > 0) {
         return false;
     }
     make_room(o);

@@ -119,7 +119,7 @@ static void one_that_survives_sigkill_is_said_and_left(void **state)
         assert_true(turn());
     }
     const uint64_t killed_ms = sim.now_ms;
-    while (x.state != MVM_EXECUTOR_DRAIN || x.pending != MVM_PENDING_NONE) {
+    while (x.state != MVM_EXECUTOR_DRAIN || x.pending != MVM_EXECUTOR_PENDING_NONE) {
         assert_true(turn());
     }
     assert_in_range(sim.now_ms - killed_ms, MVM_KILL_PATIENCE_MS, MVM_KILL_PATIENCE_MS + 100);
