@@ -176,7 +176,7 @@ bool mvm_server_clients_flushed(const struct mvm_server *s)
 {
     for (size_t i = 0; i < s->served; i++) {
         const struct mvm_server_connection *c = &s->connections[i];
-        if (c->client != NULL && !mvm_client_flushed(c->client)) {
+        if (c->client != NULL && !mvm_scheduler_flushed(c->client)) {
             return false;
         }
     }

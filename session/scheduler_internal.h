@@ -163,7 +163,7 @@ void mvm_places_set(struct mvm_streams *s, unsigned place, enum mvm_place state)
 /* The build that holds artifacts under that id; MVM_STREAM_BUILDS: none. */
 unsigned mvm_places_find(const struct mvm_scheduler *v, struct mvm_text id);
 
-/* The list of its artifacts, written to list[0 … MVM_STREAM_LIST_CAP-1]. */
+/* The list of its artifacts, written to list[0 … MVM_SCHEDULER_LIST_CAP-1]. */
 struct mvm_text mvm_places_list(const struct mvm_scheduler *v, unsigned place, uint8_t *list);
 
 /* ---- streams.c: builds without disks ---- */

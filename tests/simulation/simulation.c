@@ -79,7 +79,7 @@ static void close_some(void)
 
 static void begin_build(void)
 {
-    struct mvm_job job = mvm_queued_build_job(&world.scheduler.queue[0]);
+    struct mvm_job job = mvm_scheduler_job(&world.scheduler.queue[0]);
     unsigned oldest;
     make_output(ledger_number_of_attr(job.attr));
     ledger_begin(&world.ledger, world.number);
