@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "artifacts.h"
 #include "beside.h"
-#include "here.h"
+#include "local_path.h"
 #include "quote.h"
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ static bool reject(struct mvm_writer *why, const char *what, const char *reason)
 static bool fail(const struct mvm_artifacts *a, struct mvm_writer *why, const char *name,
                  const char *reason)
 {
-    return mvm_here_fail(why, MVM_HERE_OUTPUT, a->folder, name, reason);
+    return mvm_local_path_fail(why, MVM_LOCAL_PATH_OUTPUT, a->folder, name, reason);
 }
 
 /* ---- folders ---- */
@@ -440,8 +440,8 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
 /* The old folder has a file that came after is_a_set, or belongs to another user by now. */
 static void report_left(const struct mvm_artifacts *a, int error, struct mvm_writer *why)
 {
-    mvm_here_fail(why, MVM_HERE_OUTPUT, a->parent_path, a->fresh,
-                  "the old folder, which cannot be removed: ");
+    mvm_local_path_fail(why, MVM_LOCAL_PATH_OUTPUT, a->parent_path, a->fresh,
+                        "the old folder, which cannot be removed: ");
     mvm_writer_add(why, strerror(error));
 }
 

@@ -2,7 +2,7 @@
 #include "tree.h"
 #include "beside.h"
 #include "child.h"
-#include "here.h"
+#include "local_path.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@ enum { PATH_CAP = 4096 };
 bool mvm_tree_fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
                    const char *reason)
 {
-    return mvm_here_fail(why, MVM_HERE_SEND, t->folder, path, reason);
+    return mvm_local_path_fail(why, MVM_LOCAL_PATH_SEND, t->folder, path, reason);
 }
 
 static bool fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
