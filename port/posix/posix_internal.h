@@ -387,7 +387,7 @@ int mvm_posix_end_job(void *ctx);
 /* ---- serve.c: the worker's side; returns when the agent's has gone ---- */
 void mvm_posix_serve(struct mvm_posix *p, int requests, int log, int data);
 
-/* ---- passed.c: what came through the pipe ---- */
+/* ---- data_pipe.c: what came through the pipe ---- */
 
 /* Bytes for one request of a reader that continues where it was. Some pieces, so that neither side
  * is woken for each; it takes no memory, since the pages are the file's. */
