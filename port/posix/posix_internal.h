@@ -136,7 +136,7 @@ bool mvm_posix_has_survivors(const struct mvm_posix *p);
 /* SIGKILL to the first process and its process group. */
 void mvm_posix_kill_group(const struct mvm_posix *p);
 
-/* ---- limits.c: what cannot be guaranteed here ---- */
+/* ---- guarantees.c: what cannot be guaranteed here ---- */
 void mvm_posix_find_limits(struct mvm_posix *p); /* after a build's start, into p->limits */
 const char *mvm_posix_limits(void *ctx);
 
