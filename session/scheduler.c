@@ -55,12 +55,12 @@ bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
         return more;
     }
     drop_late(v);
-    return mvm_gets_drive(v) || more;
+    return mvm_reader_drive(v) || more;
 }
 
 uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v)
 {
-    uint64_t at = mvm_gets_deadline(v);
+    uint64_t at = mvm_reader_deadline(v);
     if (v->queued == 0) {
         return at;
     }
