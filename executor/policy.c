@@ -6,7 +6,7 @@
 #include "internal.h"
 #include <string.h>
 
-static void take_key(struct mvm_policy *p)
+static void accept_key(struct mvm_policy *p)
 {
     const struct mvm_json *j = &p->json;
     if (j->depth == 1) {
@@ -19,10 +19,10 @@ static void take_key(struct mvm_policy *p)
     }
 }
 
-static void take_token(struct mvm_policy *p, enum mvm_json_token token)
+static void accept_token(struct mvm_policy *p, enum mvm_json_token token)
 {
     if (token == MVM_JSON_KEY) {
-        take_key(p);
+        accept_key(p);
         return;
     }
     if (p->at_build) {
@@ -42,7 +42,7 @@ static bool push(struct mvm_policy *p, const uint8_t *bytes, size_t len)
             return false;
         }
         if (token != MVM_JSON_PARTIAL) {
-            take_token(p, token);
+            accept_token(p, token);
         }
         bytes += used;
         len -= used;
