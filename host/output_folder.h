@@ -22,11 +22,11 @@ struct mvm_text mvm_output_folder_parse(enum mvm_output_folder kind, const char 
 enum mvm_output_folder_found {
     MVM_OUTPUT_FOLDER_ALONE,    /* artifacts alone, or nothing */
     MVM_OUTPUT_FOLDER_STRANGER, /* a file that is not an artifact */
-    MVM_OUTPUT_FOLDER_ERROR,    /* it is no directory, or cannot be read: errno says why */
+    MVM_OUTPUT_FOLDER_ERROR,    /* it is not a directory, or cannot be read: errno says why */
 };
 
-/* What the directory `name` in `parent` has. A symbolic link is no directory. `stranger` has room
- * for NAME_MAX + 1 bytes, or is NULL. */
+/* What the directory `name` in `parent` has. A symbolic link is not a directory. `stranger` has
+ * room for NAME_MAX + 1 bytes, or is NULL. */
 enum mvm_output_folder_found mvm_output_folder_check(int parent, const char *name, char *stranger);
 
 #endif

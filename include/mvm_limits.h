@@ -477,7 +477,7 @@
 #error "MVM_STALL_MS: at most 604800000, a week: milliseconds are counted by ints"
 #endif
 
-/* ---- the service -------------------------------------------------------------------------- */
+/* ---- the server --------------------------------------------------------------------------- */
 
 /* Builds that wait or run at a time. Past it: Err, "build rejected: queue full". */
 #ifndef MVM_QUEUE_MAX
