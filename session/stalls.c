@@ -45,7 +45,7 @@ static uint64_t client_stalls_at(const struct mvm_scheduler *v)
 static uint64_t source_stalls_at(const struct mvm_scheduler *v)
 {
     bool delays = mvm_streams_source_awaited(v) && others_wait(v, v->queue[0].client);
-    return delays ? v->streams.source_ms + MVM_STALL_MS : UINT64_MAX;
+    return delays ? v->streams.source_ms + MVM_STALL_MS : MVM_NEVER;
 }
 
 uint64_t mvm_stalls_at(const struct mvm_scheduler *v)
