@@ -217,16 +217,38 @@ static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
 
 /* ---- the files that git tracks ---- */
 
-/* Whether the folder, or one above it, has a `.git`. */
-static bool in_checkout(const char *folder)
+/* Whether the directory can be of a checkout: only one that certainly has no `.git` is not. */
+static bool may_have_git(int dir)
 {
-    char path[PATH_CAP];
-    bool found = false;
-    bool resolved = realpath(folder, path) != NULL;
-    while (resolved && path[0] != '\0' && !found) {
-        char git[PATH_CAP];
-        found = mvm_text_join(git, sizeof git, path, "/.git", "") && access(git, F_OK) == 0;
-        *strrchr(path, '/') = '\0';
+    struct stat st;
+    return fstatat(dir, ".git", &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+/* Its `..` is itself. */
+static bool is_topmost(int dir, int above)
+{
+    struct stat a, b;
+    return fstat(dir, &a) == 0 && fstat(above, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/* Whether the folder, or one above it, has a `.git`, or may have one that cannot be seen: git
+ * reports why, and nothing is sent that it ignores. The way up is by descriptors: a path may be
+ * too long, or lead through a directory that is closed to this account. */
+static bool in_checkout(int folder)
+{
+    int dir = openat(folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool found = dir < 0, top = false;
+    while (!found && !top) {
+        found = may_have_git(dir);
+        int above = found ? -1 : openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        found = above < 0;
+        top = !found && is_topmost(dir, above);
+        close(dir);
+        dir = above;
+    }
+    if (dir >= 0) {
+        close(dir);
     }
     return found;
 }
@@ -404,7 +426,7 @@ bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice 
     if (root < 0) {
         return fail(t, why, "", strerror(errno));
     }
-    bool tracked = choice == MVM_TREE_TRACKED && in_checkout(folder);
+    bool tracked = choice == MVM_TREE_TRACKED && in_checkout(root);
     bool good = tracked ? list_tracked(t, root, why) : list_all(t, root, why);
     close(root);
     qsort(t->paths, t->files, sizeof t->paths[0], compare);

@@ -48,7 +48,8 @@ struct mvm_tree {
 };
 
 enum mvm_tree_choice {
-    MVM_TREE_TRACKED, /* the files that git tracks if the folder is in a checkout, else all */
+    MVM_TREE_TRACKED, /* the files that git tracks, unless the folder is certainly in no checkout:
+                         all */
     MVM_TREE_ALL,     /* all, also what git ignores; never a `.git`, nor folders of beside.h */
 };
 
