@@ -413,6 +413,25 @@ static bool rename_with(const struct mvm_artifacts *a, unsigned flags)
     return syscall(SYS_renameat2, a->parent, a->fresh, a->parent, a->name, flags) == 0;
 }
 
+static bool is_named(int dir, int parent, const char *name, int flags)
+{
+    struct stat is, named;
+    return fstat(dir, &is) == 0 && fstatat(parent, name, &named, flags) == 0 &&
+           is.st_dev == named.st_dev && is.st_ino == named.st_ino;
+}
+
+/* Both folders were opened before the build: under their names there may be others by now, and the
+ * set would be put where the caller does not look for it. */
+static bool are_in_place(const struct mvm_artifacts *a, struct mvm_writer *why)
+{
+    if (!is_named(a->parent, AT_FDCWD, a->parent_path, 0)) {
+        return fail(a, why, "", "its parent was moved, removed or replaced meanwhile");
+    }
+    return is_named(a->dir, a->parent, a->fresh, AT_SYMLINK_NOFOLLOW) ||
+           mvm_here_fail(why, MVM_HERE_OUTPUT, a->parent_path, a->fresh,
+                         "moved, removed or replaced meanwhile");
+}
+
 /* Gives the new folder the old one's name. Afterwards `fresh` names the old set, if there was one.
  */
 static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
@@ -448,7 +467,7 @@ static void report_left(const struct mvm_artifacts *a, int error, struct mvm_wri
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why)
 {
     /* A file that was put there since open would disappear with the old set. */
-    bool good = sync_all(a, why) && is_a_set(a, why) && exchange(a, why);
+    bool good = sync_all(a, why) && is_a_set(a, why) && are_in_place(a, why) && exchange(a, why);
     if (!good) {
         mvm_artifacts_abandon(a);
         return false;

@@ -28,7 +28,7 @@
 enum { UNABLE = 77 }; /* the exit status of a process that may not do what its test needs */
 
 static char base[TEMPORARY_CAP];
-static char out[TEMPORARY_CAP + 8];
+static char out[TEMPORARY_CAP + 16];
 static struct mvm_artifacts set;
 static char why_text[512];
 static struct mvm_writer why;
@@ -307,6 +307,46 @@ static void a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is(void *
     assert_int_equal(entries(path), 1);
     assert_string_equal(contents("vmlinux"), "new");
     assert_null(contents("letter"));
+}
+
+/* The caller would look for the set in the new parent. */
+static void a_parent_that_was_replaced_meanwhile_is_no_success(void **state)
+{
+    (void)state;
+    char parent[TEMPORARY_CAP + 8], moved[TEMPORARY_CAP + 8];
+    snprintf(parent, sizeof parent, "%s/par", base);
+    snprintf(moved, sizeof moved, "%s/moved", base);
+    snprintf(out, sizeof out, "%s/par/out", base);
+    for (int again = 0; again < 2; again++) {
+        mvm_writer_init(&why, why_text, sizeof why_text);
+        assert_int_equal(mkdir(parent, 0755), 0);
+        begin(1000);
+        assert_true(add("vmlinux", 3) && put(0, 0, "new"));
+        assert_int_equal(rename(parent, moved), 0);
+        assert_true(again == 1 || mkdir(parent, 0755) == 0);
+        assert_false(mvm_artifacts_commit(&set, &why));
+        assert_why("", "its parent was moved, removed or replaced meanwhile");
+        assert_int_equal(entries(moved), 0);
+        assert_true(again == 1 || rmdir(parent) == 0);
+        assert_int_equal(rmdir(moved), 0);
+    }
+}
+
+static void a_new_folder_that_was_replaced_meanwhile_is_no_success(void **state)
+{
+    (void)state;
+    char fresh[512], moved[512], expected[1024];
+    place("vmlinux", "old");
+    begin(1000);
+    assert_true(add("vmlinux", 3) && put(0, 0, "new"));
+    snprintf(fresh, sizeof fresh, "%s/%s", base, set.fresh);
+    snprintf(moved, sizeof moved, "%s/moved", base);
+    assert_int_equal(rename(fresh, moved), 0);
+    assert_int_equal(mkdir(fresh, 0755), 0);
+    assert_false(mvm_artifacts_commit(&set, &why));
+    snprintf(expected, sizeof expected, "--output %s: moved, removed or replaced meanwhile", fresh);
+    assert_string_equal(why_text, expected);
+    assert_string_equal(contents("vmlinux"), "old");
 }
 
 /* Before the build, not after it: the rename would fail. */
@@ -672,6 +712,8 @@ int main(void)
         TEST(a_folder_with_other_files_is_refused_and_left_alone),
         TEST(a_file_that_was_put_there_meanwhile_is_not_lost),
         TEST(a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is),
+        TEST(a_parent_that_was_replaced_meanwhile_is_no_success),
+        TEST(a_new_folder_that_was_replaced_meanwhile_is_no_success),
         TEST(a_mount_point_is_refused),
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(a_folder_that_may_not_be_written_is_refused),
