@@ -49,6 +49,9 @@ int mvm_run_interrupt(struct mvm_run *r);
 /* Advice for a build that cannot be reached: its id, if it may go on. */
 void mvm_run_show_way_back(struct mvm_run *r);
 
+/* Displays what is known of a build, with its id and the commands that take it. */
+void mvm_run_show_id(struct mvm_run *r, const char *what);
+
 /* bulk.c, the events of build --output. The exit status, or MVM_RUN_ON: it continues. */
 enum { MVM_RUN_ON = -1 };
 int mvm_run_source(struct mvm_run *r);

@@ -141,6 +141,71 @@ static void a_build_whose_id_was_given_ends_with_its_source(void **state)
     stream_assert_nothing_there();
 }
 
+/* The id is this program's own: without the line the build could not be ended. */
+static void assert_id_is_shown(void)
+{
+    char expected[256];
+    snprintf(expected, sizeof expected,
+             "mvm-builder: the build may go on: mvm-builder cancel %s ends it\n", stream_id);
+    host_assert_err_has(expected);
+}
+
+static void after_its_time_a_build_s_id_is_shown(void **state)
+{
+    (void)state;
+    stream_begin("--retry", "1");
+    host_stop_listening();
+    stream_lose();
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    assert_id_is_shown();
+}
+
+static void interrupted_out_of_reach_a_build_s_id_is_shown(void **state)
+{
+    (void)state;
+    stream_begin("--retry", "20");
+    host_stop_listening();
+    stream_lose();
+    host_await_err("trying again");
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    host_assert_err_has("interrupted; a build that is kept goes on\n");
+    assert_id_is_shown();
+}
+
+static void the_id_that_is_shown_is_that_of_the_build_begun_again(void **state)
+{
+    static uint8_t archive[1 << 18];
+    (void)state;
+    uint64_t size = stream_begin_with_source(NULL);
+    stream_say_want(70000);
+    stream_take_source(archive, 0, 70000, size);
+    stream_lose();
+    stream_welcome(STREAM_FEATURES);
+    stream_await(MVM_MESSAGE_JOIN);
+    struct mvm_message m = stream_response(MVM_MESSAGE_ERR);
+    m.text = mvm_text_from("build cancelled");
+    m.refusal.category = mvm_text_from("cancelled");
+    stream_say(m);
+    stream_await(MVM_MESSAGE_STREAM_BUILD);
+    stream_say_beat();
+    host_stop_listening();
+    stream_lose();
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    assert_id_is_shown();
+}
+
+static void a_build_that_has_ended_does_not_go_on(void **state)
+{
+    (void)state;
+    stream_begin("--retry", "1");
+    STREAM_SAY_OK(stream_item("kernel", 10));
+    stream_await_get("kernel", 0, 10);
+    host_stop_listening();
+    stream_lose();
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_lacks("may go on");
+}
+
 static void an_artifact_goes_on_where_it_was(void **state)
 {
     (void)state;
@@ -563,6 +628,10 @@ int main(void)
         E2E_TEST(a_source_that_was_cut_is_sent_again_as_another_build),
         E2E_TEST(a_source_that_an_agent_asks_for_again_is_sent_from_its_beginning),
         E2E_TEST(a_build_whose_id_was_given_ends_with_its_source),
+        E2E_TEST(after_its_time_a_build_s_id_is_shown),
+        E2E_TEST(interrupted_out_of_reach_a_build_s_id_is_shown),
+        E2E_TEST(the_id_that_is_shown_is_that_of_the_build_begun_again),
+        E2E_TEST(a_build_that_has_ended_does_not_go_on),
         E2E_TEST(an_artifact_goes_on_where_it_was),
         E2E_TEST(a_lost_connection_without_retry_leaves_nothing),
         E2E_TEST(a_slash_behind_the_folder_is_not_shown_twice),
