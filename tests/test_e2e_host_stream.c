@@ -206,6 +206,30 @@ static void a_build_that_has_ended_does_not_go_on(void **state)
     host_assert_err_lacks("may go on");
 }
 
+/* The client that has the source has lost the build to it. */
+static void a_join_of_a_build_that_waits_for_its_source_ends_it(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    host_listen("a.sock");
+    for (int confirmed = 0; confirmed < 2; confirmed++) {
+        host_start("join", "my.build_no-0001", "--wire", "proto");
+        stream_welcome(STREAM_FEATURES);
+        stream_await(MVM_MESSAGE_JOIN);
+        stream_say_beat();
+        stream_say_want(1000);
+        stream_await(MVM_MESSAGE_CANCEL);
+        if (confirmed) {
+            struct mvm_message m = stream_response(MVM_MESSAGE_CANCELLED);
+            m.text = mvm_text_from("waiting");
+            stream_say(m);
+        }
+        assert_int_equal(host_finish(), HOST_ERR);
+        assert_string_equal(host_err(),
+                            "mvm-builder: it waits for its source, which join cannot send\n");
+    }
+}
+
 static void an_artifact_goes_on_where_it_was(void **state)
 {
     (void)state;
@@ -632,6 +656,7 @@ int main(void)
         E2E_TEST(interrupted_out_of_reach_a_build_s_id_is_shown),
         E2E_TEST(the_id_that_is_shown_is_that_of_the_build_begun_again),
         E2E_TEST(a_build_that_has_ended_does_not_go_on),
+        E2E_TEST(a_join_of_a_build_that_waits_for_its_source_ends_it),
         E2E_TEST(an_artifact_goes_on_where_it_was),
         E2E_TEST(a_lost_connection_without_retry_leaves_nothing),
         E2E_TEST(a_slash_behind_the_folder_is_not_shown_twice),
