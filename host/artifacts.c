@@ -173,7 +173,7 @@ static bool open_parent(struct mvm_artifacts *a, struct mvm_writer *why)
     return a->parent >= 0;
 }
 
-static void close_all(struct mvm_artifacts *a)
+static void close_files(struct mvm_artifacts *a)
 {
     for (size_t i = 0; i < a->len; i++) {
         if (a->files[i].fd >= 0) {
@@ -181,6 +181,11 @@ static void close_all(struct mvm_artifacts *a)
             a->files[i].fd = -1;
         }
     }
+}
+
+static void close_all(struct mvm_artifacts *a)
+{
+    close_files(a);
     if (a->dir >= 0) {
         close(a->dir);
     }
@@ -484,6 +489,7 @@ bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why)
 
 void mvm_artifacts_abandon(struct mvm_artifacts *a)
 {
+    close_files(a); /* NFS and FUSE keep an open file, under another name, and its folder with it */
     if (a->parent >= 0) {
         remove_folder(a->parent, a->fresh);
     }

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -143,6 +144,34 @@ static void an_abandoned_set_leaves_the_old_one_as_it_was(void **state)
     mvm_artifacts_abandon(&set);
     assert_string_equal(contents("vmlinux"), "old");
     assert_int_equal(entries(base), 1);
+}
+
+/* In place of the C library's: as NFS does it, a file that is open gets another name. */
+static bool keeps_open_files;
+int unlinkat(int dir, const char *name, int flags)
+{
+    char path[64 + NAME_MAX];
+    struct stat st, of_file;
+    bool found = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0, held = false;
+    for (size_t i = 0; keeps_open_files && found && i < set.len; i++) {
+        held = held || (fstat(set.files[i].fd, &of_file) == 0 && of_file.st_ino == st.st_ino);
+    }
+    if (held) {
+        return renameat(dir, name, dir, ".nfs0001");
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir, name);
+    return (flags & AT_REMOVEDIR) != 0 ? rmdir(path) : unlink(path);
+}
+
+static void an_abandoned_set_leaves_nothing_if_open_files_cannot_be_removed(void **state)
+{
+    (void)state;
+    begin(1000);
+    assert_true(add("vmlinux", 3) && add("initrd", 0));
+    keeps_open_files = true;
+    mvm_artifacts_abandon(&set);
+    keeps_open_files = false;
+    assert_int_equal(entries(base), 0);
 }
 
 static void a_set_that_is_not_whole_is_not_put_in_place(void **state)
@@ -703,6 +732,7 @@ int main(void)
         TEST(a_set_is_put_in_place),
         TEST(a_new_set_replaces_all_of_the_old_one),
         TEST(an_abandoned_set_leaves_the_old_one_as_it_was),
+        TEST(an_abandoned_set_leaves_nothing_if_open_files_cannot_be_removed),
         TEST(a_set_that_is_not_whole_is_not_put_in_place),
         TEST(holes_take_no_room),
         TEST(only_known_names_are_taken),
