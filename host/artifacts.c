@@ -19,7 +19,9 @@
 /* The kernel's, for C libraries without renameat2(2). */
 enum { NO_REPLACE = 1, EXCHANGE = 2 };
 
-enum { FOLDER_TRIES = 8 };
+/* Numbers of folders that are tried, from that of the process on. In another PID namespace there
+ * may be a process of the same number, and of the next ones. */
+enum { FOLDER_TRIES = 8, NUMBER_STEP = 10000019 };
 
 /* The type that overlayfs reports: <linux/magic.h> does not come with every C library. */
 enum { OVERLAY = 0x794c7630 };
@@ -110,7 +112,7 @@ static bool is_of_a_lower_layer(const struct mvm_artifacts *a)
     if (fstatfs(a->parent, &fs) < 0 || (uint64_t)fs.f_type != OVERLAY) {
         return false;
     }
-    mvm_beside_name(MVM_BESIDE_OLD, a->name, old, sizeof old);
+    mvm_beside_name(MVM_BESIDE_OLD, a->name, a->number, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0) {
         return errno == EXDEV;
     }
@@ -259,21 +261,34 @@ static void inherit_mode(const struct mvm_artifacts *a)
     }
 }
 
+/* Opens and locks the folder that was just made. False: errno; EEXIST: another process has it. */
+static bool take_folder(struct mvm_artifacts *a)
+{
+    a->dir = openat(a->parent, a->fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (a->dir < 0) {
+        int err = errno;
+        unlinkat(a->parent, a->fresh, AT_REMOVEDIR);
+        errno = err == ENOENT ? EEXIST : err;
+        return false;
+    }
+    if (!is_there_when_locked(a->dir)) {
+        close(a->dir);
+        a->dir = -1;
+        errno = EEXIST;
+    }
+    return a->dir >= 0;
+}
+
 static bool make_folder(struct mvm_artifacts *a, struct mvm_writer *why)
 {
-    for (int tries = 0; tries < FOLDER_TRIES; tries++) {
-        if (mkdirat(a->parent, a->fresh, 0777) < 0) {
-            break;
-        }
-        a->dir = openat(a->parent, a->fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (a->dir >= 0 && is_there_when_locked(a->dir)) {
+    errno = EEXIST;
+    for (int tries = 0; errno == EEXIST && tries < FOLDER_TRIES; tries++) {
+        mvm_beside_name(MVM_BESIDE_NEW, a->name, a->number, a->fresh, sizeof a->fresh);
+        if (mkdirat(a->parent, a->fresh, 0777) == 0 && take_folder(a)) {
             inherit_mode(a);
             return true;
         }
-        if (a->dir >= 0) {
-            close(a->dir);
-            a->dir = -1;
-        }
+        a->number = (a->number + NUMBER_STEP) & INT32_MAX;
     }
     int err = errno;
     fail(a, why, "", "no folder can be made beside it: ");
@@ -293,7 +308,7 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
     if (!open_parent(a, why)) {
         return false;
     }
-    mvm_beside_name(MVM_BESIDE_NEW, a->name, a->fresh, sizeof a->fresh);
+    a->number = (uint32_t)getpid();
     tidy(a);
     if (!can_replace(a, why) || !make_folder(a, why)) {
         close_all(a);
@@ -448,7 +463,7 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
         return fail(a, why, "", strerror(errno));
     }
     char old[sizeof a->fresh];
-    mvm_beside_name(MVM_BESIDE_OLD, a->name, old, sizeof old);
+    mvm_beside_name(MVM_BESIDE_OLD, a->name, a->number, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0 && errno != ENOENT) {
         return fail(a, why, "", strerror(errno));
     }

@@ -35,6 +35,7 @@ struct mvm_artifacts {
     int parent;         /* the folder that has both; -1: not open */
     int dir;            /* the new folder */
     char parent_path[4096];
+    uint32_t number;      /* of the names in beside.h: of the process, if no other has it */
     char name[256];       /* of the old one in there */
     char fresh[256 + 16]; /* of the new one */
 };

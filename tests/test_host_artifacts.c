@@ -615,6 +615,49 @@ static void what_a_living_program_writes_is_left_alone(void **state)
     close(fd);
 }
 
+/* In another PID namespace there may be a process of the same number. */
+static void a_living_program_of_the_same_number_is_no_obstacle(void **state)
+{
+    (void)state;
+    char name[64], path[256];
+    snprintf(name, sizeof name, ".out.new-%d", (int)getpid());
+    make_set(name, "in progress");
+    snprintf(path, sizeof path, "%s/%s", base, name);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    place("vmlinux", "new");
+    place("vmlinux", "newer");
+    close(fd);
+    assert_string_equal(contents("vmlinux"), "newer");
+    assert_int_equal(entries(base), 2);
+    assert_int_equal(entries(path), 1);
+}
+
+/* Root may open any. */
+static void a_folder_that_was_made_and_cannot_be_opened_is_removed(void **state)
+{
+    (void)state;
+    bool root = geteuid() == 0;
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(chdir(base), 0); /* the folders above may be closed to others */
+    if (root) {
+        assert_int_equal(chown(base, 65534, 65534), 0);
+        assert_int_equal(seteuid(65534), 0);
+    }
+    mode_t before = umask(0777);
+    bool opened = mvm_artifacts_open(&set, "out", 1000, &why);
+    umask(before);
+    if (root) {
+        assert_int_equal(seteuid(0), 0);
+    }
+    assert_int_equal(fchdir(here), 0);
+    close(here);
+    assert_false(opened);
+    assert_string_equal(why_text,
+                        "--output out: no folder can be made beside it: Permission denied");
+    assert_int_equal(entries(base), 0);
+}
+
 /* Where folders cannot be exchanged there is a moment without one. */
 static void a_set_that_was_moved_away_without_a_successor_comes_back(void **state)
 {
@@ -755,6 +798,8 @@ int main(void)
         TEST(what_a_killed_program_has_left_is_removed),
         TEST(a_folder_of_another_name_is_left_alone),
         TEST(what_a_living_program_writes_is_left_alone),
+        TEST(a_living_program_of_the_same_number_is_no_obstacle),
+        TEST(a_folder_that_was_made_and_cannot_be_opened_is_removed),
         TEST(a_set_that_was_moved_away_without_a_successor_comes_back),
         TEST(a_program_killed_at_any_step_leaves_the_old_set_or_the_new_one),
         TEST(a_file_has_the_hash_that_the_standard_says),
