@@ -301,7 +301,7 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
 {
     a->folder = folder;
     a->len = 0;
-    a->disk_failed = a->too_large = false;
+    a->disk_failed = a->too_large = a->unsynced = false;
     a->added = 0;
     a->allowed = max_size;
     a->parent = a->dir = -1;
@@ -409,6 +409,12 @@ void mvm_artifacts_end(struct mvm_artifact_file *f)
 
 /* ---- the end ---- */
 
+/* Some file systems have no fsync(2) of a folder: EINVAL. */
+static bool sync_folder(int dir)
+{
+    return fsync(dir) == 0 || errno == EINVAL;
+}
+
 static bool sync_all(struct mvm_artifacts *a, struct mvm_writer *why)
 {
     for (size_t i = 0; i < a->len; i++) {
@@ -425,7 +431,7 @@ static bool sync_all(struct mvm_artifacts *a, struct mvm_writer *why)
             return fail(a, why, f->name, strerror(errno));
         }
     }
-    return fsync(a->dir) == 0 || fail(a, why, "", strerror(errno));
+    return sync_folder(a->dir) || fail(a, why, "", strerror(errno));
 }
 
 static bool rename_with(const struct mvm_artifacts *a, unsigned flags)
@@ -484,22 +490,28 @@ static void report_left(const struct mvm_artifacts *a, int error, struct mvm_wri
     mvm_writer_add(why, strerror(error));
 }
 
+/* The old folder stays beside it: after a power cut it may have its name again. */
+static void report_unsynced(struct mvm_artifacts *a, int error, struct mvm_writer *why)
+{
+    a->unsynced = true;
+    fail(a, why, "", "in place, but a power cut may undo that: its parent cannot be synced: ");
+    mvm_writer_add(why, strerror(error));
+}
+
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why)
 {
     /* A file that was put there since open would disappear with the old set. */
-    bool good = sync_all(a, why) && is_a_set(a, why) && are_in_place(a, why) && exchange(a, why);
-    if (!good) {
+    if (!sync_all(a, why) || !is_a_set(a, why) || !are_in_place(a, why) || !exchange(a, why)) {
         mvm_artifacts_abandon(a);
         return false;
     }
-    if (fsync(a->parent) < 0) {
-        good = fail(a, why, "", strerror(errno));
-    }
-    if (!remove_folder(a->parent, a->fresh) && good) {
+    if (!sync_folder(a->parent)) {
+        report_unsynced(a, errno, why);
+    } else if (!remove_folder(a->parent, a->fresh)) {
         report_left(a, errno, why);
     }
     close_all(a);
-    return good;
+    return true;
 }
 
 void mvm_artifacts_abandon(struct mvm_artifacts *a)

@@ -16,7 +16,7 @@ enum mvm_exit_status {
     MVM_EXIT_USAGE = 2,         /* or a file or folder that was named cannot be used */
     MVM_EXIT_NO_CONNECTION = 3, /* none was established, or no valid answer arrived over it */
     MVM_EXIT_OUTPUT = 4,        /* the answer was good, but stdout, the log's file or the artifacts
-                                 * cannot be written */
+                                 * cannot be written, or may not survive a power cut */
     MVM_EXIT_SIGNAL = 128,      /* and the signal's number */
 };
 

@@ -34,9 +34,30 @@ static struct mvm_artifacts set;
 static char why_text[512];
 static struct mvm_writer why;
 
+/* In place of the C library's: folders fail with the error of their turn, 0 for none. */
+static int folder_errors[2];
+static int folders_synced;
+int fsync(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = folder_errors[folders_synced++ % 2];
+        return errno == 0 ? 0 : -1;
+    }
+    return fdatasync(fd);
+}
+
+static void fail_folders(int new_one, int parent)
+{
+    folder_errors[0] = new_one;
+    folder_errors[1] = parent;
+    folders_synced = 0;
+}
+
 static int set_up(void **state)
 {
     (void)state;
+    fail_folders(0, 0);
     assert_true(make_temporary(base, "artifacts"));
     snprintf(out, sizeof out, "%s/out", base);
     mvm_writer_init(&why, why_text, sizeof why_text);
@@ -172,6 +193,52 @@ static void an_abandoned_set_leaves_nothing_if_open_files_cannot_be_removed(void
     mvm_artifacts_abandon(&set);
     keeps_open_files = false;
     assert_int_equal(entries(base), 0);
+}
+
+static void folders_of_a_file_system_that_cannot_sync_them_are_no_failure(void **state)
+{
+    (void)state;
+    fail_folders(EINVAL, EINVAL);
+    place("vmlinux", "old");
+    place("vmlinux", "new");
+    fail_folders(0, 0);
+    assert_string_equal(contents("vmlinux"), "new");
+    assert_int_equal(entries(base), 1);
+}
+
+static void a_new_folder_that_cannot_be_synced_is_not_put_in_place(void **state)
+{
+    (void)state;
+    place("vmlinux", "old");
+    begin(1000);
+    fail_folders(EIO, 0);
+    assert_true(add("vmlinux", 3) && put(0, 0, "new"));
+    bool placed = mvm_artifacts_commit(&set, &why);
+    fail_folders(0, 0);
+    assert_false(placed);
+    assert_why("", "Input/output error");
+    assert_string_equal(contents("vmlinux"), "old");
+    assert_int_equal(entries(base), 1);
+}
+
+/* The old set stays beside it: one of them is there after a power cut, whole. */
+static void a_set_whose_place_may_not_last_is_said_to_be_so(void **state)
+{
+    (void)state;
+    place("vmlinux", "old");
+    begin(1000);
+    assert_true(add("vmlinux", 3) && put(0, 0, "new"));
+    fail_folders(0, EIO);
+    assert_true(mvm_artifacts_commit(&set, &why));
+    fail_folders(0, 0);
+    assert_true(set.unsynced);
+    assert_why("", "in place, but a power cut may undo that: its parent cannot be synced: "
+                   "Input/output error");
+    assert_string_equal(contents("vmlinux"), "new");
+    assert_int_equal(entries(base), 2);
+    place("vmlinux", "newer");
+    assert_false(set.unsynced);
+    assert_int_equal(entries(base), 1);
 }
 
 static void a_set_that_is_not_whole_is_not_put_in_place(void **state)
@@ -776,6 +843,9 @@ int main(void)
         TEST(a_new_set_replaces_all_of_the_old_one),
         TEST(an_abandoned_set_leaves_the_old_one_as_it_was),
         TEST(an_abandoned_set_leaves_nothing_if_open_files_cannot_be_removed),
+        TEST(folders_of_a_file_system_that_cannot_sync_them_are_no_failure),
+        TEST(a_new_folder_that_cannot_be_synced_is_not_put_in_place),
+        TEST(a_set_whose_place_may_not_last_is_said_to_be_so),
         TEST(a_set_that_is_not_whole_is_not_put_in_place),
         TEST(holes_take_no_room),
         TEST(only_known_names_are_taken),
