@@ -432,3 +432,47 @@ bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice 
     qsort(t->paths, t->files, sizeof t->paths[0], compare);
     return good;
 }
+
+/* ---- files of the list ---- */
+
+static bool is_later(struct timespec a, struct timespec b)
+{
+    return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+const char *mvm_tree_find(const struct mvm_tree *t, int fd)
+{
+    struct stat wanted, st;
+    const char *found = NULL;
+    int root = open(t->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root >= 0 && fstat(fd, &wanted) == 0) {
+        for (size_t i = 0; found == NULL && i < t->files; i++) {
+            if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                st.st_dev == wanted.st_dev && st.st_ino == wanted.st_ino) {
+                found = t->paths[i];
+            }
+        }
+    }
+    if (root >= 0) {
+        close(root);
+    }
+    return found;
+}
+
+const char *mvm_tree_changed(const struct mvm_tree *t, struct timespec since)
+{
+    struct stat st;
+    const char *changed = NULL;
+    int root = open(t->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; root >= 0 && i < t->files; i++) {
+        if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) &&
+            !is_later(since, st.st_ctim)) {
+            changed = t->paths[i];
+            since = st.st_ctim;
+        }
+    }
+    if (root >= 0) {
+        close(root);
+    }
+    return changed;
+}
