@@ -81,6 +81,25 @@ static void the_source_goes_within_its_credit(void **state)
     stream_fetch_kernel();
 }
 
+/* Its name stays here. */
+static void a_folder_whose_name_is_not_utf_8_can_be_sent(void **state)
+{
+    char words[E2E_PATH_CAP + 32];
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    e2e_make_dir(e2e_path("\xe4"));
+    e2e_write_text(e2e_path("\xe4/flake.nix"), "{ }");
+    snprintf(words, sizeof words, "send:%s", e2e_path("\xe4"));
+    snprintf(stream_output, sizeof stream_output, "%s", e2e_path("out"));
+    host_listen("a.sock");
+    host_start("build", words, "a", "--all-files", "--output", stream_output);
+    stream_welcome(STREAM_FEATURES);
+    const struct mvm_message *m = stream_await(MVM_MESSAGE_STREAM_BUILD);
+    assert_true(mvm_text_equal(m->build.flake_ref, ""));
+    stream_say_beat();
+    stream_fetch_kernel();
+}
+
 /* ---- lost connections ---- */
 
 static void a_source_that_was_cut_is_sent_again_as_another_build(void **state)
@@ -593,6 +612,8 @@ static void options_that_do_not_go_together_are_refused(void **state)
         {{"build", "send:.", "a"}, "a flake that is sent needs --output"},
         {{"build", "send:", "a", "--output", "o"}, "give a folder behind send:"},
         {{"build", "send:.?rev=1", "a", "--output", "o"}, "?dir= alone can follow"},
+        {{"build", "send:.?dir=\xe4", "a", "--output", "o"}, "must be UTF-8"},
+        {{"build", "send:.", "\xe4", "--output", "o"}, "must be UTF-8"},
         {{"build", "f", "a", "--all-files", "--output", "o"}, "--all-files goes with send:"},
         {{"build", "f", "a", "--max-size", "1"}, "--max-size and --sha256 go with --output"},
         {{"build", "f", "a", "--output", "o", "--wire", "json"}, "--output goes without --wire"},
@@ -649,6 +670,7 @@ int main(void)
         E2E_TEST(an_older_set_is_replaced_as_a_whole),
         E2E_TEST(frames_say_what_was_fetched),
         E2E_TEST(the_source_goes_within_its_credit),
+        E2E_TEST(a_folder_whose_name_is_not_utf_8_can_be_sent),
         E2E_TEST(a_source_that_was_cut_is_sent_again_as_another_build),
         E2E_TEST(a_source_that_an_agent_asks_for_again_is_sent_from_its_beginning),
         E2E_TEST(a_build_whose_id_was_given_ends_with_its_source),
