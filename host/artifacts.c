@@ -19,7 +19,9 @@
 /* The kernel's, for C libraries without renameat2(2). */
 enum { NO_REPLACE = 1, EXCHANGE = 2 };
 
-enum { FOLDER_TRIES = 8 };
+/* Numbers of folders that are tried, from that of the process on. In another PID namespace there
+ * may be a process of the same number, and of the next ones. */
+enum { FOLDER_TRIES = 8, NUMBER_STEP = 10000019 };
 
 /* The type that overlayfs reports: <linux/magic.h> does not come with every C library. */
 enum { OVERLAY = 0x794c7630 };
@@ -110,7 +112,7 @@ static bool is_of_a_lower_layer(const struct mvm_artifacts *a)
     if (fstatfs(a->parent, &fs) < 0 || (uint64_t)fs.f_type != OVERLAY) {
         return false;
     }
-    mvm_output_folder_name(MVM_OUTPUT_FOLDER_OLD, a->name, old, sizeof old);
+    mvm_output_folder_name(MVM_OUTPUT_FOLDER_OLD, a->name, a->number, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0) {
         return errno == EXDEV;
     }
@@ -173,7 +175,7 @@ static bool open_parent(struct mvm_artifacts *a, struct mvm_writer *why)
     return a->parent >= 0;
 }
 
-static void close_all(struct mvm_artifacts *a)
+static void close_files(struct mvm_artifacts *a)
 {
     for (size_t i = 0; i < a->len; i++) {
         if (a->files[i].fd >= 0) {
@@ -181,6 +183,11 @@ static void close_all(struct mvm_artifacts *a)
             a->files[i].fd = -1;
         }
     }
+}
+
+static void close_all(struct mvm_artifacts *a)
+{
+    close_files(a);
     if (a->dir >= 0) {
         close(a->dir);
     }
@@ -254,21 +261,35 @@ static void inherit_mode(const struct mvm_artifacts *a)
     }
 }
 
+/* Opens and locks the folder that was just made. False: errno; EEXIST: another process has it. */
+static bool take_folder(struct mvm_artifacts *a)
+{
+    a->dir = openat(a->parent, a->fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (a->dir < 0) {
+        int err = errno;
+        unlinkat(a->parent, a->fresh, AT_REMOVEDIR);
+        errno = err == ENOENT ? EEXIST : err;
+        return false;
+    }
+    if (!is_there_when_locked(a->dir)) {
+        close(a->dir);
+        a->dir = -1;
+        errno = EEXIST;
+    }
+    return a->dir >= 0;
+}
+
 static bool make_folder(struct mvm_artifacts *a, struct mvm_writer *why)
 {
-    for (int tries = 0; tries < FOLDER_TRIES; tries++) {
-        if (mkdirat(a->parent, a->fresh, 0777) < 0) {
-            break;
-        }
-        a->dir = openat(a->parent, a->fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (a->dir >= 0 && is_there_when_locked(a->dir)) {
+    errno = EEXIST;
+    for (int tries = 0; errno == EEXIST && tries < FOLDER_TRIES; tries++) {
+        mvm_output_folder_name(MVM_OUTPUT_FOLDER_NEW, a->name, a->number, a->fresh,
+                               sizeof a->fresh);
+        if (mkdirat(a->parent, a->fresh, 0777) == 0 && take_folder(a)) {
             inherit_mode(a);
             return true;
         }
-        if (a->dir >= 0) {
-            close(a->dir);
-            a->dir = -1;
-        }
+        a->number = (a->number + NUMBER_STEP) & INT32_MAX;
     }
     int err = errno;
     fail(a, why, "", "no folder can be made beside it: ");
@@ -281,14 +302,14 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
 {
     a->folder = folder;
     a->len = 0;
-    a->disk_failed = a->too_large = false;
+    a->disk_failed = a->too_large = a->unsynced = false;
     a->added = 0;
     a->allowed = max_size;
     a->parent = a->dir = -1;
     if (!open_parent(a, why)) {
         return false;
     }
-    mvm_output_folder_name(MVM_OUTPUT_FOLDER_NEW, a->name, a->fresh, sizeof a->fresh);
+    a->number = (uint32_t)getpid();
     tidy(a);
     if (!can_replace(a, why) || !make_folder(a, why)) {
         close_all(a);
@@ -389,6 +410,12 @@ void mvm_artifacts_end(struct mvm_artifact_file *f)
 
 /* ---- the end ---- */
 
+/* Some file systems have no fsync(2) of a folder: EINVAL. */
+static bool sync_folder(int dir)
+{
+    return fsync(dir) == 0 || errno == EINVAL;
+}
+
 static bool sync_all(struct mvm_artifacts *a, struct mvm_writer *why)
 {
     for (size_t i = 0; i < a->len; i++) {
@@ -405,12 +432,31 @@ static bool sync_all(struct mvm_artifacts *a, struct mvm_writer *why)
             return fail(a, why, f->name, strerror(errno));
         }
     }
-    return fsync(a->dir) == 0 || fail(a, why, "", strerror(errno));
+    return sync_folder(a->dir) || fail(a, why, "", strerror(errno));
 }
 
 static bool rename_with(const struct mvm_artifacts *a, unsigned flags)
 {
     return syscall(SYS_renameat2, a->parent, a->fresh, a->parent, a->name, flags) == 0;
+}
+
+static bool is_named(int dir, int parent, const char *name, int flags)
+{
+    struct stat is, named;
+    return fstat(dir, &is) == 0 && fstatat(parent, name, &named, flags) == 0 &&
+           is.st_dev == named.st_dev && is.st_ino == named.st_ino;
+}
+
+/* Both folders were opened before the build: under their names there may be others by now, and the
+ * set would be put where the caller does not look for it. */
+static bool are_in_place(const struct mvm_artifacts *a, struct mvm_writer *why)
+{
+    if (!is_named(a->parent, AT_FDCWD, a->parent_path, 0)) {
+        return fail(a, why, "", "its parent was moved, removed or replaced meanwhile");
+    }
+    return is_named(a->dir, a->parent, a->fresh, AT_SYMLINK_NOFOLLOW) ||
+           mvm_local_path_fail(why, MVM_LOCAL_PATH_OUTPUT, a->parent_path, a->fresh,
+                               "moved, removed or replaced meanwhile");
 }
 
 /* Gives the new folder the old one's name. Afterwards `fresh` names the old set, if there was one.
@@ -424,7 +470,7 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
         return fail(a, why, "", strerror(errno));
     }
     char old[sizeof a->fresh];
-    mvm_output_folder_name(MVM_OUTPUT_FOLDER_OLD, a->name, old, sizeof old);
+    mvm_output_folder_name(MVM_OUTPUT_FOLDER_OLD, a->name, a->number, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0 && errno != ENOENT) {
         return fail(a, why, "", strerror(errno));
     }
@@ -445,26 +491,33 @@ static void report_left(const struct mvm_artifacts *a, int error, struct mvm_wri
     mvm_writer_add(why, strerror(error));
 }
 
+/* The old folder stays beside it: after a power cut it may have its name again. */
+static void report_unsynced(struct mvm_artifacts *a, int error, struct mvm_writer *why)
+{
+    a->unsynced = true;
+    fail(a, why, "", "in place, but a power cut may undo that: its parent cannot be synced: ");
+    mvm_writer_add(why, strerror(error));
+}
+
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why)
 {
     /* A file that was put there since open would disappear with the old set. */
-    bool good = sync_all(a, why) && is_a_set(a, why) && exchange(a, why);
-    if (!good) {
+    if (!sync_all(a, why) || !is_a_set(a, why) || !are_in_place(a, why) || !exchange(a, why)) {
         mvm_artifacts_abandon(a);
         return false;
     }
-    if (fsync(a->parent) < 0) {
-        good = fail(a, why, "", strerror(errno));
-    }
-    if (!remove_folder(a->parent, a->fresh) && good) {
+    if (!sync_folder(a->parent)) {
+        report_unsynced(a, errno, why);
+    } else if (!remove_folder(a->parent, a->fresh)) {
         report_left(a, errno, why);
     }
     close_all(a);
-    return good;
+    return true;
 }
 
 void mvm_artifacts_abandon(struct mvm_artifacts *a)
 {
+    close_files(a); /* NFS and FUSE keep an open file, under another name, and its folder with it */
     if (a->parent >= 0) {
         remove_folder(a->parent, a->fresh);
     }

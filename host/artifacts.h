@@ -28,6 +28,7 @@ struct mvm_artifacts {
     struct mvm_artifact_file files[MVM_ARTIFACTS_MAX];
     bool disk_failed; /* after false: the disk is why, not the other side */
     bool too_large;   /* … all files together are larger than was allowed */
+    bool unsynced;    /* after a commit: it is in place, but a power cut may undo that */
     /* its own */
     const char *folder; /* as the caller named it */
     uint64_t allowed;   /* bytes of all files together … */
@@ -35,6 +36,7 @@ struct mvm_artifacts {
     int parent;         /* the folder that has both; -1: not open */
     int dir;            /* the new folder */
     char parent_path[4096];
+    uint32_t number;      /* of the names in output_folder.h: of the process, if no other has it */
     char name[256];       /* of the old one in there */
     char fresh[256 + 16]; /* of the new one */
 };
@@ -60,8 +62,9 @@ bool mvm_artifacts_write(struct mvm_artifacts *a, size_t i, uint64_t offset, str
 void mvm_artifacts_end(struct mvm_artifact_file *f);
 
 /* Makes the set durable and puts it in place. A folder that has other files than artifacts by now
- * is refused. False: the old set is unchanged. True with a message in `why`: the old folder could
- * not be removed, and is where that says. */
+ * is refused. False: the old set is unchanged. True with a message in `why`: the set is `unsynced`,
+ * and the old one stays beside it until the next open; or the old folder could not be removed, and
+ * is where that says. */
 bool mvm_artifacts_commit(struct mvm_artifacts *a, struct mvm_writer *why);
 
 /* Removes what was received of the new set. Harmless after commit. */

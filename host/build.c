@@ -40,10 +40,7 @@ static int finish_err(struct mvm_run *r)
     mvm_display_failure(&r->display);
     mvm_display_err(&r->display, r->exchange.message);
     if (mvm_exchange_may_be_ours(&r->exchange)) {
-        MVM_DISPLAY_TELL(
-            &r->display, "it may be this build, from before the connection was lost: mvm-builder ",
-            r->options->output == NULL ? "join " : "cancel ", r->id,
-            r->options->output == NULL ? " comes back to it, cancel ends it" : " ends it");
+        mvm_run_show_id(r, "it may be this build, from before the connection was lost");
     }
     return MVM_EXIT_ERR;
 }

@@ -131,7 +131,7 @@ static int finish(struct mvm_run *r)
     }
     show_json(r);
     mvm_display_ok(&r->display, mvm_text_from(r->store_path));
-    return MVM_EXIT_OK;
+    return r->stream.artifacts.unsynced ? MVM_EXIT_OUTPUT : MVM_EXIT_OK;
 }
 
 /* ---- artifacts ---- */

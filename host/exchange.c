@@ -283,22 +283,6 @@ static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
 
 /* ---- bulk ---- */
 
-static void on_want(struct mvm_exchange *x, bool ours)
-{
-    const struct mvm_build *build = &x->request.build;
-    uint64_t left = build->has_source ? build->source_size - x->source_at - x->credit : 0;
-    uint64_t more = x->conversation->session.message.bulk.length;
-    if (!ours) {
-        return;
-    }
-    x->accepted = true;
-    x->trying = false;
-    if (!x->built) {
-        x->credit += more < left ? more : left;
-        x->conversation->feeding = x->credit > 0;
-    }
-}
-
 static enum mvm_exchange_event on_artifact(struct mvm_exchange *x)
 {
     struct mvm_conversation *c = x->conversation;
@@ -363,7 +347,56 @@ void mvm_exchange_reject(struct mvm_exchange *x)
     fail(x, MVM_CONVERSATION_BROKEN);
 }
 
+/* ---- cancelling ---- */
+
+static enum mvm_interruption cancel(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    const struct mvm_message m = {.kind = MVM_MESSAGE_CANCEL, .id = x->request.id};
+    int signal = c->waiter->signal;
+    c->waiter->signal = 0;
+    c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
+    enum mvm_arrival how = mvm_conversation_ask(c, &m, MVM_MESSAGE_CANCELLED);
+    bool cancelled =
+        how == MVM_CONVERSATION_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED;
+    if (cancelled && is_stream(x)) { /* it may have ended before, with an Ok that is on its way */
+        send_drop(x);
+    }
+    c->waiter->signal = signal;
+    return cancelled ? MVM_INTERRUPTION_CANCELLED : MVM_INTERRUPTION_ASKED;
+}
+
 /* ---- messages ---- */
+
+/* The client that has the source has lost its build to this Join: the build would wait in vain. */
+static enum mvm_exchange_event give_up_join(struct mvm_exchange *x)
+{
+    if (x->conversation->agent.cancel) {
+        cancel(x);
+    }
+    return refuse(x, "it waits for its source, which join cannot send");
+}
+
+static bool on_want(struct mvm_exchange *x, bool ours, enum mvm_exchange_event *event)
+{
+    const struct mvm_build *build = &x->request.build;
+    uint64_t left = build->has_source ? build->source_size - x->source_at - x->credit : 0;
+    uint64_t more = x->conversation->session.message.bulk.length;
+    if (ours && is_join(x)) {
+        *event = give_up_join(x);
+        return true;
+    }
+    if (!ours || !is_stream(x)) {
+        return false;
+    }
+    x->accepted = true;
+    x->trying = false;
+    if (!x->built) {
+        x->credit += more < left ? more : left;
+        x->conversation->feeding = x->credit > 0;
+    }
+    return false;
+}
 
 /* One Hello has two answers: the line returns the agent's own frames to it, which begin the
  * connection anew each time. */
@@ -406,8 +439,7 @@ static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
     case MVM_MESSAGE_ERR:
         return on_err(x, event);
     case MVM_MESSAGE_WANT:
-        on_want(x, ours && is_stream(x));
-        break;
+        return on_want(x, ours, event);
     case MVM_MESSAGE_ARTIFACT:
         ours = ours && is_stream(x);
         *event = ours ? on_artifact(x) : MVM_EXCHANGE_LOG;
@@ -492,23 +524,6 @@ enum mvm_exchange_event mvm_exchange_next(struct mvm_exchange *x)
 }
 
 /* ---- interruption ---- */
-
-static enum mvm_interruption cancel(struct mvm_exchange *x)
-{
-    struct mvm_conversation *c = x->conversation;
-    const struct mvm_message m = {.kind = MVM_MESSAGE_CANCEL, .id = x->request.id};
-    int signal = c->waiter->signal;
-    c->waiter->signal = 0;
-    c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
-    enum mvm_arrival how = mvm_conversation_ask(c, &m, MVM_MESSAGE_CANCELLED);
-    bool cancelled =
-        how == MVM_CONVERSATION_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED;
-    if (cancelled && is_stream(x)) { /* it may have ended before, with an Ok that is on its way */
-        send_drop(x);
-    }
-    c->waiter->signal = signal;
-    return cancelled ? MVM_INTERRUPTION_CANCELLED : MVM_INTERRUPTION_ASKED;
-}
 
 enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x)
 {

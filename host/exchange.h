@@ -23,7 +23,8 @@ enum mvm_exchange_event {
     MVM_EXCHANGE_ERR,      /* x->message; the end */
     MVM_EXCHANGE_RETRYING, /* x->failure, conversation->why: next tries to connect again */
     MVM_EXCHANGE_FAILED,   /* likewise; the end */
-    MVM_EXCHANGE_UNABLE,   /* the agent cannot do what was asked for: conversation->why; the end */
+    MVM_EXCHANGE_UNABLE,   /* it cannot be done by this agent, or by a Join: conversation->why; the
+                              end */
     MVM_EXCHANGE_SIGNALLED, /* see interrupt */
 };
 

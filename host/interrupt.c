@@ -13,12 +13,20 @@ static const char *const interruptions[] = {
         "interrupted; the build goes on: a serial line has no end to cancel it by",
 };
 
+void mvm_run_show_id(struct mvm_run *r, const char *what)
+{
+    bool joinable = r->options->output == NULL;
+    /* A build that was begun again has another id than the first. Both are strings. */
+    MVM_DISPLAY_TELL(&r->display, what, ": mvm-builder ", joinable ? "join " : "cancel ",
+                     r->exchange.request.id.bytes,
+                     joinable ? " comes back to it, cancel ends it" : " ends it");
+}
+
 void mvm_run_show_way_back(struct mvm_run *r)
 {
     const struct mvm_exchange *x = &r->exchange;
-    if (x->kept && x->accepted && r->options->output == NULL) {
-        MVM_DISPLAY_TELL(&r->display, "the build may go on: mvm-builder join ", r->id,
-                         " comes back to it, cancel ends it");
+    if (x->kept && x->sent && !x->built) {
+        mvm_run_show_id(r, "the build may go on");
     }
 }
 
@@ -26,7 +34,7 @@ int mvm_run_interrupt(struct mvm_run *r)
 {
     enum mvm_interruption what = mvm_exchange_interrupt(&r->exchange);
     MVM_DISPLAY_TELL(&r->display, interruptions[what]);
-    if (what == MVM_INTERRUPTION_LEFT) {
+    if (what == MVM_INTERRUPTION_LEFT || what == MVM_INTERRUPTION_ASKED) {
         mvm_run_show_way_back(r);
     }
     return MVM_EXIT_SIGNAL + r->waiter.signal;

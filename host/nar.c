@@ -319,6 +319,7 @@ void mvm_nar_close(struct mvm_nar *n)
 int64_t mvm_nar_measure(struct mvm_nar *n, struct mvm_writer *why)
 {
     uint64_t size = 0;
+    clock_gettime(CLOCK_REALTIME_COARSE, &n->measured);
     rewind_archive(n);
     while (!n->ended) {
         n->piece_at = n->piece_len = 0;

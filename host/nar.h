@@ -13,9 +13,10 @@
 /* Bytes of a symbolic link's target, PATH_MAX of Linux. */
 enum { MVM_NAR_LINK_MAX = 4096, MVM_NAR_PIECE_CAP = MVM_NAR_LINK_MAX + 1024 };
 
-/* Read `size` and `bytes`; the rest is its own. */
+/* Read `bytes` and `measured`; the rest is its own. */
 struct mvm_nar {
-    uint64_t bytes; /* handed out so far */
+    uint64_t bytes;           /* handed out so far */
+    struct timespec measured; /* when measure began, by the clock of files' times */
     const struct mvm_tree *tree;
     int root;                 /* the folder; -1: closed */
     int file;                 /* whose contents come next; -1: none */

@@ -284,9 +284,8 @@ static bool set_operands(struct mvm_host_options *o, char *const operands[])
     case MVM_HOST_BUILD:
         o->flake = operands[0];
         o->attr = operands[1];
-        return ((is_utf8(o->flake) && is_utf8(o->attr)) ||
-                mistake("flake and attribute must be UTF-8", "build")) &&
-               split_folder(o);
+        return split_folder(o) && ((is_utf8(o->flake) && is_utf8(o->attr)) ||
+                                   mistake("flake and attribute must be UTF-8", "build"));
     case MVM_HOST_JOIN:
     case MVM_HOST_CANCEL:
         return set_id(o, operands[0]) || mistake(no_id, operands[0]);

@@ -12,12 +12,13 @@
 static const char *const suffixes[] = {
     [MVM_OUTPUT_FOLDER_NEW] = ".new-", [MVM_OUTPUT_FOLDER_OLD] = ".old-"};
 
-void mvm_output_folder_name(enum mvm_output_folder kind, const char *name, char *to, size_t cap)
+void mvm_output_folder_name(enum mvm_output_folder kind, const char *name, uint32_t number,
+                            char *to, size_t cap)
 {
     struct mvm_writer w;
     mvm_writer_init(&w, to, cap);
     mvm_writer_add3(&w, ".", name, suffixes[kind]);
-    mvm_writer_add_u64(&w, (uint64_t)getpid());
+    mvm_writer_add_u64(&w, number);
 }
 
 struct mvm_text mvm_output_folder_parse(enum mvm_output_folder kind, const char *entry)
@@ -25,8 +26,8 @@ struct mvm_text mvm_output_folder_parse(enum mvm_output_folder kind, const char 
     const struct mvm_text none = {NULL, 0};
     const char *dash = strrchr(entry, '-');
     size_t len = strlen(suffixes[kind]);
-    uint32_t pid;
-    if (dash == NULL || mvm_parse_u32(dash + 1, INT32_MAX, &pid) != MVM_NUMBER_FINE) {
+    uint32_t number;
+    if (dash == NULL || mvm_parse_u32(dash + 1, INT32_MAX, &number) != MVM_NUMBER_FINE) {
         return none;
     }
     size_t before = (size_t)(dash + 1 - entry); /* the suffix ends here */

@@ -1,7 +1,7 @@
 /*
- * The folders that are made beside the one of --output: ".NAME.new-PID" for the set that a process
- * receives, ".NAME.old-PID" for one that it has moved away. Only a folder that has nothing but
- * artifacts is ever taken for one of these, or replaced.
+ * The folders that are made beside the one of --output: ".NAME.new-NUMBER" for the set that a
+ * process receives, ".NAME.old-NUMBER" for one that it has moved away. Only a folder that has
+ * nothing but artifacts is ever taken for one of these, or replaced.
  */
 #ifndef MVM_OUTPUT_FOLDER_H
 #define MVM_OUTPUT_FOLDER_H
@@ -13,10 +13,11 @@ enum mvm_output_folder {
     MVM_OUTPUT_FOLDER_OLD,
 };
 
-/* Writes the name that this process uses beside `name`. */
-void mvm_output_folder_name(enum mvm_output_folder kind, const char *name, char *to, size_t cap);
+/* Writes the name with this number beside `name`. */
+void mvm_output_folder_name(enum mvm_output_folder kind, const char *name, uint32_t number,
+                            char *to, size_t cap);
 
-/* NAME, within `entry`; no bytes: it is not such a name, of any process. */
+/* NAME, within `entry`; no bytes: it is not such a name, of any number. */
 struct mvm_text mvm_output_folder_parse(enum mvm_output_folder kind, const char *entry);
 
 enum mvm_output_folder_found {

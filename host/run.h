@@ -16,7 +16,7 @@ enum mvm_exit_status {
     MVM_EXIT_USAGE = 2,         /* or a file or folder that was named cannot be used */
     MVM_EXIT_NO_CONNECTION = 3, /* none was established, or no valid answer arrived over it */
     MVM_EXIT_OUTPUT = 4,        /* the answer was good, but stdout, the log's file or the artifacts
-                                 * cannot be written */
+                                 * cannot be written, or may not survive a power cut */
     MVM_EXIT_SIGNAL = 128,      /* and the signal's number */
 };
 
@@ -48,6 +48,9 @@ int mvm_run_interrupt(struct mvm_run *r);
 
 /* Advice for a build that cannot be reached: its id, if it may go on. */
 void mvm_run_show_way_back(struct mvm_run *r);
+
+/* Displays what is known of a build, with its id and the commands that take it. */
+void mvm_run_show_id(struct mvm_run *r, const char *what);
 
 /* bulk.c, the events of build --output. The exit status, or MVM_RUN_ON: it continues. */
 enum { MVM_RUN_ON = -1 };

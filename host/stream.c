@@ -24,12 +24,21 @@ static enum mvm_stream_result protocol_error(struct mvm_stream_files *s, const c
 
 /* ---- the source ---- */
 
-static bool open_source(struct mvm_stream_files *s, const char *folder, bool all_files,
+/* Whether the log is among the files that git tracks: it is emptied before they are sent. */
+static bool has_log(const struct mvm_stream_files *s, int log, struct mvm_writer *why)
+{
+    const char *path = log >= 0 ? mvm_tree_find(&s->tree, log) : NULL;
+    return path != NULL &&
+           !mvm_tree_fail(&s->tree, why, path,
+                          "git tracks it, so it would be sent, and --log empties it");
+}
+
+static bool open_source(struct mvm_stream_files *s, const char *folder, bool all_files, int log,
                         struct mvm_writer *why)
 {
     enum mvm_tree_choice choice = all_files ? MVM_TREE_ALL : MVM_TREE_TRACKED;
     s->tree.waiter = s->waiter;
-    if (!mvm_tree_list(&s->tree, folder, choice, why) ||
+    if (!mvm_tree_list(&s->tree, folder, choice, why) || has_log(s, log, why) ||
         !mvm_nar_open(&s->nar, folder, &s->tree, why)) {
         return false;
     }
@@ -50,10 +59,10 @@ static bool rewind_source(struct mvm_stream_files *s, struct mvm_writer *why)
     return mvm_nar_open(&s->nar, s->folder, &s->tree, why);
 }
 
-static bool fail_changed(struct mvm_stream_files *s, struct mvm_writer *why)
+static bool fail_changed(const struct mvm_stream_files *s, struct mvm_writer *why)
 {
-    return mvm_local_path_fail(why, MVM_LOCAL_PATH_SEND, s->folder, "",
-                               "it changed while it was sent");
+    const char *path = mvm_tree_changed(&s->tree, s->nar.measured);
+    return mvm_tree_fail(&s->tree, why, path != NULL ? path : "", "it changed while it was sent");
 }
 
 /* As many bytes as fit, in as many pieces as they are made in. */
@@ -208,7 +217,7 @@ bool mvm_stream_open(struct mvm_stream_files *s, const char *folder, bool all_fi
     s->open = mvm_artifacts_open(&s->artifacts, output, max_size, &why);
     if (s->open && folder != NULL) {
         leave_out_our_files(s, output, log);
-        s->open = open_source(s, folder, all_files, &why);
+        s->open = open_source(s, folder, all_files, log, &why);
         if (!s->open) {
             mvm_tree_free(&s->tree);
             mvm_artifacts_abandon(&s->artifacts);

@@ -218,16 +218,38 @@ static bool list_all(struct mvm_tree *t, int root, struct mvm_writer *why)
 
 /* ---- the files that git tracks ---- */
 
-/* Whether the folder, or one above it, has a `.git`. */
-static bool in_checkout(const char *folder)
+/* Whether the directory can be of a checkout: only one that certainly has no `.git` is not. */
+static bool may_have_git(int dir)
 {
-    char path[PATH_CAP];
-    bool found = false;
-    bool resolved = realpath(folder, path) != NULL;
-    while (resolved && path[0] != '\0' && !found) {
-        char git[PATH_CAP];
-        found = mvm_text_join(git, sizeof git, path, "/.git", "") && access(git, F_OK) == 0;
-        *strrchr(path, '/') = '\0';
+    struct stat st;
+    return fstatat(dir, ".git", &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+/* Its `..` is itself. */
+static bool is_topmost(int dir, int above)
+{
+    struct stat a, b;
+    return fstat(dir, &a) == 0 && fstat(above, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/* Whether the folder, or one above it, has a `.git`, or may have one that cannot be seen: git
+ * reports why, and nothing is sent that it ignores. The way up is by descriptors: a path may be
+ * too long, or lead through a directory that is closed to this account. */
+static bool in_checkout(int folder)
+{
+    int dir = openat(folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool found = dir < 0, top = false;
+    while (!found && !top) {
+        found = may_have_git(dir);
+        int above = found ? -1 : openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        found = above < 0;
+        top = !found && is_topmost(dir, above);
+        close(dir);
+        dir = above;
+    }
+    if (dir >= 0) {
+        close(dir);
     }
     return found;
 }
@@ -405,9 +427,53 @@ bool mvm_tree_list(struct mvm_tree *t, const char *folder, enum mvm_tree_choice 
     if (root < 0) {
         return fail(t, why, "", strerror(errno));
     }
-    bool tracked = choice == MVM_TREE_TRACKED && in_checkout(folder);
+    bool tracked = choice == MVM_TREE_TRACKED && in_checkout(root);
     bool good = tracked ? list_tracked(t, root, why) : list_all(t, root, why);
     close(root);
     qsort(t->paths, t->files, sizeof t->paths[0], compare);
     return good;
+}
+
+/* ---- files of the list ---- */
+
+static bool is_later(struct timespec a, struct timespec b)
+{
+    return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+const char *mvm_tree_find(const struct mvm_tree *t, int fd)
+{
+    struct stat wanted, st;
+    const char *found = NULL;
+    int root = open(t->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root >= 0 && fstat(fd, &wanted) == 0) {
+        for (size_t i = 0; found == NULL && i < t->files; i++) {
+            if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                st.st_dev == wanted.st_dev && st.st_ino == wanted.st_ino) {
+                found = t->paths[i];
+            }
+        }
+    }
+    if (root >= 0) {
+        close(root);
+    }
+    return found;
+}
+
+const char *mvm_tree_changed(const struct mvm_tree *t, struct timespec since)
+{
+    struct stat st;
+    const char *changed = NULL;
+    int root = open(t->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; root >= 0 && i < t->files; i++) {
+        if (fstatat(root, t->paths[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) &&
+            !is_later(since, st.st_ctim)) {
+            changed = t->paths[i];
+            since = st.st_ctim;
+        }
+    }
+    if (root >= 0) {
+        close(root);
+    }
+    return changed;
 }

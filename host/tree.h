@@ -8,6 +8,7 @@
 #include "mvm_text.h"
 #include "wait.h"
 #include <sys/types.h>
+#include <time.h>
 
 /* Bytes of all paths together, terminators included: a checkout of nixpkgs has 3 MiB of them.
  * Past it: "too many files". Memory is mapped by list alone, and touched only as far as it is used.
@@ -48,7 +49,8 @@ struct mvm_tree {
 };
 
 enum mvm_tree_choice {
-    MVM_TREE_TRACKED, /* the files that git tracks if the folder is in a checkout, else all */
+    MVM_TREE_TRACKED, /* the files that git tracks, unless the folder is certainly in no checkout:
+                         all */
     MVM_TREE_ALL, /* all, also what git ignores; never a `.git`, nor folders of output_folder.h */
 };
 
@@ -66,6 +68,12 @@ void mvm_tree_free(struct mvm_tree *t);
 /* Leaves what `fd` is open on out of the lists that follow, and a folder's contents with it, unless
  * git tracks it. -1, and past MVM_TREE_LEFT_OUT_MAX: no effect. */
 void mvm_tree_leave_out(struct mvm_tree *t, int fd);
+
+/* The path of the list that `fd` is open on; NULL: none. */
+const char *mvm_tree_find(const struct mvm_tree *t, int fd);
+
+/* The file of the list that was changed last, at `since` or later; NULL: none. */
+const char *mvm_tree_changed(const struct mvm_tree *t, struct timespec since);
 
 /* A message of local_path.h about a path of the folder, or of itself if `path` is empty. Returns
  * false.

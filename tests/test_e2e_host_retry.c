@@ -213,6 +213,22 @@ static void after_its_time_it_gives_up_and_says_how_to_come_back(void **state)
     host_assert_err_has(expected);
 }
 
+/* The agent may have accepted it. */
+static void so_it_does_for_a_build_whose_acceptance_was_not_seen(void **state)
+{
+    char expected[256];
+    (void)state;
+    host_listen("a.sock");
+    host_start("build", "f", "a", "--retry", "1");
+    struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+    host_await_request(c, "{\"Build\":");
+    host_stop_listening();
+    e2e_close(c);
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    snprintf(expected, sizeof expected, "the build may go on: mvm-builder join %s ", host_id());
+    host_assert_err_has(expected);
+}
+
 static void a_sick_answer_is_not_asked_for_again(void **state)
 {
     (void)state;
@@ -302,7 +318,8 @@ static void ctrl_c_does_not_wait_for_an_agent_that_is_silent(void **state)
     uint64_t since = e2e_now_ms();
     assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
     assert_in_range(e2e_now_ms() - since, 0, 20000);
-    host_assert_err_has("interrupted; the agent was asked to cancel the build\n");
+    host_assert_err_has("interrupted; the agent was asked to cancel the build\n"
+                        "mvm-builder: the build may go on: mvm-builder join ");
 }
 
 static void ctrl_c_while_it_connects_again_ends_it(void **state)
@@ -398,6 +415,7 @@ int main(void)
         E2E_TEST(a_build_that_another_client_joined_is_left_to_it),
         E2E_TEST(a_build_that_the_agent_does_not_know_any_more_is_not_begun_again),
         E2E_TEST(after_its_time_it_gives_up_and_says_how_to_come_back),
+        E2E_TEST(so_it_does_for_a_build_whose_acceptance_was_not_seen),
         E2E_TEST(a_sick_answer_is_not_asked_for_again),
         E2E_TEST(without_retry_a_lost_connection_is_the_end),
         E2E_TEST(an_agent_that_cannot_keep_is_said_to_and_not_asked_again),

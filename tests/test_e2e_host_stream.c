@@ -81,6 +81,25 @@ static void the_source_goes_within_its_credit(void **state)
     stream_fetch_kernel();
 }
 
+/* Its name stays here. */
+static void a_folder_whose_name_is_not_utf_8_can_be_sent(void **state)
+{
+    char words[E2E_PATH_CAP + 32];
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    e2e_make_dir(e2e_path("\xe4"));
+    e2e_write_text(e2e_path("\xe4/flake.nix"), "{ }");
+    snprintf(words, sizeof words, "send:%s", e2e_path("\xe4"));
+    snprintf(stream_output, sizeof stream_output, "%s", e2e_path("out"));
+    host_listen("a.sock");
+    host_start("build", words, "a", "--all-files", "--output", stream_output);
+    stream_welcome(STREAM_FEATURES);
+    const struct mvm_message *m = stream_await(MVM_MESSAGE_STREAM_BUILD);
+    assert_true(mvm_text_equal(m->build.flake_ref, ""));
+    stream_say_beat();
+    stream_fetch_kernel();
+}
+
 /* ---- lost connections ---- */
 
 static void a_source_that_was_cut_is_sent_again_as_another_build(void **state)
@@ -139,6 +158,95 @@ static void a_build_whose_id_was_given_ends_with_its_source(void **state)
     stream_say(m);
     assert_int_equal(host_finish(), HOST_ERR);
     stream_assert_nothing_there();
+}
+
+/* The id is this program's own: without the line the build could not be ended. */
+static void assert_id_is_shown(void)
+{
+    char expected[256];
+    snprintf(expected, sizeof expected,
+             "mvm-builder: the build may go on: mvm-builder cancel %s ends it\n", stream_id);
+    host_assert_err_has(expected);
+}
+
+static void after_its_time_a_build_s_id_is_shown(void **state)
+{
+    (void)state;
+    stream_begin("--retry", "1");
+    host_stop_listening();
+    stream_lose();
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    assert_id_is_shown();
+}
+
+static void interrupted_out_of_reach_a_build_s_id_is_shown(void **state)
+{
+    (void)state;
+    stream_begin("--retry", "20");
+    host_stop_listening();
+    stream_lose();
+    host_await_err("trying again");
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    host_assert_err_has("interrupted; a build that is kept goes on\n");
+    assert_id_is_shown();
+}
+
+static void the_id_that_is_shown_is_that_of_the_build_begun_again(void **state)
+{
+    static uint8_t archive[1 << 18];
+    (void)state;
+    uint64_t size = stream_begin_with_source(NULL);
+    stream_say_want(70000);
+    stream_take_source(archive, 0, 70000, size);
+    stream_lose();
+    stream_welcome(STREAM_FEATURES);
+    stream_await(MVM_MESSAGE_JOIN);
+    struct mvm_message m = stream_response(MVM_MESSAGE_ERR);
+    m.text = mvm_text_from("build cancelled");
+    m.refusal.category = mvm_text_from("cancelled");
+    stream_say(m);
+    stream_await(MVM_MESSAGE_STREAM_BUILD);
+    stream_say_beat();
+    host_stop_listening();
+    stream_lose();
+    assert_int_equal(host_end(SIGINT), HOST_INTERRUPTED);
+    assert_id_is_shown();
+}
+
+static void a_build_that_has_ended_does_not_go_on(void **state)
+{
+    (void)state;
+    stream_begin("--retry", "1");
+    STREAM_SAY_OK(stream_item("kernel", 10));
+    stream_await_get("kernel", 0, 10);
+    host_stop_listening();
+    stream_lose();
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_lacks("may go on");
+}
+
+/* The client that has the source has lost the build to it. */
+static void a_join_of_a_build_that_waits_for_its_source_ends_it(void **state)
+{
+    (void)state;
+    STREAM_NEEDS_PROTOBUF();
+    host_listen("a.sock");
+    for (int confirmed = 0; confirmed < 2; confirmed++) {
+        host_start("join", "my.build_no-0001", "--wire", "proto");
+        stream_welcome(STREAM_FEATURES);
+        stream_await(MVM_MESSAGE_JOIN);
+        stream_say_beat();
+        stream_say_want(1000);
+        stream_await(MVM_MESSAGE_CANCEL);
+        if (confirmed) {
+            struct mvm_message m = stream_response(MVM_MESSAGE_CANCELLED);
+            m.text = mvm_text_from("waiting");
+            stream_say(m);
+        }
+        assert_int_equal(host_finish(), HOST_ERR);
+        assert_string_equal(host_err(),
+                            "mvm-builder: it waits for its source, which join cannot send\n");
+    }
 }
 
 static void an_artifact_goes_on_where_it_was(void **state)
@@ -504,6 +612,8 @@ static void options_that_do_not_go_together_are_refused(void **state)
         {{"build", "send:.", "a"}, "a flake that is sent needs --output"},
         {{"build", "send:", "a", "--output", "o"}, "give a folder behind send:"},
         {{"build", "send:.?rev=1", "a", "--output", "o"}, "?dir= alone can follow"},
+        {{"build", "send:.?dir=\xe4", "a", "--output", "o"}, "must be UTF-8"},
+        {{"build", "send:.", "\xe4", "--output", "o"}, "must be UTF-8"},
         {{"build", "f", "a", "--all-files", "--output", "o"}, "--all-files goes with send:"},
         {{"build", "f", "a", "--max-size", "1"}, "--max-size and --sha256 go with --output"},
         {{"build", "f", "a", "--output", "o", "--wire", "json"}, "--output goes without --wire"},
@@ -560,9 +670,15 @@ int main(void)
         E2E_TEST(an_older_set_is_replaced_as_a_whole),
         E2E_TEST(frames_say_what_was_fetched),
         E2E_TEST(the_source_goes_within_its_credit),
+        E2E_TEST(a_folder_whose_name_is_not_utf_8_can_be_sent),
         E2E_TEST(a_source_that_was_cut_is_sent_again_as_another_build),
         E2E_TEST(a_source_that_an_agent_asks_for_again_is_sent_from_its_beginning),
         E2E_TEST(a_build_whose_id_was_given_ends_with_its_source),
+        E2E_TEST(after_its_time_a_build_s_id_is_shown),
+        E2E_TEST(interrupted_out_of_reach_a_build_s_id_is_shown),
+        E2E_TEST(the_id_that_is_shown_is_that_of_the_build_begun_again),
+        E2E_TEST(a_build_that_has_ended_does_not_go_on),
+        E2E_TEST(a_join_of_a_build_that_waits_for_its_source_ends_it),
         E2E_TEST(an_artifact_goes_on_where_it_was),
         E2E_TEST(a_lost_connection_without_retry_leaves_nothing),
         E2E_TEST(a_slash_behind_the_folder_is_not_shown_twice),

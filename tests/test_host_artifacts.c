@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,14 +29,35 @@
 enum { UNABLE = 77 }; /* the exit status of a process that may not do what its test needs */
 
 static char base[TEMPORARY_CAP];
-static char out[TEMPORARY_CAP + 8];
+static char out[TEMPORARY_CAP + 16];
 static struct mvm_artifacts set;
 static char why_text[512];
 static struct mvm_writer why;
 
+/* In place of the C library's: folders fail with the error of their turn, 0 for none. */
+static int folder_errors[2];
+static int folders_synced;
+int fsync(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = folder_errors[folders_synced++ % 2];
+        return errno == 0 ? 0 : -1;
+    }
+    return fdatasync(fd);
+}
+
+static void fail_folders(int new_one, int parent)
+{
+    folder_errors[0] = new_one;
+    folder_errors[1] = parent;
+    folders_synced = 0;
+}
+
 static int set_up(void **state)
 {
     (void)state;
+    fail_folders(0, 0);
     assert_true(make_temporary(base, "artifacts"));
     snprintf(out, sizeof out, "%s/out", base);
     mvm_writer_init(&why, why_text, sizeof why_text);
@@ -142,6 +164,80 @@ static void an_abandoned_set_leaves_the_old_one_as_it_was(void **state)
     assert_true(put(0, 0, "new"));
     mvm_artifacts_abandon(&set);
     assert_string_equal(contents("vmlinux"), "old");
+    assert_int_equal(entries(base), 1);
+}
+
+/* In place of the C library's: as NFS does it, a file that is open gets another name. */
+static bool keeps_open_files;
+int unlinkat(int dir, const char *name, int flags)
+{
+    char path[64 + NAME_MAX];
+    struct stat st, of_file;
+    bool found = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0, held = false;
+    for (size_t i = 0; keeps_open_files && found && i < set.len; i++) {
+        held = held || (fstat(set.files[i].fd, &of_file) == 0 && of_file.st_ino == st.st_ino);
+    }
+    if (held) {
+        return renameat(dir, name, dir, ".nfs0001");
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir, name);
+    return (flags & AT_REMOVEDIR) != 0 ? rmdir(path) : unlink(path);
+}
+
+static void an_abandoned_set_leaves_nothing_if_open_files_cannot_be_removed(void **state)
+{
+    (void)state;
+    begin(1000);
+    assert_true(add("vmlinux", 3) && add("initrd", 0));
+    keeps_open_files = true;
+    mvm_artifacts_abandon(&set);
+    keeps_open_files = false;
+    assert_int_equal(entries(base), 0);
+}
+
+static void folders_of_a_file_system_that_cannot_sync_them_are_no_failure(void **state)
+{
+    (void)state;
+    fail_folders(EINVAL, EINVAL);
+    place("vmlinux", "old");
+    place("vmlinux", "new");
+    fail_folders(0, 0);
+    assert_string_equal(contents("vmlinux"), "new");
+    assert_int_equal(entries(base), 1);
+}
+
+static void a_new_folder_that_cannot_be_synced_is_not_put_in_place(void **state)
+{
+    (void)state;
+    place("vmlinux", "old");
+    begin(1000);
+    fail_folders(EIO, 0);
+    assert_true(add("vmlinux", 3) && put(0, 0, "new"));
+    bool placed = mvm_artifacts_commit(&set, &why);
+    fail_folders(0, 0);
+    assert_false(placed);
+    assert_why("", "Input/output error");
+    assert_string_equal(contents("vmlinux"), "old");
+    assert_int_equal(entries(base), 1);
+}
+
+/* The old set stays beside it: one of them is there after a power cut, whole. */
+static void a_set_whose_place_may_not_last_is_said_to_be_so(void **state)
+{
+    (void)state;
+    place("vmlinux", "old");
+    begin(1000);
+    assert_true(add("vmlinux", 3) && put(0, 0, "new"));
+    fail_folders(0, EIO);
+    assert_true(mvm_artifacts_commit(&set, &why));
+    fail_folders(0, 0);
+    assert_true(set.unsynced);
+    assert_why("", "in place, but a power cut may undo that: its parent cannot be synced: "
+                   "Input/output error");
+    assert_string_equal(contents("vmlinux"), "new");
+    assert_int_equal(entries(base), 2);
+    place("vmlinux", "newer");
+    assert_false(set.unsynced);
     assert_int_equal(entries(base), 1);
 }
 
@@ -307,6 +403,46 @@ static void a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is(void *
     assert_int_equal(entries(path), 1);
     assert_string_equal(contents("vmlinux"), "new");
     assert_null(contents("letter"));
+}
+
+/* The caller would look for the set in the new parent. */
+static void a_parent_that_was_replaced_meanwhile_is_no_success(void **state)
+{
+    (void)state;
+    char parent[TEMPORARY_CAP + 8], moved[TEMPORARY_CAP + 8];
+    snprintf(parent, sizeof parent, "%s/par", base);
+    snprintf(moved, sizeof moved, "%s/moved", base);
+    snprintf(out, sizeof out, "%s/par/out", base);
+    for (int again = 0; again < 2; again++) {
+        mvm_writer_init(&why, why_text, sizeof why_text);
+        assert_int_equal(mkdir(parent, 0755), 0);
+        begin(1000);
+        assert_true(add("vmlinux", 3) && put(0, 0, "new"));
+        assert_int_equal(rename(parent, moved), 0);
+        assert_true(again == 1 || mkdir(parent, 0755) == 0);
+        assert_false(mvm_artifacts_commit(&set, &why));
+        assert_why("", "its parent was moved, removed or replaced meanwhile");
+        assert_int_equal(entries(moved), 0);
+        assert_true(again == 1 || rmdir(parent) == 0);
+        assert_int_equal(rmdir(moved), 0);
+    }
+}
+
+static void a_new_folder_that_was_replaced_meanwhile_is_no_success(void **state)
+{
+    (void)state;
+    char fresh[512], moved[512], expected[1024];
+    place("vmlinux", "old");
+    begin(1000);
+    assert_true(add("vmlinux", 3) && put(0, 0, "new"));
+    snprintf(fresh, sizeof fresh, "%s/%s", base, set.fresh);
+    snprintf(moved, sizeof moved, "%s/moved", base);
+    assert_int_equal(rename(fresh, moved), 0);
+    assert_int_equal(mkdir(fresh, 0755), 0);
+    assert_false(mvm_artifacts_commit(&set, &why));
+    snprintf(expected, sizeof expected, "--output %s: moved, removed or replaced meanwhile", fresh);
+    assert_string_equal(why_text, expected);
+    assert_string_equal(contents("vmlinux"), "old");
 }
 
 /* Before the build, not after it: the rename would fail. */
@@ -546,6 +682,49 @@ static void what_a_living_program_writes_is_left_alone(void **state)
     close(fd);
 }
 
+/* In another PID namespace there may be a process of the same number. */
+static void a_living_program_of_the_same_number_is_no_obstacle(void **state)
+{
+    (void)state;
+    char name[64], path[256];
+    snprintf(name, sizeof name, ".out.new-%d", (int)getpid());
+    make_set(name, "in progress");
+    snprintf(path, sizeof path, "%s/%s", base, name);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    place("vmlinux", "new");
+    place("vmlinux", "newer");
+    close(fd);
+    assert_string_equal(contents("vmlinux"), "newer");
+    assert_int_equal(entries(base), 2);
+    assert_int_equal(entries(path), 1);
+}
+
+/* Root may open any. */
+static void a_folder_that_was_made_and_cannot_be_opened_is_removed(void **state)
+{
+    (void)state;
+    bool root = geteuid() == 0;
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(chdir(base), 0); /* the folders above may be closed to others */
+    if (root) {
+        assert_int_equal(chown(base, 65534, 65534), 0);
+        assert_int_equal(seteuid(65534), 0);
+    }
+    mode_t before = umask(0777);
+    bool opened = mvm_artifacts_open(&set, "out", 1000, &why);
+    umask(before);
+    if (root) {
+        assert_int_equal(seteuid(0), 0);
+    }
+    assert_int_equal(fchdir(here), 0);
+    close(here);
+    assert_false(opened);
+    assert_string_equal(why_text,
+                        "--output out: no folder can be made beside it: Permission denied");
+    assert_int_equal(entries(base), 0);
+}
+
 /* Where folders cannot be exchanged there is a moment without one. */
 static void a_set_that_was_moved_away_without_a_successor_comes_back(void **state)
 {
@@ -663,6 +842,10 @@ int main(void)
         TEST(a_set_is_put_in_place),
         TEST(a_new_set_replaces_all_of_the_old_one),
         TEST(an_abandoned_set_leaves_the_old_one_as_it_was),
+        TEST(an_abandoned_set_leaves_nothing_if_open_files_cannot_be_removed),
+        TEST(folders_of_a_file_system_that_cannot_sync_them_are_no_failure),
+        TEST(a_new_folder_that_cannot_be_synced_is_not_put_in_place),
+        TEST(a_set_whose_place_may_not_last_is_said_to_be_so),
         TEST(a_set_that_is_not_whole_is_not_put_in_place),
         TEST(holes_take_no_room),
         TEST(only_known_names_are_taken),
@@ -672,6 +855,8 @@ int main(void)
         TEST(a_folder_with_other_files_is_refused_and_left_alone),
         TEST(a_file_that_was_put_there_meanwhile_is_not_lost),
         TEST(a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is),
+        TEST(a_parent_that_was_replaced_meanwhile_is_no_success),
+        TEST(a_new_folder_that_was_replaced_meanwhile_is_no_success),
         TEST(a_mount_point_is_refused),
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(a_folder_that_may_not_be_written_is_refused),
@@ -683,6 +868,8 @@ int main(void)
         TEST(what_a_killed_program_has_left_is_removed),
         TEST(a_folder_of_another_name_is_left_alone),
         TEST(what_a_living_program_writes_is_left_alone),
+        TEST(a_living_program_of_the_same_number_is_no_obstacle),
+        TEST(a_folder_that_was_made_and_cannot_be_opened_is_removed),
         TEST(a_set_that_was_moved_away_without_a_successor_comes_back),
         TEST(a_program_killed_at_any_step_leaves_the_old_set_or_the_new_one),
         TEST(a_file_has_the_hash_that_the_standard_says),

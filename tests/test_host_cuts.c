@@ -10,6 +10,7 @@
 #include "stream_world.h"
 #include "temporary.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -292,10 +293,17 @@ void __wrap_mvm_connection_abandon(struct mvm_connection *c)
     __wrap_mvm_connection_close(c);
 }
 
+/* Syncing the folder that the set is in fails. */
+static bool parent_fails;
 int __wrap_fsync(int fd)
 {
-    (void)fd;
-    return 0;
+    struct stat is, parent;
+    if (!parent_fails || fstat(fd, &is) < 0 || stat(base, &parent) < 0 ||
+        is.st_ino != parent.st_ino) {
+        return 0;
+    }
+    errno = EIO;
+    return -1;
 }
 
 /* ---- the tool ---- */
@@ -563,6 +571,17 @@ static void ctrl_c_after_any_byte_cancels_the_build_and_leaves_nothing(void **st
     after_each_byte(CTRL_C, 20, assert_interrupted);
 }
 
+static void a_set_that_a_power_cut_may_undo_is_complete_and_exit_4(void **state)
+{
+    (void)state;
+    parent_fails = true;
+    int status = run_session(NOTHING, UP, 0, 0);
+    parent_fails = false;
+    assert_int_equal(status, MVM_EXIT_OUTPUT);
+    check_output(true);
+    check_agent(false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -571,6 +590,7 @@ int main(void)
         cmocka_unit_test(an_agent_killed_after_any_byte_leaves_nothing_half),
         cmocka_unit_test(with_retry_an_agent_killed_after_any_byte_leaves_nothing_half),
         cmocka_unit_test(ctrl_c_after_any_byte_cancels_the_build_and_leaves_nothing),
+        cmocka_unit_test(a_set_that_a_power_cut_may_undo_is_complete_and_exit_4),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

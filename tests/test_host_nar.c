@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -162,6 +163,81 @@ static void a_checkout_is_sent_as_git_tracks_it(void **state)
         "%s/src/deep",
         folder, copy, copy, copy);
     assert_as_nix_dumps(copy, MVM_TREE_TRACKED);
+}
+
+/* What git ignores is not sent if the folder may be in a checkout: git lists the files of it, or
+ * reports why it cannot. */
+static bool lists_the_secret(void)
+{
+    bool listed = mvm_tree_list(&tree, ".", MVM_TREE_TRACKED, &why), found = false;
+    for (size_t i = 0; listed && i < tree.files; i++) {
+        found = found || strstr(tree.paths[i], ".env") != NULL;
+    }
+    return found;
+}
+
+static void a_checkout_whose_git_is_a_link_to_nothing_is_one(void **state)
+{
+    (void)state;
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    run("cd %s && ln -s /nowhere/at/all .git && touch .env f", folder);
+    assert_int_equal(chdir(folder), 0);
+    bool found = lists_the_secret();
+    assert_int_equal(fchdir(here), 0);
+    close(here);
+    assert_false(found);
+}
+
+static void a_checkout_whose_path_is_too_long_is_one(void **state)
+{
+    (void)state;
+    char name[256];
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    run("mkdir %s/.git", folder);
+    assert_int_equal(chdir(folder), 0);
+    for (int level = 0; level < 17; level++) {
+        assert_int_equal(mkdir(name, 0777), 0);
+        assert_int_equal(chdir(name), 0);
+    }
+    close(open(".env", O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+    bool found = lists_the_secret();
+    assert_int_equal(fchdir(here), 0);
+    close(here);
+    assert_false(found);
+}
+
+/* The account of another user, in a process of its own: root sees all. */
+static void become_another(void)
+{
+    if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0)) {
+        _exit(1);
+    }
+}
+
+static void a_checkout_below_a_closed_folder_is_one(void **state)
+{
+    (void)state;
+    int status;
+    run("cd %s && mkdir -p closed/in/sub && cd closed/in && git init -q . && touch f sub/.env && "
+        "echo .env >.gitignore && git add . && if [ $(id -u) = 0 ]; then chown -R 65534:65534 .; "
+        "fi",
+        folder);
+    for (int below = 0; below < 2; below++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            char path[TEMPORARY_CAP + 32];
+            snprintf(path, sizeof path, "%s/closed/in/sub", folder);
+            bool good =
+                chdir(path) == 0 && chmod("../..", 0) == 0 && chdir(below ? "." : "..") == 0;
+            become_another();
+            _exit(good && !lists_the_secret() ? 0 : 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        run("chmod 700 %s/closed", folder);
+        assert_int_equal(status, 0);
+    }
 }
 
 /* A directory of the index that is a link by now leads anywhere; one that is a file has nothing. */
@@ -511,6 +587,9 @@ int main(void)
         TEST(an_empty_folder_is_as_nix_dumps_it),
         TEST(every_length_is_padded_as_nix_pads_it),
         TEST(a_checkout_is_sent_as_git_tracks_it),
+        TEST(a_checkout_whose_git_is_a_link_to_nothing_is_one),
+        TEST(a_checkout_whose_path_is_too_long_is_one),
+        TEST(a_checkout_below_a_closed_folder_is_one),
         TEST(what_git_lists_below_what_is_no_directory_is_not_sent),
         TEST(the_environment_of_a_hook_names_no_other_files),
         TEST(a_name_that_leads_out_of_the_folder_is_refused),

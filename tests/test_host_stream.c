@@ -140,6 +140,23 @@ static void write_file(const char *text, mode_t mode)
     assert_int_equal(chmod(file, mode), 0);
 }
 
+/* A file beside it that does not change. */
+static void write_another(void)
+{
+    char path[TEMPORARY_CAP + 16];
+    snprintf(path, sizeof path, "%s/another", folder);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static void remove_source(void)
+{
+    char command[TEMPORARY_CAP + 24];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 /* Sends all of the folder, of which `change` is made after it was measured. */
 static enum mvm_stream_result send_changed(void (*change)(void))
 {
@@ -150,14 +167,14 @@ static enum mvm_stream_result send_changed(void (*change)(void))
     snprintf(file, sizeof file, "%s/f", folder);
     assert_int_equal(mkdir(folder, 0777), 0);
     write_file("0123456789", 0644);
+    write_another();
     assert_true(mvm_stream_open(&stream, folder, true, out, 1000, -1));
     change();
     for (uint64_t at = 0; result == MVM_STREAM_GOOD && at < stream.source_size; at += data.len) {
         uint64_t left = stream.source_size - at;
         result = mvm_stream_source(&stream, at, left < 7 ? left : 7, &data);
     }
-    unlink(file);
-    assert_int_equal(rmdir(folder), 0);
+    remove_source();
     return result;
 }
 
@@ -192,7 +209,7 @@ static void a_source_that_was_changed_after_it_was_measured_is_an_error(void **s
     assert_int_equal(send_changed(change_nothing), MVM_STREAM_GOOD);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         assert_int_equal(send_changed(sizes[i]), MVM_STREAM_DISK);
-        assert_non_null(strstr(stream.why, "/flake: it changed while it was sent"));
+        assert_non_null(strstr(stream.why, "/flake/f: it changed while it was sent"));
     }
     assert_int_equal(send_changed(vanish), MVM_STREAM_DISK);
     assert_non_null(strstr(stream.why, "/flake/f: No such file or directory"));
@@ -227,9 +244,33 @@ static void what_the_tool_writes_is_no_part_of_the_source(void **state)
         assert_int_equal(size, alone);
     }
     close(fd);
-    char command[TEMPORARY_CAP + 24];
-    snprintf(command, sizeof command, "rm -r %s", folder);
+    remove_source();
+}
+
+/* It would be emptied after it was measured. */
+static void a_log_that_git_tracks_is_refused_by_its_name(void **state)
+{
+    char command[2 * TEMPORARY_CAP + 128], log[TEMPORARY_CAP + 16];
+    (void)state;
+    mvm_stream_close(&stream);
+    snprintf(folder, sizeof folder, "%s/flake", base);
+    snprintf(log, sizeof log, "%s/log", folder);
+    snprintf(command, sizeof command,
+             "mkdir %s && cd %s && git init -q . && touch f log other && git add f log", folder,
+             folder);
     assert_int_equal(system(command), 0);
+    int fd = open(log, O_WRONLY | O_CLOEXEC);
+    bool opened = mvm_stream_open(&stream, folder, false, out, 1000, fd);
+    close(fd);
+    assert_false(opened);
+    assert_non_null(strstr(stream.why, "/flake/log: git tracks it"));
+    assert_int_equal(strncmp(stream.why, "send:", 5), 0);
+    snprintf(log, sizeof log, "%s/other", folder);
+    fd = open(log, O_WRONLY | O_CLOEXEC);
+    opened = mvm_stream_open(&stream, folder, false, out, 1000, fd);
+    close(fd);
+    assert_true(opened);
+    remove_source();
 }
 
 int main(void)
@@ -242,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_source_that_was_changed_after_it_was_measured_is_an_error,
                                         set_up, tear_down),
         TEST(what_the_tool_writes_is_no_part_of_the_source),
+        TEST(a_log_that_git_tracks_is_refused_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
