@@ -1,35 +1,21 @@
 /* The port's calls for builds without disks: a process that is fed, trees, data and holes. */
 #define _GNU_SOURCE
-#include "mvm_posix.h"
-#include "temporary.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "test_posix_fixture.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 static struct mvm_posix posix;
 static char dir[TEMPORARY_CAP];
-static const struct mvm_port *const port = &mvm_posix_port;
 
 static int set_up(void **state)
 {
     (void)state;
     assert_true(make_temporary(dir, "bulk"));
-    mvm_posix_init(&posix, &(struct mvm_posix_config){.cgroup = ""});
+    init_without_stdin(&posix, &(struct mvm_posix_config){.cgroup = ""});
     return 0;
 }
 

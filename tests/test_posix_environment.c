@@ -8,7 +8,7 @@ static struct place place;
 
 static void set_up_with(const struct mvm_posix_config *config)
 {
-    mvm_posix_init(&posix, config);
+    init_without_stdin(&posix, config);
     posix.root = place.dir;
 }
 

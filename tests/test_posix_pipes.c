@@ -14,7 +14,7 @@ static void spawn_seq(const char *last)
 {
     static const struct mvm_posix_config config = {.cgroup = ""};
     const char *const argv[] = {"/usr/bin/seq", "1", last, NULL};
-    mvm_posix_init(&posix, &config);
+    init_without_stdin(&posix, &config);
     assert_int_equal(port->spawn(&posix, argv), 0);
 }
 

@@ -685,8 +685,8 @@ static void what_a_killed_process_has_left_can_be_ended_without_a_build(void **s
     int fds[2];
     char path[300];
     struct mode mode = by_cgroup;
-    assert_int_equal(pipe(fds), 0);
     make_parent_cgroup(*state, path, sizeof path); /* other builders would end it, too */
+    assert_int_equal(pipe(fds), 0);
     mode.config.cgroup = path;
     pid_t agent = fork();
     if (agent == 0) {
@@ -699,8 +699,9 @@ static void what_a_killed_process_has_left_can_be_ended_without_a_build(void **s
     assert_int_equal(read(fds[0], &child, sizeof child), sizeof child);
     assert_int_equal(waitpid(agent, &status, 0), agent);
     assert_int_equal(kill(child, 0), 0);
-    use(&mode);
+    close(fds[0]);
     close(fds[1]);
+    use(&mode);
     mvm_posix_end_left_over(&posix);
     mvm_posix_fini(&posix);
     uint64_t until = clock_ms() + PATIENCE_MS;
@@ -709,7 +710,6 @@ static void what_a_killed_process_has_left_can_be_ended_without_a_build(void **s
         sleep_ms(5);
     }
     assert_int_equal(kill(child, 0), -1);
-    close(fds[0]);
     const char *const remove[] = {"find",  path,    "-depth", "-type", "d",
                                   "-exec", "rmdir", "{}",     ";",     NULL};
     run(remove);

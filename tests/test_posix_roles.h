@@ -429,7 +429,7 @@ static enum mvm_posix_way way;
 
 static inline const struct mode *use(const struct mode *mode)
 {
-    mvm_posix_init(&posix, &mode->config);
+    init_without_stdin(&posix, &mode->config);
     posix.no_cgroup_kill = mode->no_cgroup_kill;
     posix.way = way;
     return mode;

@@ -418,7 +418,7 @@ static void without_a_worker_a_call_fails(void **state)
     (void)state;
     struct rlimit before;
     getrlimit(RLIMIT_NOFILE, &before);
-    int lowest = dup(0); /* of those that are free */
+    int lowest = dup(STDOUT_FILENO); /* of those that are free */
     close(lowest);
     struct rlimit none = {(rlim_t)lowest, before.rlim_max};
     setrlimit(RLIMIT_NOFILE, &none);
@@ -451,7 +451,7 @@ static void where_no_status_is_handed_over_it_ends_all_the_same(void **state)
     (void)state;
     static const struct mvm_posix_config config = {.caller_reaps = true};
     int status;
-    mvm_posix_init(&posix, &config);
+    init_without_stdin(&posix, &config);
     struct pollfd ready = {mvm_posix_fd(&posix), POLLIN, 0};
     assert_int_equal(make_dir("one"), 0);
     pid_t pid = posix.worker.pid;
