@@ -3,6 +3,7 @@
 #include "rng.h"
 #include "small_files.h"
 #include "test_posix_roles.h"
+#include "test_posix_setsid.h"
 #include <pthread.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -153,6 +154,18 @@ static void a_process_forked_meanwhile_holds_up_no_start(void **state)
             kill_and_close();
         }
     }
+    mvm_posix_fini(&posix);
+}
+
+/* It would run in its memory, or in a copy of it. */
+static void no_handler_of_this_program_runs_in_the_child(void **state)
+{
+    use_way(state);
+    signal_children();
+    spawn_role("print", NULL);
+    assert_no_child_handled(way == MVM_POSIX_BY_SPAWN ? 0 : 1); /* which libc makes without us */
+    assert_int_equal(await_exit().code, 7);
+    kill_and_close();
     mvm_posix_fini(&posix);
 }
 
@@ -382,6 +395,7 @@ int main(int argc, char **argv)
         EACH_WAY(a_program_that_cannot_start_is_an_error_and_leaves_nothing),
         EACH_WAY_INTO_A_CGROUP(no_grandchild_of_a_program_that_forks_twice_at_once_is_lost),
         EACH_WAY(a_process_forked_meanwhile_holds_up_no_start),
+        EACH_WAY(no_handler_of_this_program_runs_in_the_child),
         EACH_WAY(a_start_is_whole_although_its_thread_is_being_cancelled),
         EACH_WAY(cancellations_at_random_times_hang_no_start),
         ALONE(the_agents_oom_score_is_not_the_builds),

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_alone.h"
+#include "test_posix_setsid.h"
 #include <pthread.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -411,6 +412,50 @@ static void it_has_two_sockets_and_a_pipe_and_nothing_else(void **state)
     closedir(dir);
 }
 
+static void no_handler_of_this_program_runs_in_it(void **state)
+{
+    (void)state;
+    signal_children();
+    assert_int_equal(make_dir("one"), 0);
+    assert_no_child_handled(1);
+}
+
+/* What has a name of its own again, for a pipe's ends. */
+static int move_up(int fd)
+{
+    int above = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    assert_true(above >= 10);
+    close(fd);
+    return above;
+}
+
+/* A reader of the agent's output would wait for the end of a copy on a disk that hangs. */
+static void it_keeps_none_of_the_agents_standard_descriptors_open(void **state)
+{
+    (void)state;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        int reader = move_up(ends[0]);
+        int writer = move_up(ends[1]);
+        int before = fcntl(fd, F_DUPFD_CLOEXEC, 10); /* -1: it is free */
+        dup2(writer, fd);
+        close(writer);
+        int r = make_dir("made");
+        close(fd);
+        if (before >= 0) {
+            dup2(before, fd);
+            close(before);
+        }
+        assert_int_equal(r, 0);
+        assert_int_equal(poll(&(struct pollfd){reader, POLLIN, 0}, 1, PATIENCE_MS), 1);
+        assert_int_equal(read(reader, &r, 1), 0);
+        close(reader);
+        assert_int_not_equal(posix.worker.pid, 0);
+        end_job(&posix);
+    }
+}
+
 /* The limit of open files leaves no room for the sockets: the call fails, and is not made in the
  * loop's process. */
 static void without_a_worker_a_call_fails(void **state)
@@ -582,6 +627,8 @@ int main(void)
         ALONE(a_log_that_nothing_writes_to_any_more_costs_no_time),
         ALONE(signals_for_the_agent_do_not_end_it),
         ALONE(it_has_two_sockets_and_a_pipe_and_nothing_else),
+        ALONE(no_handler_of_this_program_runs_in_it),
+        ALONE(it_keeps_none_of_the_agents_standard_descriptors_open),
         ALONE(without_a_worker_a_call_fails),
         ALONE(where_statuses_are_handed_over_it_ends_with_its_own),
         ALONE(where_no_status_is_handed_over_it_ends_all_the_same),
