@@ -46,6 +46,17 @@ static inline int role_die(int argc, char **argv)
     return 0;
 }
 
+/* Ignores all signals that can be, as a program does that nohup(1) starts, but those that spawn
+ * needs; or not any longer. */
+static inline void ignore_signals(bool ignored)
+{
+    for (int sig = 1; sig <= SIGRTMAX; sig++) {
+        if (sig != SIGCHLD) {
+            signal(sig, ignored ? SIG_IGN : SIG_DFL);
+        }
+    }
+}
+
 /* Prints what is wrong with its environment. */
 static inline int role_inspect(int argc, char **argv)
 {
@@ -74,7 +85,7 @@ static inline int role_inspect(int argc, char **argv)
     }
     close(score);
     sigprocmask(SIG_BLOCK, NULL, &mask);
-    for (int sig = 1; sig < 32; sig++) {
+    for (int sig = 1; sig <= SIGRTMAX; sig++) {
         struct sigaction action;
         if (sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN) {
             say(1, "a signal is ignored\n");

@@ -251,6 +251,19 @@ static void a_log_can_be_opened_again(void **state)
 
 /* ---- its end ---- */
 
+static void without_a_worker_there_is_nothing_to_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(port->stop(&posix), 0);
+        assert_int_equal(port->end_job(&posix), 0);
+        assert_int_equal(port->abandon(&posix), 0);
+        assert_int_equal(posix.worker.pid, 0);
+        assert_int_equal(make_dir("one"), 0);
+        end_job(&posix);
+    }
+}
+
 static void a_copy_can_be_stopped(void **state)
 {
     (void)state;
@@ -618,6 +631,7 @@ int main(void)
         ALONE(a_log_is_written_while_nothing_is_asked),
         ALONE(a_log_whose_disk_hangs_takes_only_so_much),
         ALONE(a_log_can_be_opened_again),
+        ALONE(without_a_worker_there_is_nothing_to_end),
         ALONE(a_copy_can_be_stopped),
         ALONE(a_worker_that_hangs_is_replaced),
         ALONE(a_log_that_is_locked_belongs_to_another_agent),
