@@ -343,7 +343,10 @@ static void a_nix_of_another_package_in_the_store_is_not_run(void **state)
         {"", "nix-2.18.1", false},
         {"0123456789abcdfghijklmnpqrsvwxy", "-nix-2.18.1", false},
         {"0123456789abcdefghijklmnpqrsvwxy", "-nix-2.18.1", false},
+        {hash, "-nix-x.2", false},
         {hash, "-nix-2.18.1", true},
+        {hash, "-nix-9", true},
+        {hash, "-nix-0", true},
         {hash, "-nix-2.19.0pre20231009_1a2b3c4", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

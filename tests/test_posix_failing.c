@@ -17,7 +17,14 @@ static struct {
     unsigned calls;  /* … of so many until now */
     const char *hit; /* its name; NULL: there were fewer */
     bool written;    /* its descriptor was written to */
+    bool slow;       /* one byte is read or written at a time */
+    bool inherited;  /* a descriptor was opened that a program would inherit */
 } fault;
+
+static size_t least(size_t len)
+{
+    return fault.on && fault.slow && len > 1 ? 1 : len;
+}
 
 static bool fails(const char *name, int fd)
 {
@@ -34,6 +41,7 @@ static bool fails(const char *name, int fd)
 
 static mode_t mode_of(int flags, va_list more)
 {
+    fault.inherited = fault.inherited || (fault.on && (flags & O_CLOEXEC) == 0);
     return (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;
 }
 
@@ -67,12 +75,12 @@ int close(int fd)
 
 ssize_t read(int fd, void *buf, size_t len)
 {
-    return fails("read", -1) ? -1 : syscall(SYS_read, fd, buf, len);
+    return fails("read", -1) ? -1 : syscall(SYS_read, fd, buf, least(len));
 }
 
 ssize_t write(int fd, const void *buf, size_t len)
 {
-    return fails("write", -1) ? -1 : syscall(SYS_write, fd, buf, len);
+    return fails("write", -1) ? -1 : syscall(SYS_write, fd, buf, least(len));
 }
 
 int fsync(int fd)
@@ -144,12 +152,12 @@ int ftruncate(int fd, off_t len)
 
 ssize_t pread(int fd, void *buf, size_t len, off_t at)
 {
-    return fails("pread", -1) ? -1 : syscall(SYS_pread64, fd, buf, len, at);
+    return fails("pread", -1) ? -1 : syscall(SYS_pread64, fd, buf, least(len), at);
 }
 
 ssize_t sendfile(int to, int from, off_t *at, size_t len)
 {
-    return fails("sendfile", -1) ? -1 : syscall(SYS_sendfile, to, from, at, len);
+    return fails("sendfile", -1) ? -1 : syscall(SYS_sendfile, to, from, at, least(len));
 }
 
 int sync_file_range(int fd, off_t at, off_t len, unsigned flags)
@@ -290,6 +298,38 @@ static int64_t call_mounted(void)
     return mvm_posix_mounted(&posix, place.dir, "/dev/null");
 }
 
+static int64_t call_environment(void)
+{
+    return mvm_posix_environment(&posix);
+}
+
+static bool has_environment(void)
+{
+    bool guarded = false;
+    for (const char **entry = posix.env; *entry != NULL; entry++) {
+        guarded = guarded || strncmp(*entry, "NIX_CONFIG=", 11) == 0;
+    }
+    return !guarded || fault.err == EIO;
+}
+
+static int64_t call_find_nix(void)
+{
+    return mvm_posix_find_nix(&posix, buffer, sizeof buffer) < 0 ? 0 : 1;
+}
+
+static int64_t call_proc(void)
+{
+    struct mvm_posix_process is = {.pid = 0};
+    bool read = mvm_posix_process_read(AT_FDCWD, "/proc/self/stat", &is) && is.pid == getpid();
+    size_seen = read && mvm_posix_proc_is_usable() ? 1 : 0;
+    return 0;
+}
+
+static bool proc_was_read(void)
+{
+    return size_seen == 1 || fault.err == EIO;
+}
+
 static bool fine(void)
 {
     return true;
@@ -306,7 +346,8 @@ static const struct called {
     {"replaceable", call_replaceable, fine}, {"find_file", call_find_file, fine},
     {"sync_dir", call_sync_dir, fine},       {"sync_fs", call_sync_fs, fine},
     {"make_dir", call_make_dir, was_made},   {"remove_tree", call_remove_tree, tree_was_removed},
-    {"mounted", call_mounted, fine},
+    {"mounted", call_mounted, fine},         {"environment", call_environment, has_environment},
+    {"find_nix", call_find_nix, fine},       {"proc", call_proc, proc_was_read},
 };
 
 static void fill_place(void)
@@ -315,6 +356,9 @@ static void fill_place(void)
                                  in_place(&place, 1, "made"), NULL};
     run(clear);
     write_file(in_place(&place, 0, "from"), text);
+    mkdir(in_place(&place, 0, "etc"), 0755);
+    write_file(in_place(&place, 0, "etc/group"), "root:x:0:\nnixbld:x:30000:nixbld1\n");
+    posix.root = place.dir;
     mkdir(in_place(&place, 0, "tree"), 0755);
     mkdir(in_place(&place, 0, "tree/below"), 0755);
     write_file(in_place(&place, 0, "tree/below/file"), text);
@@ -337,6 +381,7 @@ static int64_t call_with_fault(const struct called *c, unsigned at, int err)
     int64_t r = c->call();
     fault.on = false;
     assert_int_equal(count_descriptors(), before);
+    assert_false(fault.inherited);
     return r;
 }
 
@@ -397,11 +442,25 @@ static void a_call_that_is_interrupted_makes_no_difference(void **state)
     }
 }
 
+static void a_call_that_does_less_than_it_might_is_repeated(void **state)
+{
+    (void)state;
+    fault.slow = true;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        int64_t r = call_with_fault(&all[i], 0, 0);
+        if (r < 0 || !all[i].is_right()) {
+            fail_msg("%s: result %d, reason \"%s\"", all[i].name, (int)r, reason_of(&posix));
+        }
+    }
+    fault.slow = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALONE(a_call_that_fails_is_an_error_or_makes_no_difference),
         ALONE(a_call_that_is_interrupted_makes_no_difference),
+        ALONE(a_call_that_does_less_than_it_might_is_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -99,6 +99,17 @@ static void a_child_that_dies_before_its_program_holds_up_no_start(void **state)
     end();
 }
 
+/* Nor does it end, on a machine that is that busy. */
+static void a_child_that_takes_long_is_not_waited_for_any_longer(void **state)
+{
+    begin(*state, 2 * SOON_MS);
+    uint64_t began = clock_ms();
+    spawn_role("print", NULL);
+    assert_true(clock_ms() - began < SOON_MS);
+    kill_and_close();
+    end();
+}
+
 #define IN_MODE(test, mode)                                                                        \
     {                                                                                              \
 #test " (" #mode ")", test, clean_up, NULL, (void *)(uintptr_t)&mode                       \
@@ -116,6 +127,7 @@ int main(int argc, char **argv)
         IN_MODE(a_program_that_cannot_start_is_an_error_and_leaves_nothing, by_proc),
         IN_MODE(a_program_that_cannot_start_is_an_error_and_leaves_nothing, by_cgroup),
         IN_MODE(a_child_that_dies_before_its_program_holds_up_no_start, by_proc),
+        IN_MODE(a_child_that_takes_long_is_not_waited_for_any_longer, by_proc),
     };
     use(&by_proc);
     return cmocka_run_group_tests(tests, NULL, clean_up);
