@@ -332,14 +332,16 @@ static void places_of_several_files_are_read_in_any_order(void **state)
         unsigned salt;
         uint64_t offset;
     } places[] = {
-        {"f", 0, 0},      {"f", 0, 65536},  {"f", 0, 131072}, {"g", 9, 196608}, {"g", 9, 262144},
-        {"f", 0, 262144}, {"f", 0, 327680}, {"f", 0, 327680}, {"f", 0, 1},      {"f", 0, 65537},
-        {"g", 9, 65537},  {"f", 0, 131073}, {"f", 0, 524287}, {"g", 9, 0},
+        {"f", 0, 0},      {"f", 0, 65536},    {"f", 0, 131072}, {"g", 9, 196608}, {"g", 9, 262144},
+        {"f", 0, 262144}, {"f", 0, 327680},   {"f", 0, 327680}, {"f", 0, 1},      {"f", 0, 65537},
+        {"g", 9, 65537},  {"f", 0, 131073},   {"f", 0, 524287}, {"g", 9, 0},      {"ff", 17, 0},
+        {"f", 0, 131072}, {"ff", 17, 262144},
     };
     (void)state;
     int64_t r;
     put_pattern("f", 524288, 0);
     put_pattern("g", 524288, 9);
+    put_pattern("ff", 524288, 17);
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         read_piece(places[i].name, places[i].salt, places[i].offset, &r);
         assert_true(r > 0);
@@ -407,6 +409,19 @@ static void the_end_of_a_run_of_data_is_looked_for_once(void **state)
     lseeks = NULL;
 }
 
+static void a_file_that_has_shrunk_ends_where_it_ends(void **state)
+{
+    (void)state;
+    int64_t r;
+    put_pattern("f", 4 * MVM_BULK_DATA_MAX, 0);
+    read_piece("f", 0, 0, &r);
+    assert_int_equal(r, MVM_BULK_DATA_MAX);
+    assert_int_equal(truncate(at("f"), MVM_BULK_DATA_MAX), 0);
+    read_piece("f", 0, MVM_BULK_DATA_MAX, &r);
+    assert_int_equal(r, 0);
+    ASK(r, port->end_job(&posix));
+}
+
 static void a_file_system_that_does_not_report_holes_has_data_alone(void **state)
 {
     enum { SIZE = 300001 };
@@ -456,6 +471,7 @@ int main(void)
         TEST(a_reader_that_goes_on_gets_several_pieces_for_one_wait),
         TEST(places_of_several_files_are_read_in_any_order),
         TEST(the_end_of_a_run_of_data_is_looked_for_once),
+        TEST(a_file_that_has_shrunk_ends_where_it_ends),
         TEST(a_file_system_that_does_not_report_holes_has_data_alone),
         TEST(without_splice_data_is_copied),
     };

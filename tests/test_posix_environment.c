@@ -89,12 +89,15 @@ static void what_is_set_stays_as_it_is(void **state)
     static const char *const names[] = {"HOME", "TMPDIR", "PATH", "SSL_CERT_FILE", "OTHER"};
     make_dirs("root");
     make_dirs("tmp");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        setenv(names[i], "/as/it/is", 1);
-    }
-    make_environment();
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        assert_string_equal(value_of(names[i]), "/as/it/is");
+    static const char *const values[] = {"/as/it/is", "x"};
+    for (size_t k = 0; k < sizeof values / sizeof values[0]; k++) {
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            setenv(names[i], values[k], 1);
+        }
+        make_environment();
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            assert_string_equal(value_of(names[i]), values[k]);
+        }
     }
 }
 
@@ -320,6 +323,8 @@ static void nix_is_looked_for_in_the_places_of_the_header_in_their_order(void **
         make_program(places[i]);
         assert_found(places[i]);
     }
+    unsetenv("PATH"); /* the default begins with one of them */
+    assert_found(places[4]);
 }
 
 /* Any package may have a program of that name; only nix's own is nix. */

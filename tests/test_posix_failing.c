@@ -12,11 +12,12 @@
 
 static struct {
     bool on;
-    int err;
+    int err;         /* 0: a write accepts nothing, without an error */
     unsigned at;     /* which call is to fail … */
     unsigned calls;  /* … of so many until now */
     const char *hit; /* its name; NULL: there were fewer */
     bool written;    /* its descriptor was written to */
+    bool keeps;      /* what is removed is there again at once */
     bool slow;       /* one byte is read or written at a time */
     bool inherited;  /* a descriptor was opened that a program would inherit */
 } fault;
@@ -28,12 +29,13 @@ static size_t least(size_t len)
 
 static bool fails(const char *name, int fd)
 {
-    if (!fault.on || ++fault.calls != fault.at) {
+    bool counts = fault.on && (fault.err != 0 || strcmp(name, "write") == 0);
+    if (!counts || ++fault.calls != fault.at) {
         return false;
     }
     fault.hit = name;
     fault.written = fd >= 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
-    errno = fault.err;
+    errno = fault.err != 0 ? fault.err : errno;
     return true;
 }
 
@@ -80,7 +82,7 @@ ssize_t read(int fd, void *buf, size_t len)
 
 ssize_t write(int fd, const void *buf, size_t len)
 {
-    return fails("write", -1) ? -1 : syscall(SYS_write, fd, buf, least(len));
+    return fails("write", -1) ? fault.err == 0 ? 0 : -1 : syscall(SYS_write, fd, buf, least(len));
 }
 
 int fsync(int fd)
@@ -100,7 +102,9 @@ int syncfs(int fd)
 
 int unlink(const char *path)
 {
-    return fails("unlink", -1) ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    return fails("unlink", -1)       ? -1
+           : fault.on && fault.keeps ? 0
+                                     : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
 
 int rmdir(const char *path)
@@ -157,7 +161,9 @@ ssize_t pread(int fd, void *buf, size_t len, off_t at)
 
 ssize_t sendfile(int to, int from, off_t *at, size_t len)
 {
-    return fails("sendfile", -1) ? -1 : syscall(SYS_sendfile, to, from, at, least(len));
+    return fails("sendfile", -1) || (fault.on && fault.err == 0 && !fault.slow)
+               ? -1
+               : syscall(SYS_sendfile, to, from, at, least(len));
 }
 
 int sync_file_range(int fd, off_t at, off_t len, unsigned flags)
@@ -455,11 +461,45 @@ static void a_call_that_does_less_than_it_might_is_repeated(void **state)
     fault.slow = false;
 }
 
+static void a_write_that_accepts_nothing_is_an_error(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        for (int slow = 0; slow < 2; slow++) {
+            fault.slow = slow == 1;
+            assert_true(call_with_fault(&all[i], 1 + (unsigned)slow, 0) < 0 || fault.hit == NULL);
+            assert_true(fault.hit == NULL ||
+                        strcmp(reason_of(&posix), "write: Input/output error") == 0);
+            assert_true(fault.hit != NULL || all[i].is_right());
+        }
+    }
+    fault.slow = false;
+}
+
+/* Another process may be as fast. */
+static void a_link_that_is_made_in_place_of_a_new_file_is_not_followed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        fill_place();
+        write_file(in_place(&place, 0, "target"), "kept");
+        assert_int_equal(symlink("target", in_place(&place, 1, "to")), 0);
+        fault.on = fault.keeps = true;
+        fault.at = 0;
+        int64_t r = all[i].call();
+        fault.on = fault.keeps = false;
+        assert_int_equal(r, MVM_PORT_FAILED);
+        assert_string_equal(reason_of(&posix), "open: File exists");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALONE(a_call_that_fails_is_an_error_or_makes_no_difference),
         ALONE(a_call_that_is_interrupted_makes_no_difference),
+        ALONE(a_link_that_is_made_in_place_of_a_new_file_is_not_followed),
+        ALONE(a_write_that_accepts_nothing_is_an_error),
         ALONE(a_call_that_does_less_than_it_might_is_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
