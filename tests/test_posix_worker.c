@@ -157,6 +157,7 @@ static void one_worker_does_all_of_a_job_and_ends_with_it(void **state)
     assert_string_equal(reason_of(&posix), "unlink: No such file or directory");
     assert_int_equal(posix.worker.pid, pid);
     end_job(&posix);
+    assert_true(WIFEXITED(posix.worker.status)); /* it was not killed */
     assert_no_child();
     assert_int_equal(count_descriptors(), before);
     assert_int_equal(port->end_job(&posix), 0);
@@ -352,6 +353,20 @@ static void a_worker_that_was_killed_is_an_error_and_the_next_call_works(void **
                         "the process that works on the disks has ended by signal 9");
     assert_no_child();
     assert_int_equal(make_dir("next"), 0);
+}
+
+static void a_worker_that_ends_between_two_calls_is_an_error(void **state)
+{
+    siginfo_t info;
+    (void)state;
+    assert_int_equal(make_dir("one"), 0);
+    assert_int_equal(kill(posix.worker.pid, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)posix.worker.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(make_dir("two"), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix),
+                        "the process that works on the disks has ended by signal 9");
+    assert_no_child();
+    assert_int_equal(make_dir("three"), 0);
 }
 
 static void a_log_whose_worker_was_killed_is_an_error(void **state)
@@ -637,6 +652,7 @@ int main(void)
         ALONE(a_log_that_is_locked_belongs_to_another_agent),
         ALONE(the_end_of_the_port_ends_the_work),
         ALONE(a_worker_that_was_killed_is_an_error_and_the_next_call_works),
+        ALONE(a_worker_that_ends_between_two_calls_is_an_error),
         ALONE(a_log_whose_worker_was_killed_is_an_error),
         ALONE(a_log_that_nothing_writes_to_any_more_costs_no_time),
         ALONE(signals_for_the_agent_do_not_end_it),
