@@ -8,6 +8,7 @@
 enum { PIECE = 16384, PATIENCE_MS = 60000 };
 
 static struct mvm_posix posix;
+static int open_before; /* descriptors */
 
 /* Prints the numbers from 1 to `last`, each on a line. */
 static void spawn_seq(const char *last)
@@ -15,6 +16,7 @@ static void spawn_seq(const char *last)
     static const struct mvm_posix_config config = {.cgroup = ""};
     const char *const argv[] = {"/usr/bin/seq", "1", last, NULL};
     init_without_stdin(&posix, &config);
+    open_before = count_descriptors();
     assert_int_equal(port->spawn(&posix, argv), 0);
 }
 
@@ -99,6 +101,7 @@ static void finish(const struct expected *e, unsigned long last)
     assert_int_equal(e->next, last);
     assert_true(exited(PATIENCE_MS));
     port->close_build(&posix);
+    assert_int_equal(count_descriptors() - (posix.watch.timer >= 0), open_before);
     mvm_posix_fini(&posix);
 }
 
