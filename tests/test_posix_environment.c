@@ -154,6 +154,23 @@ static void without_a_home_of_roots_one_is_made_below_tmpdir(void **state)
     assert_int_equal(access(expected, W_OK | X_OK), 0);
 }
 
+/* Which are outside of the directory that takes the place of the root. */
+static void without_a_tmpdir_it_is_made_below_the_one_that_is_found(void **state)
+{
+    (void)state;
+    char expected[64];
+    snprintf(expected, sizeof expected, "/tmp/mvm-home-%u", (unsigned)geteuid());
+    bool was_there = access(expected, F_OK) == 0;
+    make_dirs("tmp");
+    make_environment();
+    const char *found = value_of("HOME");
+    assert_true(found != NULL || was_there); /* it may be another user's */
+    assert_true(found == NULL || strcmp(found, expected) == 0);
+    if (!was_there) {
+        assert_int_equal(rmdir(expected), 0);
+    }
+}
+
 /* TMPDIR is world-writable: what other users put there must not become HOME. */
 static void a_home_that_may_be_another_users_is_not_used(void **state)
 {
@@ -461,6 +478,7 @@ int main(void)
         ALONE(a_home_that_cannot_be_written_is_as_good_as_none),
         ALONE(without_tmp_another_temporary_directory_is_used),
         ALONE(without_a_home_of_roots_one_is_made_below_tmpdir),
+        ALONE(without_a_tmpdir_it_is_made_below_the_one_that_is_found),
         ALONE(a_home_that_may_be_another_users_is_not_used),
         ALONE(build_users_are_switched_off_where_there_are_none),
         ALONE(a_long_line_in_etc_group_hides_nothing),

@@ -87,6 +87,9 @@ static void a_program_s_loader_is_read(void **state)
     (void)state;
     need_times();
     make("loader", "x", 1);
+    make_elf("program", in_place(&place, 1, "loader"), sizeof(ElfW(Ehdr)), 1);
+    mvm_posix_preload(path_of("program")); /* the second header is not one */
+    assert_false(was_read("loader"));
     make_elf("program", in_place(&place, 1, "loader"), sizeof(ElfW(Ehdr)), 2);
     mvm_posix_preload(path_of("program"));
     assert_true(was_read("loader"));

@@ -603,6 +603,41 @@ static void it_does_not_outlive_its_caller(void **state)
     assert_true(seen < size);
 }
 
+static void *make_one_dir(void *unused)
+{
+    make_dir("one");
+    return unused;
+}
+
+/* Without a signal at its end, which the kernel would send when the thread ends: it finds its
+ * socket closed, which no process but the caller may hold. */
+static void nor_if_another_thread_has_made_it(void **state)
+{
+    int fds[2];
+    pid_t worker;
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, make_one_dir, NULL);
+        pthread_join(thread, NULL);
+        ssize_t n = write(fds[1], &posix.worker.pid, sizeof worker);
+        pause();
+        _exit(n > 0 ? 0 : 1);
+    }
+    assert_int_equal(read(fds[0], &worker, sizeof worker), sizeof worker);
+    int pidfd = (int)syscall(SYS_pidfd_open, worker, 0);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(fds[0]), close(fds[1]);
+    if (pidfd < 0) {
+        SKIP_BECAUSE("this kernel has no pidfd_open");
+    }
+    assert_int_equal(poll(&(struct pollfd){pidfd, POLLIN, 0}, 1, PATIENCE_MS), 1);
+    close(pidfd);
+}
+
 static pid_t fork_sleeper(void)
 {
     pid_t pid = fork();
@@ -664,6 +699,7 @@ int main(void)
         ALONE(where_no_status_is_handed_over_it_ends_all_the_same),
         ALONE(a_caller_without_standard_descriptors_has_its_copy),
         ALONE(it_does_not_outlive_its_caller),
+        ALONE(nor_if_another_thread_has_made_it),
         ALONE(abandoned_ones_are_tracked_up_to_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
