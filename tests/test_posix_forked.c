@@ -1,9 +1,11 @@
 /*
  * Starts where vfork(2) is a fork(2), as under some emulators and checkers: parent and child run
- * beside each other, each in memory of its own. The link takes vfork from here.
+ * beside each other, each in memory of its own. And what another thread's program would inherit.
+ * The link takes vfork, open and openat from here.
  */
 #define _GNU_SOURCE
 #include "test_posix_roles.h"
+#include <sys/syscall.h>
 
 enum { SOON_MS = 20000 };
 
@@ -21,6 +23,33 @@ pid_t vfork(void)
         sleep_ms(delay_ms);
     }
     return pid;
+}
+
+static bool watched, inheritable; /* what is opened; whether something was without O_CLOEXEC */
+
+static int open_watched(int dir, const char *path, int flags, va_list more)
+{
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;
+    inheritable = inheritable || (watched && (flags & O_CLOEXEC) == 0);
+    return (int)syscall(SYS_openat, dir, path, flags | O_LARGEFILE, mode);
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list more;
+    va_start(more, flags);
+    int fd = open_watched(AT_FDCWD, path, flags, more);
+    va_end(more);
+    return fd;
+}
+
+int openat(int dir, const char *path, int flags, ...)
+{
+    va_list more;
+    va_start(more, flags);
+    int fd = open_watched(dir, path, flags, more);
+    va_end(more);
+    return fd;
 }
 
 static const int delays[] = {0, 50};
@@ -110,6 +139,35 @@ static void a_child_that_takes_long_is_not_waited_for_any_longer(void **state)
     end();
 }
 
+static int count_inheritable(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        n += fcntl(fd, F_GETFD) == 0 ? 1 : 0;
+    }
+    return n;
+}
+
+static void all_that_is_opened_is_closed_by_another_threads_exec(void **state)
+{
+    const struct mode *mode = *state;
+    begin(mode, 0);
+    int before = count_inheritable();
+    watched = true;
+    mvm_posix_end_left_over(&posix);
+    spawn_role("hide", "leave");
+    await_ready(1);
+    assert_int_equal(count_inheritable(), before);
+    await_exit();
+    await_remaining(1);
+    assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
+    kill_and_close();
+    assert_int_equal(count_inheritable(), before);
+    watched = false;
+    assert_false(inheritable);
+    end();
+}
+
 #define IN_MODE(test, mode)                                                                        \
     {                                                                                              \
 #test " (" #mode ")", test, clean_up, NULL, (void *)(uintptr_t)&mode                       \
@@ -127,6 +185,8 @@ int main(int argc, char **argv)
         IN_MODE(a_program_that_cannot_start_is_an_error_and_leaves_nothing, by_proc),
         IN_MODE(a_program_that_cannot_start_is_an_error_and_leaves_nothing, by_cgroup),
         IN_MODE(a_child_that_dies_before_its_program_holds_up_no_start, by_proc),
+        IN_MODE(all_that_is_opened_is_closed_by_another_threads_exec, by_proc),
+        IN_MODE(all_that_is_opened_is_closed_by_another_threads_exec, by_cgroup),
         IN_MODE(a_child_that_takes_long_is_not_waited_for_any_longer, by_proc),
     };
     use(&by_proc);
