@@ -348,7 +348,7 @@ static void places_of_several_files_are_read_in_any_order(void **state)
     }
     uint64_t none = 1;
     uint8_t byte;
-    ASK(r, port->read_data(&posix, dir, at("none"), &none, &byte, 1));
+    ASK(r, port->read_data(&posix, dir, at("none"), 1, &none, &byte, 1));
     assert_int_equal(r, MVM_PORT_NOT_FOUND);
     read_piece("g", 9, 131072, &r); /* as before the one that is missing */
     assert_true(r > 0);
@@ -409,19 +409,6 @@ static void the_end_of_a_run_of_data_is_looked_for_once(void **state)
     lseeks = NULL;
 }
 
-static void a_file_that_has_shrunk_ends_where_it_ends(void **state)
-{
-    (void)state;
-    int64_t r;
-    put_pattern("f", 4 * MVM_BULK_DATA_MAX, 0);
-    read_piece("f", 0, 0, &r);
-    assert_int_equal(r, MVM_BULK_DATA_MAX);
-    assert_int_equal(truncate(at("f"), MVM_BULK_DATA_MAX), 0);
-    read_piece("f", 0, MVM_BULK_DATA_MAX, &r);
-    assert_int_equal(r, 0);
-    ASK(r, port->end_job(&posix));
-}
-
 static void a_file_system_that_does_not_report_holes_has_data_alone(void **state)
 {
     enum { SIZE = 300001 };
@@ -471,7 +458,6 @@ int main(void)
         TEST(a_reader_that_goes_on_gets_several_pieces_for_one_wait),
         TEST(places_of_several_files_are_read_in_any_order),
         TEST(the_end_of_a_run_of_data_is_looked_for_once),
-        TEST(a_file_that_has_shrunk_ends_where_it_ends),
         TEST(a_file_system_that_does_not_report_holes_has_data_alone),
         TEST(without_splice_data_is_copied),
     };
