@@ -491,12 +491,14 @@ static void without_a_worker_a_call_fails(void **state)
     (void)state;
     struct rlimit before;
     getrlimit(RLIMIT_NOFILE, &before);
-    int lowest = dup(STDOUT_FILENO); /* of those that are free */
+    int taken = open("/dev/null", O_RDONLY | O_CLOEXEC); /* gets 0 */
+    int lowest = dup(STDOUT_FILENO);                     /* of those that are free */
     close(lowest);
     struct rlimit none = {(rlim_t)lowest, before.rlim_max};
     setrlimit(RLIMIT_NOFILE, &none);
     int r = port->make_dir(&posix, in_place(&place, 0, "dir"));
     setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(close(taken), 0); /* it is still open */
     assert_int_equal(r, MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "cannot start the process that works on the disks: "
                                            "socketpair: Too many open files");
