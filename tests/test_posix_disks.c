@@ -572,52 +572,56 @@ static void an_xfs_that_is_mounted_twice_is_named(void **state)
     assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
 }
 
+static const struct {
+    const char *line;
+    bool is_reason;
+} log_cases[] = {
+    {"EXT4-fs (sdb1): bad geometry", true},
+    {"sdb1: cannot", true},
+    {"error on sdb1", true},
+    {"sdb1", true},
+    {"xsdb1 sdb1", true},
+    {"/dev/sdb1,", true},
+    {"", false},
+    {"sdb", false},
+    {"db1: x", false},
+    {"sdb12: x", false},
+    {"sdb1a: x", false},
+    {"sdb1z", false},
+    {"sdb1A", false},
+    {"sdb1Z", false},
+    {"sdb10", false},
+    {"sdb19", false},
+    {"asdb1", false},
+    {"zsdb1 x", false},
+    {"Asdb1", false},
+    {"Zsdb1", false},
+    {"0sdb1", false},
+    {"9sdb1", false},
+};
+
 /* A socket that keeps packets apart stands for the kernel's log, and a file for the device. */
 static void the_kernels_line_about_the_device_is_the_reason(void **state)
 {
-    static const struct {
-        const char *line;
-        bool is_reason;
-    } cases[] = {
-        {"EXT4-fs (sdb1): bad geometry", true},
-        {"sdb1: cannot", true},
-        {"error on sdb1", true},
-        {"sdb1", true},
-        {"xsdb1 sdb1", true},
-        {"/dev/sdb1,", true},
-        {"", false},
-        {"sdb", false},
-        {"db1: x", false},
-        {"sdb12: x", false},
-        {"sdb1a: x", false},
-        {"sdb1z", false},
-        {"sdb1A", false},
-        {"sdb1Z", false},
-        {"sdb10", false},
-        {"sdb19", false},
-        {"asdb1", false},
-        {"zsdb1 x", false},
-        {"Asdb1", false},
-        {"Zsdb1", false},
-        {"0sdb1", false},
-        {"9sdb1", false},
-    };
     (void)state;
     write_file(in_place(&place, 0, "sdb1"), "");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char record[128], expected[160];
+    for (size_t i = 0; i < sizeof log_cases / sizeof log_cases[0]; i++) {
+        char record[128], expected[160], reason[160];
+        struct mvm_writer w;
         int ends[2];
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
         snprintf(record, sizeof record, "4,%zu,1,-;other: sdc1\n", i);
         assert_true(write(ends[1], record, strlen(record)) > 0);
-        snprintf(record, sizeof record, "4,%zu,2,-;%s\n SUBSYSTEM=sdb1\n", i, cases[i].line);
+        snprintf(record, sizeof record, "4,%zu,2,-;%s\n SUBSYSTEM=sdb1\n", i, log_cases[i].line);
         assert_true(write(ends[1], record, strlen(record)) > 0);
         struct mvm_posix_kmsg log = {ends[0]};
-        mvm_posix_fail_text(&posix, "mount", "it failed");
-        mvm_posix_explain_mount(&posix, place.path[0], false, &log);
-        snprintf(expected, sizeof expected, "mount: it failed%s%s", cases[i].is_reason ? ": " : "",
-                 cases[i].is_reason ? cases[i].line : "");
-        assert_string_equal(reason_of(&posix), expected);
+        mvm_writer_init(&w, reason, sizeof reason);
+        mvm_writer_add(&w, "it failed");
+        mvm_posix_explain_mount(&w, place.path[0], false, &log);
+        mvm_writer_finish(&w);
+        snprintf(expected, sizeof expected, "it failed%s%s", log_cases[i].is_reason ? ": " : "",
+                 log_cases[i].is_reason ? log_cases[i].line : "");
+        assert_string_equal(reason, expected);
         mvm_posix_kmsg_close(&log);
         close(ends[1]);
     }

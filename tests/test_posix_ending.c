@@ -81,8 +81,7 @@ static void leave_descriptors(int room)
 
 enum { ROOMS = 7 }; /* more than any call takes */
 
-/* Neither is a process that cannot be examined for want of a descriptor taken for one that has
- * ended, nor one that has no cgroup of its own. */
+/* A process that cannot be examined without a descriptor is not taken for one that has ended. */
 static void with_few_descriptors_what_cannot_be_counted_is_an_error(void **state)
 {
     struct rlimit before;

@@ -1,7 +1,7 @@
 /*
  * The calls for files when one of their system calls fails or is interrupted: the first, the
  * second, and so on until none is left. What fails is an error with its reason, unless the result
- * is right all the same, and leaves no descriptor open. The link takes these calls from here.
+ * is right anyway, and leaves no descriptor open. The link takes these calls from here.
  */
 #define _GNU_SOURCE
 #include "posix_internal.h"

@@ -308,7 +308,7 @@ static void one_that_does_not_stop_is_waited_for_only_so_long(void **state)
 {
     (void)state;
     use(&by_proc);
-    for (int i = 0; i < 2; i++) { /* an earlier build is not waited for any longer */
+    for (int i = 0; i < 2; i++) { /* an earlier build is no longer waited for */
         spawn_role("stay", NULL);
         await_ready(1);
         assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
