@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_fixture.h"
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -627,6 +628,27 @@ static void the_kernels_line_about_the_device_is_the_reason(void **state)
     }
 }
 
+/* As chattr(1) makes it: such a file cannot be replaced. */
+static void a_file_with_a_lock_of_its_file_system_is_known_before(void **state)
+{
+    static const int locks[] = {0, FS_IMMUTABLE_FL, FS_APPEND_FL};
+    (void)state;
+    const char *device = attach_ext4(4 * MIB);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), 0);
+    write_file(in_place(&place, 0, "dir/file"), "text");
+    int fd = open(place.path[0], O_RDONLY | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++) {
+        int none = 0, lock = locks[i];
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &lock), 0);
+        int r = mvm_posix_replaceable(&posix, place.path[0]);
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &none), 0);
+        assert_int_equal(r, locks[i] != 0 ? MVM_PORT_FAILED : 0);
+    }
+    assert_string_equal(reason_of(&posix), "rename: Operation not permitted");
+    close(fd);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
+}
+
 /* ---- copies to disks ---- */
 
 static void fill_file(const char *path, int64_t size)
@@ -846,6 +868,7 @@ int main(void)
         ALONE(a_feature_that_the_kernel_lacks_is_named),
         ALONE(an_xfs_that_is_mounted_twice_is_named),
         ALONE(the_kernels_line_about_the_device_is_the_reason),
+        ALONE(a_file_with_a_lock_of_its_file_system_is_known_before),
         ALONE(a_full_disk_is_said_for_what_it_is),
         ALONE(a_copy_between_disks_is_whole),
         ALONE(a_large_copy_leaves_nothing_in_memory),
