@@ -74,7 +74,7 @@ static void a_program_starts_with_nothing_of_ours(void **state)
     for (size_t i = 0; i < sizeof delays / sizeof delays[0]; i++) {
         begin(mode, delays[i]);
         spawn_role("inspect", NULL);
-        assert_stream(MVM_STDOUT, "");
+        assert_stream(MVM_PORT_STDOUT, "");
         assert_int_equal(await_exit().code, 0);
         kill_and_close();
         end();

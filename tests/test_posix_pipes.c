@@ -187,13 +187,13 @@ static void a_pipe_may_have_descriptor_0(void **state)
     (void)state;
     init_without_stdin(&posix, &config);
     int before = count_descriptors();
-    assert_int_equal(mvm_posix_output_open(&posix.output[MVM_STDOUT], &theirs), 0);
-    assert_int_equal(posix.output[MVM_STDOUT].fd, 0);
+    assert_int_equal(mvm_posix_output_open(&posix.output[MVM_PORT_STDOUT], &theirs), 0);
+    assert_int_equal(posix.output[MVM_PORT_STDOUT].fd, 0);
     assert_int_equal(write(theirs, "x", 1), 1);
     close(theirs);
     char byte;
-    assert_int_equal(port->read_output(&posix, MVM_STDOUT, (uint8_t *)&byte, 1), 1);
-    mvm_posix_output_close(&posix.output[MVM_STDOUT]);
+    assert_int_equal(port->read_output(&posix, MVM_PORT_STDOUT, (uint8_t *)&byte, 1), 1);
+    mvm_posix_output_close(&posix.output[MVM_PORT_STDOUT]);
     assert_int_equal(count_descriptors(), before);
     mvm_posix_fini(&posix);
 }

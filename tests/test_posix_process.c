@@ -97,9 +97,9 @@ static bool spawns_without(int closed)
     }
     const char *const argv[] = {self_path, "print", NULL};
     bool fine = port->spawn(&posix, argv) == 0;
-    read_stream(MVM_STDOUT, text, sizeof text, sizeof text);
+    read_stream(MVM_PORT_STDOUT, text, sizeof text, sizeof text);
     fine = fine && strcmp(text, "to stdout") == 0;
-    read_stream(MVM_STDERR, text, sizeof text, sizeof text);
+    read_stream(MVM_PORT_STDERR, text, sizeof text, sizeof text);
     fine = fine && strcmp(text, "to stderr") == 0;
     mvm_posix_fini(&posix);
     return fine;

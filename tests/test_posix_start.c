@@ -89,7 +89,7 @@ static void a_started_program_has_nothing_of_ours(void **state)
     ignore_signals(true);
     spawn_role("inspect", NULL);
     ignore_signals(false);
-    assert_stream(MVM_STDOUT, "");
+    assert_stream(MVM_PORT_STDOUT, "");
     assert_int_equal(await_exit().code, 0);
     close(inheritable);
     close(high);
@@ -138,7 +138,7 @@ static int inspect_without_close_range(bool has_proc)
     if (port->spawn(&posix, argv) < 0) {
         return 3;
     }
-    read_stream(MVM_STDOUT, text, sizeof text, sizeof text);
+    read_stream(MVM_PORT_STDOUT, text, sizeof text, sizeof text);
     fputs(text, stderr);
     return text[0] == '\0' ? 0 : 1;
 }
