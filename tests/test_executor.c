@@ -154,6 +154,7 @@ static void the_path_is_read_out_of_json(void **state)
         {"[{\"outputs\":", "nix build produced no store path"},
         {"[{\"outputs\":{\"dev\":\"/nix/store/dev\"", "nix build produced no store path"},
         {"hello [1]\n[{\"outputs\":{\"out\":\"" STORE "\"}}]\nbye\n", STORE},
+        {"[\"cut\n[{\"outputs\":{\"out\":\"" STORE "\"}}]", STORE},
         {"7\n[{\"outputs\":{\"out\":\"" STORE "\"}}]", STORE},
         {"[\n]\n[note] x\n[{\"outputs\":{\"out\":\"" STORE "\"}}]\n{}\n", STORE},
         {"[{\"outputs\":{\"out\":\"/nix/store/y\"}}]\n[{\"outputs\":{\"out\":\"" STORE "\"}}]\n",

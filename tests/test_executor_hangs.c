@@ -482,6 +482,7 @@ static void every_spelling_of_the_input_directory_asks_for_its_disk(void **state
         {"path:/build-in/sub?dir=x", true},
         {"git+file:///build-in?ref=main&dir=x", true},
         {"git+file:/build-in", true},
+        {"az09+-.file:/build-in", true},
         {"file:///build-in/flake.tar.gz", true},
         {"tarball+file:///build-in/x.tar", true},
         {"git+file://localhost/build-in", true},

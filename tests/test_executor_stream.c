@@ -70,6 +70,10 @@ static void an_output_without_artifacts_is_an_error(void **state)
     mvm_sim_put(&sim, "/nix/store/00000000000000000000000000000000-none/bin/x", "");
     stream_run(&plain);
     assert_err("nix build produced no artifact: ");
+    assert_non_null(strstr(answer, "-none has none of "));
+    for (unsigned i = 0; mvm_artifact_name(i) != NULL; i++) {
+        assert_non_null(strstr(strstr(answer, " of "), mvm_artifact_name(i)));
+    }
     assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_NO_OUTPUT);
 }
 

@@ -25,7 +25,7 @@ static int set_up(void **state)
     static const struct mvm_posix_config config = {0};
     clean_up(state);
     make_place(&place);
-    mvm_posix_init(&posix, &config);
+    init_without_stdin(&posix, &config);
     return 0;
 }
 

@@ -5,11 +5,13 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_fixture.h"
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
@@ -61,7 +63,7 @@ static int set_up(void **state)
     static const struct mvm_posix_config config = {0};
     clean_up(state);
     make_place(&place);
-    mvm_posix_init(&posix, &config);
+    init_without_stdin(&posix, &config);
     return 0;
 }
 
@@ -276,7 +278,9 @@ static void a_device_without_a_file_system_says_so(void **state)
     make_image("image", MIB);
     const char *device = attach(0, "image", 0);
     const char *dir = mount_point();
+    int before = count_descriptors();
     assert_int_equal(mvm_posix_mount(&posix, device, dir, false), MVM_PORT_FAILED);
+    assert_int_equal(count_descriptors(), before);
     assert_string_equal(reason_of(&posix), "mount: no file system found");
     assert_int_equal(mvm_posix_mounted(&posix, dir, ""), 0);
 }
@@ -569,6 +573,82 @@ static void an_xfs_that_is_mounted_twice_is_named(void **state)
     assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
 }
 
+static const struct {
+    const char *line;
+    bool is_reason;
+} log_cases[] = {
+    {"EXT4-fs (sdb1): bad geometry", true},
+    {"sdb1: cannot", true},
+    {"error on sdb1", true},
+    {"sdb1", true},
+    {"xsdb1 sdb1", true},
+    {"/dev/sdb1,", true},
+    {"", false},
+    {"sdb", false},
+    {"db1: x", false},
+    {"sdb12: x", false},
+    {"sdb1a: x", false},
+    {"sdb1z", false},
+    {"sdb1A", false},
+    {"sdb1Z", false},
+    {"sdb10", false},
+    {"sdb19", false},
+    {"asdb1", false},
+    {"zsdb1 x", false},
+    {"Asdb1", false},
+    {"Zsdb1", false},
+    {"0sdb1", false},
+    {"9sdb1", false},
+};
+
+/* A socket that keeps packets apart stands for the kernel's log, and a file for the device. */
+static void the_kernels_line_about_the_device_is_the_reason(void **state)
+{
+    (void)state;
+    write_file(in_place(&place, 0, "sdb1"), "");
+    for (size_t i = 0; i < sizeof log_cases / sizeof log_cases[0]; i++) {
+        char record[128], expected[160], reason[160];
+        struct mvm_writer w;
+        int ends[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+        snprintf(record, sizeof record, "4,%zu,1,-;other: sdc1\n", i);
+        assert_true(write(ends[1], record, strlen(record)) > 0);
+        snprintf(record, sizeof record, "4,%zu,2,-;%s\n SUBSYSTEM=sdb1\n", i, log_cases[i].line);
+        assert_true(write(ends[1], record, strlen(record)) > 0);
+        struct mvm_posix_kmsg log = {ends[0]};
+        mvm_writer_init(&w, reason, sizeof reason);
+        mvm_writer_add(&w, "it failed");
+        mvm_posix_explain_mount(&w, place.path[0], false, &log);
+        mvm_writer_finish(&w);
+        snprintf(expected, sizeof expected, "it failed%s%s", log_cases[i].is_reason ? ": " : "",
+                 log_cases[i].is_reason ? log_cases[i].line : "");
+        assert_string_equal(reason, expected);
+        mvm_posix_kmsg_close(&log);
+        close(ends[1]);
+    }
+}
+
+/* As chattr(1) makes it: such a file cannot be replaced. */
+static void a_file_with_a_lock_of_its_file_system_is_known_before(void **state)
+{
+    static const int locks[] = {0, FS_IMMUTABLE_FL, FS_APPEND_FL};
+    (void)state;
+    const char *device = attach_ext4(4 * MIB);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), 0);
+    write_file(in_place(&place, 0, "dir/file"), "text");
+    int fd = open(place.path[0], O_RDONLY | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++) {
+        int none = 0, lock = locks[i];
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &lock), 0);
+        int r = mvm_posix_replaceable(&posix, place.path[0]);
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &none), 0);
+        assert_int_equal(r, locks[i] != 0 ? MVM_PORT_FAILED : 0);
+    }
+    assert_string_equal(reason_of(&posix), "rename: Operation not permitted");
+    close(fd);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
+}
+
 /* ---- copies to disks ---- */
 
 static void fill_file(const char *path, int64_t size)
@@ -787,6 +867,8 @@ int main(void)
         ALONE(a_dirty_journal_on_a_read_only_device_is_named),
         ALONE(a_feature_that_the_kernel_lacks_is_named),
         ALONE(an_xfs_that_is_mounted_twice_is_named),
+        ALONE(the_kernels_line_about_the_device_is_the_reason),
+        ALONE(a_file_with_a_lock_of_its_file_system_is_known_before),
         ALONE(a_full_disk_is_said_for_what_it_is),
         ALONE(a_copy_between_disks_is_whole),
         ALONE(a_large_copy_leaves_nothing_in_memory),

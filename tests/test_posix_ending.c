@@ -63,6 +63,67 @@ static void without_a_free_descriptor_sigkill_still_reaches_the_build(void **sta
     mvm_posix_fini(&posix);
 }
 
+/* Leaves so many descriptors free. */
+static void leave_descriptors(int room)
+{
+    struct rlimit limit;
+    int end = 0;
+    for (int left = room; left > 0; end++) {
+        left -= fcntl(end, F_GETFD) < 0 ? 1 : 0;
+    }
+    while (room == 0 && fcntl(end, F_GETFD) >= 0) {
+        end++;
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = (rlim_t)end;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+enum { ROOMS = 7 }; /* more than any call takes */
+
+/* A process that cannot be examined without a descriptor is not taken for one that has ended. */
+static void with_few_descriptors_what_cannot_be_counted_is_an_error(void **state)
+{
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    spawn_in(*state, "hide", "leave");
+    await_ready(1);
+    await_exit();
+    await_remaining(1);
+    for (int room = 0; room <= ROOMS; room++) {
+        leave_descriptors(room);
+        int left = port->remaining(&posix);
+        setrlimit(RLIMIT_NOFILE, &before);
+        assert_true(left == 1 || (room < ROOMS && left == MVM_PORT_FAILED));
+        if (left != 1) {
+            assert_string_equal(reason_of(&posix), "/proc: Too many open files");
+        }
+    }
+    kill_and_close();
+    mvm_posix_fini(&posix);
+}
+
+static void with_few_descriptors_a_signal_reaches_all_or_is_an_error(void **state)
+{
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int room = 0; room <= ROOMS; room++) {
+        spawn_in(*state, "stopped", NULL);
+        await_ready(2);
+        leave_descriptors(room);
+        int r = signal_build(MVM_SIGNAL_TERM);
+        setrlimit(RLIMIT_NOFILE, &before);
+        assert_true(r == 0 || (room < ROOMS && r == MVM_PORT_FAILED));
+        if (r == 0) {
+            await_remaining(0);
+        } else {
+            assert_string_equal(reason_of(&posix), "kill: Too many open files");
+        }
+        kill_and_close();
+        mvm_posix_fini(&posix);
+    }
+}
+
 /* ---- the work of a step ---- */
 
 /* This process's own time: on a busy machine a step waits for a processor. */
@@ -210,6 +271,11 @@ int main(int argc, char **argv)
         IN_MODE(a_cgroup_kill_that_fails_leaves_it_to_the_scan, by_cgroup),
         IN_MODE(without_a_free_descriptor_sigkill_still_reaches_the_build, by_cgroup),
         IN_MODE(without_a_free_descriptor_sigkill_still_reaches_the_build, by_proc),
+        IN_MODE(with_few_descriptors_what_cannot_be_counted_is_an_error, by_cgroup),
+        IN_MODE(with_few_descriptors_what_cannot_be_counted_is_an_error, by_proc),
+        IN_MODE(with_few_descriptors_a_signal_reaches_all_or_is_an_error, by_cgroup),
+        IN_MODE(with_few_descriptors_a_signal_reaches_all_or_is_an_error, by_freezing),
+        IN_MODE(with_few_descriptors_a_signal_reaches_all_or_is_an_error, by_proc),
         IN_MODE(a_signal_to_a_long_chain_takes_one_short_step, by_cgroup),
         IN_MODE(a_signal_to_a_long_chain_takes_one_short_step, by_freezing),
         IN_MODE(a_signal_to_a_long_chain_takes_one_short_step, by_proc),

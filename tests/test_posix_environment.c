@@ -8,7 +8,7 @@ static struct place place;
 
 static void set_up_with(const struct mvm_posix_config *config)
 {
-    mvm_posix_init(&posix, config);
+    init_without_stdin(&posix, config);
     posix.root = place.dir;
 }
 
@@ -89,12 +89,15 @@ static void what_is_set_stays_as_it_is(void **state)
     static const char *const names[] = {"HOME", "TMPDIR", "PATH", "SSL_CERT_FILE", "OTHER"};
     make_dirs("root");
     make_dirs("tmp");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        setenv(names[i], "/as/it/is", 1);
-    }
-    make_environment();
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        assert_string_equal(value_of(names[i]), "/as/it/is");
+    static const char *const values[] = {"/as/it/is", "x"};
+    for (size_t k = 0; k < sizeof values / sizeof values[0]; k++) {
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            setenv(names[i], values[k], 1);
+        }
+        make_environment();
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            assert_string_equal(value_of(names[i]), values[k]);
+        }
     }
 }
 
@@ -149,6 +152,23 @@ static void without_a_home_of_roots_one_is_made_below_tmpdir(void **state)
         assert_string_equal(value_of("HOME"), expected);
     }
     assert_int_equal(access(expected, W_OK | X_OK), 0);
+}
+
+/* Which are outside of the directory that takes the place of the root. */
+static void without_a_tmpdir_it_is_made_below_the_one_that_is_found(void **state)
+{
+    (void)state;
+    char expected[64];
+    snprintf(expected, sizeof expected, "/tmp/mvm-home-%u", (unsigned)geteuid());
+    bool was_there = access(expected, F_OK) == 0;
+    make_dirs("tmp");
+    make_environment();
+    const char *found = value_of("HOME");
+    assert_true(found != NULL || was_there); /* it may be another user's */
+    assert_true(found == NULL || strcmp(found, expected) == 0);
+    if (!was_there) {
+        assert_int_equal(rmdir(expected), 0);
+    }
 }
 
 /* TMPDIR is world-writable: what other users put there must not become HOME. */
@@ -320,6 +340,8 @@ static void nix_is_looked_for_in_the_places_of_the_header_in_their_order(void **
         make_program(places[i]);
         assert_found(places[i]);
     }
+    unsetenv("PATH"); /* the default begins with one of them */
+    assert_found(places[4]);
 }
 
 /* Any package may have a program of that name; only nix's own is nix. */
@@ -343,7 +365,10 @@ static void a_nix_of_another_package_in_the_store_is_not_run(void **state)
         {"", "nix-2.18.1", false},
         {"0123456789abcdfghijklmnpqrsvwxy", "-nix-2.18.1", false},
         {"0123456789abcdefghijklmnpqrsvwxy", "-nix-2.18.1", false},
+        {hash, "-nix-x.2", false},
         {hash, "-nix-2.18.1", true},
+        {hash, "-nix-9", true},
+        {hash, "-nix-0", true},
         {hash, "-nix-2.19.0pre20231009_1a2b3c4", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -453,6 +478,7 @@ int main(void)
         ALONE(a_home_that_cannot_be_written_is_as_good_as_none),
         ALONE(without_tmp_another_temporary_directory_is_used),
         ALONE(without_a_home_of_roots_one_is_made_below_tmpdir),
+        ALONE(without_a_tmpdir_it_is_made_below_the_one_that_is_found),
         ALONE(a_home_that_may_be_another_users_is_not_used),
         ALONE(build_users_are_switched_off_where_there_are_none),
         ALONE(a_long_line_in_etc_group_hides_nothing),

@@ -228,6 +228,8 @@ static void renaming_replaces_and_removing_wants_something_there(void **state)
     assert_int_equal(stat(place.path[1], &st), 0);
     assert_int_equal(st.st_size, 8);
     assert_int_equal(mvm_posix_sync_dir(&posix, place.dir), 0);
+    assert_int_equal(mvm_posix_sync_dir(&posix, place.path[1]), MVM_PORT_NOT_DIRECTORY);
+    assert_int_equal(mvm_posix_sync_fs(&posix, place.path[1]), MVM_PORT_NOT_DIRECTORY);
     assert_int_equal(mvm_posix_remove(&posix, place.path[1]), 0);
     assert_int_equal(mvm_posix_remove(&posix, place.path[1]), MVM_PORT_NOT_FOUND);
     assert_string_equal(reason_of(&posix), "unlink: No such file or directory");

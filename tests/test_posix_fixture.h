@@ -33,6 +33,17 @@ static const struct mvm_port *const port = &mvm_posix_port;
         skip();                                                                                    \
     } while (0)
 
+/* Initializes a port and leaves descriptor 0 free: the next one that is opened gets it, as in a
+ * program that was started without a stdin. */
+static inline void init_without_stdin(struct mvm_posix *p, const struct mvm_posix_config *config)
+{
+    int taken = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(taken >= 0);
+    mvm_posix_init(p, config);
+    close(taken);
+    close(STDIN_FILENO);
+}
+
 struct place {
     char dir[TEMPORARY_CAP];
     char path[2][256];
@@ -62,6 +73,7 @@ static inline int run(const char *const argv[])
     pid_t pid;
     int status;
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
     int err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);

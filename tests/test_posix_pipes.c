@@ -1,6 +1,7 @@
 /* The build's pipes when it prints faster than it is read: seq(1) is the build, so that each byte
  * is determined by its offset. */
 #define _GNU_SOURCE
+#include "posix_internal.h"
 #include "test_posix_fixture.h"
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -8,13 +9,15 @@
 enum { PIECE = 16384, PATIENCE_MS = 60000 };
 
 static struct mvm_posix posix;
+static int open_before; /* descriptors */
 
 /* Prints the numbers from 1 to `last`, each on a line. */
 static void spawn_seq(const char *last)
 {
     static const struct mvm_posix_config config = {.cgroup = ""};
     const char *const argv[] = {"/usr/bin/seq", "1", last, NULL};
-    mvm_posix_init(&posix, &config);
+    init_without_stdin(&posix, &config);
+    open_before = count_descriptors();
     assert_int_equal(port->spawn(&posix, argv), 0);
 }
 
@@ -99,6 +102,7 @@ static void finish(const struct expected *e, unsigned long last)
     assert_int_equal(e->next, last);
     assert_true(exited(PATIENCE_MS));
     port->close_build(&posix);
+    assert_int_equal(count_descriptors() - (posix.watch.timer >= 0), open_before);
     mvm_posix_fini(&posix);
 }
 
@@ -176,9 +180,28 @@ static void no_second_pipe_is_made_for_a_build_that_does_not_flood(void **state)
     finish(&e, 100);
 }
 
+static void a_pipe_may_have_descriptor_0(void **state)
+{
+    static const struct mvm_posix_config config = {.cgroup = ""};
+    int theirs;
+    (void)state;
+    init_without_stdin(&posix, &config);
+    int before = count_descriptors();
+    assert_int_equal(mvm_posix_output_open(&posix.output[MVM_PORT_STDOUT], &theirs), 0);
+    assert_int_equal(posix.output[MVM_PORT_STDOUT].fd, 0);
+    assert_int_equal(write(theirs, "x", 1), 1);
+    close(theirs);
+    char byte;
+    assert_int_equal(port->read_output(&posix, MVM_PORT_STDOUT, (uint8_t *)&byte, 1), 1);
+    mvm_posix_output_close(&posix.output[MVM_PORT_STDOUT]);
+    assert_int_equal(count_descriptors(), before);
+    mvm_posix_fini(&posix);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pipe_may_have_descriptor_0),
         cmocka_unit_test(a_flood_comes_whole_and_in_order),
         cmocka_unit_test(a_full_pipe_is_emptied_at_once),
         cmocka_unit_test(without_descriptors_a_flood_is_read_as_it_is),

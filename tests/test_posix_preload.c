@@ -63,20 +63,21 @@ static void a_script_s_interpreters_are_read(void **state)
     }
 }
 
-/* An ELF file with one program header, at `offset`, that names a loader. */
+/* An ELF file whose second program header, from `offset` on, names a loader. */
 static void make_elf(const char *name, const char *loader, size_t offset, uint16_t count)
 {
     struct {
         ElfW(Ehdr) e;
-        ElfW(Phdr) p;
+        ElfW(Phdr) p[2];
         char loader[600];
     } f = {.e = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3,
                              sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32},
                  .e_phoff = offset,
                  .e_phnum = count},
-           .p = {.p_type = PT_INTERP,
-                 .p_offset = sizeof f.e + sizeof f.p,
-                 .p_filesz = (unsigned)strlen(loader) + 1}};
+           .p = {{.p_type = PT_LOAD, .p_filesz = sizeof f.e},
+                 {.p_type = PT_INTERP,
+                  .p_offset = sizeof f.e + sizeof f.p,
+                  .p_filesz = (unsigned)strlen(loader) + 1}}};
     strcpy(f.loader, loader);
     make(name, &f, sizeof f);
 }
@@ -87,6 +88,9 @@ static void a_program_s_loader_is_read(void **state)
     need_times();
     make("loader", "x", 1);
     make_elf("program", in_place(&place, 1, "loader"), sizeof(ElfW(Ehdr)), 1);
+    mvm_posix_preload(path_of("program")); /* the second header is not one */
+    assert_false(was_read("loader"));
+    make_elf("program", in_place(&place, 1, "loader"), sizeof(ElfW(Ehdr)), 2);
     mvm_posix_preload(path_of("program"));
     assert_true(was_read("loader"));
 }

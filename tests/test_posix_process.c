@@ -71,11 +71,9 @@ static void a_program_starts_with_nothing_of_ours(void **state)
     int high = fcntl(inheritable, F_DUPFD, 500);
     sigfillset(&blocked);
     sigprocmask(SIG_BLOCK, &blocked, &before);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN);
+    ignore_signals(true);
     spawn_role("inspect", NULL);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGUSR1, SIG_DFL);
+    ignore_signals(false);
     sigprocmask(SIG_SETMASK, &before, NULL);
     assert_stream(MVM_PORT_STDOUT, "");
     assert_int_equal(await_exit().code, 0);
@@ -85,29 +83,41 @@ static void a_program_starts_with_nothing_of_ours(void **state)
     mvm_posix_fini(&posix);
 }
 
+/* Without those of 0, 1 and 2 whose bits are set. */
+static bool spawns_without(int closed)
+{
+    char text[64];
+    use(&by_proc);
+    for (int fd = 0; fd < 3; fd++) {
+        if ((closed & 1 << fd) != 0) {
+            close(fd);
+        } else if (fcntl(fd, F_GETFD) < 0) {
+            open("/dev/null", O_RDWR);
+        }
+    }
+    const char *const argv[] = {self_path, "print", NULL};
+    bool fine = port->spawn(&posix, argv) == 0;
+    read_stream(MVM_PORT_STDOUT, text, sizeof text, sizeof text);
+    fine = fine && strcmp(text, "to stdout") == 0;
+    read_stream(MVM_PORT_STDERR, text, sizeof text, sizeof text);
+    fine = fine && strcmp(text, "to stderr") == 0;
+    mvm_posix_fini(&posix);
+    return fine;
+}
+
 /* In a separate process: cmocka needs its stdout. */
 static void a_process_without_standard_descriptors_can_spawn(void **state)
 {
     (void)state;
-    pid_t pid = fork();
-    if (pid == 0) {
-        char text[64];
-        close(0);
-        close(1);
-        close(2);
-        use(&by_proc);
-        const char *const argv[] = {self_path, "print", NULL};
-        bool fine = port->spawn(&posix, argv) == 0;
-        read_stream(MVM_PORT_STDOUT, text, sizeof text, sizeof text);
-        fine = fine && strcmp(text, "to stdout") == 0;
-        read_stream(MVM_PORT_STDERR, text, sizeof text, sizeof text);
-        fine = fine && strcmp(text, "to stderr") == 0;
-        mvm_posix_fini(&posix);
-        _exit(fine ? 0 : 1);
+    for (int closed = 0; closed < 8; closed++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0) {
+            _exit(spawns_without(closed) ? 0 : 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
     }
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
 }
 
 static void a_program_that_is_not_there_or_cannot_run_is_an_error_with_its_reason(void **state)
@@ -298,6 +308,12 @@ static void one_that_does_not_stop_is_waited_for_only_so_long(void **state)
 {
     (void)state;
     use(&by_proc);
+    for (int i = 0; i < 2; i++) { /* an earlier build is no longer waited for */
+        spawn_role("stay", NULL);
+        await_ready(1);
+        assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
+        kill_and_close();
+    }
     spawn_role("unstoppable", NULL);
     await_ready(1);
     uint64_t begin = clock_ms();
@@ -414,6 +430,9 @@ static void a_handed_status_is_taken_for_the_first_process_alone(void **state)
     assert_int_equal(waitpid(-1, &status, 0), pid);
     assert_int_equal(port->poll_exit(&posix, &e), 0);
     assert_false(mvm_posix_child_exited(&posix, pid + 1, 0));
+    assert_false(mvm_posix_child_exited(&posix, pid, W_STOPCODE(SIGSTOP)));
+    assert_false(mvm_posix_child_exited(&posix, 0, 0));
+    assert_false(mvm_posix_child_exited(&posix, -1, 0));
     assert_int_equal(port->poll_exit(&posix, &e), 0);
     assert_true(mvm_posix_child_exited(&posix, pid, status));
     assert_int_equal(port->poll_exit(&posix, &e), 1);
@@ -451,7 +470,9 @@ static void a_child_that_another_thread_reaped_is_an_error_and_no_hang(void **st
     struct mvm_exit e;
     use(&by_proc);
     spawn_role("print", NULL);
-    assert_int_equal(waitpid(posix.pid, NULL, 0), posix.pid);
+    pid_t pid = posix.pid;
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_false(mvm_posix_child_exited(&posix, pid, 0)); /* caller_reaps is not set */
     assert_int_equal(port->poll_exit(&posix, &e), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix),
                         "waitid: another part of this program has taken the exit status: "
@@ -685,8 +706,8 @@ static void what_a_killed_process_has_left_can_be_ended_without_a_build(void **s
     int fds[2];
     char path[300];
     struct mode mode = by_cgroup;
-    assert_int_equal(pipe(fds), 0);
     make_parent_cgroup(*state, path, sizeof path); /* other builders would end it, too */
+    assert_int_equal(pipe(fds), 0);
     mode.config.cgroup = path;
     pid_t agent = fork();
     if (agent == 0) {
@@ -699,8 +720,9 @@ static void what_a_killed_process_has_left_can_be_ended_without_a_build(void **s
     assert_int_equal(read(fds[0], &child, sizeof child), sizeof child);
     assert_int_equal(waitpid(agent, &status, 0), agent);
     assert_int_equal(kill(child, 0), 0);
-    use(&mode);
+    close(fds[0]);
     close(fds[1]);
+    use(&mode);
     mvm_posix_end_left_over(&posix);
     mvm_posix_fini(&posix);
     uint64_t until = clock_ms() + PATIENCE_MS;
@@ -709,11 +731,71 @@ static void what_a_killed_process_has_left_can_be_ended_without_a_build(void **s
         sleep_ms(5);
     }
     assert_int_equal(kill(child, 0), -1);
-    close(fds[0]);
     const char *const remove[] = {"find",  path,    "-depth", "-type", "d",
                                   "-exec", "rmdir", "{}",     ";",     NULL};
     run(remove);
     assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Below a threaded one a cgroup can be made, but no process can be put into it. */
+static void make_threaded_cgroup(const struct mode *mode, char *path, size_t cap)
+{
+    make_parent_cgroup(mode, path, cap);
+    write_in(path, "cgroup.type", "threaded");
+}
+
+static void a_cgroup_that_takes_no_process_fails_the_spawn_if_it_was_asked_for(void **state)
+{
+    static const enum mvm_posix_way by[] = {MVM_POSIX_ANY_WAY, MVM_POSIX_BY_VFORK};
+    const char *const argv[] = {self_path, "stay", NULL};
+    char path[300];
+    struct mode mode = by_cgroup;
+    make_threaded_cgroup(*state, path, sizeof path);
+    mode.config.cgroup = path;
+    for (size_t i = 0; i < sizeof by / sizeof by[0]; i++) {
+        use(&mode);
+        posix.way = by[i];
+        int before = count_open();
+        assert_int_equal(port->spawn(&posix, argv), MVM_PORT_FAILED);
+        assert_string_equal(reason_of(&posix), "cgroup.procs: Operation not supported");
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(count_open(), before);
+        assert_int_equal(posix.pid, 0);
+        mvm_posix_fini(&posix);
+    }
+    assert_int_equal(rmdir(path), 0);
+}
+
+/* In a process that is in such a cgroup. */
+static int spawn_in_threaded(const char *path)
+{
+    struct mvm_exit e;
+    const char *const argv[] = {self_path, "print", NULL};
+    write_in(path, "cgroup.procs", "0");
+    use(&by_cgroup);
+    if (port->spawn(&posix, argv) != 0 || posix.cgroup >= 0) {
+        return 1;
+    }
+    while (port->poll_exit(&posix, &e) == 0) {
+        sleep_ms(5);
+    }
+    port->close_build(&posix);
+    mvm_posix_fini(&posix);
+    return e.code == 7 ? 0 : 2;
+}
+
+static void if_it_was_not_asked_for_the_build_goes_on_without(void **state)
+{
+    int status;
+    char path[300];
+    make_threaded_cgroup(*state, path, sizeof path);
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(spawn_in_threaded(path));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(rmdir(path), 0); /* empty: what was made below it is gone, too */
+    assert_int_equal(status, 0);
 }
 
 static void a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn(void **state)
@@ -829,6 +911,8 @@ int main(int argc, char **argv)
         IN_MODE(empty_cgroups_of_makers_that_are_gone_go_with_the_next_build, by_cgroup),
         IN_MODE(what_a_killed_process_has_left_can_be_ended_without_a_build, by_cgroup),
         ALONE(a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn),
+        IN_MODE(a_cgroup_that_takes_no_process_fails_the_spawn_if_it_was_asked_for, by_cgroup),
+        IN_MODE(if_it_was_not_asked_for_the_build_goes_on_without, by_cgroup),
         IN_EACH_MODE(fini_ends_a_build_that_runs),
         ALONE(a_subreaper_is_one_from_the_first_build_to_fini),
         ALONE(a_process_that_was_a_subreaper_before_remains_one),

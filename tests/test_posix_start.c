@@ -3,9 +3,17 @@
 #include "rng.h"
 #include "small_files.h"
 #include "test_posix_roles.h"
+#include "test_posix_setsid.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 enum { STARTS = 100, CANCELS = 60, SOON_MS = 10000, WORKER_MS = 30000 };
 
@@ -78,15 +86,79 @@ static void a_started_program_has_nothing_of_ours(void **state)
     use_way(state);
     int inheritable = open("/dev/null", O_RDONLY);
     int high = fcntl(inheritable, F_DUPFD, 500);
-    signal(SIGUSR1, SIG_IGN);
+    ignore_signals(true);
     spawn_role("inspect", NULL);
-    signal(SIGUSR1, SIG_DFL);
+    ignore_signals(false);
     assert_stream(MVM_PORT_STDOUT, "");
     assert_int_equal(await_exit().code, 0);
     close(inheritable);
     close(high);
     kill_and_close();
     mvm_posix_fini(&posix);
+}
+
+/* As before Linux 5.9. */
+static bool refuse_close_range(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 436, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof code[0], code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == 0 &&
+           prctl(PR_SET_SECCOMP, (long)SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static bool hide_proc(void)
+{
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("none", "/proc", "tmpfs", 0, NULL) == 0;
+}
+
+/* In a process of its own. Descriptors from the first that is not the program's to the last that
+ * there may be are open. */
+static int inspect_without_close_range(bool has_proc)
+{
+    enum { LAST = 600 };
+    char text[256];
+    const struct rlimit limit = {LAST + 1, LAST + 1};
+    if ((!has_proc && !hide_proc()) || !refuse_close_range()) {
+        return 2;
+    }
+    use(&by_proc);
+    int fd;
+    while ((fd = dup(STDOUT_FILENO)) >= 0 && fd < 40) {
+    }
+    fcntl(STDOUT_FILENO, F_DUPFD, LAST);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    close(10), close(11), close(12), close(13), close(14), close(15), close(16), close(17);
+    const char *const argv[] = {self_path, "inspect", NULL};
+    if (port->spawn(&posix, argv) < 0) {
+        return 3;
+    }
+    read_stream(MVM_PORT_STDOUT, text, sizeof text, sizeof text);
+    fputs(text, stderr);
+    return text[0] == '\0' ? 0 : 1;
+}
+
+static void without_close_range_a_program_has_nothing_of_ours_either(void **state)
+{
+    (void)state;
+    for (int has_proc = 0; has_proc <= 1; has_proc++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0) {
+            way = MVM_POSIX_BY_VFORK;
+            _exit(inspect_without_close_range(has_proc == 1));
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+            SKIP_BECAUSE("this account may not mount, or has no seccomp");
+        }
+        assert_int_equal(status, 0);
+    }
 }
 
 static void a_program_that_cannot_start_is_an_error_and_leaves_nothing(void **state)
@@ -153,6 +225,18 @@ static void a_process_forked_meanwhile_holds_up_no_start(void **state)
             kill_and_close();
         }
     }
+    mvm_posix_fini(&posix);
+}
+
+/* It would run in its memory, or in a copy of it. */
+static void no_handler_of_this_program_runs_in_the_child(void **state)
+{
+    use_way(state);
+    signal_children();
+    spawn_role("print", NULL);
+    assert_no_child_handled(way == MVM_POSIX_BY_SPAWN ? 0 : 1); /* which libc makes without us */
+    assert_int_equal(await_exit().code, 7);
+    kill_and_close();
     mvm_posix_fini(&posix);
 }
 
@@ -379,9 +463,11 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         EACH_WAY(a_started_program_has_nothing_of_ours),
+        ALONE(without_close_range_a_program_has_nothing_of_ours_either),
         EACH_WAY(a_program_that_cannot_start_is_an_error_and_leaves_nothing),
         EACH_WAY_INTO_A_CGROUP(no_grandchild_of_a_program_that_forks_twice_at_once_is_lost),
         EACH_WAY(a_process_forked_meanwhile_holds_up_no_start),
+        EACH_WAY(no_handler_of_this_program_runs_in_the_child),
         EACH_WAY(a_start_is_whole_although_its_thread_is_being_cancelled),
         EACH_WAY(cancellations_at_random_times_hang_no_start),
         ALONE(the_agents_oom_score_is_not_the_builds),

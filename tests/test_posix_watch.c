@@ -1,5 +1,6 @@
 /* The one descriptor that a loop polls for everything the port waits for. */
 #define _GNU_SOURCE
+#include "posix_internal.h"
 #include "test_posix_alone.h"
 
 enum { PATIENCE_MS = 60000 };
@@ -105,12 +106,38 @@ static void a_pause_is_quiet_whatever_comes(void **state)
     port->close_build(&posix);
 }
 
+static void there_is_one_timer(void **state)
+{
+    (void)state;
+    int before = count_descriptors();
+    int timer = mvm_posix_timer(&posix);
+    assert_int_equal(mvm_posix_timer(&posix), timer);
+    assert_int_equal(count_descriptors(), before + 1);
+    assert_int_equal(poll(&(struct pollfd){timer, POLLIN, 0}, 1, PATIENCE_MS), 1);
+}
+
+/* What one build has armed or counted is not the next one's. */
+static void it_is_the_same_for_the_next_build(void **state)
+{
+    static const char *const argv[] = {"/bin/true", NULL};
+    struct mvm_exit e;
+    assert_int_equal(port->spawn(&posix, argv), 0);
+    while (port->poll_exit(&posix, &e) == 0) {
+        assert_true(readable(PATIENCE_MS));
+    }
+    port->close_build(&posix);
+    it_wakes_for_output_and_for_the_exit_and_for_nothing_else(state);
+    what_has_been_seen_wakes_no_more(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALONE(it_wakes_for_output_and_for_the_exit_and_for_nothing_else),
         ALONE(what_has_been_seen_wakes_no_more),
         ALONE(a_pause_is_quiet_whatever_comes),
+        ALONE(it_is_the_same_for_the_next_build),
+        ALONE(there_is_one_timer),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

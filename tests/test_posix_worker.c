@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "test_posix_alone.h"
+#include "test_posix_setsid.h"
 #include <pthread.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -156,6 +157,7 @@ static void one_worker_does_all_of_a_job_and_ends_with_it(void **state)
     assert_string_equal(reason_of(&posix), "unlink: No such file or directory");
     assert_int_equal(posix.worker.pid, pid);
     end_job(&posix);
+    assert_true(WIFEXITED(posix.worker.status)); /* it was not killed */
     assert_no_child();
     assert_int_equal(count_descriptors(), before);
     assert_int_equal(port->end_job(&posix), 0);
@@ -250,6 +252,19 @@ static void a_log_can_be_opened_again(void **state)
 
 /* ---- its end ---- */
 
+static void without_a_worker_there_is_nothing_to_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(port->stop(&posix), 0);
+        assert_int_equal(port->end_job(&posix), 0);
+        assert_int_equal(port->abandon(&posix), 0);
+        assert_int_equal(posix.worker.pid, 0);
+        assert_int_equal(make_dir("one"), 0);
+        end_job(&posix);
+    }
+}
+
 static void a_copy_can_be_stopped(void **state)
 {
     (void)state;
@@ -340,6 +355,20 @@ static void a_worker_that_was_killed_is_an_error_and_the_next_call_works(void **
     assert_int_equal(make_dir("next"), 0);
 }
 
+static void a_worker_that_ends_between_two_calls_is_an_error(void **state)
+{
+    siginfo_t info;
+    (void)state;
+    assert_int_equal(make_dir("one"), 0);
+    assert_int_equal(kill(posix.worker.pid, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)posix.worker.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(make_dir("two"), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix),
+                        "the process that works on the disks has ended by signal 9");
+    assert_no_child();
+    assert_int_equal(make_dir("three"), 0);
+}
+
 static void a_log_whose_worker_was_killed_is_an_error(void **state)
 {
     (void)state;
@@ -411,6 +440,50 @@ static void it_has_two_sockets_and_a_pipe_and_nothing_else(void **state)
     closedir(dir);
 }
 
+static void no_handler_of_this_program_runs_in_it(void **state)
+{
+    (void)state;
+    signal_children();
+    assert_int_equal(make_dir("one"), 0);
+    assert_no_child_handled(1);
+}
+
+/* What has a name of its own again, for a pipe's ends. */
+static int move_up(int fd)
+{
+    int above = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    assert_true(above >= 10);
+    close(fd);
+    return above;
+}
+
+/* A reader of the agent's output would wait for the end of a copy on a disk that hangs. */
+static void it_keeps_none_of_the_agents_standard_descriptors_open(void **state)
+{
+    (void)state;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        int reader = move_up(ends[0]);
+        int writer = move_up(ends[1]);
+        int before = fcntl(fd, F_DUPFD_CLOEXEC, 10); /* -1: it is free */
+        dup2(writer, fd);
+        close(writer);
+        int r = make_dir("made");
+        close(fd);
+        if (before >= 0) {
+            dup2(before, fd);
+            close(before);
+        }
+        assert_int_equal(r, 0);
+        assert_int_equal(poll(&(struct pollfd){reader, POLLIN, 0}, 1, PATIENCE_MS), 1);
+        assert_int_equal(read(reader, &r, 1), 0);
+        close(reader);
+        assert_int_not_equal(posix.worker.pid, 0);
+        end_job(&posix);
+    }
+}
+
 /* The limit of open files leaves no room for the sockets: the call fails, and is not made in the
  * loop's process. */
 static void without_a_worker_a_call_fails(void **state)
@@ -418,12 +491,14 @@ static void without_a_worker_a_call_fails(void **state)
     (void)state;
     struct rlimit before;
     getrlimit(RLIMIT_NOFILE, &before);
-    int lowest = dup(0); /* of those that are free */
+    int taken = open("/dev/null", O_RDONLY | O_CLOEXEC); /* gets 0 */
+    int lowest = dup(STDOUT_FILENO);                     /* of those that are free */
     close(lowest);
     struct rlimit none = {(rlim_t)lowest, before.rlim_max};
     setrlimit(RLIMIT_NOFILE, &none);
     int r = port->make_dir(&posix, in_place(&place, 0, "dir"));
     setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(close(taken), 0); /* it is still open */
     assert_int_equal(r, MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix), "cannot start the process that works on the disks: "
                                            "socketpair: Too many open files");
@@ -451,7 +526,7 @@ static void where_no_status_is_handed_over_it_ends_all_the_same(void **state)
     (void)state;
     static const struct mvm_posix_config config = {.caller_reaps = true};
     int status;
-    mvm_posix_init(&posix, &config);
+    init_without_stdin(&posix, &config);
     struct pollfd ready = {mvm_posix_fd(&posix), POLLIN, 0};
     assert_int_equal(make_dir("one"), 0);
     pid_t pid = posix.worker.pid;
@@ -530,6 +605,41 @@ static void it_does_not_outlive_its_caller(void **state)
     assert_true(seen < size);
 }
 
+static void *make_one_dir(void *unused)
+{
+    make_dir("one");
+    return unused;
+}
+
+/* Without a signal at its end, which the kernel would send when the thread ends: it finds its
+ * socket closed, which no process but the caller may hold. */
+static void nor_if_another_thread_has_made_it(void **state)
+{
+    int fds[2];
+    pid_t worker;
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, make_one_dir, NULL);
+        pthread_join(thread, NULL);
+        ssize_t n = write(fds[1], &posix.worker.pid, sizeof worker);
+        pause();
+        _exit(n > 0 ? 0 : 1);
+    }
+    assert_int_equal(read(fds[0], &worker, sizeof worker), sizeof worker);
+    int pidfd = (int)syscall(SYS_pidfd_open, worker, 0);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(fds[0]), close(fds[1]);
+    if (pidfd < 0) {
+        SKIP_BECAUSE("this kernel has no pidfd_open");
+    }
+    assert_int_equal(poll(&(struct pollfd){pidfd, POLLIN, 0}, 1, PATIENCE_MS), 1);
+    close(pidfd);
+}
+
 static pid_t fork_sleeper(void)
 {
     pid_t pid = fork();
@@ -573,20 +683,25 @@ int main(void)
         ALONE(a_log_is_written_while_nothing_is_asked),
         ALONE(a_log_whose_disk_hangs_takes_only_so_much),
         ALONE(a_log_can_be_opened_again),
+        ALONE(without_a_worker_there_is_nothing_to_end),
         ALONE(a_copy_can_be_stopped),
         ALONE(a_worker_that_hangs_is_replaced),
         ALONE(a_log_that_is_locked_belongs_to_another_agent),
         ALONE(the_end_of_the_port_ends_the_work),
         ALONE(a_worker_that_was_killed_is_an_error_and_the_next_call_works),
+        ALONE(a_worker_that_ends_between_two_calls_is_an_error),
         ALONE(a_log_whose_worker_was_killed_is_an_error),
         ALONE(a_log_that_nothing_writes_to_any_more_costs_no_time),
         ALONE(signals_for_the_agent_do_not_end_it),
         ALONE(it_has_two_sockets_and_a_pipe_and_nothing_else),
+        ALONE(no_handler_of_this_program_runs_in_it),
+        ALONE(it_keeps_none_of_the_agents_standard_descriptors_open),
         ALONE(without_a_worker_a_call_fails),
         ALONE(where_statuses_are_handed_over_it_ends_with_its_own),
         ALONE(where_no_status_is_handed_over_it_ends_all_the_same),
         ALONE(a_caller_without_standard_descriptors_has_its_copy),
         ALONE(it_does_not_outlive_its_caller),
+        ALONE(nor_if_another_thread_has_made_it),
         ALONE(abandoned_ones_are_tracked_up_to_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);

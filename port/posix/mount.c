@@ -54,11 +54,10 @@ int mvm_posix_make_dir(struct mvm_posix *p, const char *dir)
         return MVM_PORT_FAILED;
     }
     int err = mvm_posix_make_path(path, 0755);
-    if (err == ENOTDIR) {
-        return fail_not_directory(p);
+    if (err == 0 && stat(dir, &st) < 0) {
+        err = errno == ENOENT ? ENOTDIR : errno; /* a dangling link exists, says mkdir */
     }
-    /* The name may be a dangling link, which mkdir reports as existing. */
-    if (err == 0 && (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))) {
+    if (err == ENOTDIR || (err == 0 && !S_ISDIR(st.st_mode))) {
         return fail_not_directory(p);
     }
     if (err != 0) {
