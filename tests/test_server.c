@@ -495,14 +495,14 @@ static void it_reports_builds(void **state)
     c.event = keep_event;
     start_here(&c);
     struct e2e_conn *conn = dial();
-    e2e_say(conn, "{\"Build\":{\"flake_ref\":\"a\\u001bb\\u009bc\",\"attr\":\"x\"}}\n");
+    e2e_say(conn, "{\"Build\":{\"flake_ref\":\"a\\u001bb\\u009bc\\u202ed\",\"attr\":\"x\"}}\n");
     for (uint64_t at = step(); strstr(events, "ended") == NULL; at = step()) {
         struct pollfd p = {mvm_server_fd(&server), POLLIN, 0};
         poll(&p, 1, mvm_server_timeout(at, mvm_server_now_ms()));
     }
     assert_non_null(strstr(events, "started a\x1b"));
     assert_non_null(strstr(events, "ended 0 invalid flake_ref"));
-    assert_non_null(strstr(lines, "build started: a?b??c#x\n"));
+    assert_non_null(strstr(lines, "build started: a?b??c???d#x\n"));
     mvm_server_fini(&server);
 }
 
