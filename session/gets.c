@@ -2,7 +2,7 @@
  * Artifacts on their way to clients, piece by piece, each client in its turn. The reader does what
  * may wait for a disk, one call at a time: it reads a piece, or removes the folder of a place. A
  * piece is sent only if its frame fits the client's send buffer, so the memory for pieces is
- * never lent, and a client that does not read does not delay others.
+ * never borrowed by a session, and a client that does not read does not delay others.
  */
 #include "scheduler_internal.h"
 #include "store.h"
@@ -139,7 +139,7 @@ static void send_piece(struct mvm_scheduler *v, struct mvm_client *c, uint64_t o
     }
 }
 
-/* A client that was sent something else meanwhile is read for again. */
+/* Of a client that was sent something else meanwhile its piece is read again. */
 static void finish_read(struct mvm_scheduler *v, int64_t r, uint64_t offset)
 {
     struct mvm_client *c = v->streams.reading;

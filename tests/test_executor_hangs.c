@@ -459,7 +459,7 @@ static void a_path_that_is_not_in_this_store_is_quoted(void **state)
     sim.build.out = "[{\"outputs\":{\"out\":\"/nix/store/elsewhere\"}}]";
     run();
     assert_err("failed to copy artifacts: kernel: not found; vmlinux: not found in "
-               "/nix/store/elsewhere, which nix printed and is not on this machine");
+               "/nix/store/elsewhere, which nix reported but does not exist here");
 }
 
 static void every_spelling_of_the_input_directory_asks_for_its_disk(void **state)

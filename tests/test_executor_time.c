@@ -101,7 +101,7 @@ static void a_grandchild_that_holds_the_pipe_does_not_hang_the_job(void **state)
 static void an_outside_process_that_holds_the_pipe_is_waited_for_only_so_long(void **state)
 {
     (void)state;
-    sim.build.stranger_holds_pipes = true;
+    sim.build.outsider_holds_pipes = true;
     run();
     assert_ok();
     assert_in_range(sim.now_ms, MVM_DRAIN_MS, MVM_DRAIN_MS + 300);
@@ -221,13 +221,14 @@ static void it_says_what_it_waits_for(void **state)
 static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
 {
     (void)state;
-    sim.build.stranger_holds_pipes = true;
+    sim.build.outsider_holds_pipes = true;
     start();
     step_to(MVM_EXECUTOR_DRAIN);
     assert_true(mvm_executor_wants(&x, MVM_STDOUT));
     assert_false(mvm_executor_wants_child(&x));
     sim.now_ms += MVM_DRAIN_MS;
-    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* "a stranger …" */
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms),
+                     MVM_EXECUTOR_LOG); /* "a process outside …" */
     mvm_executor_logged(&x, sim.now_ms);
     assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants(&x, MVM_STDERR));
     finish();
@@ -369,7 +370,7 @@ static void an_outside_process_that_floods_the_pipe_is_read_only_so_long(void **
         setup(state);
         sim.build.err = line;
         sim.build.err_repeats = SIZE_MAX / sizeof line;
-        sim.build.stranger_holds_pipes = true;
+        sim.build.outsider_holds_pipes = true;
         sim.build.run_ms = cancel ? UINT64_MAX : 0;
         sim.build.ignores_term = true;
         start_with("f", "a", true, 0);

@@ -455,7 +455,7 @@ static void a_child_that_another_thread_reaped_is_an_error_and_no_hang(void **st
     assert_int_equal(port->poll_exit(&posix, &e), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix),
                         "waitid: another part of this program has taken the exit status: "
-                        "it is to hand it over, see caller_reaps");
+                        "it must pass it on, see caller_reaps");
     port->close_build(&posix);
     mvm_posix_fini(&posix);
 }

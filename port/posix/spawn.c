@@ -113,7 +113,7 @@ static void become_subreaper(struct mvm_posix *p)
 }
 
 /* The thread cannot be cancelled meanwhile: a child that shares its memory would see the request,
- * and run the thread's clean-up in its stead. */
+ * and run this thread's cleanup handlers. */
 static int launch(struct mvm_posix *p, const char *const argv[], int standard[3], int input)
 {
     int cgroup_err;
