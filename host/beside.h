@@ -25,8 +25,8 @@ enum mvm_beside_found {
     MVM_BESIDE_ERROR,    /* not a directory, or cannot be read: errno says why */
 };
 
-/* What the directory `name` in `parent` has. A symbolic link is no directory. `stranger` has room
- * for NAME_MAX + 1 bytes, or is NULL. */
+/* What the directory `name` in `parent` has. A symbolic link is not a directory. `stranger` has
+ * room for NAME_MAX + 1 bytes, or is NULL. */
 enum mvm_beside_found mvm_beside_look(int parent, const char *name, char *stranger);
 
 #endif

@@ -313,7 +313,7 @@ a_git_that_fails_is_noticed_by_a_tool_that_was_started_with_sigchld_ignored(void
     stream_assert_nothing_there();
 }
 
-static void one_that_succeeds_is_no_failure_then(void **state)
+static void one_that_succeeds_is_not_a_failure_then(void **state)
 {
     (void)state;
     STREAM_NEEDS_PROTOBUF();
@@ -572,7 +572,7 @@ int main(void)
         E2E_TEST(an_interrupted_listing_leaves_nothing),
         E2E_TEST(every_signal_that_ends_the_tool_leaves_nothing),
         E2E_TEST(a_git_that_fails_is_noticed_by_a_tool_that_was_started_with_sigchld_ignored),
-        E2E_TEST(one_that_succeeds_is_no_failure_then),
+        E2E_TEST(one_that_succeeds_is_not_a_failure_then),
         E2E_TEST(a_list_with_other_names_is_rejected),
         E2E_TEST(a_list_that_is_empty_or_says_a_name_twice_is_rejected),
         E2E_TEST(more_than_was_allowed_is_not_fetched),

@@ -288,7 +288,7 @@ long syscall(long number, ...)
     return renameat2(from, old, to, new, flags);
 }
 
-static void a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is(void **state)
+static void a_file_that_came_at_the_last_moment_is_reported_where_it_is(void **state)
 {
     (void)state;
     char expected[1024], path[512];
@@ -671,7 +671,7 @@ int main(void)
         TEST(bytes_come_in_order_and_within_the_size),
         TEST(a_folder_with_other_files_is_refused_and_left_alone),
         TEST(a_file_that_was_put_there_meanwhile_is_not_lost),
-        TEST(a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is),
+        TEST(a_file_that_came_at_the_last_moment_is_reported_where_it_is),
         TEST(a_mount_point_is_refused),
         TEST(a_name_that_is_a_file_or_a_link_is_refused),
         TEST(a_folder_that_may_not_be_written_is_refused),

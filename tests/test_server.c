@@ -597,7 +597,7 @@ static void idle_clients_make_room_when_descriptors_run_out(void **state)
     }
 }
 
-static void that_all_are_busy_is_said_once(void **state)
+static void that_all_are_busy_is_reported_once(void **state)
 {
     (void)state;
     struct mvm_server_config c = fixture();
@@ -840,7 +840,7 @@ int main(void)
         E2E_TEST(a_lock_decides_which_of_two_servers_has_a_path),
         E2E_TEST(a_removed_socket_is_made_again),
         E2E_TEST(idle_clients_make_room_when_descriptors_run_out),
-        E2E_TEST(that_all_are_busy_is_said_once),
+        E2E_TEST(that_all_are_busy_is_reported_once),
         E2E_TEST(no_write_raises_sigpipe),
         E2E_TEST(it_stops_in_time_with_a_client_that_does_not_read),
         E2E_TEST(it_lingers_for_a_client_that_was_answered),

@@ -85,7 +85,7 @@ static void reset_build(struct mvm_posix *p)
 }
 
 /* Kills a process that was started but cannot be used. */
-static void end_at_once(pid_t pid)
+static void kill_and_collect(pid_t pid)
 {
     kill(-pid, SIGKILL);
     mvm_posix_collect(pid);
@@ -98,7 +98,7 @@ static int without_cgroup(struct mvm_posix *p, int err)
     if (p->config.cgroup == NULL) {
         return 0;
     }
-    end_at_once(p->pid);
+    kill_and_collect(p->pid);
     return mvm_posix_fail(p, "cgroup.procs", err);
 }
 
