@@ -109,7 +109,7 @@ static void an_outside_process_that_holds_the_pipe_is_waited_for_only_so_long(vo
         strstr(log_text, "mvm: a process outside the build still holds its output; not waiting"));
 }
 
-static void one_that_survives_sigkill_is_said_and_left(void **state)
+static void one_that_survives_sigkill_is_reported_and_left(void **state)
 {
     (void)state;
     sim.build.run_ms = UINT64_MAX;
@@ -137,7 +137,7 @@ static const char *a_limit(void *ctx)
     return "no cgroup here";
 }
 
-static void what_the_port_cannot_guarantee_is_said_when_the_build_starts(void **state)
+static void what_the_port_cannot_guarantee_is_reported_when_the_build_starts(void **state)
 {
     (void)state;
     struct mvm_port limited = mvm_sim_port;
@@ -331,7 +331,7 @@ static void a_copy_that_does_not_take_long_says_nothing(void **state)
     assert_null(strstr(log_text, "mvm: staging"));
 }
 
-static void a_cancel_wants_a_step_at_once(void **state)
+static void a_cancel_needs_a_step_immediately(void **state)
 {
     (void)state;
     sim.build.run_ms = UINT64_MAX;
@@ -484,8 +484,8 @@ int main(void)
         T(one_that_takes_long_to_stop_is_sent_sigterm_later),
         T(a_grandchild_that_holds_the_pipe_does_not_hang_the_job),
         T(an_outside_process_that_holds_the_pipe_is_waited_for_only_so_long),
-        T(one_that_survives_sigkill_is_said_and_left),
-        T(what_the_port_cannot_guarantee_is_said_when_the_build_starts),
+        T(one_that_survives_sigkill_is_reported_and_left),
+        T(what_the_port_cannot_guarantee_is_reported_when_the_build_starts),
         T(a_line_that_is_not_accepted_does_not_stop_the_clock),
         T(an_idle_executor_waits_for_nothing),
         T(it_says_what_it_waits_for),
@@ -495,7 +495,7 @@ int main(void)
         T(a_cancel_in_a_copy_waits_for_the_copy_s_end),
         T(a_copy_that_takes_long_says_how_far_it_is),
         T(a_copy_that_does_not_take_long_says_nothing),
-        T(a_cancel_wants_a_step_at_once),
+        T(a_cancel_needs_a_step_immediately),
         T(an_outside_process_that_floods_the_pipe_is_read_only_so_long),
         T(while_a_line_waits_those_who_were_killed_lose_no_time),
         T(silence_is_broken_by_empty_lines),
