@@ -90,10 +90,10 @@ const char *mvm_executor_config_unsound(const struct mvm_executor_config *c)
 static const char *unsound_stream(const struct mvm_executor *x, const struct mvm_job *job)
 {
     if (!job->stream && x->config->out_dir == NULL) {
-        return "builds with disks are not supported by this agent";
+        return "builds with disks are not supported";
     }
     if (job->stream && (x->config->stream_dir == NULL || x->port->spawn_fed == NULL)) {
-        return "builds without disks are not supported by this agent";
+        return "builds without disks are not supported";
     }
     if (job->has_source && job->source_size > MVM_SOURCE_MAX) {
         return "it is larger than MVM_SOURCE_MAX";

@@ -127,7 +127,7 @@ static void without_a_directory_for_artifacts_only_builds_without_disks_are_done
     stream_world();
     config.out_dir = NULL;
     run();
-    assert_err("invalid request: builds with disks are not supported by this agent");
+    assert_err("invalid request: builds with disks are not supported");
     stream_run(&plain);
     assert_ok();
 }
@@ -141,7 +141,7 @@ static void a_port_that_feeds_no_process_does_only_builds_with_disks(void **stat
     port.spawn_fed = NULL;
     mvm_executor_init(&x, &port, &sim, &config);
     stream_run(&plain);
-    assert_err("invalid source: builds without disks are not supported by this agent");
+    assert_err("invalid source: builds without disks are not supported");
     run();
     assert_ok();
 }

@@ -411,7 +411,7 @@ static void without_a_folder_no_such_build_is_done(void **state)
     (void)state;
     config.stream_dir = NULL;
     stream_run(&plain);
-    assert_err("invalid source: builds without disks are not supported by this agent");
+    assert_err("invalid source: builds without disks are not supported");
 }
 
 static void an_image_that_is_empty_fails(void **state)

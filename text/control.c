@@ -6,19 +6,15 @@ enum { DEL = 0x7f };
 /* The number of a character of `len` bytes, 1 to 4. */
 static int32_t decode(const uint8_t *bytes, int len)
 {
-    static const uint8_t bits[] = {0x7f, 0x1f, 0x0f, 0x07}; /* of the first byte */
-    int32_t number = bytes[0] & bits[len - 1];
+    int32_t number = bytes[0] & (len == 1 ? 0x7f : 0x7f >> len);
     for (int at = 1; at < len; at++) {
         number = number << 6 | (bytes[at] & 0x3f);
     }
     return number;
 }
 
-static bool is_bidirectional(int32_t number)
-{
-    return number == 0x61c || number == 0x200e || number == 0x200f ||
-           (number >= 0x202a && number <= 0x202e) || (number >= 0x2066 && number <= 0x2069);
-}
+static const uint16_t controls[][2] = {{0, 0x1f},        {DEL, 0x9f},      {0x61c, 0x61c},
+                                       {0x200e, 0x200f}, {0x202a, 0x202e}, {0x2066, 0x2069}};
 
 static int character_len(struct mvm_text text)
 {
@@ -29,9 +25,12 @@ int32_t mvm_control_number(struct mvm_text text)
 {
     int len = character_len(text);
     int32_t number = len > 0 ? decode((const uint8_t *)text.bytes, len) : -1;
-    bool is_control = number < ' ' || (number >= DEL && number < MVM_CONTROL_BIDIRECTIONAL) ||
-                      is_bidirectional(number);
-    return is_control ? number : -1;
+    for (size_t i = 0; i < sizeof controls / sizeof controls[0]; i++) {
+        if (number >= controls[i][0] && number <= controls[i][1]) {
+            return number;
+        }
+    }
+    return -1;
 }
 
 bool mvm_control_may_begin(struct mvm_text bytes)
@@ -43,14 +42,13 @@ bool mvm_control_may_begin(struct mvm_text bytes)
 
 void mvm_control_mask(char *bytes, size_t len)
 {
-    size_t at = 0;
-    while (at < len) {
+    for (size_t at = 0; at < len;) {
         const struct mvm_text rest = {bytes + at, len - at};
         int whole = character_len(rest);
-        size_t end = at + (size_t)(whole > 0 ? whole : 1);
-        bool is_shown = whole > 0 && mvm_control_number(rest) < 0;
-        for (; at < end; at++) {
-            bytes[at] = is_shown ? bytes[at] : '?';
+        if (whole > 0 && mvm_control_number(rest) < 0) {
+            at += (size_t)whole;
+        } else {
+            bytes[at++] = '?'; /* what is left of a character is not UTF-8 */
         }
     }
 }
