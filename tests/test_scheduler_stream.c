@@ -37,8 +37,7 @@ static void without_a_folder_such_a_build_is_refused_immediately(void **state)
     struct client *c = connect_client();
     ask_build(c, A, SMALL);
     settle();
-    assert_heard(c, "Refused a rejected: build rejected: builds without disks are not supported by "
-                    "this agent\n");
+    assert_heard(c, "Refused a rejected: build rejected: builds without disks are not supported\n");
     ask_get(c, A, "kernel", 0, 8);
     ask(c, MVM_MESSAGE_PING, NULL);
     settle();
