@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -96,14 +95,6 @@ static void copy(int from, struct output *out)
     put_lines(out, bytes, len); /* if only to report what was lost */
 }
 
-static void ignore_signals(void)
-{
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTTOU, SIGXFSZ};
-    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
-        mvm_posix_signal(ignored[i], SIG_IGN);
-    }
-}
-
 /* A child that ends immediately, and leaves the writer to the system. First of all it closes the
  * agent's sockets: nothing but the agent may keep them open. The signals are
  * ignored before the fork, so the writer starts with them ignored. */
@@ -115,7 +106,7 @@ static void leave_writer(int bytes)
         return;
     }
     setsid();
-    ignore_signals();
+    mvm_posix_helper_signals();
     if (mvm_posix_fork() == 0) {
         struct output out = {.fd = STDOUT_FILENO};
         copy(STDIN_FILENO, &out);

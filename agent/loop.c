@@ -91,7 +91,7 @@ static void stop(struct mvm_agent *a, uint32_t sig)
     a->stopping = true;
 }
 
-static void take_signals(struct mvm_agent *a)
+static void read_signals(struct mvm_agent *a)
 {
     struct signalfd_siginfo info;
     while (read(a->signals, &info, sizeof info) == (ssize_t)sizeof info) {
@@ -160,7 +160,7 @@ static void wait_and_step(struct mvm_agent *a)
         wait_with_log(a, log);
     }
     if (mvm_server_wait(&a->server, a->signals)) {
-        take_signals(a);
+        read_signals(a);
     }
 }
 

@@ -3,6 +3,9 @@
 #include "internal.h"
 #include <string.h>
 
+#define LITERAL(text)  #text
+#define AS_TEXT(limit) LITERAL(limit)
+
 /* Those that reorder text pass: a folder's name may have them, and the log masks them. */
 static bool is_refused_control(struct mvm_text text)
 {
@@ -68,6 +71,25 @@ static bool are_whole(const struct mvm_nix_option *options, size_t len)
     return true;
 }
 
+/* nix gets the source as "path:DIR". Not every version decodes what a URL would have to escape. */
+static bool is_in_urls(char c)
+{
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return letter || (c >= '0' && c <= '9') || strchr("/-._~!$&'()*+,;=:@", c) != NULL;
+}
+
+static const char *unsound_stream_dir(const char *dir)
+{
+    if (dir[0] != '/') {
+        return "stream_dir: not an absolute path";
+    }
+    while (*dir != '\0' && is_in_urls(*dir)) {
+        dir++;
+    }
+    return *dir != '\0' ? "stream_dir: it has a character that is not valid in a path of a URL"
+                        : NULL;
+}
+
 const char *mvm_executor_config_unsound(const struct mvm_executor_config *c)
 {
     if (c->nix_options_len > MVM_NIX_OPTIONS_MAX) {
@@ -79,12 +101,10 @@ const char *mvm_executor_config_unsound(const struct mvm_executor_config *c)
     if (c->stream_dir == NULL) {
         return c->out_dir == NULL ? "out_dir: NULL" : NULL;
     }
-    if (c->stream_dir[0] != '/') {
-        return "stream_dir: not an absolute path";
+    if (c->source_buffer == NULL || c->source_cap < MVM_BULK_DATA_MAX) {
+        return "source_buffer: too small";
     }
-    return c->source_buffer == NULL || c->source_cap < MVM_BULK_DATA_MAX
-               ? "source_buffer: too small"
-               : NULL;
+    return unsound_stream_dir(c->stream_dir);
 }
 
 static const char *unsound_stream(const struct mvm_executor *x, const struct mvm_job *job)
@@ -96,7 +116,7 @@ static const char *unsound_stream(const struct mvm_executor *x, const struct mvm
         return "builds without disks are not supported";
     }
     if (job->has_source && job->source_size > MVM_SOURCE_MAX) {
-        return "it is larger than MVM_SOURCE_MAX";
+        return "it is larger than " AS_TEXT(MVM_SOURCE_MAX) " bytes";
     }
     return NULL;
 }

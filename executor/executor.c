@@ -1,6 +1,7 @@
 /*
  * The driver: time, pending texts, and which phase runs. Only this file assigns the state.
  */
+#include "deadline.h"
 #include "internal.h"
 #include <string.h>
 
@@ -25,7 +26,7 @@ void(mvm_executor_init)(struct mvm_executor *x, const struct mvm_port *port, voi
     x->port = port;
     x->ctx = port_ctx;
     x->config = config;
-    x->wake_ms = UINT64_MAX;
+    x->wake_ms = MVM_NEVER;
 }
 
 bool mvm_executor_idle(const struct mvm_executor *x)
@@ -47,8 +48,8 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
     x->logged_ms = now_ms;
     x->wake_ms = now_ms;
     x->timeout_secs = mvm_executor_timeout_secs(x, job);
-    x->pending = MVM_PENDING_NONE;
-    x->cause = MVM_CAUSE_NONE;
+    x->pending = MVM_EXECUTOR_PENDING_NONE;
+    x->cause = MVM_EXECUTOR_CAUSE_NONE;
     x->category = MVM_CATEGORY_NONE;
     x->progress = MVM_EXECUTOR_BUILDING;
     x->stream = job->stream;
@@ -63,7 +64,7 @@ void mvm_executor_start(struct mvm_executor *x, const struct mvm_job *job, uint6
         false;
     x->artifact = x->staged = x->hangs = 0;
     x->copied = x->unlogged = 0;
-    x->turn = x->unlogged_of = MVM_STDOUT;
+    x->turn = x->unlogged_of = MVM_PORT_STDOUT;
     x->store_path[0] = '\0';
     x->text = mvm_text_from("");
     mvm_executor_set_deadline(x);
@@ -140,7 +141,7 @@ static bool is_hanging(struct mvm_executor *x)
 /* Handles the clock, also while a line is pending; but a call is abandoned only when none is. */
 static enum mvm_executor_state watch(struct mvm_executor *x)
 {
-    if (x->pending == MVM_PENDING_NONE && is_hanging(x)) {
+    if (x->pending == MVM_EXECUTOR_PENDING_NONE && is_hanging(x)) {
         return mvm_executor_hang(x);
     }
     return mvm_executor_watch_process(x);
@@ -148,7 +149,7 @@ static enum mvm_executor_state watch(struct mvm_executor *x)
 
 static enum mvm_executor_event answer(struct mvm_executor *x)
 {
-    x->wake_ms = UINT64_MAX;
+    x->wake_ms = MVM_NEVER;
     if (x->state == MVM_EXECUTOR_IDLE) {
         return MVM_EXECUTOR_WAIT;
     }
@@ -163,7 +164,7 @@ static uint64_t heartbeat_at(const struct mvm_executor *x)
     if (x->timeout_secs != 0 && x->timeout_secs < every / 500) {
         every = x->timeout_secs * 500;
     }
-    return every == 0 ? UINT64_MAX : x->logged_ms + every;
+    return every == 0 ? MVM_NEVER : x->logged_ms + every;
 }
 
 /* The result of a step without an event: a heartbeat if one is due. */
@@ -173,19 +174,19 @@ static enum mvm_executor_event rest(struct mvm_executor *x, enum mvm_executor_ev
         return event;
     }
     x->text = mvm_text_from("");
-    x->pending = MVM_PENDING_HEARTBEAT;
+    x->pending = MVM_EXECUTOR_PENDING_HEARTBEAT;
     return MVM_EXECUTOR_LOG;
 }
 
 enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_ms)
 {
     x->now_ms = now_ms;
-    if (x->pending != MVM_PENDING_NONE) {
+    if (x->pending != MVM_EXECUTOR_PENDING_NONE) {
         x->port->pause(x->ctx);
     }
     for (;;) {
         enter(x, watch(x));
-        if (x->pending != MVM_PENDING_NONE) {
+        if (x->pending != MVM_EXECUTOR_PENDING_NONE) {
             return MVM_EXECUTOR_LOG;
         }
         if (mvm_executor_idle(x)) {
@@ -193,7 +194,7 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
         }
         x->pace = MVM_PACE_ON;
         enter(x, phases[x->state](x));
-        if (x->pace == MVM_PACE_ON || x->pending != MVM_PENDING_NONE) {
+        if (x->pace == MVM_PACE_ON || x->pending != MVM_EXECUTOR_PENDING_NONE) {
             continue;
         }
         if (x->pace == MVM_PACE_YIELD) {
@@ -206,10 +207,10 @@ enum mvm_executor_event mvm_executor_step(struct mvm_executor *x, uint64_t now_m
 
 void mvm_executor_logged(struct mvm_executor *x, uint64_t now_ms)
 {
-    if (x->pending == MVM_PENDING_LINE) {
+    if (x->pending == MVM_EXECUTOR_PENDING_LINE) {
         mvm_executor_drop_line(x);
     }
-    x->pending = MVM_PENDING_NONE;
+    x->pending = MVM_EXECUTOR_PENDING_NONE;
     x->logged_ms = now_ms;
     x->wake_ms = now_ms;
 }
@@ -221,21 +222,20 @@ static uint64_t clock_of(const struct mvm_executor *x)
         return x->cancelled ? x->now_ms : x->deadline_ms;
     }
     if (x->state == MVM_EXECUTOR_TERM) {
-        return x->signal_ms < x->phase_ms ? x->signal_ms : x->phase_ms;
+        return mvm_sooner(x->signal_ms, x->phase_ms);
     }
-    return UINT64_MAX;
+    return MVM_NEVER;
 }
 
 uint64_t mvm_executor_deadline(const struct mvm_executor *x)
 {
     if (mvm_executor_idle(x)) {
-        return UINT64_MAX;
+        return MVM_NEVER;
     }
-    if (x->pending != MVM_PENDING_NONE) {
+    if (x->pending != MVM_EXECUTOR_PENDING_NONE) {
         return clock_of(x);
     }
-    uint64_t heartbeat = heartbeat_at(x);
-    return x->wake_ms < heartbeat ? x->wake_ms : heartbeat;
+    return mvm_sooner(x->wake_ms, heartbeat_at(x));
 }
 
 enum mvm_category mvm_executor_category(const struct mvm_executor *x)
@@ -250,7 +250,7 @@ bool mvm_executor_released(const struct mvm_executor *x)
 
 bool mvm_executor_is_heartbeat(const struct mvm_executor *x)
 {
-    return x->pending == MVM_PENDING_HEARTBEAT;
+    return x->pending == MVM_EXECUTOR_PENDING_HEARTBEAT;
 }
 
 enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x)
@@ -260,7 +260,7 @@ enum mvm_executor_progress mvm_executor_progress(const struct mvm_executor *x)
 
 static bool reads(const struct mvm_executor *x)
 {
-    return x->pending == MVM_PENDING_NONE && x->state >= MVM_EXECUTOR_RUN &&
+    return x->pending == MVM_EXECUTOR_PENDING_NONE && x->state >= MVM_EXECUTOR_RUN &&
            x->state <= MVM_EXECUTOR_DRAIN;
 }
 
@@ -272,7 +272,7 @@ bool mvm_executor_wants(const struct mvm_executor *x, enum mvm_stream stream)
 bool mvm_executor_wants_child(const struct mvm_executor *x)
 {
     bool runs = reads(x) && !x->exited && x->state != MVM_EXECUTOR_DRAIN;
-    return runs || (x->pending == MVM_PENDING_NONE && x->asking);
+    return runs || (x->pending == MVM_EXECUTOR_PENDING_NONE && x->asking);
 }
 
 bool mvm_executor_ending(const struct mvm_executor *x)

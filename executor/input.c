@@ -106,7 +106,8 @@ static void split(struct names *n, struct mvm_text path)
     end_name(n, from);
 }
 
-_Static_assert(MVM_FLAKE_REF_MAX < MVM_INSTALLABLE_CAP, "names of a path of that length fit");
+_Static_assert(MVM_FLAKE_REF_MAX < MVM_EXECUTOR_INSTALLABLE_CAP,
+               "names of a path of that length fit");
 
 /* A path that begins with a dot is relative to nix's working directory, which is the root. */
 bool mvm_executor_wants_input(struct mvm_executor *x, struct mvm_text flake_ref)

@@ -79,9 +79,10 @@ struct mvm_executor_config {
      * used as it is, and a Log line reports that. */
     bool require_devices;
 
-    /* Builds without disks; NULL: not supported. A private directory, an absolute path, created if
-     * it is missing, on a file system with room: sources are unpacked there, and roots there
-     * protect what was built from nix's garbage collector. */
+    /* Builds without disks; NULL: not supported. A private directory, an absolute path of
+     * characters that a URL's path may have, created if it is missing, on a file system with room:
+     * sources are unpacked there, and roots there protect what was built from nix's garbage
+     * collector. */
     const char *stream_dir;
     uint8_t *source_buffer; /* the caller's memory for bytes of a source on their way to nix */
     size_t source_cap;      /* at least MVM_BULK_DATA_MAX bytes */
@@ -145,10 +146,10 @@ enum mvm_executor_state {
 
 /* What `text` is after LOG, which decides what is freed when it has been accepted. */
 enum mvm_pending {
-    MVM_PENDING_NONE,
-    MVM_PENDING_LINE, /* of the stream `turn` */
-    MVM_PENDING_NOTE, /* the executor's own line, "mvm: …" */
-    MVM_PENDING_HEARTBEAT,
+    MVM_EXECUTOR_PENDING_NONE,
+    MVM_EXECUTOR_PENDING_LINE, /* of the stream `turn` */
+    MVM_EXECUTOR_PENDING_NOTE, /* the executor's own line, "mvm: …" */
+    MVM_EXECUTOR_PENDING_HEARTBEAT,
 };
 
 /* A job's progress, for its client. */
@@ -162,9 +163,9 @@ enum mvm_executor_progress {
 
 /* Why a build was ended. */
 enum mvm_cause {
-    MVM_CAUSE_NONE,
-    MVM_CAUSE_TIMEOUT,
-    MVM_CAUSE_CANCEL,
+    MVM_EXECUTOR_CAUSE_NONE,
+    MVM_EXECUTOR_CAUSE_TIMEOUT,
+    MVM_EXECUTOR_CAUSE_CANCEL,
 };
 
 /* One of the build's pipes: bytes read but not yet logged, [start, end). Room for the longest line,
@@ -180,10 +181,10 @@ struct mvm_output {
 };
 
 enum {
-    MVM_ARGV_CAP = 16 + 3 * MVM_NIX_OPTIONS_MAX,
-    MVM_INSTALLABLE_CAP = MVM_FLAKE_REF_MAX + 1 + MVM_ATTR_MAX + 1,
-    MVM_REASON_CAP = 160,
-    MVM_NOTE_CAP = 512,
+    MVM_EXECUTOR_ARGV_CAP = 16 + 3 * MVM_NIX_OPTIONS_MAX,
+    MVM_EXECUTOR_INSTALLABLE_CAP = MVM_FLAKE_REF_MAX + 1 + MVM_ATTR_MAX + 1,
+    MVM_EXECUTOR_REASON_CAP = 160,
+    MVM_EXECUTOR_NOTE_CAP = 512,
 };
 
 /* The policy file, as far as it has been read. */
@@ -209,8 +210,8 @@ struct mvm_nix_result {
     bool line_begins; /* the next byte is the first of a line */
     uint8_t paths;
     char path[MVM_NIX_OUTPUTS_MAX][MVM_STORE_PATH_MAX];
-    char line[MVM_STORE_PATH_MAX]; /* the last line that begins like a store path; "": none */
-    char other[MVM_REASON_CAP];    /* the last that begins with another path; "": none */
+    char line[MVM_STORE_PATH_MAX];       /* the last line that begins like a store path; "": none */
+    char other[MVM_EXECUTOR_REASON_CAP]; /* the last that begins with another path; "": none */
 };
 
 /* The source of a build without disks: [out, in) is in the buffer, which is a ring. */
@@ -293,18 +294,18 @@ struct mvm_executor {
     struct mvm_artifact_found found[MVM_ARTIFACTS_MAX];
 
     /* output */
-    struct mvm_output output[MVM_STREAMS];
+    struct mvm_output output[MVM_PORT_STREAMS];
     struct mvm_nix_result result;
     struct mvm_policy policy;
 
     /* texts */
-    const char *argv[MVM_ARGV_CAP];
+    const char *argv[MVM_EXECUTOR_ARGV_CAP];
     char nix[MVM_PATH_MAX];
-    char installable[MVM_INSTALLABLE_CAP];
+    char installable[MVM_EXECUTOR_INSTALLABLE_CAP];
     char store_path[MVM_STORE_PATH_MAX];
     char path[2][MVM_PATH_MAX];
-    char note[MVM_NOTE_CAP];
-    char log_reason[MVM_REASON_CAP];
+    char note[MVM_EXECUTOR_NOTE_CAP];
+    char log_reason[MVM_EXECUTOR_REASON_CAP];
     char message[MVM_MESSAGE_MAX];
 };
 

@@ -38,9 +38,9 @@ enum mvm_port_error {
 };
 
 enum mvm_stream {
-    MVM_STDOUT = 0,
-    MVM_STDERR = 1,
-    MVM_STREAMS = 2,
+    MVM_PORT_STDOUT = 0,
+    MVM_PORT_STDERR = 1,
+    MVM_PORT_STREAMS = 2,
 };
 
 /* read_output: the stream has ended. Not an error, and not the child's exit. */

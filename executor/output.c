@@ -9,18 +9,18 @@
 
 void mvm_executor_output_reset(struct mvm_executor *x)
 {
-    for (int i = 0; i < MVM_STREAMS; i++) {
+    for (int i = 0; i < MVM_PORT_STREAMS; i++) {
         struct mvm_output *o = &x->output[i];
         o->start = o->end = o->scanned = o->next = 0;
         o->ended = o->continued = false;
     }
-    x->turn = MVM_STDERR;
+    x->turn = MVM_PORT_STDERR;
     x->unlogged = 0;
 }
 
 bool mvm_executor_output_ended(const struct mvm_executor *x)
 {
-    return x->output[MVM_STDOUT].ended && x->output[MVM_STDERR].ended;
+    return x->output[MVM_PORT_STDOUT].ended && x->output[MVM_PORT_STDERR].ended;
 }
 
 static struct mvm_text slice(const struct mvm_output *o, size_t len)
@@ -59,7 +59,7 @@ static void accept_piece(struct mvm_executor *x, struct mvm_text line)
 {
     const struct mvm_output *o = &x->output[x->turn];
     x->text = line;
-    if (x->turn == MVM_STDOUT && !o->continued) {
+    if (x->turn == MVM_PORT_STDOUT && !o->continued) {
         mvm_nix_result_line(&x->result, line);
     }
 }
@@ -67,13 +67,13 @@ static void accept_piece(struct mvm_executor *x, struct mvm_text line)
 /* A stream keeps its turn until it has no complete line left, so each gets one in every round. */
 bool mvm_executor_next_line(struct mvm_executor *x)
 {
-    for (int i = 0; i < MVM_STREAMS; i++) {
+    for (int i = 0; i < MVM_PORT_STREAMS; i++) {
         struct mvm_text line;
         if (next_piece(&x->output[x->turn], &line)) {
             accept_piece(x, line);
             return true;
         }
-        x->turn = x->turn == MVM_STDERR ? MVM_STDOUT : MVM_STDERR;
+        x->turn = x->turn == MVM_PORT_STDERR ? MVM_PORT_STDOUT : MVM_PORT_STDERR;
     }
     return false;
 }
@@ -111,7 +111,7 @@ static void note_broken(struct mvm_executor *x, const char *reason)
 static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
 {
     struct mvm_output *o = &x->output[stream];
-    if (o->ended || x->pending != MVM_PENDING_NONE || x->unlogged > 0) {
+    if (o->ended || x->pending != MVM_EXECUTOR_PENDING_NONE || x->unlogged > 0) {
         return false;
     }
     make_room(o);
@@ -127,7 +127,7 @@ static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
         }
         return true;
     }
-    if (stream == MVM_STDOUT) {
+    if (stream == MVM_PORT_STDOUT) {
         mvm_nix_result_push(&x->result, o->bytes + o->end, (size_t)n);
     }
     o->end += (uint32_t)n;
@@ -140,6 +140,6 @@ static bool fill_output(struct mvm_executor *x, enum mvm_stream stream)
 
 bool mvm_executor_fill(struct mvm_executor *x)
 {
-    bool some = fill_output(x, MVM_STDOUT);
-    return fill_output(x, MVM_STDERR) || some;
+    bool some = fill_output(x, MVM_PORT_STDOUT);
+    return fill_output(x, MVM_PORT_STDERR) || some;
 }

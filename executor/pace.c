@@ -1,4 +1,5 @@
 /* What a phase waits for, and for how long. */
+#include "deadline.h"
 #include "internal.h"
 
 enum mvm_executor_state mvm_executor_wait(struct mvm_executor *x, uint64_t ms)
@@ -24,5 +25,5 @@ bool mvm_executor_later(struct mvm_executor *x, int64_t r)
 void mvm_executor_set_deadline(struct mvm_executor *x)
 {
     bool limited = x->timeout_secs != 0 && x->timeout_secs < (UINT64_MAX - x->now_ms) / 1000;
-    x->deadline_ms = limited ? x->now_ms + x->timeout_secs * 1000 : UINT64_MAX;
+    x->deadline_ms = limited ? x->now_ms + x->timeout_secs * 1000 : MVM_NEVER;
 }

@@ -6,7 +6,7 @@
 #include "internal.h"
 #include <string.h>
 
-static void take_key(struct mvm_policy *p)
+static void accept_key(struct mvm_policy *p)
 {
     const struct mvm_json *j = &p->json;
     if (j->depth == 1) {
@@ -19,10 +19,10 @@ static void take_key(struct mvm_policy *p)
     }
 }
 
-static void take_token(struct mvm_policy *p, enum mvm_json_token token)
+static void accept_token(struct mvm_policy *p, enum mvm_json_token token)
 {
     if (token == MVM_JSON_KEY) {
-        take_key(p);
+        accept_key(p);
         return;
     }
     if (p->at_build) {
@@ -42,7 +42,7 @@ static bool push(struct mvm_policy *p, const uint8_t *bytes, size_t len)
             return false;
         }
         if (token != MVM_JSON_PARTIAL) {
-            take_token(p, token);
+            accept_token(p, token);
         }
         bytes += used;
         len -= used;
@@ -55,7 +55,8 @@ static bool finish(struct mvm_policy *p)
     return mvm_json_finish(&p->json) != MVM_JSON_ERROR && !mvm_json_blank(&p->json);
 }
 
-/* Begins the Err; a rejection replaces what was wrong with the request. */
+/* Begins the Err. mvm_executor_fail keeps the first reason: what was wrong with the request is
+ * dropped, so that a client that may not build learns nothing else. */
 static struct mvm_writer reject(struct mvm_executor *x)
 {
     struct mvm_writer w;

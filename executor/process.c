@@ -20,7 +20,7 @@ static enum mvm_executor_state kill_all(struct mvm_executor *x)
 static void ask_to_end(struct mvm_executor *x)
 {
     bool later = x->port->signal_build(x->ctx, MVM_SIGNAL_TERM) == MVM_PORT_LATER;
-    x->signal_ms = later ? x->now_ms + MVM_KILL_POLL_MS : UINT64_MAX;
+    x->signal_ms = later ? x->now_ms + MVM_KILL_POLL_MS : MVM_NEVER;
     if (!later) {
         x->phase_ms = x->now_ms + MVM_TERM_GRACE_MS;
     }
@@ -37,13 +37,13 @@ static enum mvm_executor_state terminate(struct mvm_executor *x, enum mvm_cause 
 enum mvm_executor_state mvm_executor_watch_process(struct mvm_executor *x)
 {
     if (x->state == MVM_EXECUTOR_RUN && x->cancelled) {
-        return terminate(x, MVM_CAUSE_CANCEL);
+        return terminate(x, MVM_EXECUTOR_CAUSE_CANCEL);
     }
     if (x->state == MVM_EXECUTOR_RUN && x->now_ms >= x->deadline_ms) {
-        return terminate(x, MVM_CAUSE_TIMEOUT);
+        return terminate(x, MVM_EXECUTOR_CAUSE_TIMEOUT);
     }
     if (x->state == MVM_EXECUTOR_RUN && x->unpacking && x->failed) {
-        return terminate(x, MVM_CAUSE_NONE); /* the source was refused */
+        return terminate(x, MVM_EXECUTOR_CAUSE_NONE); /* the source was refused */
     }
     if (x->state == MVM_EXECUTOR_TERM && x->now_ms >= x->phase_ms) {
         return kill_all(x);
@@ -87,7 +87,7 @@ static enum mvm_executor_state watch_running(struct mvm_executor *x)
     if (!child_exited(x)) {
         return mvm_executor_wait(x, x->deadline_ms);
     }
-    return x->port->remaining(x->ctx) == 0 ? drain(x) : terminate(x, MVM_CAUSE_NONE);
+    return x->port->remaining(x->ctx) == 0 ? drain(x) : terminate(x, MVM_EXECUTOR_CAUSE_NONE);
 }
 
 static enum mvm_executor_state go_on_without(struct mvm_executor *x)
@@ -122,8 +122,8 @@ static enum mvm_executor_state watch_draining(struct mvm_executor *x)
     if (x->now_ms < x->phase_ms) {
         return mvm_executor_wait(x, mvm_sooner(x->now_ms + MVM_KILL_POLL_MS, x->phase_ms));
     }
-    x->output[MVM_STDOUT].ended = true;
-    x->output[MVM_STDERR].ended = true;
+    x->output[MVM_PORT_STDOUT].ended = true;
+    x->output[MVM_PORT_STDERR].ended = true;
     struct mvm_writer w = mvm_executor_note(x);
     mvm_writer_add(&w, "a process outside the build still holds its output; not waiting");
     mvm_executor_noted(x, &w);
@@ -133,7 +133,7 @@ static enum mvm_executor_state watch_draining(struct mvm_executor *x)
 static void fail_stopped(struct mvm_executor *x)
 {
     struct mvm_writer w;
-    if (mvm_executor_fail_stopped(x, x->cause == MVM_CAUSE_CANCEL, &w)) {
+    if (mvm_executor_fail_stopped(x, x->cause == MVM_EXECUTOR_CAUSE_CANCEL, &w)) {
         if (x->unpacking && x->source.in < x->source.size) {
             mvm_writer_add_u64(&w, x->source.in);
             mvm_writer_add(&w, " bytes of its source had come, of ");
@@ -164,7 +164,7 @@ static enum mvm_executor_state end_build(struct mvm_executor *x)
 {
     x->out_of_memory = x->port->out_of_memory(x->ctx) > 0;
     x->port->close_build(x->ctx);
-    if (x->cause != MVM_CAUSE_NONE) {
+    if (x->cause != MVM_EXECUTOR_CAUSE_NONE) {
         fail_stopped(x);
     } else if (x->exit.signaled || x->exit.code != 0) {
         fail_status(x);
@@ -236,7 +236,7 @@ enum mvm_executor_state mvm_executor_process(struct mvm_executor *x)
         x->pace = MVM_PACE_ON;
     }
     if (mvm_executor_next_line(x)) {
-        x->pending = MVM_PENDING_LINE;
+        x->pending = MVM_EXECUTOR_PENDING_LINE;
         return x->state;
     }
     if (!floods(x) && mvm_executor_fill(x)) {

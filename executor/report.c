@@ -115,5 +115,5 @@ void mvm_executor_noted(struct mvm_executor *x, const struct mvm_writer *w)
 {
     struct mvm_writer done = *w;
     x->text = mvm_writer_finish(&done);
-    x->pending = MVM_PENDING_NOTE;
+    x->pending = MVM_EXECUTOR_PENDING_NOTE;
 }

@@ -18,7 +18,7 @@ $(OUT)/fuzz_host: LINK_ALSO := $(foreach f,clock_ms clock_us clock_after waiter_
     $(addprefix connection_,open read write close abandon),-Wl,--wrap=mvm_$f) -Wl,--wrap=write
 
 # The host tool's files, without its main.
-$(OUT)/fuzz_host_stream: $(addprefix $(BUILD)/host/,stream.o artifacts.o beside.o here.o quote.o visible.o tree.o nar.o sha256.o child.o wait.o)
+$(OUT)/fuzz_host_stream: $(addprefix $(BUILD)/host/,stream.o artifacts.o output_folder.o local_path.o quote.o visible.o tree.o nar.o sha256.o child.o wait.o)
 
 $(BUILD)/fuzz/seeds: $(BUILD)/fuzz/seeds.o $(BUILD)/libmvm-guest.a
 	$(call say,LINK $@)

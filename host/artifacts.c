@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "artifacts.h"
-#include "beside.h"
-#include "here.h"
+#include "local_path.h"
+#include "output_folder.h"
 #include "quote.h"
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ static bool reject(struct mvm_writer *why, const char *what, const char *reason)
 static bool fail(const struct mvm_artifacts *a, struct mvm_writer *why, const char *name,
                  const char *reason)
 {
-    return mvm_here_fail(why, MVM_HERE_OUTPUT, a->folder, name, reason);
+    return mvm_local_path_fail(why, MVM_LOCAL_PATH_OUTPUT, a->folder, name, reason);
 }
 
 /* ---- folders ---- */
@@ -65,14 +65,14 @@ static bool is_link(const struct mvm_artifacts *a)
 static bool is_a_set(const struct mvm_artifacts *a, struct mvm_writer *why)
 {
     char stranger[NAME_MAX + 1];
-    enum mvm_beside_found found = mvm_beside_look(a->parent, a->name, stranger);
+    enum mvm_output_folder_found found = mvm_output_folder_check(a->parent, a->name, stranger);
     int err = errno;
-    if (found == MVM_BESIDE_STRANGER) {
+    if (found == MVM_OUTPUT_FOLDER_STRANGER) {
         fail(a, why, "", "it has a file that is not an artifact: ");
         mvm_writer_add(why, stranger);
         return false;
     }
-    if (found == MVM_BESIDE_ALONE || err == ENOENT) {
+    if (found == MVM_OUTPUT_FOLDER_ALONE || err == ENOENT) {
         return true;
     }
     bool link = err == ENOTDIR && is_link(a);
@@ -110,7 +110,7 @@ static bool is_of_a_lower_layer(const struct mvm_artifacts *a)
     if (fstatfs(a->parent, &fs) < 0 || (uint64_t)fs.f_type != OVERLAY) {
         return false;
     }
-    mvm_beside_name(MVM_BESIDE_OLD, a->name, old, sizeof old);
+    mvm_output_folder_name(MVM_OUTPUT_FOLDER_OLD, a->name, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0) {
         return errno == EXDEV;
     }
@@ -192,9 +192,9 @@ static void close_all(struct mvm_artifacts *a)
 
 /* ---- what others have left ---- */
 
-static bool is_other(const struct mvm_artifacts *a, enum mvm_beside kind, const char *entry)
+static bool is_other(const struct mvm_artifacts *a, enum mvm_output_folder kind, const char *entry)
 {
-    return mvm_text_equal(mvm_beside_parse(kind, entry), a->name);
+    return mvm_text_equal(mvm_output_folder_parse(kind, entry), a->name);
 }
 
 /* A process holds a lock on its new folder for as long as it lives. */
@@ -217,8 +217,8 @@ static void tidy(const struct mvm_artifacts *a)
     const struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         const char *name = entry->d_name;
-        bool old = is_other(a, MVM_BESIDE_OLD, name);
-        if ((!old && !is_other(a, MVM_BESIDE_NEW, name)) || !is_abandoned(a->parent, name)) {
+        bool old = is_other(a, MVM_OUTPUT_FOLDER_OLD, name);
+        if ((!old && !is_other(a, MVM_OUTPUT_FOLDER_NEW, name)) || !is_abandoned(a->parent, name)) {
             continue;
         }
         struct stat st;
@@ -288,7 +288,7 @@ bool mvm_artifacts_open(struct mvm_artifacts *a, const char *folder, uint64_t ma
     if (!open_parent(a, why)) {
         return false;
     }
-    mvm_beside_name(MVM_BESIDE_NEW, a->name, a->fresh, sizeof a->fresh);
+    mvm_output_folder_name(MVM_OUTPUT_FOLDER_NEW, a->name, a->fresh, sizeof a->fresh);
     tidy(a);
     if (!can_replace(a, why) || !make_folder(a, why)) {
         close_all(a);
@@ -424,7 +424,7 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
         return fail(a, why, "", strerror(errno));
     }
     char old[sizeof a->fresh];
-    mvm_beside_name(MVM_BESIDE_OLD, a->name, old, sizeof old);
+    mvm_output_folder_name(MVM_OUTPUT_FOLDER_OLD, a->name, old, sizeof old);
     if (renameat(a->parent, a->name, a->parent, old) < 0 && errno != ENOENT) {
         return fail(a, why, "", strerror(errno));
     }
@@ -440,8 +440,8 @@ static bool exchange(struct mvm_artifacts *a, struct mvm_writer *why)
 /* The old folder has a file that came after is_a_set, or belongs to another user by now. */
 static void report_left(const struct mvm_artifacts *a, int error, struct mvm_writer *why)
 {
-    mvm_here_fail(why, MVM_HERE_OUTPUT, a->parent_path, a->fresh,
-                  "the old folder, which cannot be removed: ");
+    mvm_local_path_fail(why, MVM_LOCAL_PATH_OUTPUT, a->parent_path, a->fresh,
+                        "the old folder, which cannot be removed: ");
     mvm_writer_add(why, strerror(error));
 }
 

@@ -13,8 +13,8 @@ static void show_retrying(struct mvm_run *r)
     mvm_writer_init(&w, secs, sizeof secs);
     mvm_writer_add_u64(&w, r->options->retry_secs);
     MVM_DISPLAY_TELL(&r->display,
-                     r->exchange.failure == MVM_UNCONNECTED ? "no connection: "
-                                                            : "connection lost: ",
+                     r->exchange.failure == MVM_CONVERSATION_UNCONNECTED ? "no connection: "
+                                                                         : "connection lost: ",
                      r->conversation.why, "; trying again for ", secs, " s");
     mvm_display_change(&r->display, "connecting");
 }

@@ -1,6 +1,6 @@
 /* build --output: passes data between the exchange, the files and the display. */
 #define _GNU_SOURCE /* PATH_MAX */
-#include "here.h"
+#include "local_path.h"
 #include "run.h"
 #include <limits.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static void show_artifact(struct mvm_run *r, size_t i)
     mvm_writer_add_u64(&w, f->size);
     mvm_writer_finish(&w);
     char path[2 * PATH_MAX];
-    mvm_here_join(path, sizeof path, r->options->output, f->name);
+    mvm_local_path_join(path, sizeof path, r->options->output, f->name);
     MVM_DISPLAY_TELL(&r->display, path, ": ", size, " bytes", sum[0] != '\0' ? ", sha256 " : "",
                      sum);
 }
@@ -77,7 +77,7 @@ static void show_total(struct mvm_run *r)
     mvm_writer_add_u64(&w, total);
     mvm_writer_finish(&w);
     char path[PATH_MAX];
-    mvm_here_join(path, sizeof path, r->options->output, "");
+    mvm_local_path_join(path, sizeof path, r->options->output, "");
     MVM_DISPLAY_TELL(&r->display, path, ": ", text, " bytes");
 }
 

@@ -1,6 +1,7 @@
 /* Connecting, reading and writing: Unix sockets, vsock, hybrid vsock, serial lines. */
 #define _GNU_SOURCE
 #include "connection.h"
+#include "deadline.h"
 #include "hybrid.h"
 #include "serial.h"
 #include "vsock.h"
@@ -127,7 +128,7 @@ bool mvm_connection_open(struct mvm_connection *c, const struct mvm_peer *p, str
     };
     uint64_t limit_ms = mvm_clock_after(MVM_HOST_CONNECT_MS);
     mvm_connection_init(c);
-    if (openers[p->kind](c, p, w, until_ms < limit_ms ? until_ms : limit_ms, why)) {
+    if (openers[p->kind](c, p, w, mvm_sooner(until_ms, limit_ms), why)) {
         return true;
     }
     mvm_connection_close(c);

@@ -108,8 +108,7 @@ static bool may_skip_frame(struct mvm_conversation *c)
         return true;
     }
     if (c->greeting && c->wire == MVM_WIRE_JSON) {
-        uint64_t late_ms = mvm_clock_after(MVM_HOST_ANSWER_MS);
-        c->answer_until_ms = late_ms < c->answer_until_ms ? late_ms : c->answer_until_ms;
+        c->answer_until_ms = mvm_sooner(c->answer_until_ms, mvm_clock_after(MVM_HOST_ANSWER_MS));
         return true;
     }
     explain_broken(c);
@@ -173,9 +172,9 @@ static enum mvm_arrival move_bytes(struct mvm_conversation *c, uint64_t until_ms
     short revents = 0;
     switch (mvm_waiter_wait(c->waiter, c->connection.fd, wanted(c), until_ms, &revents)) {
     case MVM_WAKE_SIGNAL:
-        return MVM_SIGNALLED;
+        return MVM_CONVERSATION_SIGNALLED;
     case MVM_WAKE_TIME:
-        return MVM_LATE;
+        return MVM_CONVERSATION_LATE;
     case MVM_WAKE_READY:
         break;
     }
@@ -185,7 +184,7 @@ static enum mvm_arrival move_bytes(struct mvm_conversation *c, uint64_t until_ms
     if ((revents & ~POLLOUT) != 0 && !receive(c)) {
         mvm_session_peer_ended(&c->session);
     }
-    return MVM_ARRIVED;
+    return MVM_CONVERSATION_ARRIVED;
 }
 
 void mvm_conversation_explain_late(struct mvm_conversation *c)
@@ -208,8 +207,8 @@ void mvm_conversation_explain_late(struct mvm_conversation *c)
 static enum mvm_arrival move_in_time(struct mvm_conversation *c, uint64_t until_ms, bool again)
 {
     bool late = again && mvm_clock_ms() >= until_ms;
-    enum mvm_arrival moved = late ? MVM_LATE : move_bytes(c, until_ms);
-    if (moved == MVM_LATE) {
+    enum mvm_arrival moved = late ? MVM_CONVERSATION_LATE : move_bytes(c, until_ms);
+    if (moved == MVM_CONVERSATION_LATE) {
         mvm_conversation_explain_late(c);
     }
     return moved;
@@ -223,28 +222,28 @@ enum mvm_arrival mvm_conversation_next(struct mvm_conversation *c, uint64_t unti
         case MVM_SESSION_MESSAGE:
             c->heard_ms = mvm_clock_ms();
             c->spoken = true;
-            return MVM_ARRIVED;
+            return MVM_CONVERSATION_ARRIVED;
         case MVM_SESSION_BAD_FRAME:
             if (mvm_session_ended(&c->session)) {
-                return MVM_LOST; /* inside a frame */
+                return MVM_CONVERSATION_LOST; /* inside a frame */
             }
             if (!may_skip_frame(c)) {
-                return MVM_BROKEN;
+                return MVM_CONVERSATION_BROKEN;
             }
             if (c->greeting) { /* may_skip_frame brings it nearer */
                 until_ms = mvm_sooner(until_ms, c->answer_until_ms);
             }
             continue;
         case MVM_SESSION_ENDED:
-            return MVM_LOST;
+            return MVM_CONVERSATION_LOST;
         case MVM_SESSION_NOTHING:
             break;
         }
         if (c->feeding && mvm_session_can_send(&c->session)) {
-            return MVM_ROOM;
+            return MVM_CONVERSATION_ROOM;
         }
         enum mvm_arrival moved = move_in_time(c, until_ms, again);
-        if (moved != MVM_ARRIVED) {
+        if (moved != MVM_CONVERSATION_ARRIVED) {
             return moved;
         }
         again = true;
@@ -255,19 +254,19 @@ enum mvm_arrival mvm_conversation_send(struct mvm_conversation *c, const struct 
 {
     while (!mvm_session_can_send(&c->session)) {
         enum mvm_arrival moved = move_bytes(c, c->answer_until_ms);
-        if (moved != MVM_ARRIVED) {
+        if (moved != MVM_CONVERSATION_ARRIVED) {
             return moved;
         }
     }
     mvm_session_send(&c->session, m);
-    return MVM_ARRIVED;
+    return MVM_CONVERSATION_ARRIVED;
 }
 
 enum mvm_arrival mvm_conversation_flush(struct mvm_conversation *c, uint64_t until_ms)
 {
-    enum mvm_arrival moved = MVM_ARRIVED;
-    while (moved == MVM_ARRIVED && !mvm_session_flushed(&c->session)) {
-        moved = mvm_session_ended(&c->session) ? MVM_LOST : move_bytes(c, until_ms);
+    enum mvm_arrival moved = MVM_CONVERSATION_ARRIVED;
+    while (moved == MVM_CONVERSATION_ARRIVED && !mvm_session_flushed(&c->session)) {
+        moved = mvm_session_ended(&c->session) ? MVM_CONVERSATION_LOST : move_bytes(c, until_ms);
     }
     return moved;
 }
@@ -295,14 +294,14 @@ enum mvm_arrival mvm_conversation_ask(struct mvm_conversation *c, const struct m
                                       enum mvm_kind answer)
 {
     enum mvm_arrival how = mvm_conversation_send(c, request);
-    while (how == MVM_ARRIVED) {
+    while (how == MVM_CONVERSATION_ARRIVED) {
         how = mvm_conversation_next(c, c->answer_until_ms);
-        if (how != MVM_ARRIVED || is_answer(c, request, answer)) {
+        if (how != MVM_CONVERSATION_ARRIVED || is_answer(c, request, answer)) {
             return how;
         }
         if (mvm_clock_ms() >= c->answer_until_ms) {
             mvm_conversation_explain_late(c); /* other messages kept coming */
-            return MVM_LATE;
+            return MVM_CONVERSATION_LATE;
         }
     }
     return how;
@@ -338,10 +337,10 @@ enum mvm_arrival mvm_conversation_connect(struct mvm_conversation *c, uint64_t u
     bool open = mvm_connection_open(&c->connection, c->peer, c->waiter, until_ms, &why);
     mvm_writer_finish(&why);
     if (!open) {
-        return c->waiter->signal != 0 ? MVM_SIGNALLED : MVM_UNCONNECTED;
+        return c->waiter->signal != 0 ? MVM_CONVERSATION_SIGNALLED : MVM_CONVERSATION_UNCONNECTED;
     }
     c->heard_ms = mvm_clock_ms();
-    return MVM_ARRIVED;
+    return MVM_CONVERSATION_ARRIVED;
 }
 
 void mvm_conversation_close(struct mvm_conversation *c, bool done)

@@ -12,13 +12,13 @@
 
 /* How the wait for a message ended. */
 enum mvm_arrival {
-    MVM_ARRIVED,     /* c->session.message is it */
-    MVM_ROOM,        /* c->feeding, and a message can be sent without waiting */
-    MVM_UNCONNECTED, /* no connection was established; c->why gives the reason */
-    MVM_LOST,        /* the connection has ended; likewise */
-    MVM_BROKEN,      /* a frame that cannot be read; likewise */
-    MVM_LATE,        /* the time is over, or another program has answered; likewise */
-    MVM_SIGNALLED,
+    MVM_CONVERSATION_ARRIVED,     /* c->session.message is it */
+    MVM_CONVERSATION_ROOM,        /* c->feeding, and a message can be sent without waiting */
+    MVM_CONVERSATION_UNCONNECTED, /* no connection was established; c->why gives the reason */
+    MVM_CONVERSATION_LOST,        /* the connection has ended; likewise */
+    MVM_CONVERSATION_BROKEN,      /* a frame that cannot be read; likewise */
+    MVM_CONVERSATION_LATE,        /* the time is over, or another program has answered; likewise */
+    MVM_CONVERSATION_SIGNALLED,
 };
 
 /* Bytes of one message for people about an agent. Past it: cut, with a mark. */

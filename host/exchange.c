@@ -1,4 +1,5 @@
 #include "exchange.h"
+#include "deadline.h"
 #include "greeting.h"
 #include "mvm_category.h"
 #include "quote.h"
@@ -70,7 +71,7 @@ static enum mvm_exchange_event refuse(struct mvm_exchange *x, const char *why)
  * accepted is requested again: a request with a known id is refused. */
 static bool may_retry(const struct mvm_exchange *x, enum mvm_arrival how)
 {
-    if (x->retry_ms == 0 || how == MVM_BROKEN || mvm_clock_ms() >= x->give_up_ms) {
+    if (x->retry_ms == 0 || how == MVM_CONVERSATION_BROKEN || mvm_clock_ms() >= x->give_up_ms) {
         return false;
     }
     return !x->sent || (x->named && (!x->accepted || x->kept || is_join(x)));
@@ -79,7 +80,7 @@ static bool may_retry(const struct mvm_exchange *x, enum mvm_arrival how)
 /* Handles a loss of the connection. Only the first of consecutive losses is reported. */
 static enum mvm_exchange_event lose(struct mvm_exchange *x, enum mvm_arrival how)
 {
-    if (how == MVM_SIGNALLED) {
+    if (how == MVM_CONVERSATION_SIGNALLED) {
         return MVM_EXCHANGE_SIGNALLED;
     }
     if (!x->trying) {
@@ -121,7 +122,7 @@ static enum mvm_exchange_event send_request(struct mvm_exchange *x)
     x->heard_ms = mvm_clock_ms();
     x->pending_err_ms = MVM_NEVER;
     x->state = MVM_EXCHANGE_FOLLOWING;
-    return how == MVM_ARRIVED ? MVM_EXCHANGE_ASKED : lose(x, how);
+    return how == MVM_CONVERSATION_ARRIVED ? MVM_EXCHANGE_ASKED : lose(x, how);
 }
 
 /* A reason why this agent cannot take a StreamBuild; NULL: it can. */
@@ -177,7 +178,7 @@ static enum mvm_exchange_event open_and_ask(struct mvm_exchange *x)
         answer_ms = answer_ms < MVM_HOST_ANSWER_MS ? answer_ms : MVM_HOST_ANSWER_MS;
     }
     enum mvm_arrival how = mvm_conversation_open(c, until_ms, answer_ms);
-    return how == MVM_ARRIVED ? prepare(x) : lose(x, how);
+    return how == MVM_CONVERSATION_ARRIVED ? prepare(x) : lose(x, how);
 }
 
 /* ---- following ---- */
@@ -277,7 +278,7 @@ static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
     mvm_writer_add(&why, "its Ok does not name a store path: ");
     mvm_quote_add(&why, c->session.message.text);
     mvm_writer_finish(&why);
-    return fail(x, MVM_BROKEN);
+    return fail(x, MVM_CONVERSATION_BROKEN);
 }
 
 /* ---- bulk ---- */
@@ -304,7 +305,7 @@ static enum mvm_exchange_event on_artifact(struct mvm_exchange *x)
     const struct mvm_message *m = &c->session.message;
     if (x->getting == NULL || !mvm_text_equal(m->bulk.name, x->getting)) {
         mvm_conversation_set_why(c, "bytes of an artifact that was not asked for");
-        return fail(x, MVM_BROKEN);
+        return fail(x, MVM_CONVERSATION_BROKEN);
     }
     x->message = m;
     x->trying = false;
@@ -338,7 +339,7 @@ static enum mvm_arrival send_drop(struct mvm_exchange *x)
     struct mvm_conversation *c = x->conversation;
     const struct mvm_message m = {.kind = MVM_MESSAGE_DROP, .id = x->request.id};
     enum mvm_arrival how = mvm_conversation_send(c, &m);
-    return how == MVM_ARRIVED ? mvm_conversation_flush(c, c->answer_until_ms) : how;
+    return how == MVM_CONVERSATION_ARRIVED ? mvm_conversation_flush(c, c->answer_until_ms) : how;
 }
 
 void mvm_exchange_drop(struct mvm_exchange *x)
@@ -347,7 +348,8 @@ void mvm_exchange_drop(struct mvm_exchange *x)
     int signal = c->waiter->signal;
     c->waiter->signal = 0;
     c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
-    if (x->state == MVM_EXCHANGE_FOLLOWING && send_drop(x) == MVM_SIGNALLED && signal == 0) {
+    if (x->state == MVM_EXCHANGE_FOLLOWING && send_drop(x) == MVM_CONVERSATION_SIGNALLED &&
+        signal == 0) {
         signal = c->waiter->signal; /* the first one does not cut it short */
         c->waiter->signal = 0;
         mvm_conversation_flush(c, c->answer_until_ms);
@@ -358,7 +360,7 @@ void mvm_exchange_drop(struct mvm_exchange *x)
 
 void mvm_exchange_reject(struct mvm_exchange *x)
 {
-    fail(x, MVM_BROKEN);
+    fail(x, MVM_CONVERSATION_BROKEN);
 }
 
 /* ---- messages ---- */
@@ -375,7 +377,7 @@ static bool on_welcome(struct mvm_exchange *x, enum mvm_exchange_event *event)
     mvm_conversation_set_why(c,
                              "the line echoes: the agent receives what it sends; it must be raw, "
                              "without echo, at its other end");
-    *event = fail(x, MVM_BROKEN);
+    *event = fail(x, MVM_CONVERSATION_BROKEN);
     return true;
 }
 
@@ -442,7 +444,7 @@ static enum mvm_exchange_event on_silence(struct mvm_exchange *x)
     mvm_writer_add_u64(&why, x->silence_ms / 1000);
     mvm_writer_add(&why, " s");
     mvm_writer_finish(&why);
-    return lose(x, MVM_LATE);
+    return lose(x, MVM_CONVERSATION_LATE);
 }
 
 /* An agent without ids may send no heartbeats, so its silence has no meaning. What it sends to
@@ -454,7 +456,7 @@ static uint64_t deadline(const struct mvm_exchange *x)
     if (x->named && x->silence_ms < MVM_NEVER - since_ms) {
         until_ms = since_ms + x->silence_ms;
     }
-    return x->pending_err_ms < until_ms ? x->pending_err_ms : until_ms;
+    return mvm_sooner(x->pending_err_ms, until_ms);
 }
 
 static enum mvm_exchange_event follow(struct mvm_exchange *x)
@@ -462,13 +464,13 @@ static enum mvm_exchange_event follow(struct mvm_exchange *x)
     for (;;) {
         enum mvm_exchange_event event;
         enum mvm_arrival how = mvm_conversation_next(x->conversation, deadline(x));
-        if (how == MVM_ROOM) {
+        if (how == MVM_CONVERSATION_ROOM) {
             return MVM_EXCHANGE_SOURCE;
         }
-        if (how == MVM_LATE) {
+        if (how == MVM_CONVERSATION_LATE) {
             return on_silence(x);
         }
-        if (how != MVM_ARRIVED) {
+        if (how != MVM_CONVERSATION_ARRIVED) {
             return lose(x, how);
         }
         if (on_message(x, &event)) {
@@ -499,7 +501,8 @@ static enum mvm_interruption cancel(struct mvm_exchange *x)
     c->waiter->signal = 0;
     c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
     enum mvm_arrival how = mvm_conversation_ask(c, &m, MVM_MESSAGE_CANCELLED);
-    bool cancelled = how == MVM_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED;
+    bool cancelled =
+        how == MVM_CONVERSATION_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED;
     if (cancelled && is_stream(x)) { /* it may have ended before, with an Ok that is on its way */
         send_drop(x);
     }

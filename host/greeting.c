@@ -60,7 +60,7 @@ static enum mvm_arrival on_refusal(struct mvm_conversation *c, struct greeting *
         g->pinged = true;
         return mvm_conversation_send(c, &ping);
     }
-    return MVM_ARRIVED;
+    return MVM_CONVERSATION_ARRIVED;
 }
 
 static enum mvm_arrival on_message(struct mvm_conversation *c, struct greeting *g)
@@ -72,7 +72,7 @@ static enum mvm_arrival on_message(struct mvm_conversation *c, struct greeting *
     if (m->kind == MVM_MESSAGE_PONG && g->pinged) {
         g->settling = true;
     }
-    return MVM_ARRIVED;
+    return MVM_CONVERSATION_ARRIVED;
 }
 
 /* A serial line may have answers to others: there the nonce must be in the answer. */
@@ -97,7 +97,7 @@ static enum mvm_arrival continue_without_hello(struct mvm_conversation *c)
                               "client cannot be distinguished from those to others");
         mvm_writer_finish(&note);
     }
-    return MVM_ARRIVED;
+    return MVM_CONVERSATION_ARRIVED;
 }
 
 static enum mvm_arrival await_answer(struct mvm_conversation *c, struct greeting *g)
@@ -109,17 +109,17 @@ static enum mvm_arrival await_answer(struct mvm_conversation *c, struct greeting
             until_ms = mvm_sooner(g->settled_ms, mvm_clock_after(MVM_HOST_SETTLE_MS));
         }
         enum mvm_arrival how = mvm_conversation_next(c, until_ms);
-        if (how == MVM_ARRIVED && is_answered(c)) {
+        if (how == MVM_CONVERSATION_ARRIVED && is_answered(c)) {
             store_hello(c);
-            return MVM_ARRIVED;
+            return MVM_CONVERSATION_ARRIVED;
         }
-        how = how == MVM_ARRIVED ? on_message(c, g) : how;
+        how = how == MVM_CONVERSATION_ARRIVED ? on_message(c, g) : how;
         bool over = mvm_clock_ms() >= until_ms; /* also if messages keep coming */
-        if (how == MVM_ARRIVED && over) {
+        if (how == MVM_CONVERSATION_ARRIVED && over) {
             mvm_conversation_explain_late(c);
-            how = MVM_LATE;
+            how = MVM_CONVERSATION_LATE;
         }
-        if (how != MVM_ARRIVED) {
+        if (how != MVM_CONVERSATION_ARRIVED) {
             return how;
         }
     }
@@ -130,7 +130,7 @@ static enum mvm_arrival greet(struct mvm_conversation *c, uint64_t until_ms)
     struct greeting g = {.settled_ms = MVM_NEVER};
     if (!mvm_id_make(c->nonce)) {
         mvm_conversation_set_why(c, "getrandom: no random bytes");
-        return MVM_UNCONNECTED;
+        return MVM_CONVERSATION_UNCONNECTED;
     }
     const struct mvm_message hello = {
         .kind = MVM_MESSAGE_HELLO,
@@ -138,17 +138,17 @@ static enum mvm_arrival greet(struct mvm_conversation *c, uint64_t until_ms)
     };
     c->greeting = true;
     enum mvm_arrival how = mvm_conversation_send(c, &hello);
-    how = how == MVM_ARRIVED ? await_answer(c, &g) : how;
+    how = how == MVM_CONVERSATION_ARRIVED ? await_answer(c, &g) : how;
     c->greeting = false;
-    if (how == MVM_LATE && g.settling) {
+    if (how == MVM_CONVERSATION_LATE && g.settling) {
         return continue_without_hello(c);
     }
-    if (how == MVM_LOST && g.settling && !mvm_conversation_on_serial(c)) {
+    if (how == MVM_CONVERSATION_LOST && g.settling && !mvm_conversation_on_serial(c)) {
         return mvm_conversation_connect(c, until_ms); /* it hung up on Hello: continue without */
     }
-    if (how == MVM_LOST && mvm_conversation_is_with_another(c)) {
+    if (how == MVM_CONVERSATION_LOST && mvm_conversation_is_with_another(c)) {
         mvm_conversation_explain_late(c);
-        return MVM_LATE;
+        return MVM_CONVERSATION_LATE;
     }
     return how;
 }
@@ -157,7 +157,7 @@ enum mvm_arrival mvm_conversation_open(struct mvm_conversation *c, uint64_t unti
                                        uint64_t answer_ms)
 {
     enum mvm_arrival how = mvm_conversation_connect(c, until_ms);
-    if (how != MVM_ARRIVED) {
+    if (how != MVM_CONVERSATION_ARRIVED) {
         return how;
     }
     c->answer_until_ms = mvm_clock_after(answer_ms);

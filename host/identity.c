@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "identity.h"
+#include "id.h"
 #include <errno.h>
 #include <stdint.h>
 #include <sys/random.h>
@@ -16,15 +17,10 @@ static bool read_random(void *bytes, size_t len)
 
 bool mvm_id_make(char id[MVM_ID_FRESH_LEN + 1])
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t bytes[MVM_ID_FRESH_LEN / 2];
     if (!read_random(bytes, sizeof bytes)) {
         return false;
     }
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        id[2 * i] = digits[bytes[i] >> 4];
-        id[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    id[MVM_ID_FRESH_LEN] = '\0';
+    mvm_id_write(id, bytes, sizeof bytes);
     return true;
 }

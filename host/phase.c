@@ -7,9 +7,9 @@ void mvm_phase_init(struct mvm_phase *p)
     p->kind = MVM_PHASE_MOUNTING;
 }
 
-/* ---- reading: each takes what it names off the front of `rest` ---- */
+/* ---- reading: each cuts what it names off the front of `rest` ---- */
 
-static bool take_word(struct mvm_text *rest, const char *word)
+static bool cut_word(struct mvm_text *rest, const char *word)
 {
     size_t len = strlen(word);
     if (!mvm_text_begins(*rest, word)) {
@@ -20,7 +20,7 @@ static bool take_word(struct mvm_text *rest, const char *word)
     return true;
 }
 
-static bool take_number(struct mvm_text *rest, uint64_t *value)
+static bool cut_number(struct mvm_text *rest, uint64_t *value)
 {
     size_t at = 0;
     for (*value = 0; at < rest->len && rest->bytes[at] >= '0' && rest->bytes[at] <= '9'; at++) {
@@ -40,7 +40,7 @@ static bool is_of_name(char c)
            c == '_' || c == '-';
 }
 
-static bool take_name(struct mvm_text *rest, struct mvm_text *name)
+static bool cut_name(struct mvm_text *rest, struct mvm_text *name)
 {
     size_t at = 0;
     while (at < rest->len && is_of_name(rest->bytes[at])) {
@@ -63,13 +63,13 @@ static void begin_file(struct mvm_phase *p, struct mvm_text name, uint64_t done,
 }
 
 /* The text after "staging ". */
-static bool take_staging(struct mvm_phase *p, struct mvm_text rest, uint64_t now_ms)
+static bool parse_staging(struct mvm_phase *p, struct mvm_text rest, uint64_t now_ms)
 {
     struct mvm_text name;
     uint64_t done, total;
-    if (!take_name(&rest, &name) || !take_word(&rest, ", ") || !take_number(&rest, &done) ||
-        !take_word(&rest, " of ") || !take_number(&rest, &total) ||
-        !mvm_text_equal(rest, " bytes") || done > total) {
+    if (!cut_name(&rest, &name) || !cut_word(&rest, ", ") || !cut_number(&rest, &done) ||
+        !cut_word(&rest, " of ") || !cut_number(&rest, &total) || !mvm_text_equal(rest, " bytes") ||
+        done > total) {
         return false;
     }
     if (p->kind != MVM_PHASE_STAGING || !mvm_text_equal(name, p->name) || done < p->done) {
@@ -96,10 +96,10 @@ void mvm_phase_move(struct mvm_phase *p, enum mvm_phase_kind kind, const char *n
     p->done_ms = now_ms;
 }
 
-static bool take_queued(struct mvm_phase *p, struct mvm_text rest)
+static bool parse_queued(struct mvm_phase *p, struct mvm_text rest)
 {
     uint64_t ahead;
-    if (!take_number(&rest, &ahead) || !mvm_text_equal(rest, " ahead")) {
+    if (!cut_number(&rest, &ahead) || !mvm_text_equal(rest, " ahead")) {
         return false;
     }
     p->kind = MVM_PHASE_QUEUED;
@@ -109,11 +109,11 @@ static bool take_queued(struct mvm_phase *p, struct mvm_text rest)
 
 bool mvm_phase_parse(struct mvm_phase *p, struct mvm_text line, uint64_t now_ms)
 {
-    bool own = take_word(&line, "mvm: ");
-    if (own && take_word(&line, "staging ")) {
-        return take_staging(p, line, now_ms);
+    bool own = cut_word(&line, "mvm: ");
+    if (own && cut_word(&line, "staging ")) {
+        return parse_staging(p, line, now_ms);
     }
-    if (own && take_word(&line, "waiting for another build, ") && take_queued(p, line)) {
+    if (own && cut_word(&line, "waiting for another build, ") && parse_queued(p, line)) {
         return false;
     }
     if (own && p->kind == MVM_PHASE_QUEUED) {

@@ -1,4 +1,5 @@
 /* The commands with one request and one answer: ping, wait, hello, cancel. */
+#include "deadline.h"
 #include "greeting.h"
 #include "run.h"
 #include "visible.h"
@@ -47,10 +48,10 @@ int mvm_run_ping(struct mvm_run *r)
 {
     enum mvm_arrival how = open_conversation(r);
     uint64_t start_us = mvm_clock_us();
-    if (how == MVM_ARRIVED) {
+    if (how == MVM_CONVERSATION_ARRIVED) {
         how = mvm_conversation_ask(&r->conversation, &ping, MVM_MESSAGE_PONG);
     }
-    if (how != MVM_ARRIVED) {
+    if (how != MVM_CONVERSATION_ARRIVED) {
         return mvm_run_fail(r, how);
     }
     if (r->conversation.session.message.kind == MVM_MESSAGE_ERR) {
@@ -79,13 +80,13 @@ static enum mvm_arrival try_ping(struct mvm_run *r, uint64_t until_ms, uint64_t 
 {
     struct mvm_conversation *c = &r->conversation;
     enum mvm_arrival how = mvm_conversation_open(c, until_ms, answer_ms);
-    if (how == MVM_ARRIVED) {
-        c->answer_until_ms = until_ms < c->answer_until_ms ? until_ms : c->answer_until_ms;
+    if (how == MVM_CONVERSATION_ARRIVED) {
+        c->answer_until_ms = mvm_sooner(c->answer_until_ms, until_ms);
         how = mvm_conversation_ask(c, &ping, MVM_MESSAGE_PONG);
     }
-    if (how == MVM_ARRIVED && c->session.message.kind == MVM_MESSAGE_ERR) {
+    if (how == MVM_CONVERSATION_ARRIVED && c->session.message.kind == MVM_MESSAGE_ERR) {
         explain_err(c);
-        how = MVM_UNCONNECTED;
+        how = MVM_CONVERSATION_UNCONNECTED;
     }
     mvm_conversation_close(c, true);
     return how;
@@ -118,16 +119,16 @@ int mvm_run_wait(struct mvm_run *r)
     for (;;) {
         uint64_t next_ms = mvm_clock_after(retry_ms);
         enum mvm_arrival how = attempt(r, until_ms);
-        if (how == MVM_ARRIVED) {
+        if (how == MVM_CONVERSATION_ARRIVED) {
             mvm_display_frame(&r->display, &r->conversation.session.message);
             return MVM_EXIT_OK;
         }
-        mvm_waiter_wait(&r->waiter, -1, 0, next_ms < until_ms ? next_ms : until_ms, NULL);
+        mvm_waiter_wait(&r->waiter, -1, 0, mvm_sooner(next_ms, until_ms), NULL);
         if (r->waiter.signal != 0) {
-            return mvm_run_fail(r, MVM_SIGNALLED);
+            return mvm_run_fail(r, MVM_CONVERSATION_SIGNALLED);
         }
         if (mvm_clock_ms() >= until_ms) {
-            return mvm_run_fail(r, MVM_UNCONNECTED);
+            return mvm_run_fail(r, MVM_CONVERSATION_UNCONNECTED);
         }
         retry_ms = retry_ms * 2 < MVM_HOST_RETRY_MAX_MS ? retry_ms * 2 : MVM_HOST_RETRY_MAX_MS;
     }
@@ -152,7 +153,7 @@ int mvm_run_hello(struct mvm_run *r)
 {
     const struct mvm_message *m = &r->conversation.session.message;
     enum mvm_arrival how = open_conversation(r);
-    if (how != MVM_ARRIVED) {
+    if (how != MVM_CONVERSATION_ARRIVED) {
         return mvm_run_fail(r, how);
     }
     if (!r->conversation.agent.hello) {
@@ -175,13 +176,13 @@ int mvm_run_cancel(struct mvm_run *r)
     };
     const struct mvm_message *m = &r->conversation.session.message;
     enum mvm_arrival how = open_conversation(r);
-    if (how == MVM_ARRIVED && !r->conversation.agent.cancel) {
+    if (how == MVM_CONVERSATION_ARRIVED && !r->conversation.agent.cancel) {
         return unable(r, "this agent cannot cancel a build by its id");
     }
-    if (how == MVM_ARRIVED) {
+    if (how == MVM_CONVERSATION_ARRIVED) {
         how = mvm_conversation_ask(&r->conversation, &cancel, MVM_MESSAGE_CANCELLED);
     }
-    if (how != MVM_ARRIVED) {
+    if (how != MVM_CONVERSATION_ARRIVED) {
         return mvm_run_fail(r, how);
     }
     if (m->kind == MVM_MESSAGE_ERR) {

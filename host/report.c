@@ -15,21 +15,21 @@ int mvm_run_fail(struct mvm_run *r, enum mvm_arrival how)
     struct mvm_display *d = &r->display;
     const char *why = r->conversation.why;
     switch (how) {
-    case MVM_SIGNALLED:
+    case MVM_CONVERSATION_SIGNALLED:
         MVM_DISPLAY_TELL(d, "interrupted");
         return MVM_EXIT_SIGNAL + r->waiter.signal;
-    case MVM_UNCONNECTED:
+    case MVM_CONVERSATION_UNCONNECTED:
         MVM_DISPLAY_TELL(d, "no connection to ", r->options->address, ": ", why);
         break;
-    case MVM_LATE:
+    case MVM_CONVERSATION_LATE:
         MVM_DISPLAY_TELL(d, "no answer from ", r->options->address, ": ", why);
         break;
-    case MVM_BROKEN:
+    case MVM_CONVERSATION_BROKEN:
         MVM_DISPLAY_TELL(d, "cannot read the answer of ", r->options->address, ": ", why);
         break;
-    case MVM_LOST:
-    case MVM_ARRIVED:
-    case MVM_ROOM:
+    case MVM_CONVERSATION_LOST:
+    case MVM_CONVERSATION_ARRIVED:
+    case MVM_CONVERSATION_ROOM:
         MVM_DISPLAY_TELL(d,
                          r->exchange.built ? "connection lost before the artifacts were fetched: "
                                            : "connection lost before the answer: ",

@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 #include "stream.h"
-#include "here.h"
+#include "local_path.h"
 #include "mvm_proto.h"
 #include <fcntl.h>
 #include <string.h>
@@ -52,7 +52,8 @@ static bool rewind_source(struct mvm_stream_files *s, struct mvm_writer *why)
 
 static bool fail_changed(struct mvm_stream_files *s, struct mvm_writer *why)
 {
-    return mvm_here_fail(why, MVM_HERE_SEND, s->folder, "", "it changed while it was sent");
+    return mvm_local_path_fail(why, MVM_LOCAL_PATH_SEND, s->folder, "",
+                               "it changed while it was sent");
 }
 
 /* As many bytes as fit, in as many pieces as they are made in. */
@@ -222,8 +223,8 @@ static bool add_up(struct mvm_stream_files *s, struct mvm_writer *why)
     for (size_t i = 0; i < s->artifacts.len; i++) {
         const struct mvm_artifact_file *f = &s->artifacts.files[i];
         if (!mvm_sha256_file(f->fd, s->waiter, s->sums[i])) {
-            return mvm_here_fail(why, MVM_HERE_OUTPUT, s->artifacts.folder, f->name,
-                                 "sha256sum failed");
+            return mvm_local_path_fail(why, MVM_LOCAL_PATH_OUTPUT, s->artifacts.folder, f->name,
+                                       "sha256sum failed");
         }
     }
     return true;

@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
 #include "tree.h"
-#include "beside.h"
 #include "child.h"
-#include "here.h"
+#include "local_path.h"
+#include "output_folder.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@ enum { PATH_CAP = 4096 };
 bool mvm_tree_fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
                    const char *reason)
 {
-    return mvm_here_fail(why, MVM_HERE_SEND, t->folder, path, reason);
+    return mvm_local_path_fail(why, MVM_LOCAL_PATH_SEND, t->folder, path, reason);
 }
 
 static bool fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
@@ -190,9 +190,10 @@ static bool is_another_run_s(int root, const char *path, const struct stat *st)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
-    bool named = mvm_beside_parse(MVM_BESIDE_NEW, name).len > 0 ||
-                 mvm_beside_parse(MVM_BESIDE_OLD, name).len > 0;
-    return S_ISDIR(st->st_mode) && named && mvm_beside_look(root, path, NULL) == MVM_BESIDE_ALONE;
+    bool named = mvm_output_folder_parse(MVM_OUTPUT_FOLDER_NEW, name).len > 0 ||
+                 mvm_output_folder_parse(MVM_OUTPUT_FOLDER_OLD, name).len > 0;
+    return S_ISDIR(st->st_mode) && named &&
+           mvm_output_folder_check(root, path, NULL) == MVM_OUTPUT_FOLDER_ALONE;
 }
 
 /* The list is its own queue: the contents of its directories are appended to it. */

@@ -49,7 +49,7 @@ struct mvm_tree {
 
 enum mvm_tree_choice {
     MVM_TREE_TRACKED, /* the files that git tracks if the folder is in a checkout, else all */
-    MVM_TREE_ALL,     /* all, also what git ignores; never a `.git`, nor folders of beside.h */
+    MVM_TREE_ALL, /* all, also what git ignores; never a `.git`, nor folders of output_folder.h */
 };
 
 /*
@@ -67,7 +67,8 @@ void mvm_tree_free(struct mvm_tree *t);
  * git tracks it. -1, and past MVM_TREE_LEFT_OUT_MAX: no effect. */
 void mvm_tree_leave_out(struct mvm_tree *t, int fd);
 
-/* A message of here.h about a path of the folder, or of itself if `path` is empty. Returns false.
+/* A message of local_path.h about a path of the folder, or of itself if `path` is empty. Returns
+ * false.
  */
 bool mvm_tree_fail(const struct mvm_tree *t, struct mvm_writer *why, const char *path,
                    const char *reason);

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "wait.h"
+#include "deadline.h"
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -55,7 +56,7 @@ bool mvm_waiter_open(struct mvm_waiter *w)
     return w->signals >= 0;
 }
 
-static void take_signal(struct mvm_waiter *w)
+static void read_signal(struct mvm_waiter *w)
 {
     struct signalfd_siginfo info;
     if (read(w->signals, &info, sizeof info) == (ssize_t)sizeof info) {
@@ -84,12 +85,12 @@ static enum mvm_wake wait_for(struct mvm_waiter *w, uint64_t (*tick)(void *), st
         if (w->signal != 0) {
             break; /* during the tick */
         }
-        int n = poll(fds, 2, poll_timeout(tick_ms < until_ms ? tick_ms : until_ms));
+        int n = poll(fds, 2, poll_timeout(mvm_sooner(tick_ms, until_ms)));
         if (n < 0 && errno != EINTR) {
             return MVM_WAKE_TIME; /* out of memory: no wait is possible */
         }
         if (n > 0 && fds[0].revents != 0) {
-            take_signal(w);
+            read_signal(w);
         } else if (n > 0) {
             if (revents != NULL) {
                 *revents = fds[1].revents;

@@ -6,6 +6,7 @@
 #ifndef MVM_WAIT_H
 #define MVM_WAIT_H
 
+#include "deadline.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,8 +15,6 @@ enum mvm_wake {
     MVM_WAKE_TIME,
     MVM_WAKE_SIGNAL,
 };
-
-#define MVM_NEVER UINT64_MAX
 
 struct mvm_waiter {
     int signals; /* a signalfd */

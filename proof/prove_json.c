@@ -71,7 +71,7 @@ void json_push(void)
     possible(true, "the end");
 }
 
-/* Whether escapes have been taken; take_run's loop is looked at for one turn with them. */
+/* Whether escapes have been taken; read_run's loop is looked at for one turn with them. */
 static bool escapes_taken, escapes_again;
 
 /* A run of a string's bytes, of any length: the one step that takes several bytes at a time. */
@@ -106,7 +106,7 @@ void json_run(void)
     assume(len > 0);
     const uint8_t *bytes = any_memory(len);
     struct input in = {bytes, bytes + len};
-    take_string(&j, &in);
+    read_string(&j, &in);
     possible(escapes_taken, "escapes by blocks");
     prove(mvm_json_invariant(&j), "a run keeps the invariant");
     prove(in.at >= bytes && in.at <= in.end, "a run stays within the input");

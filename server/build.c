@@ -11,7 +11,7 @@ static void report(struct mvm_server *s, const struct mvm_server_event *e)
 static void say_start(struct mvm_server *s)
 {
     struct mvm_server_line line;
-    struct mvm_job job = mvm_queued_build_job(&s->scheduler.queue[0]);
+    struct mvm_job job = mvm_scheduler_job(&s->scheduler.queue[0]);
     mvm_server_say_begin(&line, "build started: ");
     mvm_writer_add_text(&line.w, job.flake_ref);
     mvm_writer_add(&line.w, "#");

@@ -111,7 +111,7 @@ bool mvm_server_clients_evict(struct mvm_server *s)
 void mvm_server_clients_read(struct mvm_server *s)
 {
     const struct mvm_server_connection *end = s->connections + s->served;
-    s->check_ms = UINT64_MAX;
+    s->check_ms = MVM_NEVER;
     for (struct mvm_server_connection *c = s->connections; c < end; c++) {
         if (c->client != NULL && (c->awake || c->check_ms != 0)) {
             mvm_server_connection_read(s, c);
@@ -176,7 +176,7 @@ bool mvm_server_clients_flushed(const struct mvm_server *s)
 {
     for (size_t i = 0; i < s->served; i++) {
         const struct mvm_server_connection *c = &s->connections[i];
-        if (c->client != NULL && !mvm_client_flushed(c->client)) {
+        if (c->client != NULL && !mvm_scheduler_flushed(c->client)) {
             return false;
         }
     }

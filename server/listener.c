@@ -142,7 +142,7 @@ uint64_t mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listen
     step(s, l);
     bool waits = l->state == MVM_LISTENER_DOWN ||
                  (l->state == MVM_LISTENER_UP && (l->pending || l->parked >= 0));
-    return waits ? l->retry_ms : UINT64_MAX;
+    return waits ? l->retry_ms : MVM_NEVER;
 }
 
 void mvm_server_listener_close(struct mvm_server *s, struct mvm_server_listener *l)

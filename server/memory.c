@@ -132,7 +132,7 @@ struct mvm_session_memory mvm_server_memory_buffers(const struct mvm_server *s, 
 
 /* Whole pages are taken by one call, which costs less than a fault for each; kernels before 5.14
  * do not have it. */
-static void take(void *memory, size_t size)
+static void touch(void *memory, size_t size)
 {
     uint8_t *page = (uint8_t *)((uintptr_t)memory & ~(uintptr_t)(MEMORY_PAGE - 1));
     size_t len = size + (size_t)((uint8_t *)memory - page);
@@ -144,7 +144,7 @@ static void take(void *memory, size_t size)
     }
 }
 
-static size_t smaller(size_t a, size_t b)
+static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
@@ -159,8 +159,8 @@ void mvm_server_memory_touch(struct mvm_server *s)
         stack[i] = 0;
     }
     struct mvm_session_memory first = mvm_server_memory_buffers(s, 0);
-    take(s, offsetof(struct mvm_server, scheduler.kept));
-    take(&s->scheduler.queue[0], sizeof s->scheduler.queue[0]);
-    take(first.receive, first.receive_cap + smaller(first.send_cap, MVM_SEND_CAP));
-    take(first.fields, smaller(first.fields_cap, MVM_REQUEST_FIELDS_CAP));
+    touch(s, offsetof(struct mvm_server, scheduler.kept));
+    touch(&s->scheduler.queue[0], sizeof s->scheduler.queue[0]);
+    touch(first.receive, first.receive_cap + least(first.send_cap, MVM_SEND_CAP));
+    touch(first.fields, least(first.fields_cap, MVM_REQUEST_FIELDS_CAP));
 }

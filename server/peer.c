@@ -72,10 +72,10 @@ bool mvm_server_peer_allowed(struct mvm_server *s, uint32_t cid)
 
 void mvm_server_peer_say_counts(struct mvm_server *s, bool now)
 {
-    if (s->refused_ms == UINT64_MAX || (s->now_ms < s->refused_ms && !now)) {
+    if (s->refused_ms == MVM_NEVER || (s->now_ms < s->refused_ms && !now)) {
         return;
     }
-    s->refused_ms = UINT64_MAX;
+    s->refused_ms = MVM_NEVER;
     for (size_t i = 0; i < s->refused_len; i++) {
         struct mvm_server_refused *r = &s->refused[i];
         if (r->unlogged == 0) {

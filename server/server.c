@@ -1,5 +1,6 @@
 /* The whole: begin, step, stop, end. */
 #define _GNU_SOURCE
+#include "id.h"
 #include "server_internal.h"
 #include <limits.h>
 #include <signal.h>
@@ -78,7 +79,7 @@ static bool is_served(const struct mvm_server *s, const struct mvm_server_listen
 
 static void step_listeners(struct mvm_server *s)
 {
-    s->listen_ms = UINT64_MAX;
+    s->listen_ms = MVM_NEVER;
     for (size_t i = 0; i < s->listeners_len; i++) {
         if (is_served(s, &s->listeners[i])) {
             s->listen_ms = mvm_sooner(s->listen_ms, mvm_server_listener_step(s, &s->listeners[i]));
@@ -95,10 +96,7 @@ static void draw_boot(struct mvm_server *s)
             mvm_posix_clock_ns(CLOCK_BOOTTIME); /* the kernel's generator is not seeded yet */
         memcpy(bytes, &now, sizeof now);
     }
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        s->boot[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        s->boot[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
+    mvm_id_write(s->boot, bytes, sizeof bytes);
     s->config.scheduler.boot = s->boot;
 }
 
@@ -128,7 +126,7 @@ int(mvm_server_init)(struct mvm_server *s, const struct mvm_server_config *confi
     memset(s, 0, offsetof(struct mvm_server, posix)); /* what follows has its own init */
     s->config = *config;
     s->epoll = s->wake = s->reserve = s->names = s->caller_fd = -1;
-    s->stop_ms = s->flush_ms = s->linger_ms = s->drain_ms = s->refused_ms = UINT64_MAX;
+    s->stop_ms = s->flush_ms = s->linger_ms = s->drain_ms = s->refused_ms = MVM_NEVER;
     s->now_ms = s->active_ms = mvm_server_now_ms();
     s->stream_lock = -1;
     int r = check(s, memory, size);
@@ -224,7 +222,7 @@ static bool clients_are_served(struct mvm_server *s)
         return s->now_ms >= s->flush_ms;
     }
     s->linger_ms = mvm_sooner(s->linger_ms, s->now_ms + s->config.linger_ms);
-    s->drain_ms = UINT64_MAX;
+    s->drain_ms = MVM_NEVER;
     return s->now_ms >= s->linger_ms || mvm_server_clients_gone(s);
 }
 
@@ -292,7 +290,7 @@ static void reap_workers(struct mvm_server *s)
     unsigned hung = mvm_posix_reap(&s->posix);
     hung += s->config.executor.stream_dir != NULL ? mvm_posix_reap(&s->reader) : 0;
     bool ours = hung > 0 && !s->config.posix.caller_reaps;
-    s->reap_ms = ours ? s->now_ms + REAP_MS : UINT64_MAX;
+    s->reap_ms = ours ? s->now_ms + REAP_MS : MVM_NEVER;
 }
 
 /* One pass over everything. Returns whether there is more to do now. */
@@ -319,7 +317,7 @@ static uint64_t next_deadline(const struct mvm_server *s)
     if (s->stopping) {
         uint64_t lingering = mvm_sooner(s->linger_ms, s->drain_ms);
         at = mvm_sooner(at, s->stop_ms);
-        at = mvm_sooner(at, s->linger_ms != UINT64_MAX ? lingering : s->flush_ms);
+        at = mvm_sooner(at, s->linger_ms != MVM_NEVER ? lingering : s->flush_ms);
         return at;
     }
     at = s->collect_ms > s->now_ms ? mvm_sooner(at, s->collect_ms) : at;
@@ -416,7 +414,7 @@ uint64_t mvm_server_now_ms(void)
 
 int mvm_server_timeout(uint64_t deadline, uint64_t now_ms)
 {
-    if (deadline == UINT64_MAX) {
+    if (deadline == MVM_NEVER) {
         return -1;
     }
     uint64_t left = deadline > now_ms ? deadline - now_ms : 0;

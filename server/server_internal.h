@@ -62,7 +62,7 @@ void mvm_server_listener_down(struct mvm_server *s, struct mvm_server_listener *
 void mvm_server_listener_init(struct mvm_server *s, struct mvm_server_listener *l);
 
 /* Opens it if that is due, accepts, checks its socket's name. Returns when it has something to do
- * though nothing comes; UINT64_MAX: never. */
+ * though nothing comes; MVM_NEVER: never. */
 uint64_t mvm_server_listener_step(struct mvm_server *s, struct mvm_server_listener *l);
 
 /* Closes it and the connection parked at it, and removes its Unix socket if that is still its own.

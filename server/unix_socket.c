@@ -60,7 +60,7 @@ static int try_lock(const char *path, int *lock)
     return 1;
 }
 
-static bool take_lock(struct mvm_server_listener *l)
+static bool acquire_lock(struct mvm_server_listener *l)
 {
     char path[LOCK_PATH_CAP];
     lock_path(l, path);
@@ -160,7 +160,7 @@ int mvm_server_unix_open(struct mvm_server *s, struct mvm_server_listener *l)
 {
     const char *path = l->address.path;
     struct stat st;
-    if (!take_lock(l)) {
+    if (!acquire_lock(l)) {
         return -1;
     }
     int fd = stream_socket();

@@ -78,14 +78,14 @@ void mvm_scheduler_hung_up(struct mvm_scheduler *v, struct mvm_client *c)
     mvm_session_restart(&c->session);
 }
 
-bool mvm_client_flushed(const struct mvm_client *c)
+bool mvm_scheduler_flushed(const struct mvm_client *c)
 {
     return c->owed_len == 0 && mvm_session_flushed(&c->session);
 }
 
 bool mvm_scheduler_done(const struct mvm_scheduler *v, const struct mvm_client *c)
 {
-    return mvm_session_ended(&c->session) && mvm_client_flushed(c) && !c->get.active &&
+    return mvm_session_ended(&c->session) && mvm_scheduler_flushed(c) && !c->get.active &&
            mvm_queue_count(v, c) == 0;
 }
 
@@ -94,7 +94,7 @@ struct mvm_client *mvm_scheduler_idlest(const struct mvm_scheduler *v, uint64_t 
     struct mvm_client *idlest = NULL;
     for (size_t i = 0; i < v->clients_used; i++) {
         struct mvm_client *c = &v->clients[i];
-        bool rests = mvm_client_flushed(c) && !c->get.active;
+        bool rests = mvm_scheduler_flushed(c) && !c->get.active;
         uint64_t limit = rests ? min_ms : MVM_STALL_MS;
         if (c->attached && !c->permanent && v->now_ms - c->active_ms >= limit &&
             mvm_queue_count(v, c) == 0 && (idlest == NULL || c->active_ms < idlest->active_ms)) {

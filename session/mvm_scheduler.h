@@ -48,7 +48,7 @@ extern "C" {
 #endif
 
 enum {
-    MVM_OWED_TEXT_CAP = MVM_ID_MAX > MVM_NONCE_MAX ? MVM_ID_MAX : MVM_NONCE_MAX,
+    MVM_SCHEDULER_OWED_TEXT_CAP = MVM_ID_MAX > MVM_NONCE_MAX ? MVM_ID_MAX : MVM_NONCE_MAX,
 };
 
 /* An answer that waits for room, other than those of the running build. */
@@ -60,11 +60,11 @@ struct mvm_owed {
     uint32_t text_len;
     uint32_t number;
     const char *field;
-    char text[MVM_OWED_TEXT_CAP];
+    char text[MVM_SCHEDULER_OWED_TEXT_CAP];
 };
 
 /* The list of artifacts in an Ok, as it goes out. */
-enum { MVM_STREAM_LIST_CAP = +MVM_ARTIFACTS_MAX * +MVM_PROTO_ITEM_CAP };
+enum { MVM_SCHEDULER_LIST_CAP = +MVM_ARTIFACTS_MAX * +MVM_PROTO_ITEM_CAP };
 
 /* A Get that is being answered. */
 struct mvm_get {
@@ -95,7 +95,7 @@ struct mvm_client {
     char note[MVM_KEPT_TEXT_MAX + 1]; /* … and its text */
     struct mvm_owed owed[MVM_OWED_MAX];
     struct mvm_get get;
-    uint8_t list[MVM_STREAM_LIST_CAP]; /* of an Ok that is being sent again */
+    uint8_t list[MVM_SCHEDULER_LIST_CAP]; /* of an Ok that is being sent again */
 };
 
 /* A build that waits or runs. Plain data: it may be moved. */
@@ -116,7 +116,7 @@ struct mvm_queued_build {
 };
 
 /* The build's job; its texts are valid until the queued build is moved. */
-struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t);
+struct mvm_job mvm_scheduler_job(const struct mvm_queued_build *t);
 
 /* The answer of an ended build with an id, for clients that join it later. */
 struct mvm_kept_answer {
@@ -167,7 +167,7 @@ struct mvm_streams {
     size_t cap;                 /* … up to so many bytes */
     struct mvm_stream_build builds[MVM_STREAM_BUILDS];
     char path[MVM_PATH_MAX];
-    uint8_t list[MVM_STREAM_LIST_CAP]; /* of the running build's Ok */
+    uint8_t list[MVM_SCHEDULER_LIST_CAP]; /* of the running build's Ok */
 };
 
 /* A zeroed struct is a valid configuration. Strings are borrowed as long as the scheduler is used.
@@ -262,7 +262,7 @@ uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v);
 
 /* Cancels the running build, and answers waiting and later builds with Err. When mvm_scheduler_idle
  * returns true, every Build has its answer in a send buffer, or in the client's queue for one:
- * continue until mvm_client_flushed. */
+ * continue until mvm_scheduler_flushed. */
 void mvm_scheduler_stop(struct mvm_scheduler *v);
 
 /* No further build begins: those that wait and later ones are refused as after stop. All else goes
@@ -286,7 +286,7 @@ bool mvm_scheduler_reading(const struct mvm_scheduler *v);
 bool mvm_scheduler_building(const struct mvm_scheduler *v);
 
 /* Whether everything to be sent to the client has been handed to the transport. */
-bool mvm_client_flushed(const struct mvm_client *c);
+bool mvm_scheduler_flushed(const struct mvm_client *c);
 
 /* Whether the client may be closed: its half has ended, and every answer has been handed to the
  * transport. */

@@ -14,7 +14,7 @@ void mvm_owed_clear(struct mvm_client *c)
 }
 
 /* One of many Pongs leaves the others where they are. */
-static void take_first(struct mvm_client *c)
+static void next_owed(struct mvm_client *c)
 {
     struct mvm_owed *first = &c->owed[c->owed_start];
     c->sending = *first;
@@ -29,7 +29,7 @@ static void take_first(struct mvm_client *c)
 void mvm_owed_send(struct mvm_scheduler *v, struct mvm_client *c)
 {
     while (c->owed_len > 0 && mvm_session_can_send(&c->session)) {
-        take_first(c);
+        next_owed(c);
         mvm_answer_send(v, c);
     }
 }

@@ -28,7 +28,7 @@ struct mvm_text mvm_places_list(const struct mvm_scheduler *v, unsigned place, u
     const struct mvm_stream_build *b = &v->streams.builds[place];
     for (unsigned i = 0; i < b->items_len; i++) {
         struct mvm_artifact_item item = {mvm_text_from(b->items[i].name), b->items[i].size};
-        len += mvm_proto_add_artifact(list + len, MVM_STREAM_LIST_CAP - len, &item);
+        len += mvm_proto_add_artifact(list + len, MVM_SCHEDULER_LIST_CAP - len, &item);
     }
     return (struct mvm_text){(const char *)list, len};
 }

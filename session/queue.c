@@ -2,7 +2,7 @@
 #include "scheduler_internal.h"
 #include <string.h>
 
-struct mvm_job mvm_queued_build_job(const struct mvm_queued_build *t)
+struct mvm_job mvm_scheduler_job(const struct mvm_queued_build *t)
 {
     return (struct mvm_job){
         .flake_ref = {t->fields, t->flake_ref_len},
@@ -92,7 +92,7 @@ static bool beats(const struct mvm_scheduler *v, const struct mvm_queued_build *
 
 static uint64_t beat_at(const struct mvm_scheduler *v, const struct mvm_queued_build *t)
 {
-    const struct mvm_job job = mvm_queued_build_job(t);
+    const struct mvm_job job = mvm_scheduler_job(t);
     uint64_t limit_secs = mvm_executor_timeout_secs(v->executor, &job);
     uint64_t every = v->config.heartbeat_ms;
     if (limit_secs > 0 && limit_secs <= every / 500) {
@@ -125,7 +125,7 @@ void mvm_queue_beat(struct mvm_scheduler *v)
 
 uint64_t mvm_queue_beat_at(const struct mvm_scheduler *v)
 {
-    uint64_t at = UINT64_MAX;
+    uint64_t at = MVM_NEVER;
     for (size_t i = 0; i < v->queued; i++) {
         if (beats(v, &v->queue[i])) {
             at = mvm_sooner(at, beat_at(v, &v->queue[i]));

@@ -72,13 +72,13 @@ static void end_failed(struct mvm_scheduler *v)
 
 static bool begin_build(struct mvm_scheduler *v)
 {
-    v->ending_ms = UINT64_MAX;
+    v->ending_ms = MVM_NEVER;
     v->superseded = v->stopped = false;
     if (v->closed) {
         end_build(v, MVM_CATEGORY_STOPPING, mvm_text_from("build rejected: the agent is stopping"));
         return true;
     }
-    struct mvm_job job = mvm_queued_build_job(&v->queue[0]);
+    struct mvm_job job = mvm_scheduler_job(&v->queue[0]);
     int place = job.stream ? mvm_streams_begin(v) : 0;
     if (place < 0) {
         return false;

@@ -15,7 +15,7 @@ void(mvm_scheduler_init)(struct mvm_scheduler *v, struct mvm_executor *executor,
     v->lent = NULL;
     v->stopping = v->closed = v->detached = v->superseded = v->stopped = false;
     v->now_ms = 0;
-    v->ending_ms = UINT64_MAX;
+    v->ending_ms = MVM_NEVER;
     v->kept_next = 0;
     for (size_t i = 0; i < MVM_KEPT_ANSWERS; i++) {
         v->kept[i].id_len = 0;
@@ -55,12 +55,12 @@ bool mvm_scheduler_step(struct mvm_scheduler *v, uint64_t now_ms)
         return more;
     }
     drop_late(v);
-    return mvm_gets_drive(v) || more;
+    return mvm_reader_drive(v) || more;
 }
 
 uint64_t mvm_scheduler_deadline(const struct mvm_scheduler *v)
 {
-    uint64_t at = mvm_gets_deadline(v);
+    uint64_t at = mvm_reader_deadline(v);
     if (v->queued == 0) {
         return at;
     }

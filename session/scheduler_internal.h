@@ -3,7 +3,8 @@
  * running.c the one that runs, kept.c the answers of those that ended; requests.c handles requests,
  * owed.c queues answers, answers.c makes messages of them, reasons.c has the texts of refusals;
  * clients.c attaches and detaches clients, stalls.c finds stalled ones. Builds without disks:
- * places.c has what they made, streams.c their source, gets.c sends artifacts.
+ * places.c has what they made, streams.c their source, gets.c sends artifacts, reader.c reads and
+ * removes them.
  */
 #ifndef MVM_SCHEDULER_INTERNAL_H
 #define MVM_SCHEDULER_INTERNAL_H
@@ -163,7 +164,7 @@ void mvm_places_set(struct mvm_streams *s, unsigned place, enum mvm_place state)
 /* The build that holds artifacts under that id; MVM_STREAM_BUILDS: none. */
 unsigned mvm_places_find(const struct mvm_scheduler *v, struct mvm_text id);
 
-/* The list of its artifacts, written to list[0 … MVM_STREAM_LIST_CAP-1]. */
+/* The list of its artifacts, written to list[0 … MVM_SCHEDULER_LIST_CAP-1]. */
 struct mvm_text mvm_places_list(const struct mvm_scheduler *v, unsigned place, uint8_t *list);
 
 /* ---- streams.c: builds without disks ---- */
@@ -203,11 +204,20 @@ void mvm_gets_end(struct mvm_scheduler *v, struct mvm_client *c);
 /* Ends every Get of a build that is no longer held, with Err. */
 void mvm_gets_refuse(struct mvm_scheduler *v, unsigned place, enum mvm_reason reason);
 
-/* Reads, sends and removes what it can; whether there is more to do. */
-bool mvm_gets_drive(struct mvm_scheduler *v);
+/* The next client in turn for which a piece can be read, and how long it is; NULL: none. */
+struct mvm_client *mvm_gets_next(struct mvm_scheduler *v);
+size_t mvm_gets_piece(const struct mvm_scheduler *v, const struct mvm_client *c);
 
-/* When the reader's call in progress is abandoned; UINT64_MAX: there is none. */
-uint64_t mvm_gets_deadline(const struct mvm_scheduler *v);
+/* A piece was read: `result` bytes from `offset` on, or an error of the port. */
+void mvm_gets_finish(struct mvm_scheduler *v, int64_t result, uint64_t offset);
+
+/* ---- reader.c ---- */
+
+/* Reads, sends and removes what it can; whether there is more to do. */
+bool mvm_reader_drive(struct mvm_scheduler *v);
+
+/* When the call in progress is abandoned; MVM_NEVER: there is none. */
+uint64_t mvm_reader_deadline(const struct mvm_scheduler *v);
 
 /* ---- clients.c ---- */
 

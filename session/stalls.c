@@ -30,12 +30,12 @@ static uint64_t client_stalls_at(const struct mvm_scheduler *v)
 {
     const struct mvm_client *c = blocking_client(v);
     if (c == NULL) {
-        return UINT64_MAX;
+        return MVM_NEVER;
     }
     bool contended = others_wait(v, c);
-    bool ending = v->ending_ms != UINT64_MAX;
+    bool ending = v->ending_ms != MVM_NEVER;
     if (!contended && (!ending || (c->permanent && !v->stopping))) {
-        return UINT64_MAX;
+        return MVM_NEVER;
     }
     uint64_t since = contended ? c->read_ms : mvm_later(c->read_ms, v->ending_ms);
     return since + patience_of(v, c);
@@ -45,7 +45,7 @@ static uint64_t client_stalls_at(const struct mvm_scheduler *v)
 static uint64_t source_stalls_at(const struct mvm_scheduler *v)
 {
     bool delays = mvm_streams_source_awaited(v) && others_wait(v, v->queue[0].client);
-    return delays ? v->streams.source_ms + MVM_STALL_MS : UINT64_MAX;
+    return delays ? v->streams.source_ms + MVM_STALL_MS : MVM_NEVER;
 }
 
 uint64_t mvm_stalls_at(const struct mvm_scheduler *v)
@@ -55,7 +55,7 @@ uint64_t mvm_stalls_at(const struct mvm_scheduler *v)
 
 void mvm_stalls_check(struct mvm_scheduler *v)
 {
-    if (mvm_scheduler_building(v) && v->ending_ms == UINT64_MAX &&
+    if (mvm_scheduler_building(v) && v->ending_ms == MVM_NEVER &&
         mvm_executor_ending(v->executor)) {
         v->ending_ms = v->now_ms;
     }

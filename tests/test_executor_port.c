@@ -86,6 +86,8 @@ static void what_is_printed_while_a_source_is_unpacked_is_not_a_result(void **st
     assert_ok();
 }
 
+#define NOT_IN_URLS "stream_dir: it has a character that is not valid in a path of a URL"
+
 static void a_configuration_that_cannot_work_is_refused_in_words(void **state)
 {
     static uint8_t source[MVM_BULK_DATA_MAX];
@@ -103,6 +105,12 @@ static void a_configuration_that_cannot_work_is_refused_in_words(void **state)
          "nix_options: one of them is NULL"},
         {{.stream_dir = "agent", .source_buffer = source, .source_cap = sizeof source},
          "stream_dir: not an absolute path"},
+        {{.stream_dir = "/a b", .source_buffer = source, .source_cap = sizeof source}, NOT_IN_URLS},
+        {{.stream_dir = "/a/?", .source_buffer = source, .source_cap = sizeof source}, NOT_IN_URLS},
+        {{.stream_dir = "/a%20", .source_buffer = source, .source_cap = sizeof source},
+         NOT_IN_URLS},
+        {{.stream_dir = "/\xc3\xa9", .source_buffer = source, .source_cap = sizeof source},
+         NOT_IN_URLS},
         {{.stream_dir = "/agent", .source_cap = sizeof source}, "source_buffer: too small"},
         {{.stream_dir = "/agent", .source_buffer = source, .source_cap = sizeof source - 1},
          "source_buffer: too small"},
@@ -117,6 +125,10 @@ static void a_configuration_that_cannot_work_is_refused_in_words(void **state)
         assert_int_equal(sim.calls, 0);
     }
     setup(state);
+    assert_null(mvm_executor_config_unsound(&config));
+    config.source_buffer = source;
+    config.source_cap = sizeof source;
+    config.stream_dir = "/Az09-._~!$&'()*+,;=:@";
     assert_null(mvm_executor_config_unsound(&config));
 }
 

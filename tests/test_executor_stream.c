@@ -179,7 +179,7 @@ a_folder_at_the_limit_of_nix_s_argument_is_built_and_one_byte_more_is_refused(vo
         finish();
         if (over == 0) {
             assert_ok();
-            assert_int_equal(strlen(argument_after("--")), MVM_INSTALLABLE_CAP - 1);
+            assert_int_equal(strlen(argument_after("--")), MVM_EXECUTOR_INSTALLABLE_CAP - 1);
         } else {
             assert_err("invalid flake_ref: it is too long");
         }

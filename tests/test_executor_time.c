@@ -119,11 +119,11 @@ static void one_that_survives_sigkill_is_reported_and_left(void **state)
         assert_true(turn());
     }
     const uint64_t killed_ms = sim.now_ms;
-    while (x.state != MVM_EXECUTOR_DRAIN || x.pending != MVM_PENDING_NONE) {
+    while (x.state != MVM_EXECUTOR_DRAIN || x.pending != MVM_EXECUTOR_PENDING_NONE) {
         assert_true(turn());
     }
     assert_in_range(sim.now_ms - killed_ms, MVM_KILL_PATIENCE_MS, MVM_KILL_PATIENCE_MS + 100);
-    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    assert_true(mvm_executor_wants(&x, MVM_PORT_STDOUT));
     assert_false(mvm_executor_wants_child(&x));
     finish();
     assert_begins(answer, "nix build timed out after 1 s: ");
@@ -160,7 +160,7 @@ static void a_line_that_is_not_accepted_does_not_stop_the_clock(void **state)
         assert_int_not_equal(event, MVM_EXECUTOR_OK);
     }
     assert_true(mvm_executor_deadline(&x) == 1000);
-    assert_false(mvm_executor_wants(&x, MVM_STDERR));
+    assert_false(mvm_executor_wants(&x, MVM_PORT_STDERR));
     sim.now_ms = 1000;
     assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG);
     assert_int_equal(x.state, MVM_EXECUTOR_TERM);
@@ -191,7 +191,7 @@ static void an_idle_executor_waits_for_nothing(void **state)
     assert_true(mvm_executor_idle(&x));
     assert_int_equal(mvm_executor_step(&x, 5), MVM_EXECUTOR_WAIT);
     assert_true(mvm_executor_deadline(&x) == UINT64_MAX);
-    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_child(&x));
+    assert_false(mvm_executor_wants(&x, MVM_PORT_STDOUT) || mvm_executor_wants_child(&x));
     assert_int_equal(sim.calls, 0);
 }
 
@@ -204,18 +204,18 @@ static void it_says_what_it_waits_for(void **state)
     assert_false(mvm_executor_wants_child(&x));
     step_to(MVM_EXECUTOR_RUN);
     assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_LOG); /* the path */
-    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants_child(&x));
+    assert_false(mvm_executor_wants(&x, MVM_PORT_STDOUT) || mvm_executor_wants_child(&x));
     take_log();
     assert_int_equal(mvm_executor_step(&x, 0), MVM_EXECUTOR_WAIT);
-    assert_true(mvm_executor_wants(&x, MVM_STDOUT) && mvm_executor_wants(&x, MVM_STDERR));
+    assert_true(mvm_executor_wants(&x, MVM_PORT_STDOUT) && mvm_executor_wants(&x, MVM_PORT_STDERR));
     assert_true(mvm_executor_wants_child(&x));
     sim.now_ms = 1000;
     step_to(MVM_EXECUTOR_TERM); /* a child is left */
     assert_false(mvm_executor_wants_child(&x));
-    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    assert_true(mvm_executor_wants(&x, MVM_PORT_STDOUT));
     finish();
     assert_ok();
-    assert_false(mvm_executor_wants(&x, MVM_STDOUT));
+    assert_false(mvm_executor_wants(&x, MVM_PORT_STDOUT));
 }
 
 static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
@@ -224,13 +224,14 @@ static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
     sim.build.outsider_holds_pipes = true;
     start();
     step_to(MVM_EXECUTOR_DRAIN);
-    assert_true(mvm_executor_wants(&x, MVM_STDOUT));
+    assert_true(mvm_executor_wants(&x, MVM_PORT_STDOUT));
     assert_false(mvm_executor_wants_child(&x));
     sim.now_ms += MVM_DRAIN_MS;
     assert_int_equal(mvm_executor_step(&x, sim.now_ms),
                      MVM_EXECUTOR_LOG); /* "a process outside …" */
     mvm_executor_logged(&x, sim.now_ms);
-    assert_false(mvm_executor_wants(&x, MVM_STDOUT) || mvm_executor_wants(&x, MVM_STDERR));
+    assert_false(mvm_executor_wants(&x, MVM_PORT_STDOUT) ||
+                 mvm_executor_wants(&x, MVM_PORT_STDERR));
     finish();
     assert_ok();
 }
@@ -261,7 +262,7 @@ static void a_call_for_a_disk_is_waited_for(void **state)
             assert_true(turn());
         }
         assert_true(mvm_executor_wants_child(&x));
-        assert_false(mvm_executor_wants(&x, MVM_STDOUT));
+        assert_false(mvm_executor_wants(&x, MVM_PORT_STDOUT));
         assert_true(mvm_executor_deadline(&x) == x.deadline_ms);
     }
     finish();

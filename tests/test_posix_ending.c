@@ -99,7 +99,7 @@ static void more_processes_than_one_scan_lists_are_ended(void **state)
     }
     char text[16];
     spawn_in(*state, "crowd", "2100");
-    read_stream(MVM_STDOUT, text, sizeof text, 6);
+    read_stream(MVM_PORT_STDOUT, text, sizeof text, 6);
     if (strncmp(text, "ready\n", 6) != 0) {
         kill_and_close();
         mvm_posix_fini(&posix);

@@ -167,7 +167,7 @@ static bool refuse_newer_calls(enum calls calls)
 static bool read_pipes(size_t *lines)
 {
     bool ended = true;
-    for (int i = 0; i < MVM_STREAMS; i++) {
+    for (int i = 0; i < MVM_PORT_STREAMS; i++) {
         uint8_t buf[512];
         int n;
         while ((n = port->read_output(&posix, (enum mvm_stream)i, buf, sizeof buf)) > 0) {

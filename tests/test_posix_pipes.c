@@ -43,8 +43,8 @@ static size_t read_some(struct expected *e, size_t cap)
 {
     static uint8_t bytes[PIECE];
     int n;
-    while ((n = port->read_output(&posix, MVM_STDOUT, bytes, cap)) == 0) {
-        struct pollfd fd = {posix.output[MVM_STDOUT].fd, POLLIN, 0};
+    while ((n = port->read_output(&posix, MVM_PORT_STDOUT, bytes, cap)) == 0) {
+        struct pollfd fd = {posix.output[MVM_PORT_STDOUT].fd, POLLIN, 0};
         assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
     }
     assert_true(n > 0 || n == MVM_PORT_END);
@@ -89,7 +89,7 @@ static int await_full(void)
     for (int same = 0; same<10; same = held> 0 && held == before && sleeps() ? same + 1 : 0) {
         before = held;
         sleep_ms(20);
-        assert_int_equal(ioctl(posix.output[MVM_STDOUT].fd, FIONREAD, &held), 0);
+        assert_int_equal(ioctl(posix.output[MVM_PORT_STDOUT].fd, FIONREAD, &held), 0);
     }
     return held;
 }
@@ -145,7 +145,7 @@ static void without_descriptors_a_flood_is_read_as_it_is(void **state)
     struct rlimit none = {1, limit.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     read_to_the_end(&e);
-    assert_int_equal(posix.output[MVM_STDOUT].store[0], -1);
+    assert_int_equal(posix.output[MVM_PORT_STDOUT].store[0], -1);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     finish(&e, 400000);
 }
@@ -157,7 +157,7 @@ static void a_flood_that_is_abandoned_leaves_nothing_open(void **state)
     int before = count_descriptors();
     spawn_seq("100000000");
     await_full();
-    while (posix.output[MVM_STDOUT].store[0] < 0) {
+    while (posix.output[MVM_PORT_STDOUT].store[0] < 0) {
         assert_true(read_some(&e, PIECE) > 0);
     }
     mvm_posix_fini(&posix);
@@ -171,7 +171,7 @@ static void no_second_pipe_is_made_for_a_build_that_does_not_flood(void **state)
     struct expected e = {0};
     spawn_seq("100");
     while (read_some(&e, PIECE) > 0) {
-        assert_int_equal(posix.output[MVM_STDOUT].store[0], -1);
+        assert_int_equal(posix.output[MVM_PORT_STDOUT].store[0], -1);
     }
     finish(&e, 100);
 }

@@ -27,7 +27,7 @@ static void arguments_reach_the_program_as_they_are(void **state)
     use(&by_proc);
     const char *const argv[] = {self_path, "arguments", "$(id)", "a b", "", "`x`;'\"\\*", NULL};
     assert_int_equal(port->spawn(&posix, argv), 0);
-    assert_stream(MVM_STDOUT, "$(id)\na b\n\n`x`;'\"\\*\n");
+    assert_stream(MVM_PORT_STDOUT, "$(id)\na b\n\n`x`;'\"\\*\n");
     kill_and_close();
     mvm_posix_fini(&posix);
 }
@@ -37,8 +37,8 @@ static void the_streams_and_the_exit_status_come_apart(void **state)
     (void)state;
     use(&by_proc);
     spawn_role("print", NULL);
-    assert_stream(MVM_STDERR, "to stderr");
-    assert_stream(MVM_STDOUT, "to stdout");
+    assert_stream(MVM_PORT_STDERR, "to stderr");
+    assert_stream(MVM_PORT_STDOUT, "to stdout");
     struct mvm_exit e = await_exit();
     assert_false(e.signaled);
     assert_int_equal(e.code, 7);
@@ -77,7 +77,7 @@ static void a_program_starts_with_nothing_of_ours(void **state)
     signal(SIGPIPE, SIG_DFL);
     signal(SIGUSR1, SIG_DFL);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    assert_stream(MVM_STDOUT, "");
+    assert_stream(MVM_PORT_STDOUT, "");
     assert_int_equal(await_exit().code, 0);
     close(inheritable);
     close(high);
@@ -98,9 +98,9 @@ static void a_process_without_standard_descriptors_can_spawn(void **state)
         use(&by_proc);
         const char *const argv[] = {self_path, "print", NULL};
         bool fine = port->spawn(&posix, argv) == 0;
-        read_stream(MVM_STDOUT, text, sizeof text, sizeof text);
+        read_stream(MVM_PORT_STDOUT, text, sizeof text, sizeof text);
         fine = fine && strcmp(text, "to stdout") == 0;
-        read_stream(MVM_STDERR, text, sizeof text, sizeof text);
+        read_stream(MVM_PORT_STDERR, text, sizeof text, sizeof text);
         fine = fine && strcmp(text, "to stderr") == 0;
         mvm_posix_fini(&posix);
         _exit(fine ? 0 : 1);
@@ -169,7 +169,7 @@ static void without_a_build_there_is_nothing_to_signal_or_to_close(void **state)
     assert_int_equal(signal_build(MVM_SIGNAL_KILL), 0);
     assert_int_equal(port->remaining(&posix), 0);
     port->close_build(&posix);
-    assert_int_equal(posix.output[MVM_STDOUT].fd, -1);
+    assert_int_equal(posix.output[MVM_PORT_STDOUT].fd, -1);
     assert_int_equal(posix.watch.armed[MVM_POSIX_OF_EXIT], -1);
     mvm_posix_fini(&posix);
 }
@@ -182,8 +182,8 @@ static void the_end_of_the_pipes_is_not_the_exit(void **state)
     struct mvm_exit e;
     use(&by_proc);
     spawn_role("close-and-stay", NULL);
-    assert_stream(MVM_STDOUT, "");
-    assert_stream(MVM_STDERR, "");
+    assert_stream(MVM_PORT_STDOUT, "");
+    assert_stream(MVM_PORT_STDERR, "");
     assert_int_equal(port->poll_exit(&posix, &e), 0);
     assert_int_equal(port->remaining(&posix), 1);
     kill_and_close();
@@ -197,7 +197,7 @@ static void a_hidden_grandchild_is_found_and_only_sigkill_ends_it(void **state)
     spawn_in(*state, "hide", "leave");
     await_ready(1);
     assert_int_equal(await_exit().code, 0);
-    assert_int_equal(port->read_output(&posix, MVM_STDOUT, &byte, 1), 0);
+    assert_int_equal(port->read_output(&posix, MVM_PORT_STDOUT, &byte, 1), 0);
     await_remaining(1);
     assert_int_equal(signal_build(MVM_SIGNAL_TERM), 0);
     sleep_ms(50);
@@ -262,7 +262,7 @@ static void one_sigterm_reaches_all_of_a_tree_that_is_starved(void **state)
     need_mode(*state);
     keep_busy(busy, n);
     spawn_in(*state, "starved-sow", NULL);
-    bool runs = read_stream(MVM_STDOUT, text, sizeof text, 6) >= 6;
+    bool runs = read_stream(MVM_PORT_STDOUT, text, sizeof text, 6) >= 6;
     uint64_t begin = clock_ms();
     int sent = runs ? signal_build(MVM_SIGNAL_TERM) : 0;
     bool in_time = runs && clock_ms() - begin < MVM_HOLD_MS;

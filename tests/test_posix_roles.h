@@ -484,7 +484,7 @@ static inline void assert_stream(enum mvm_stream stream, const char *expected)
 static inline void await_ready(size_t n)
 {
     char text[8192];
-    assert_true(read_stream(MVM_STDOUT, text, sizeof text, 6 * n) >= 6 * n);
+    assert_true(read_stream(MVM_PORT_STDOUT, text, sizeof text, 6 * n) >= 6 * n);
 }
 
 static inline struct mvm_exit await_exit(void)
@@ -519,7 +519,7 @@ static inline void await_remaining(int count)
 static inline void assert_pipes_end(void)
 {
     char text[4096];
-    for (int i = 0; i < MVM_STREAMS; i++) {
+    for (int i = 0; i < MVM_PORT_STREAMS; i++) {
         while (read_stream((enum mvm_stream)i, text, sizeof text, sizeof text - 1) > 0) {
         }
         uint8_t byte;

@@ -81,7 +81,7 @@ static void a_started_program_has_nothing_of_ours(void **state)
     signal(SIGUSR1, SIG_IGN);
     spawn_role("inspect", NULL);
     signal(SIGUSR1, SIG_DFL);
-    assert_stream(MVM_STDOUT, "");
+    assert_stream(MVM_PORT_STDOUT, "");
     assert_int_equal(await_exit().code, 0);
     close(inheritable);
     close(high);
@@ -256,7 +256,7 @@ static void the_agents_oom_score_is_not_the_builds(void **state)
         }
         use(&by_proc);
         spawn_role("inspect", NULL);
-        assert_stream(MVM_STDOUT, "");
+        assert_stream(MVM_PORT_STDOUT, "");
         kill_and_close();
         mvm_posix_fini(&posix);
         assert_true(mvm_posix_read_small(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text));
@@ -275,7 +275,7 @@ static void a_build_starts_although_the_agents_directory_is_gone(void **state)
     spawn_role("inspect", NULL);
     int back = chdir("/");
     assert_int_equal(back, 0);
-    assert_stream(MVM_STDOUT, "");
+    assert_stream(MVM_PORT_STDOUT, "");
     kill_and_close();
     mvm_posix_fini(&posix);
 }

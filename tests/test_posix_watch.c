@@ -32,8 +32,8 @@ static void unblock(void)
 /* Makes the calls that the executor makes before it waits. */
 static int ask(uint8_t *byte, struct mvm_exit *e)
 {
-    int n = port->read_output(&posix, MVM_STDOUT, byte, 1);
-    port->read_output(&posix, MVM_STDERR, byte + 1, 1);
+    int n = port->read_output(&posix, MVM_PORT_STDOUT, byte, 1);
+    port->read_output(&posix, MVM_PORT_STDERR, byte + 1, 1);
     port->poll_exit(&posix, e);
     return n;
 }
@@ -71,9 +71,9 @@ static void what_has_been_seen_wakes_no_more(void **state)
     uint8_t bytes[2];
     struct mvm_exit e;
     start_shell("exec >&- 2>&-; exec sleep 100");
-    assert_int_equal(port->read_output(&posix, MVM_STDERR, bytes, 1) > 0, 0);
-    while (port->read_output(&posix, MVM_STDOUT, bytes, 1) != MVM_PORT_END ||
-           port->read_output(&posix, MVM_STDERR, bytes, 1) != MVM_PORT_END) {
+    assert_int_equal(port->read_output(&posix, MVM_PORT_STDERR, bytes, 1) > 0, 0);
+    while (port->read_output(&posix, MVM_PORT_STDOUT, bytes, 1) != MVM_PORT_END ||
+           port->read_output(&posix, MVM_PORT_STDERR, bytes, 1) != MVM_PORT_END) {
         assert_true(readable(PATIENCE_MS));
     }
     assert_int_equal(port->poll_exit(&posix, &e), 0);
@@ -97,7 +97,7 @@ static void a_pause_is_quiet_whatever_comes(void **state)
     assert_int_equal(ask(bytes, &e), 0);
     port->pause(&posix);
     unblock();
-    struct pollfd out = {posix.output[MVM_STDOUT].fd, POLLIN, 0};
+    struct pollfd out = {posix.output[MVM_PORT_STDOUT].fd, POLLIN, 0};
     assert_int_equal(poll(&out, 1, PATIENCE_MS), 1);
     assert_false(readable(300));
     assert_true(ask(bytes, &e) > 0);

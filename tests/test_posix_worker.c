@@ -380,7 +380,8 @@ static void a_log_that_nothing_writes_to_any_more_costs_no_time(void **state)
 static void signals_for_the_agent_do_not_end_it(void **state)
 {
     (void)state;
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int signals[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
+                                  SIGPWR,  SIGPIPE, SIGTTOU, SIGXFSZ};
     assert_int_equal(make_dir("one"), 0);
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         assert_int_equal(kill(posix.worker.pid, signals[i]), 0);

@@ -263,7 +263,7 @@ static void a_request_of_the_longest_fields_waits_unharmed(void **state)
         p += strlen(piece);
     }
     assert_int_equal(scheduler.queued, 2);
-    struct mvm_job job = mvm_queued_build_job(&scheduler.queue[1]);
+    struct mvm_job job = mvm_scheduler_job(&scheduler.queue[1]);
     assert_int_equal(job.flake_ref.len, sizeof flake);
     assert_memory_equal(job.flake_ref.bytes, flake, sizeof flake);
     assert_int_equal(job.attr.len, sizeof attr);

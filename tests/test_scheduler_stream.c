@@ -241,7 +241,8 @@ static void a_source_up_to_the_limit_is_asked_for_and_one_past_it_is_refused(voi
     heard(c);
     ask_build(c, B, (uint64_t)MVM_SOURCE_MAX + 1);
     finish();
-    assert_heard_begins(c, "accepted b\nErr b invalid_request: invalid source: it is larger than");
+    assert_heard_begins(c, "accepted b\nErr b invalid_request: invalid source: it is larger than "
+                           "1073741824 bytes\n");
     assert_nothing_left();
 }
 

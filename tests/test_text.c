@@ -228,6 +228,15 @@ static void an_id_is_16_to_64_letters_digits_dots_and_strokes(void **state)
     }
 }
 
+static void an_id_is_written_as_two_digits_a_byte(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = {0x00, 0x9a, 0xf0, 0xff};
+    char id[] = "--------!";
+    mvm_id_write(id, bytes, sizeof bytes);
+    assert_string_equal(id, "009af0ff");
+}
+
 static void artifacts_have_eleven_names_and_the_last_is_a_whole_output(void **state)
 {
     (void)state;
@@ -289,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_number_is_decimal_and_up_to_its_maximum),
         cmocka_unit_test(a_path_is_not_empty_and_fits),
         cmocka_unit_test(an_id_is_16_to_64_letters_digits_dots_and_strokes),
+        cmocka_unit_test(an_id_is_written_as_two_digits_a_byte),
         cmocka_unit_test(artifacts_have_eleven_names_and_the_last_is_a_whole_output),
         cmocka_unit_test(each_artifact_has_a_meaning),
         cmocka_unit_test(the_version_and_its_number_are_one_release),

@@ -19,3 +19,13 @@ bool mvm_id_valid(struct mvm_text id)
     }
     return true;
 }
+
+void mvm_id_write(char *id, const uint8_t *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        *id++ = digits[bytes[i] >> 4];
+        *id++ = digits[bytes[i] & 15];
+    }
+    *id = '\0';
+}

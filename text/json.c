@@ -152,7 +152,7 @@ static bool is_space(uint8_t byte)
 }
 
 /* A byte between two tokens. */
-static enum mvm_json_token take_structure(struct mvm_json *j, uint8_t byte)
+static enum mvm_json_token accept_structure(struct mvm_json *j, uint8_t byte)
 {
     switch (j->state) {
     case BLANK:
@@ -244,7 +244,7 @@ static bool store_escapes(struct mvm_json *j, struct input *in)
 }
 
 /* The front of the input that needs no state but STRING, and the quote that ends the string. */
-static enum mvm_json_token take_run(struct mvm_json *j, struct input *in)
+static enum mvm_json_token read_run(struct mvm_json *j, struct input *in)
 {
     do {
         in->at += store_run(j, in->at, (size_t)(in->end - in->at));
@@ -256,10 +256,10 @@ static enum mvm_json_token take_run(struct mvm_json *j, struct input *in)
     return MVM_JSON_PARTIAL;
 }
 
-static enum mvm_json_token take_string(struct mvm_json *j, struct input *in)
+static enum mvm_json_token read_string(struct mvm_json *j, struct input *in)
 {
     if (mvm_utf8_whole(&j->utf8)) {
-        enum mvm_json_token token = take_run(j, in);
+        enum mvm_json_token token = read_run(j, in);
         if (token != MVM_JSON_PARTIAL || in->at == in->end) {
             return token;
         }
@@ -280,7 +280,7 @@ static enum mvm_json_token take_string(struct mvm_json *j, struct input *in)
     return MVM_JSON_PARTIAL;
 }
 
-static enum mvm_json_token take_escape(struct mvm_json *j, uint8_t byte)
+static enum mvm_json_token accept_escape(struct mvm_json *j, uint8_t byte)
 {
     if (byte == 'u') {
         j->unit = 0;
@@ -327,7 +327,7 @@ static enum mvm_json_token end_escape(struct mvm_json *j)
     return go_on(j, STRING);
 }
 
-static enum mvm_json_token take_hex(struct mvm_json *j, uint8_t byte)
+static enum mvm_json_token accept_hex(struct mvm_json *j, uint8_t byte)
 {
     unsigned digit = mvm_hex_digit(byte);
     if (digit == MVM_NO_HEX_DIGIT) {
@@ -338,7 +338,7 @@ static enum mvm_json_token take_hex(struct mvm_json *j, uint8_t byte)
     return j->count < 4 ? MVM_JSON_PARTIAL : end_escape(j);
 }
 
-static enum mvm_json_token take_low_half(struct mvm_json *j, uint8_t byte)
+static enum mvm_json_token accept_low_half(struct mvm_json *j, uint8_t byte)
 {
     if (byte != (j->state == LOW_HALF ? '\\' : 'u')) {
         return fail(j, MVM_JSON_LONE_SURROGATE);
@@ -346,12 +346,12 @@ static enum mvm_json_token take_low_half(struct mvm_json *j, uint8_t byte)
     if (j->state == LOW_HALF) {
         return go_on(j, LOW_HALF_U);
     }
-    return take_escape(j, byte);
+    return accept_escape(j, byte);
 }
 
 /* ---- literals and numbers ------------------------------------------------------------------- */
 
-static enum mvm_json_token take_literal(struct mvm_json *j, uint8_t byte)
+static enum mvm_json_token accept_literal(struct mvm_json *j, uint8_t byte)
 {
     const char *literal = literals[j->token - MVM_JSON_TRUE];
     if (byte != (uint8_t)literal[j->count]) {
@@ -406,7 +406,7 @@ static const uint8_t number_next[][NUMBER_OTHER + 1] = {
     [EXPONENT - MINUS] = {EXPONENT, EXPONENT, DONE, DONE, DONE, DONE},
 };
 
-static enum mvm_json_token take_number(struct mvm_json *j, struct input *in)
+static enum mvm_json_token read_number(struct mvm_json *j, struct input *in)
 {
     if (j->state == INTEGER) {
         in->at += mvm_json_digits(in->at, (size_t)(in->end - in->at), &j->u64, &j->is_u64);
@@ -431,20 +431,20 @@ static enum mvm_json_token take_number(struct mvm_json *j, struct input *in)
 
 /* ---- the driver ----------------------------------------------------------------------------- */
 
-static enum mvm_json_token take_single(struct mvm_json *j, uint8_t byte)
+static enum mvm_json_token accept_single(struct mvm_json *j, uint8_t byte)
 {
     switch (j->state) {
     case ESCAPE:
-        return take_escape(j, byte);
+        return accept_escape(j, byte);
     case HEX:
-        return take_hex(j, byte);
+        return accept_hex(j, byte);
     case LOW_HALF:
     case LOW_HALF_U:
-        return take_low_half(j, byte);
+        return accept_low_half(j, byte);
     case LITERAL:
-        return take_literal(j, byte);
+        return accept_literal(j, byte);
     default:
-        return take_structure(j, byte);
+        return accept_structure(j, byte);
     }
 }
 
@@ -455,14 +455,14 @@ enum mvm_json_token mvm_json_push(struct mvm_json *j, const uint8_t *bytes, size
     enum mvm_json_token token = j->state == NO_JSON ? MVM_JSON_ERROR : MVM_JSON_PARTIAL;
     while (token == MVM_JSON_PARTIAL && in.at < in.end) {
         if (j->state == STRING) {
-            token = take_string(j, &in);
+            token = read_string(j, &in);
         } else if (j->state >= MINUS) {
-            token = take_number(j, &in);
+            token = read_number(j, &in);
         } else if (j->state > DONE || !is_space(*in.at)) {
             if (j->state <= DONE) {
                 j->begun = j->offset + (uint32_t)(in.at - bytes);
             }
-            token = take_single(j, *in.at);
+            token = accept_single(j, *in.at);
             in.at += token == MVM_JSON_ERROR ? 0 : 1;
         } else {
             in.at++;
@@ -479,7 +479,7 @@ enum mvm_json_token mvm_json_push_run(struct mvm_json *j, const uint8_t *bytes, 
     struct input in = {bytes, len > 0 ? bytes + len : bytes};
     enum mvm_json_token token = MVM_JSON_PARTIAL;
     if (j->state == STRING && mvm_utf8_whole(&j->utf8)) {
-        token = take_run(j, &in);
+        token = read_run(j, &in);
     }
     *used = (size_t)(in.at - bytes);
     j->offset += (uint32_t)*used;

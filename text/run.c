@@ -102,7 +102,7 @@ static inline block at_least(block v, uint8_t least)
     return sub_saturating(v, each((uint8_t)(least - 0x80)));
 }
 
-static inline void take_in(struct look *l, block v, const uint8_t *from)
+static inline void add_block(struct look *l, block v, const uint8_t *from)
 {
     block one = block_load(from - 1), two = block_load(from - 2), three = block_load(from - 3);
     block is_led = at_least(one, 0xc0) | at_least(two, 0xe0) | at_least(three, 0xf0);
@@ -137,7 +137,7 @@ static size_t copy_characters(uint8_t *to, const uint8_t *from, size_t len)
         for (size_t n = at; n < end; n += BLOCK) {
             block v = block_load(from + n);
             put_block(to, n, v);
-            take_in(&look, v, from + n);
+            add_block(&look, v, from + n);
         }
         if (!is_doubtful(&look)) {
             mixed = word_of(look.high) != 0;

@@ -113,7 +113,7 @@ static void begin_message(struct mvm_decoder *d, enum mvm_kind kind)
     m->build.has_source = false;
 }
 
-static enum mvm_decoder_error take_variant(struct mvm_decoder *d)
+static enum mvm_decoder_error accept_variant(struct mvm_decoder *d)
 {
     enum mvm_direction direction = (enum mvm_direction)d->direction;
     unsigned kind = mvm_first_kind(direction);
@@ -127,7 +127,7 @@ static enum mvm_decoder_error take_variant(struct mvm_decoder *d)
     return MVM_DECODER_FINE;
 }
 
-static enum mvm_decoder_error take_message(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_message(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token == MVM_JSON_OBJECT) {
         keep_name(d);
@@ -136,7 +136,7 @@ static enum mvm_decoder_error take_message(struct mvm_decoder *d, enum mvm_json_
     if (token != MVM_JSON_STRING) {
         return MVM_DECODER_NOT_A_MESSAGE;
     }
-    enum mvm_decoder_error error = take_variant(d);
+    enum mvm_decoder_error error = accept_variant(d);
     if (error == MVM_DECODER_FINE && variant_of(d)->count > 0) {
         return MVM_DECODER_NEEDS_FIELDS;
     }
@@ -144,17 +144,17 @@ static enum mvm_decoder_error take_message(struct mvm_decoder *d, enum mvm_json_
     return error;
 }
 
-static enum mvm_decoder_error take_member(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_member(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token != MVM_JSON_KEY) {
         return MVM_DECODER_NOT_A_MESSAGE;
     }
-    enum mvm_decoder_error error = take_variant(d);
+    enum mvm_decoder_error error = accept_variant(d);
     d->state = variant_of(d)->count > 0 ? FIELDS : NOTHING;
     return error;
 }
 
-static enum mvm_decoder_error take_fields(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_fields(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token == MVM_JSON_OBJECT) {
         return expect_name(d);
@@ -204,7 +204,7 @@ static enum mvm_decoder_error expect_member(struct mvm_decoder *d, unsigned at)
     return expect_value(d, at, VALUE);
 }
 
-static enum mvm_decoder_error take_name(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_name(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token != MVM_JSON_KEY) {
         return end_fields(d);
@@ -224,7 +224,7 @@ static void store_timeout(struct mvm_decoder *d, uint64_t secs)
     d->message.build.timeout_secs = secs;
 }
 
-static enum mvm_decoder_error take_timeout(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_timeout(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token != MVM_JSON_NUMBER || !d->json.is_u64) {
         return refuse_field(d, d->at, MVM_DECODER_WRONG_TYPE);
@@ -233,7 +233,7 @@ static enum mvm_decoder_error take_timeout(struct mvm_decoder *d, enum mvm_json_
     return MVM_DECODER_FINE;
 }
 
-static enum mvm_decoder_error take_flag(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_flag(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token != MVM_JSON_TRUE && token != MVM_JSON_FALSE) {
         return refuse_field(d, d->at, MVM_DECODER_WRONG_TYPE);
@@ -252,7 +252,7 @@ static void store_text(struct mvm_decoder *d, const struct mvm_field *field, con
     d->fields_len += (uint32_t)len;
 }
 
-static enum mvm_decoder_error take_text(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_text(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token != MVM_JSON_STRING) {
         return refuse_field(d, d->at, MVM_DECODER_WRONG_TYPE);
@@ -264,26 +264,26 @@ static enum mvm_decoder_error take_text(struct mvm_decoder *d, enum mvm_json_tok
     return MVM_DECODER_FINE;
 }
 
-static enum mvm_decoder_error take_value(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_value(struct mvm_decoder *d, enum mvm_json_token token)
 {
     const struct mvm_field *field = &mvm_fields[d->at];
     if (token == MVM_JSON_NULL && field->presence != MVM_PRESENCE_REQUIRED) {
         return MVM_DECODER_FINE;
     }
     if (field->type == MVM_TYPE_TIMEOUT) {
-        return take_timeout(d, token);
+        return accept_timeout(d, token);
     }
-    return field->type == MVM_TYPE_FLAG ? take_flag(d, token) : take_text(d, token);
+    return field->type == MVM_TYPE_FLAG ? accept_flag(d, token) : accept_text(d, token);
 }
 
-static enum mvm_decoder_error take_member_value(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_member_value(struct mvm_decoder *d, enum mvm_json_token token)
 {
-    enum mvm_decoder_error error = take_value(d, token);
+    enum mvm_decoder_error error = accept_value(d, token);
     expect_name(d);
     return error;
 }
 
-static enum mvm_decoder_error take_element(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_element(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token == MVM_JSON_ARRAY_END) {
         return end_elements(d);
@@ -291,40 +291,40 @@ static enum mvm_decoder_error take_element(struct mvm_decoder *d, enum mvm_json_
     if (d->at == fields_end(d)) {
         return MVM_DECODER_EXTRA_ELEMENT;
     }
-    enum mvm_decoder_error error = take_value(d, token);
+    enum mvm_decoder_error error = accept_value(d, token);
     return error != MVM_DECODER_FINE ? error : expect_value(d, d->at + 1u, ELEMENT);
 }
 
 /* The value is over when nothing is open but the message's two objects. */
-static enum mvm_decoder_error take_ignored(struct mvm_decoder *d)
+static enum mvm_decoder_error accept_ignored(struct mvm_decoder *d)
 {
     return d->json.depth > 2 ? MVM_DECODER_FINE : expect_name(d);
 }
 
-static enum mvm_decoder_error take_json(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_error accept_json(struct mvm_decoder *d, enum mvm_json_token token)
 {
     switch ((enum state)d->state) {
     case START:
-        return take_message(d, token);
+        return accept_message(d, token);
     case VARIANT:
-        return take_member(d, token);
+        return accept_member(d, token);
     case NOTHING:
         return token == MVM_JSON_NULL ? go_to(d, CLOSE) : MVM_DECODER_NO_FIELDS;
     case FIELDS:
-        return take_fields(d, token);
+        return accept_fields(d, token);
     case NAME:
-        return take_name(d, token);
+        return accept_name(d, token);
     case IGNORED:
-        return take_ignored(d);
+        return accept_ignored(d);
     case ELEMENT:
-        return take_element(d, token);
+        return accept_element(d, token);
+    case VALUE:   /* handled by the caller, … */
+    case END:     /* … and no token comes … */
+    case SKIPPED: /* … in these two */
     case CLOSE:
-    case VALUE: /* handled by the caller */
-    case END:   /* no token comes in these two */
-    case SKIPPED:
-    default:
-        return token == MVM_JSON_OBJECT_END ? go_to(d, END) : MVM_DECODER_NOT_A_MESSAGE;
+        break;
     }
+    return token == MVM_JSON_OBJECT_END ? go_to(d, END) : MVM_DECODER_NOT_A_MESSAGE;
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
@@ -339,7 +339,7 @@ static enum mvm_decoder_status refuse_at(struct mvm_decoder *d, enum mvm_decoder
     return MVM_DECODER_BAD_FRAME;
 }
 
-static enum mvm_decoder_status take(struct mvm_decoder *d, enum mvm_json_token token)
+static enum mvm_decoder_status accept_token(struct mvm_decoder *d, enum mvm_json_token token)
 {
     if (token == MVM_JSON_PARTIAL) {
         return MVM_DECODER_PARTIAL;
@@ -348,7 +348,7 @@ static enum mvm_decoder_status take(struct mvm_decoder *d, enum mvm_json_token t
         return refuse_at(d, MVM_DECODER_JSON, d->json.offset);
     }
     enum mvm_decoder_error error =
-        d->state == VALUE ? take_member_value(d, token) : take_json(d, token);
+        d->state == VALUE ? accept_member_value(d, token) : accept_json(d, token);
     return error == MVM_DECODER_FINE ? MVM_DECODER_PARTIAL : refuse_at(d, error, d->json.begun);
 }
 
@@ -364,7 +364,7 @@ enum mvm_decoder_status mvm_decoder_finish(struct mvm_decoder *d)
 {
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
     if (d->state != SKIPPED && !mvm_json_blank(&d->json)) {
-        status = take(d, mvm_json_finish(&d->json));
+        status = accept_token(d, mvm_json_finish(&d->json));
         if (status == MVM_DECODER_PARTIAL) {
             status = MVM_DECODER_MESSAGE;
         }
@@ -389,7 +389,7 @@ static enum mvm_decoder_status push_run(struct mvm_decoder *d, struct input *in)
     enum mvm_json_token token =
         mvm_json_push_run(&d->json, in->at, (size_t)(in->limit - in->at), &used);
     in->at += used;
-    return take(d, token);
+    return accept_token(d, token);
 }
 
 #if !defined(__OPTIMIZE_SIZE__)
@@ -617,7 +617,7 @@ static enum mvm_decoder_status push_part(struct mvm_decoder *d, struct input *in
     }
     const uint8_t *end = too_long ? in->limit : in->line_end;
     enum mvm_decoder_status status =
-        take(d, mvm_json_push(&d->json, in->at, (size_t)(end - in->at), &used));
+        accept_token(d, mvm_json_push(&d->json, in->at, (size_t)(end - in->at), &used));
     in->at += used;
     if (status == MVM_DECODER_PARTIAL && too_long && in->at == end) {
         status = refuse_at(d, MVM_DECODER_FRAME_TOO_LONG, d->json.offset);

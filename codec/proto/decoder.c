@@ -292,7 +292,7 @@ static enum mvm_decoder_status check_texts(struct mvm_proto_decoder *d)
     return MVM_DECODER_MESSAGE;
 }
 
-static enum mvm_decoder_status take_message(struct mvm_proto_decoder *d)
+static enum mvm_decoder_status decode_message(struct mvm_proto_decoder *d)
 {
     struct decoding in = {.d = d, .tag = 0};
     pb_istream_t stream = pb_istream_from_buffer(d->frame, d->len);
@@ -324,7 +324,7 @@ static enum mvm_decoder_status lose_framing(struct mvm_proto_decoder *d,
 }
 
 /* The prefix is complete. */
-static enum mvm_decoder_status take_prefix(struct mvm_proto_decoder *d)
+static enum mvm_decoder_status read_prefix(struct mvm_proto_decoder *d)
 {
     enum mvm_decoder_status status = MVM_DECODER_PARTIAL;
     uint32_t max =
@@ -343,7 +343,7 @@ static enum mvm_decoder_status take_prefix(struct mvm_proto_decoder *d)
         d->state = SKIP_MESSAGE;
     }
     if (d->len == 0) {
-        status = status == MVM_DECODER_PARTIAL ? take_message(d) : status;
+        status = status == MVM_DECODER_PARTIAL ? decode_message(d) : status;
         begin_frame(d);
     }
     return status;
@@ -361,7 +361,7 @@ static enum mvm_decoder_status prefix_byte(struct mvm_proto_decoder *d, uint8_t 
     } else {
         d->len = d->len << 8 | byte;
     }
-    return ++d->have == MVM_PROTO_PREFIX ? take_prefix(d) : MVM_DECODER_PARTIAL;
+    return ++d->have == MVM_PROTO_PREFIX ? read_prefix(d) : MVM_DECODER_PARTIAL;
 }
 
 /* Bytes of a message's body; `*used` of them are taken. */
@@ -378,7 +378,7 @@ static enum mvm_decoder_status body_bytes(struct mvm_proto_decoder *d, const uin
     if (d->have < d->len) {
         return MVM_DECODER_PARTIAL;
     }
-    enum mvm_decoder_status status = d->state == MESSAGE ? take_message(d) : MVM_DECODER_PARTIAL;
+    enum mvm_decoder_status status = d->state == MESSAGE ? decode_message(d) : MVM_DECODER_PARTIAL;
     begin_frame(d);
     return status;
 }

@@ -40,7 +40,7 @@ static int spawn(void *ctx, const char *const argv[])
 static int read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap)
 {
     struct world *w = ctx;
-    int len = stream == MVM_STDOUT ? take(&w->says, buf, cap) : 0;
+    int len = stream == MVM_PORT_STDOUT ? take(&w->says, buf, cap) : 0;
     return len > 0 ? len : MVM_PORT_END;
 }
 

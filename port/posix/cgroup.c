@@ -324,7 +324,8 @@ bool mvm_posix_cgroup_holds(const struct mvm_posix *p, int process)
     return holds;
 }
 
-/* Whether cgroup.events has `line`; `otherwise` if it cannot be read. */
+/* Whether cgroup.events has `line`; `otherwise` if it cannot be read. A cgroup that is gone has
+ * none. */
 static bool cgroup_says(const struct mvm_posix *p, const char *line, bool otherwise)
 {
     struct mvm_posix_lines l;
@@ -337,9 +338,12 @@ static bool cgroup_says(const struct mvm_posix *p, const char *line, bool otherw
             says = mvm_text_equal(event, line);
         }
     }
-    bool unread = errno != ENOENT && errno != ENODEV && otherwise;
     mvm_posix_lines_close(&l);
-    return read ? says : unread;
+    if (read) {
+        return says;
+    }
+    /* The file is never empty: open or read has failed, and the error is theirs. */
+    return otherwise && errno != ENOENT && errno != ENODEV;
 }
 
 bool mvm_posix_cgroup_populated(const struct mvm_posix *p)

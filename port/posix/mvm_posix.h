@@ -132,7 +132,7 @@ struct mvm_posix {
     /* the build */
     pid_t pid; /* its first process, reaped by close_build; 0: no build */
     int pidfd; /* -1: none */
-    struct mvm_posix_output output[MVM_STREAMS];
+    struct mvm_posix_output output[MVM_PORT_STREAMS];
     int cgroup;        /* its directory; -1: none */
     int cgroup_parent; /* its parent's directory */
     int cgroup_kill;   /* its cgroup.kill; -1: none, freeze instead */

@@ -62,8 +62,8 @@ void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
     p->config = *config;
     p->feed = -1;
     p->pidfd = p->cgroup = p->cgroup_parent = p->cgroup_kill = -1;
-    mvm_posix_output_none(&p->output[MVM_STDOUT]);
-    mvm_posix_output_none(&p->output[MVM_STDERR]);
+    mvm_posix_output_none(&p->output[MVM_PORT_STDOUT]);
+    mvm_posix_output_none(&p->output[MVM_PORT_STDERR]);
     mvm_posix_worker_init(p);
     p->root = "";
     mvm_posix_watch_init(p);

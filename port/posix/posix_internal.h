@@ -136,7 +136,7 @@ bool mvm_posix_has_survivors(const struct mvm_posix *p);
 /* SIGKILL to the first process and its process group. */
 void mvm_posix_kill_group(const struct mvm_posix *p);
 
-/* ---- limits.c: what cannot be guaranteed here ---- */
+/* ---- guarantees.c: what cannot be guaranteed here ---- */
 void mvm_posix_find_limits(struct mvm_posix *p); /* after a build's start, into p->limits */
 const char *mvm_posix_limits(void *ctx);
 
@@ -387,7 +387,7 @@ int mvm_posix_end_job(void *ctx);
 /* ---- serve.c: the worker's side; returns when the agent's has gone ---- */
 void mvm_posix_serve(struct mvm_posix *p, int requests, int log, int data);
 
-/* ---- passed.c: what came through the pipe ---- */
+/* ---- data_pipe.c: what came through the pipe ---- */
 
 /* Bytes for one request of a reader that continues where it was. Some pieces, so that neither side
  * is woken for each; it takes no memory, since the pages are the file's. */

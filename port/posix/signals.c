@@ -45,3 +45,12 @@ bool mvm_posix_signal_ignored(int sig)
 }
 
 #endif
+
+void mvm_posix_helper_signals(void)
+{
+    static const uint8_t ignored[] = {SIGINT, SIGTERM, SIGHUP,  SIGQUIT,
+                                      SIGPWR, SIGPIPE, SIGTTOU, SIGXFSZ};
+    for (size_t i = 0; i < sizeof ignored; i++) {
+        mvm_posix_signal(ignored[i], SIG_IGN);
+    }
+}

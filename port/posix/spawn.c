@@ -42,7 +42,7 @@ static int open_standard(struct mvm_posix *p, int standard[3], int input)
         mvm_posix_fail(p, input < 0 ? "/dev/null" : "fcntl", errno);
         return MVM_PORT_FAILED;
     }
-    for (int i = 0; i < MVM_STREAMS; i++) {
+    for (int i = 0; i < MVM_PORT_STREAMS; i++) {
         int err = mvm_posix_output_open(&p->output[i], &standard[STDOUT_FILENO + i]);
         if (err != 0) {
             return mvm_posix_fail(p, "pipe", err);
@@ -73,8 +73,8 @@ static int fail_start(struct mvm_posix *p, const char *program, int err)
 
 static void reset_build(struct mvm_posix *p)
 {
-    mvm_posix_output_close(&p->output[MVM_STDOUT]);
-    mvm_posix_output_close(&p->output[MVM_STDERR]);
+    mvm_posix_output_close(&p->output[MVM_PORT_STDOUT]);
+    mvm_posix_output_close(&p->output[MVM_PORT_STDERR]);
     close_fd(&p->pidfd);
     mvm_posix_end_feed(p);
     mvm_posix_cgroup_remove(p);

@@ -23,6 +23,10 @@ const char *mvm_posix_variable(const char *name);
 /* SIG_DFL or SIG_IGN for a signal. */
 void mvm_posix_signal(int sig, void (*handler)(int));
 
+/* For a helper process: ignores what is sent to the agent's terminal, group or service, which is
+ * for the agent to handle, and what a write can raise. */
+void mvm_posix_helper_signals(void);
+
 /* Whether a signal is ignored. SIGCHLD also is if the kernel is to discard exit statuses. */
 bool mvm_posix_signal_ignored(int sig);
 

@@ -4,7 +4,8 @@
 int mvm_posix_read_watched(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t cap)
 {
     struct mvm_posix *p = ctx;
-    enum mvm_posix_source of = stream == MVM_STDOUT ? MVM_POSIX_OF_STDOUT : MVM_POSIX_OF_STDERR;
+    enum mvm_posix_source of =
+        stream == MVM_PORT_STDOUT ? MVM_POSIX_OF_STDOUT : MVM_POSIX_OF_STDERR;
     int n = mvm_posix_read_output(p, stream, buf, cap);
     if (n == 0) {
         mvm_posix_watch(p, of, p->output[stream].fd, false);

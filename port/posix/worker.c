@@ -59,11 +59,10 @@ static void end_with_parent(bool by_first_thread)
     }
 }
 
-/* In the child: signals to the agent's terminal, group or service are for the agent to handle. */
+/* In the child. */
 static void be_worker(struct mvm_posix *p, pid_t parent, bool by_first_thread,
                       int ends[CHANNELS][2])
 {
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGXFSZ};
     const int standard[CHANNELS] = {ends[REQUESTS][1], ends[LOG][1], ends[DATA][1]};
     int fd = ends[REQUESTS][1];
     setsid();
@@ -72,9 +71,7 @@ static void be_worker(struct mvm_posix *p, pid_t parent, bool by_first_thread,
         _exit(1);
     }
     mvm_posix_child_signals();
-    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
-        mvm_posix_signal(ignored[i], SIG_IGN);
-    }
+    mvm_posix_helper_signals();
     mvm_posix_serve(p, REQUESTS, LOG, DATA);
     _exit(0);
 }

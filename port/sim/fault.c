@@ -113,7 +113,7 @@ int mvm_sim_ask(struct mvm_sim *s, enum mvm_sim_call call)
         s->asked.call = number;
         s->asked.until_ms = s->now_ms + mvm_sim_delay(s);
         if (hangs(s)) {
-            s->asked.until_ms = UINT64_MAX;
+            s->asked.until_ms = MVM_NEVER;
             s->failed = true;
             s->fail_kinds = 1;
         }

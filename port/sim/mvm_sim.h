@@ -122,9 +122,10 @@ struct mvm_sim {
     uint64_t ended_ms;    /* when a signal took effect; UINT64_MAX: not yet */
     bool killed;
     bool child_alive;
-    bool abandoned;                     /* a build was closed that had a process left */
-    uint64_t shows_ms[MVM_STREAMS + 1]; /* when output of each stream, and the exit, are visible */
-    size_t given[MVM_STREAMS];          /* bytes read of each stream */
+    bool abandoned; /* a build was closed that had a process left */
+    uint64_t
+        shows_ms[MVM_PORT_STREAMS + 1]; /* when output of each stream, and the exit, are visible */
+    size_t given[MVM_PORT_STREAMS];     /* bytes read of each stream */
     struct mvm_sim_file *log;           /* open; NULL: it is not */
     struct mvm_sim_file *unpacked;      /* what a fed process writes */
     char link[256];                     /* the running build's --out-link, or "" */

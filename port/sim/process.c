@@ -44,10 +44,10 @@ int mvm_sim_start(struct mvm_sim *s, const struct mvm_sim_script *script, const 
     s->running = script;
     s->spawned++;
     s->started_ms = s->now_ms;
-    s->ended_ms = s->stopping_ms = UINT64_MAX;
+    s->ended_ms = s->stopping_ms = MVM_NEVER;
     s->killed = false;
     s->child_alive = s->running->leaves_child;
-    s->given[MVM_STDOUT] = s->given[MVM_STDERR] = 0;
+    s->given[MVM_PORT_STDOUT] = s->given[MVM_PORT_STDERR] = 0;
     memset(s->shows_ms, 0, sizeof s->shows_ms);
     return 0;
 }
@@ -59,7 +59,7 @@ int mvm_sim_spawn(void *ctx, const char *const argv[])
     return mvm_sim_start(s, &s->build, argv);
 }
 
-/* By exit or by a signal; UINT64_MAX: not yet known. */
+/* By exit or by a signal; MVM_NEVER: not yet known. */
 static uint64_t ends_ms(const struct mvm_sim *s)
 {
     uint64_t run = s->running->run_ms;
@@ -77,13 +77,13 @@ static bool exited(const struct mvm_sim *s)
 /* What is still to be read of a stream. */
 static struct mvm_text unread(const struct mvm_sim *s, enum mvm_stream stream)
 {
-    const char *text = stream == MVM_STDOUT ? s->running->out : s->running->err;
+    const char *text = stream == MVM_PORT_STDOUT ? s->running->out : s->running->err;
     size_t repeats =
-        stream == MVM_STDERR && s->running->err_repeats > 0 ? s->running->err_repeats : 1;
+        stream == MVM_PORT_STDERR && s->running->err_repeats > 0 ? s->running->err_repeats : 1;
     if (text == NULL) {
         return mvm_text_from("");
     }
-    size_t told = stream == MVM_STDOUT ? s->running->out_len : 0;
+    size_t told = stream == MVM_PORT_STDOUT ? s->running->out_len : 0;
     size_t len = told > 0 ? told : strlen(text);
     if (len == 0 || s->given[stream] >= len * repeats) {
         return mvm_text_from("");
@@ -120,7 +120,7 @@ int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e)
         return s->fail_as;
     }
     bool just_now = exited(s) && s->now_ms - ends_ms(s) <= s->late_ms;
-    if (!exited(s) || (just_now && mvm_sim_comes_late(s, &s->shows_ms[MVM_STREAMS]))) {
+    if (!exited(s) || (just_now && mvm_sim_comes_late(s, &s->shows_ms[MVM_PORT_STREAMS]))) {
         return 0;
     }
     *e = s->now_ms >= s->ended_ms ? (struct mvm_exit){true, s->killed ? 9 : 15} : s->running->exit;
@@ -134,7 +134,7 @@ int mvm_sim_poll_exit(void *ctx, struct mvm_exit *e)
 /* Whether its processes have yet to stop before SIGTERM can be sent to all. */
 static bool is_stopping(struct mvm_sim *s)
 {
-    s->stopping_ms = s->stopping_ms < s->now_ms ? s->stopping_ms : s->now_ms;
+    s->stopping_ms = mvm_sooner(s->stopping_ms, s->now_ms);
     return s->now_ms - s->stopping_ms < s->running->stops_ms;
 }
 
@@ -170,9 +170,9 @@ int mvm_sim_remaining(void *ctx)
 
 uint64_t mvm_sim_next_ms(const struct mvm_sim *s)
 {
-    uint64_t next = UINT64_MAX;
+    uint64_t next = MVM_NEVER;
     if (s->asked.call != 0) {
-        next = s->asked.until_ms > s->now_ms ? s->asked.until_ms : s->now_ms;
+        next = mvm_later(s->asked.until_ms, s->now_ms);
     }
     if (s->running == NULL) {
         return next;

@@ -7,7 +7,7 @@ void mvm_sim_init(struct mvm_sim *s, const char *out_dir, const char *in_dir)
     memset(s, 0, sizeof *s);
     s->out_dir = out_dir;
     s->in_dir = in_dir;
-    s->ended_ms = UINT64_MAX;
+    s->ended_ms = MVM_NEVER;
 }
 
 struct mvm_sim_file *mvm_sim_find(struct mvm_sim *s, const char *path)

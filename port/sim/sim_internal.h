@@ -2,6 +2,7 @@
 #ifndef MVM_SIM_INTERNAL_H
 #define MVM_SIM_INTERNAL_H
 
+#include "deadline.h"
 #include "mvm_sim.h"
 
 struct mvm_sim_file *mvm_sim_new_file(struct mvm_sim *s, const char *path);

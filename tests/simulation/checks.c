@@ -32,7 +32,7 @@ static bool log_is_whole(void)
 {
     const struct mvm_sim_file *f = mvm_sim_find(&world.sim, "/build-out/build.log");
     return f != NULL && f->durable && f->named &&
-           f->len == world.sim.given[MVM_STDOUT] + world.sim.given[MVM_STDERR];
+           f->len == world.sim.given[MVM_PORT_STDOUT] + world.sim.given[MVM_PORT_STDERR];
 }
 
 static const char *check_durable(void)

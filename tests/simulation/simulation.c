@@ -1,4 +1,5 @@
 #include "simulation.h"
+#include "deadline.h"
 #include "world.h"
 #include <string.h>
 
@@ -6,17 +7,12 @@ enum { TURNS_MAX = 200000 };
 
 /* ---- time ---- */
 
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t next_ms(void)
 {
-    uint64_t at = sooner(mvm_scheduler_deadline(&world.scheduler), mvm_sim_next_ms(&world.sim));
-    at = sooner(at, mvm_sim_next_ms(&world.reader));
+    uint64_t at = mvm_sooner(mvm_scheduler_deadline(&world.scheduler), mvm_sim_next_ms(&world.sim));
+    at = mvm_sooner(at, mvm_sim_next_ms(&world.reader));
     for (int i = 0; i < PEERS; i++) {
-        at = sooner(at, peer_deadline(&world.peers[i], world.sim.now_ms));
+        at = mvm_sooner(at, peer_deadline(&world.peers[i], world.sim.now_ms));
     }
     return at;
 }
@@ -27,7 +23,7 @@ static void turn_clock(uint64_t at)
     uint64_t now = world.sim.now_ms;
     uint64_t ahead = at > now ? at - now : 1;
     if (world.restless && ahead > 1 && rng_one_in(&world.rng, 4)) {
-        ahead = 1 + rng_below(&world.rng, (uint32_t)sooner(ahead - 1, 65536));
+        ahead = 1 + rng_below(&world.rng, (uint32_t)mvm_sooner(ahead - 1, 65536));
     }
     world.sim.now_ms = world.reader.now_ms = now + ahead;
 }
@@ -83,7 +79,7 @@ static void close_some(void)
 
 static void begin_build(void)
 {
-    struct mvm_job job = mvm_queued_build_job(&world.scheduler.queue[0]);
+    struct mvm_job job = mvm_scheduler_job(&world.scheduler.queue[0]);
     unsigned oldest;
     make_output(ledger_number_of_attr(job.attr));
     ledger_begin(&world.ledger, world.number);
@@ -183,7 +179,7 @@ static const char *live(void)
             continue;
         }
         uint64_t at = next_ms();
-        if (at == UINT64_MAX) {
+        if (at == MVM_NEVER) {
             return mvm_scheduler_idle(&world.scheduler) ? NULL : "a build waits for nothing";
         }
         turn_clock(at);

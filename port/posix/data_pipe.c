@@ -15,7 +15,7 @@ static size_t request_size(bool goes_on, size_t cap)
 }
 
 /* Bytes that are in the pipe: no wait. */
-static int64_t take(struct mvm_posix *p, uint64_t *offset, uint8_t *buf, size_t cap)
+static int64_t read_pipe(struct mvm_posix *p, uint64_t *offset, uint8_t *buf, size_t cap)
 {
     struct mvm_posix_passed *d = &p->worker.passed;
     ssize_t n;
@@ -38,7 +38,7 @@ static bool empty(struct mvm_posix *p, uint8_t *buf, size_t cap)
     uint64_t at;
     int64_t n = 1;
     while (p->worker.passed.left > 0 && n > 0) {
-        n = take(p, &at, buf, cap);
+        n = read_pipe(p, &at, buf, cap);
     }
     return n > 0;
 }
@@ -56,7 +56,7 @@ int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path,
     if (p->worker.asked == 0) {
         bool goes_on = *offset == d->at && strcmp(path, d->path) == 0;
         if (goes_on && d->left > 0) {
-            return take(p, offset, buf, cap);
+            return read_pipe(p, offset, buf, cap);
         }
         if (!empty(p, buf, cap)) {
             return MVM_PORT_SOURCE_FAILED;
@@ -69,5 +69,5 @@ int64_t mvm_posix_ask_read_data(void *ctx, const char *within, const char *path,
         return n;
     }
     d->left = (size_t)n;
-    return take(p, offset, buf, cap);
+    return read_pipe(p, offset, buf, cap);
 }

@@ -1,11 +1,11 @@
 #define _GNU_SOURCE /* PATH_MAX */
-#include "here.h"
+#include "local_path.h"
 #include <limits.h>
 #include <string.h>
 
 enum { SHOWN_MAX = 256 };
 
-void mvm_here_join(char *to, size_t cap, const char *folder, const char *path)
+void mvm_local_path_join(char *to, size_t cap, const char *folder, const char *path)
 {
     struct mvm_writer w;
     size_t len = strlen(folder);
@@ -20,11 +20,11 @@ void mvm_here_join(char *to, size_t cap, const char *folder, const char *path)
     }
 }
 
-bool mvm_here_fail(struct mvm_writer *why, const char *what, const char *folder, const char *path,
-                   const char *reason)
+bool mvm_local_path_fail(struct mvm_writer *why, const char *what, const char *folder,
+                         const char *path, const char *reason)
 {
     char whole[2 * PATH_MAX];
-    mvm_here_join(whole, sizeof whole, folder, path);
+    mvm_local_path_join(whole, sizeof whole, folder, path);
     size_t len = strlen(whole);
     bool cut = len > SHOWN_MAX;
     mvm_writer_add3(why, what, cut ? "..." : "", whole + (cut ? len - SHOWN_MAX : 0));

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "beside.h"
+#include "output_folder.h"
 #include "mvm_artifact.h"
 #include "parse.h"
 #include <dirent.h>
@@ -9,9 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const suffixes[] = {[MVM_BESIDE_NEW] = ".new-", [MVM_BESIDE_OLD] = ".old-"};
+static const char *const suffixes[] = {
+    [MVM_OUTPUT_FOLDER_NEW] = ".new-", [MVM_OUTPUT_FOLDER_OLD] = ".old-"};
 
-void mvm_beside_name(enum mvm_beside kind, const char *name, char *to, size_t cap)
+void mvm_output_folder_name(enum mvm_output_folder kind, const char *name, char *to, size_t cap)
 {
     struct mvm_writer w;
     mvm_writer_init(&w, to, cap);
@@ -19,7 +20,7 @@ void mvm_beside_name(enum mvm_beside kind, const char *name, char *to, size_t ca
     mvm_writer_add_u64(&w, (uint64_t)getpid());
 }
 
-struct mvm_text mvm_beside_parse(enum mvm_beside kind, const char *entry)
+struct mvm_text mvm_output_folder_parse(enum mvm_output_folder kind, const char *entry)
 {
     const struct mvm_text none = {NULL, 0};
     const char *dash = strrchr(entry, '-');
@@ -43,7 +44,7 @@ static bool is_artifact(int dir, const char *name)
            S_ISREG(st.st_mode);
 }
 
-static enum mvm_beside_found look(DIR *dir, char *stranger)
+static enum mvm_output_folder_found check(DIR *dir, char *stranger)
 {
     const struct dirent *entry;
     while ((errno = 0, entry = readdir(dir)) != NULL) {
@@ -52,13 +53,13 @@ static enum mvm_beside_found look(DIR *dir, char *stranger)
             if (stranger != NULL) {
                 memcpy(stranger, name, strlen(name) + 1);
             }
-            return MVM_BESIDE_STRANGER;
+            return MVM_OUTPUT_FOLDER_STRANGER;
         }
     }
-    return errno == 0 ? MVM_BESIDE_ALONE : MVM_BESIDE_ERROR;
+    return errno == 0 ? MVM_OUTPUT_FOLDER_ALONE : MVM_OUTPUT_FOLDER_ERROR;
 }
 
-enum mvm_beside_found mvm_beside_look(int parent, const char *name, char *stranger)
+enum mvm_output_folder_found mvm_output_folder_check(int parent, const char *name, char *stranger)
 {
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -68,9 +69,9 @@ enum mvm_beside_found mvm_beside_look(int parent, const char *name, char *strang
             close(fd);
         }
         errno = err;
-        return MVM_BESIDE_ERROR;
+        return MVM_OUTPUT_FOLDER_ERROR;
     }
-    enum mvm_beside_found found = look(dir, stranger);
+    enum mvm_output_folder_found found = check(dir, stranger);
     int err = errno;
     closedir(dir);
     errno = err;
