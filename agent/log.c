@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "log.h"
+#include "control.h"
 #include "log_lost.h"
 #include "log_writer.h"
 #include <errno.h>
@@ -271,11 +272,7 @@ void mvm_log_begin(struct mvm_log_line *l, const char *what)
 void mvm_log_end(struct mvm_log_line *l)
 {
     size_t len = mvm_writer_finish(&l->w).len;
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)l->text[i] < ' ' || l->text[i] == 0x7f) {
-            l->text[i] = '?';
-        }
-    }
+    mvm_control_mask(l->text, len);
     l->text[len] = '\n';
     mvm_log_flush();
     add_waiting(l->text, len + 1);

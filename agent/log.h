@@ -1,6 +1,6 @@
 /*
- * The agent's own messages: plain lines on stderr. Control characters are written as '?', so that
- * no request can control a terminal.
+ * The agent's own messages: plain lines on stderr. Control characters, bidirectional ones included,
+ * are written as '?' (control.h), so that no request can control a terminal or reorder a line.
  *
  * Logging never waits. What stderr does not accept now, such as a stopped terminal or a pipe that
  * is not read, waits in a small buffer; lines that do not fit are dropped and counted, and the

@@ -96,8 +96,8 @@ static void copy(int from, struct output *out)
 }
 
 /* A child that ends immediately, and leaves the writer to the system. First of all it closes the
- * agent's sockets: nothing but the agent may keep them open. The writer is born with the signals
- * ignored: none can come before it ignores them. */
+ * agent's sockets: nothing but the agent may keep them open. The signals are
+ * ignored before the fork, so the writer starts with them ignored. */
 static void leave_writer(int bytes)
 {
     const int standard[3] = {bytes, STDERR_FILENO, STDERR_FILENO};

@@ -22,8 +22,8 @@ static void add_unless_ignored(sigset_t *set, int sig)
     }
 }
 
-/* Ignored is what would end or stop the agent for writing its log, to a pipe that is closed, on a
- * terminal that stops background jobs, to a file at its limit; and the terminal's hang-up. SIGCHLD
+/* Ignores the signals that writing the log can raise, to a pipe that is closed, on a terminal that
+ * stops background jobs, to a file at its limit; and the terminal's hang-up. SIGCHLD
  * must not be: that would take every exit status away. */
 static void set_dispositions(void)
 {

@@ -8,7 +8,8 @@
 #include "mvm_server.h"
 #include "options.h"
 
-/* Some 3 MiB, touched only as clients connect: keep it static and zeroed. */
+/* Some 16 MiB, room for as many clients as there can be and for builds without disks. Its pages are
+ * touched only as clients connect: keep it static and zeroed. */
 struct mvm_agent {
     struct mvm_server server;
     int signals; /* signalfd(2) */
@@ -20,7 +21,8 @@ struct mvm_agent {
 /* For process 1, before its start takes long: a signal that ends the machine waits for run. */
 void mvm_agent_hold_signals(void);
 
-/* Serves until SIGTERM or SIGINT, or until the last client of an agent that only has inherited
+/* Serves until SIGTERM, SIGINT, SIGQUIT or SIGPWR, after the first build or after idle time if the
+ * options say so, or until the last client of an agent that only has inherited
  * connections (fd:N) has gone. Returns the exit status: 0, or 1 if it could not start, ended with
  * work left, or has nothing to serve. `*a` is zeroed memory. */
 int mvm_agent_run(struct mvm_agent *a, const struct mvm_options *options);

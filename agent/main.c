@@ -5,27 +5,14 @@
 #include "loop.h"
 #include "mvm_version.h"
 #include "power.h"
+#include "standard_streams.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 /* Bytes of stack that the agent and its worker may need, with room for a usual environment. */
 enum { STACK_MIN = 64 * 1024 };
-
-/* Keeps descriptors opened later from becoming stdin, stdout or stderr. A write to one that was
- * closed still fails. */
-static void fill_standard_streams(void)
-{
-    int fd;
-    do {
-        fd = open("/dev/null", O_RDONLY);
-    } while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0) {
-        close(fd);
-    }
-}
 
 /* Prints what the command line asks for; the exit status: 1 if not all of it can be written. */
 static int print(struct mvm_text text)
@@ -62,7 +49,7 @@ static struct mvm_agent agent;
 static struct mvm_options options;
 
 /* Whether an argument asks for something to be printed: a container's first process may be asked,
- * too. A value that reads so is not worth an exception. */
+ * too. An option's value of that form counts, too. */
 static bool is_asked(int argc, char *const argv[], const char *for_what)
 {
     for (int i = 1; i < argc; i++) {
@@ -95,7 +82,7 @@ static int run_as_init(int argc, char *const argv[])
     }
     mvm_agent_hold_signals();
     mvm_init_begin(&options, argc, argv);
-    fill_standard_streams();
+    mvm_standard_streams_fill();
     mvm_log_start();
     if (options.contained) {
         log_default_disks(); /* they are the machine's */
@@ -138,7 +125,7 @@ int main(int argc, char *argv[])
     if (getpid() == 1) {
         return run_as_init(argc, argv);
     }
-    fill_standard_streams();
+    mvm_standard_streams_fill();
     mvm_writer_init(&why, text, sizeof text);
     switch (mvm_options_parse(&options, argc, argv, &why)) {
     case MVM_OPTIONS_RUN:

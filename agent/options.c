@@ -254,12 +254,12 @@ static const struct option options[] = {
     {"--exit-idle", "SECONDS", 1, 0, 0, set_exit_idle,
      "end after so long without a build or a client; 0: never\n[0]"},
     {"--init", NULL, 0, 0, MEMBER(init), set_flag,
-     "be the machine's init, as process 1 is without it: options\n"
+     "be the machine's init, as process 1 always is; options\n"
      "also from mvm.NAME=VALUE of the kernel's command line"},
     {"--module", "FILE|NAME", 1, 0, 0, set_module, "init: a kernel module to load (repeatable)"},
     {"--modules", "FILE|DIR", 1, 0, 0, set_modules,
      "init: a list of those, one on each line, in order; or\n"
-     "where names are found [/lib/modules], and load the common"},
+     "the directory of names [/lib/modules], for common ones"},
     {"--root", "DEV", 1, 0, MEMBER(root), set_path, "init: switch to the root file system there"},
     {"--store", "DEV", 1, 0, MEMBER(store), set_path, "init: a disk of its own for /nix, kept"},
     {"--hostepoch", "SECONDS", 1, 0, 0, set_host_epoch,

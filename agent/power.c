@@ -145,7 +145,7 @@ void mvm_power_end(enum mvm_power how, bool contained)
         release_disks();
     }
     if (contained && how != MVM_POWER_REBOOT) {
-        return; /* with an exit status: reboot(2) would be a death by SIGINT */
+        return; /* with an exit status: reboot(2) would be reported as killed by SIGINT */
     }
     mvm_log("ending the machine: ", ways[how].name, NULL);
     reboot(ways[how].command);

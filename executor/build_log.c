@@ -12,7 +12,7 @@ int mvm_executor_log_open(struct mvm_executor *x)
     if (r < 0 && r != MVM_PORT_LATER) {
         mvm_executor_fail_copy(x, MVM_BUILD_LOG, x->port->reason(x->ctx));
         x->category = MVM_CATEGORY_MOUNT;  /* nothing is built yet */
-        x->out_ready = r != MVM_PORT_BUSY; /* else its files are another's */
+        x->out_ready = r != MVM_PORT_BUSY; /* otherwise the files belong to another agent */
     }
     x->log_open = r >= 0;
     return r;

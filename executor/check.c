@@ -1,15 +1,16 @@
 /* CHECK: whether the build is allowed, and the request's texts are valid for a command line. */
+#include "control.h"
 #include "internal.h"
 #include <string.h>
 
 #define LITERAL(text)  #text
 #define AS_TEXT(limit) LITERAL(limit)
 
-/* U+0080 to U+009F, in UTF-8. */
-static bool is_c1(struct mvm_text text, size_t at)
+/* Those that reorder text pass: a folder's name may have them, and the log masks them. */
+static bool is_refused_control(struct mvm_text text)
 {
-    unsigned char second = at + 1 < text.len ? (unsigned char)text.bytes[at + 1] : 0;
-    return (unsigned char)text.bytes[at] == 0xc2 && second >= 0x80 && second < 0xa0;
+    int32_t number = mvm_control_number(text);
+    return number >= 0 && number < MVM_CONTROL_BIDIRECTIONAL;
 }
 
 /* What is wrong with a text that becomes part of nix's argument, or NULL. Shell characters are
@@ -23,11 +24,10 @@ static const char *unsound(struct mvm_text text, size_t max)
         return "it begins with '-'";
     }
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.bytes[i];
-        if (c == '\0') {
+        if (text.bytes[i] == '\0') {
             return "it holds a NUL byte";
         }
-        if (c < 0x20 || c == 0x7f || is_c1(text, i)) {
+        if (is_refused_control((struct mvm_text){text.bytes + i, text.len - i})) {
             return "it holds a control character";
         }
     }
@@ -110,10 +110,10 @@ const char *mvm_executor_config_unsound(const struct mvm_executor_config *c)
 static const char *unsound_stream(const struct mvm_executor *x, const struct mvm_job *job)
 {
     if (!job->stream && x->config->out_dir == NULL) {
-        return "builds with disks are not done here";
+        return "builds with disks are not supported";
     }
     if (job->stream && (x->config->stream_dir == NULL || x->port->spawn_fed == NULL)) {
-        return "builds without disks are not done here";
+        return "builds without disks are not supported";
     }
     if (job->has_source && job->source_size > MVM_SOURCE_MAX) {
         return "it is larger than " AS_TEXT(MVM_SOURCE_MAX) " bytes";

@@ -29,7 +29,7 @@ static void fail_missing(struct mvm_executor *x, const struct mvm_artifact *a, i
     }
     mvm_writer_add(&w, " in ");
     mvm_writer_add(&w, x->store_path);
-    mvm_writer_add(&w, x->elsewhere ? ", which nix printed and is not on this machine" : "");
+    mvm_writer_add(&w, x->elsewhere ? ", which nix reported but does not exist here" : "");
     mvm_writer_finish(&w);
 }
 
@@ -61,7 +61,7 @@ static void note_progress(struct mvm_executor *x, const struct mvm_artifact *a)
     mvm_executor_noted(x, &w);
 }
 
-/* A source that will not do: the next one, the fallback, nothing, or failure. */
+/* The source cannot be used: the next one, the fallback, nothing, or failure. */
 static void go_on_without(struct mvm_executor *x, const struct mvm_artifact *a, int64_t r)
 {
     enum { FIRST, SECOND, FALLBACK };

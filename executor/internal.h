@@ -70,8 +70,7 @@ void mvm_executor_make_command(struct mvm_executor *x);
 void mvm_executor_make_unpack_command(struct mvm_executor *x);
 void mvm_executor_add_command(const struct mvm_executor *x, struct mvm_writer *w);
 
-/* ---- launch.c: starts the command in argv by a call of the port. False: the job has failed ----
- */
+/* ---- launch.c: starts the command in argv by a port call; false: the job has failed ---- */
 bool mvm_executor_launch(struct mvm_executor *x, int (*spawn)(void *ctx, const char *const argv[]));
 
 /* ---- output.c: pipes → lines and build.log ---- */
@@ -98,8 +97,7 @@ enum { MVM_ARTIFACTS = 4 };
 
 enum mvm_need {
     MVM_NEED_REQUIRED,
-    MVM_NEED_OPTIONAL, /* not built: removed from the disk, or an old one would be mistaken for it
-                        */
+    MVM_NEED_OPTIONAL, /* not built: removed from the disk, so that no old one is taken for it */
     MVM_NEED_DEFAULT,  /* not built: `fallback` is written */
 };
 

@@ -59,7 +59,7 @@ struct mvm_nix_option {
 
 /* Strings are borrowed as long as the executor is used. A zeroed struct with out_dir set is a valid
  * configuration: no mounts, no policy, defaults for the rest. Paths may be relative to the working
- * directory at each build, if no other is said. */
+ * directory at each build, unless stated otherwise. */
 struct mvm_executor_config {
     const char *out_dir;     /* where artifacts go; "/build-out" for existing hosts. NULL, with a
                               * stream_dir: only builds without disks are done */
@@ -81,8 +81,8 @@ struct mvm_executor_config {
 
     /* Builds without disks; NULL: not supported. A private directory, an absolute path of
      * characters that a URL's path may have, created if it is missing, on a file system with room:
-     * sources are unpacked there, and roots there keep nix's garbage collector from what was built.
-     */
+     * sources are unpacked there, and roots there protect what was built from nix's garbage
+     * collector. */
     const char *stream_dir;
     uint8_t *source_buffer; /* the caller's memory for bytes of a source on their way to nix */
     size_t source_cap;      /* at least MVM_BULK_DATA_MAX bytes */
@@ -123,9 +123,8 @@ enum mvm_executor_event {
 
 enum mvm_executor_state {
     MVM_EXECUTOR_IDLE,
-    MVM_EXECUTOR_CHECK,  /* is the build allowed? */
-    MVM_EXECUTOR_SOURCE, /* without disks: makes room, starts to unpack the source if there is one
-                          */
+    MVM_EXECUTOR_CHECK,     /* is the build allowed? */
+    MVM_EXECUTOR_SOURCE,    /* without disks: makes room, starts to unpack a source */
     MVM_EXECUTOR_MOUNT_OUT, /* the output disk */
     MVM_EXECUTOR_MOUNT_IN,  /* the input disk, if the flake is on it */
     MVM_EXECUTOR_NIX,       /* opens build.log, finds nix, starts it */

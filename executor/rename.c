@@ -84,7 +84,7 @@ static bool remove_stale(struct mvm_executor *x, const char *name)
     return true;
 }
 
-/* After a failure the same artifact comes again, to be discarded. */
+/* After a failure this step repeats, to discard the same artifact. */
 static bool place(struct mvm_executor *x, unsigned n)
 {
     const char *target = mvm_artifacts[n].target;

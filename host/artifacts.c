@@ -104,7 +104,7 @@ static bool is_held(const struct mvm_artifacts *a)
            parent.st_uid != geteuid();
 }
 
-/* An overlay does not move a folder of a lower layer. Only a try tells: away, and back. */
+/* An overlay does not move a folder of a lower layer. The only test is to rename it and back. */
 static bool is_of_a_lower_layer(const struct mvm_artifacts *a)
 {
     struct statfs fs;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* O_CLOEXEC */
 #include "display.h"
 #include "advice.h"
+#include "control.h"
 #include "mvm_encoder.h"
 #include "visible.h"
 #include <errno.h>
@@ -186,10 +187,10 @@ static void add_json_visible(struct mvm_display *d, const uint8_t *bytes, size_t
     for (size_t i = 0; i < len; i++) {
         d->held[d->held_len++] = (char)bytes[i];
         struct mvm_text held = {d->held, d->held_len};
-        uint32_t number = bytes[i] == 0x7f ? 0x7f : mvm_visible_control(held);
-        if (number != 0) {
-            add_escape(d, number);
-        } else if (mvm_visible_may_be_control(held)) {
+        int32_t number = mvm_control_number(held);
+        if (number > ' ') { /* those of C0 are escaped in JSON, but for a frame's newline */
+            add_escape(d, (uint32_t)number);
+        } else if (mvm_control_may_begin(held)) {
             continue;
         } else {
             mvm_sink_add(&d->out, held);

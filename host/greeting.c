@@ -94,7 +94,7 @@ static enum mvm_arrival continue_without_hello(struct mvm_conversation *c)
         c->mixed_noted = true;
         mvm_writer_init(&note, c->note, sizeof c->note);
         mvm_writer_add(&note, "this agent has no Hello: on a serial line its answers to this "
-                              "client cannot be told from those to others");
+                              "client cannot be distinguished from those to others");
         mvm_writer_finish(&note);
     }
     return MVM_CONVERSATION_ARRIVED;

@@ -44,7 +44,7 @@ static bool send_connect(int fd, uint32_t port, struct mvm_writer *why)
     return (size_t)n == line.len || fail(why, "send: CONNECT was cut short");
 }
 
-/* What has come of the answer. */
+/* The part of the answer received so far. */
 struct answer {
     char line[OK_LINE_MAX + 1];
     size_t len;

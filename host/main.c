@@ -1,25 +1,11 @@
 /* mvm-builder: the command line, then what it asks for. */
-#define _GNU_SOURCE
 #include "help.h"
 #include "mvm_version.h"
 #include "run.h"
+#include "standard_streams.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-/* A program may be started without the first three descriptors; without this a socket would become
- * one of them, and the log would go there. Writes to its replacement fail, so that a lost store
- * path is reported. */
-static void fill_standard_descriptors(void)
-{
-    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) {
-            open("/", O_RDONLY | O_DIRECTORY);
-        }
-    }
-}
 
 static int print(const char *text)
 {
@@ -34,7 +20,7 @@ int main(int argc, char *argv[])
 {
     static struct mvm_run run;
     static struct mvm_host_options options;
-    fill_standard_descriptors();
+    mvm_standard_streams_fill();
     if (!mvm_host_options_parse(&options, argc, argv)) {
         return MVM_EXIT_USAGE;
     }

@@ -341,13 +341,13 @@ static bool check_output(struct mvm_host_options *o, unsigned given)
             return mistake("a flake that is sent needs --output", "build");
         }
         return (given & of_output) == 0 ||
-               mistake("--max-size and --sha256 go with --output", "build");
+               mistake("--max-size and --sha256 require --output", "build");
     }
     if (!mvm_proto_present) {
         return mistake("--output needs the protobuf wire, which this build lacks", "build");
     }
     if ((given & BIT(WIRE - TO)) != 0 && o->wire == MVM_WIRE_JSON) {
-        return mistake("--output goes without --wire json", "build");
+        return mistake("--output cannot be combined with --wire json", "build");
     }
     if (o->peer.kind == MVM_PEER_SERIAL) {
         return mistake("a serial line does not carry --output", o->address);
@@ -359,7 +359,7 @@ static bool check_output(struct mvm_host_options *o, unsigned given)
 static bool check_together(struct mvm_host_options *o, unsigned given)
 {
     if (o->all_files && o->folder == NULL) {
-        return mistake("--all-files goes with send:", "build");
+        return mistake("--all-files requires send:", "build");
     }
     if (!check_output(o, given)) {
         return false;
@@ -369,8 +369,9 @@ static bool check_together(struct mvm_host_options *o, unsigned given)
         return mistake("a serial line carries --wire json alone", o->address);
     }
     if (o->retry_secs > 0 && o->has_timeout && o->timeout_secs == 0) {
-        return mistake("a build that is kept needs a time-out: --retry goes without --timeout 0",
-                       "build");
+        return mistake(
+            "a build that is kept needs a time-out: --retry cannot be combined with --timeout 0",
+            "build");
     }
     return true;
 }

@@ -40,8 +40,8 @@ struct mvm_host_options {
     char folder_path[4096];
 };
 
-/* Permutes argv, and sets argv[0]. Reads MVM_HOST_TO if there is no --to. False: a mistake, which
- * was reported on stderr. */
+/* Permutes argv, and sets argv[0]. Reads MVM_BUILDER_TO if there is no --to. False: a mistake,
+ * which was reported on stderr. */
 bool mvm_host_options_parse(struct mvm_host_options *o, int argc, char *argv[]);
 
 #endif

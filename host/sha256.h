@@ -11,7 +11,7 @@ enum { MVM_SHA256_TEXT_CAP = 65 };
  * Moves the file's offset. */
 bool mvm_sha256_file(int fd, struct mvm_waiter *w, char text[MVM_SHA256_TEXT_CAP]);
 
-/* Whether it can be had here. */
+/* Whether sha256sum is available. */
 bool mvm_sha256_works(void);
 
 #endif

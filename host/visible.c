@@ -1,4 +1,5 @@
 #include "visible.h"
+#include "control.h"
 #include "mvm_utf8.h"
 #include <string.h>
 
@@ -37,43 +38,17 @@ static size_t character_len(struct mvm_text text)
     return len > 0 ? (size_t)len : 0;
 }
 
-uint32_t mvm_visible_control(struct mvm_text character)
-{
-    const uint8_t *c = (const uint8_t *)character.bytes;
-    if (character.len == 2 && c[0] == 0xc2 && c[1] < 0xa0) {
-        return c[1];
-    }
-    if (character.len == 2 && c[0] == 0xd8 && c[1] == 0x9c) {
-        return 0x61c;
-    }
-    if (character.len != 3 || c[0] != 0xe2 || (c[1] != 0x80 && c[1] != 0x81)) {
-        return 0;
-    }
-    uint32_t code = UINT32_C(0x2000) | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu);
-    bool bidirectional = code == 0x200e || code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
-                         (code >= 0x2066 && code <= 0x2069);
-    return bidirectional ? code : 0;
-}
-
-bool mvm_visible_may_be_control(struct mvm_text bytes)
-{
-    uint8_t first = (uint8_t)bytes.bytes[0], last = (uint8_t)bytes.bytes[bytes.len - 1];
-    return bytes.len == 1 ? first == 0xc2 || first == 0xd8 || first == 0xe2
-                          : bytes.len == 2 && first == 0xe2 && (last == 0x80 || last == 0x81);
-}
-
 /* The length of the unit that begins `text` if it passes unchanged; 0: it does not. */
 static size_t passing_len(struct mvm_text text, bool colours)
 {
     uint8_t first = (uint8_t)text.bytes[0];
+    if (first == '\t' || (first >= ' ' && first < DEL)) {
+        return 1;
+    }
     if (first == ESC && colours) {
         return colour_len(text);
     }
-    if (first < 0x80) {
-        return first == '\t' || (first >= ' ' && first != DEL) ? 1 : 0;
-    }
-    size_t len = character_len(text);
-    return mvm_visible_control((struct mvm_text){text.bytes, len}) != 0 ? 0 : len;
+    return mvm_control_number(text) < 0 ? character_len(text) : 0;
 }
 
 static struct mvm_text show_hex(uint32_t number, char shown[MVM_VISIBLE_CAP])
@@ -114,8 +89,7 @@ struct mvm_text mvm_visible_next(struct mvm_text *rest, bool colours, char shown
         drop(rest, 1);
         return show_caret(first, shown);
     }
-    struct mvm_text character = {rest->bytes, character_len(*rest)};
-    uint32_t number = mvm_visible_control(character);
-    drop(rest, number != 0 ? character.len : 1);
-    return show_hex(number != 0 ? number : first, shown);
+    int32_t number = mvm_control_number(*rest);
+    drop(rest, number >= 0 ? character_len(*rest) : 1);
+    return show_hex(number >= 0 ? (uint32_t)number : first, shown);
 }

@@ -466,8 +466,9 @@
 #error "MVM_POSIX_NIX_CONFIG_CAP: at most 131072, since Linux takes 128 KiB of one variable"
 #endif
 
-/* How long a client whose build has ended may read none of what is left to send before its
- * connection is closed: it holds up all other clients' builds. */
+/* How long a client may read none of what its build has for it, while the build of another client
+ * waits behind its own or when its own has ended. Past it: its connection is closed. It is
+ * MVM_TERM_GRACE_MS instead if another client has joined the build, or while stopping. */
 #ifndef MVM_STALL_MS
 #define MVM_STALL_MS 60000
 #endif

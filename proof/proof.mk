@@ -5,7 +5,7 @@ CBMC_DIR ?= $(BUILD)/cache/cbmc
 $(BUILD)/cache/cbmc/cbmc:
 	@proof/cbmc $(@D)
 
-prove: $(CBMC_DIR)/cbmc ## prove decoder and encoder free of undefined behaviour, see proof/README.md
+prove: $(CBMC_DIR)/cbmc ## prove JSON parser, encoder and source ring free of undefined behaviour, see proof/README.md
 	@scripts/need gcc libc6-dev
 	@BUILD=$(BUILD) proof/run $(CBMC_DIR)
 

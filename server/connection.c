@@ -86,10 +86,10 @@ static void lose_line(struct mvm_server *s, struct mvm_server_connection *c, con
     mvm_server_listener_down(s, c->listener, "lost ", why);
 }
 
-/* A virtio-serial port without a host. The next client's first bytes may overtake the word that the
- * last one has gone, so it counts only if it still holds when looked at again; a client that comes
- * sooner says Hello, which ends what was before. From then on nothing is polled: epoll is asked for
- * room to write, which there is as soon as a host has opened the port. */
+/* A virtio-serial port without a host. The next client's first bytes may arrive before the last
+ * hang-up is reported, so it is checked twice; a client that comes sooner says Hello, which ends
+ * what was before. From then on nothing is polled: epoll is asked for room to write, which there is
+ * as soon as a host has opened the port. */
 static void host_away(struct mvm_server *s, struct mvm_server_connection *c)
 {
     c->writable = false;

@@ -1,6 +1,6 @@
 /* The server's own messages: lines for the program around it. */
 #define _GNU_SOURCE
-#include "mvm_utf8.h"
+#include "control.h"
 #include "server_internal.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -14,26 +14,9 @@ void mvm_server_say_begin(struct mvm_server_line *line, const char *what)
     mvm_writer_add(&line->w, what);
 }
 
-/* How many bytes at `bytes` are one character that a terminal shows; 0: it might obey it, as the
- * control characters of ASCII and of C1, or it is not UTF-8. */
-static size_t visible(const uint8_t *bytes, size_t len)
-{
-    int n = mvm_utf8_next(bytes, len);
-    bool control =
-        bytes[0] < ' ' || bytes[0] == 0x7f || (n == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0);
-    return n > 0 && !control ? (size_t)n : 0;
-}
-
 void mvm_server_say_end(struct mvm_server *s, struct mvm_server_line *line)
 {
-    size_t len = mvm_writer_finish(&line->w).len;
-    for (size_t i = 0; i < len;) {
-        size_t n = visible((const uint8_t *)line->text + i, len - i);
-        if (n == 0) {
-            line->text[i] = '?';
-        }
-        i += n > 0 ? n : 1;
-    }
+    mvm_control_mask(line->text, mvm_writer_finish(&line->w).len);
     if (s->config.log != NULL) {
         s->config.log(s->config.ctx, line->text);
     }

@@ -92,7 +92,8 @@ static void draw_boot(struct mvm_server *s)
 {
     uint8_t bytes[(sizeof s->boot - 1) / 2] = {0};
     if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes) {
-        uint64_t now = mvm_posix_clock_ns(CLOCK_BOOTTIME); /* too early for the kernel's own */
+        uint64_t now =
+            mvm_posix_clock_ns(CLOCK_BOOTTIME); /* the kernel's generator is not seeded yet */
         memcpy(bytes, &now, sizeof now);
     }
     mvm_id_write(s->boot, bytes, sizeof bytes);

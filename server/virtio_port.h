@@ -1,6 +1,6 @@
 /*
- * A virtio-serial port by the name its host gave it. udev would make /dev/virtio-ports/NAME; where
- * there is none, sysfs has the name of its /dev/vport*.
+ * A virtio-serial port by the name its host gave it. udev makes /dev/virtio-ports/NAME; without
+ * udev, sysfs has the name of its /dev/vport*.
  */
 #ifndef MVM_VIRTIO_PORT_H
 #define MVM_VIRTIO_PORT_H

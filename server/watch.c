@@ -37,7 +37,7 @@ void mvm_server_watch_close(struct mvm_server *s)
     s->names = s->reserve = s->wake = s->epoll = -1;
 }
 
-/* It is readable all the time: to change its entry is an edge. */
+/* It is readable all the time: modifying its entry makes epoll report it again. */
 void mvm_server_watch_arm(struct mvm_server *s)
 {
     control_set(s, EPOLL_CTL_MOD, s->wake, EPOLLIN | EPOLLET, MVM_SOURCE_WAKE);
@@ -48,8 +48,9 @@ bool mvm_server_watch_add(struct mvm_server *s, int fd, size_t tag)
     return control_set(s, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, tag);
 }
 
-/* The entry is for a file, not for a number: with a copy of it in a process that the program has
- * forked it would stay, and report the old connection's end as that of the next one in its place.
+/* The entry refers to the open file description, not the number: with a copy of it in a process
+ * that the program has forked it would stay, and report the old connection's end as that of the
+ * next one in its place.
  */
 void mvm_server_watch_drop(struct mvm_server *s, int fd)
 {

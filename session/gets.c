@@ -144,7 +144,7 @@ static void send_piece(struct mvm_scheduler *v, struct mvm_client *c, uint64_t o
     }
 }
 
-/* A client that was sent something else meanwhile is read for again. */
+/* Of a client that was sent something else meanwhile its piece is read again. */
 void mvm_gets_finish(struct mvm_scheduler *v, int64_t result, uint64_t offset)
 {
     struct mvm_client *c = v->streams.reading;

@@ -122,7 +122,7 @@ struct mvm_job mvm_scheduler_job(const struct mvm_queued_build *t);
 struct mvm_kept_answer {
     bool ok;
     bool stream;
-    bool awaited;     /* of a build to keep: no client was given it yet */
+    bool awaited;     /* of a build to keep: no client has received it yet */
     uint8_t category; /* enum mvm_category, unless ok */
     uint32_t id_len;  /* 0: free */
     uint32_t text_len;

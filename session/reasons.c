@@ -12,7 +12,7 @@ static const struct {
                                  MVM_CATEGORY_INVALID_REQUEST, false},
     [MVM_REASON_ID_CONFLICT] = {"build rejected: another build has this id",
                                 MVM_CATEGORY_ID_CONFLICT, true},
-    [MVM_REASON_NEEDS_DISK] = {"build rejected: builds without disks are not done here",
+    [MVM_REASON_NEEDS_DISK] = {"build rejected: builds without disks are not supported",
                                MVM_CATEGORY_REJECTED, true},
     [MVM_REASON_NEEDS_SOURCE] = {"Join rejected: the build waits for its source, and a JSON client "
                                  "cannot send it",

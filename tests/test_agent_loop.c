@@ -402,7 +402,7 @@ static int bind_socket(bool listening)
     return fd;
 }
 
-static void told_so_it_ends_by_itself_once_a_build_is_answered(void **state)
+static void with_that_option_it_ends_once_a_build_is_answered(void **state)
 {
     (void)state;
     char address[144];
@@ -417,7 +417,7 @@ static void told_so_it_ends_by_itself_once_a_build_is_answered(void **state)
     assert_int_equal(wait_for_exit(), 0);
 }
 
-static void a_virtio_port_that_is_not_there_is_said_by_its_name(void **state)
+static void a_virtio_port_that_is_not_there_is_reported_by_its_name(void **state)
 {
     (void)state;
     START("--listen", "serial:org.mvm.none");
@@ -644,7 +644,7 @@ static void a_client_that_goes_in_the_middle_of_too_much_is_noticed(void **state
     wait_for_log("build failed: build cancelled");
 }
 
-static void told_to_keep_building_it_takes_a_request_whose_client_is_gone_at_once(void **state)
+static void with_keep_building_it_accepts_a_request_whose_client_is_gone_immediately(void **state)
 {
     (void)state;
     char address[144];
@@ -737,7 +737,7 @@ static void a_listening_descriptor_is_accepted_on(void **state)
     close(fd);
 }
 
-static void a_descriptor_that_is_not_open_is_said_once_and_others_are_served(void **state)
+static void a_descriptor_that_is_not_open_is_reported_once_and_others_are_served(void **state)
 {
     (void)state;
     char address[144];
@@ -768,7 +768,7 @@ static void descriptors_of_its_own_are_never_taken_for_inherited_ones(void **sta
     assert_int_equal(count_in_log("Bad file descriptor"), 5);
 }
 
-static void a_descriptor_that_cannot_be_waited_for_is_said(void **state)
+static void a_descriptor_that_cannot_be_waited_for_is_reported(void **state)
 {
     (void)state;
     char address[32];
@@ -868,7 +868,7 @@ static void a_signal_ends_the_build_answers_its_client_and_then_the_agent(void *
     end_by(SIGINT);
 }
 
-static void sigquit_is_no_other_signal(void **state)
+static void sigquit_is_like_the_other_signals(void **state)
 {
     (void)state;
     end_by(SIGQUIT);
@@ -892,8 +892,8 @@ int main(void)
     signal(SIGINT, SIG_DFL); /* a shell ignores it in what it starts in the background */
     const struct CMUnitTest tests[] = {
         TEST(the_socket_is_private_and_goes_with_the_agent),
-        TEST(told_so_it_ends_by_itself_once_a_build_is_answered),
-        TEST(a_virtio_port_that_is_not_there_is_said_by_its_name),
+        TEST(with_that_option_it_ends_once_a_build_is_answered),
+        TEST(a_virtio_port_that_is_not_there_is_reported_by_its_name),
         TEST(a_file_in_place_of_a_serial_line_is_left_alone),
         TEST(it_wakes_once_for_a_ping),
         TEST(a_client_that_reads_late_gets_every_answer),
@@ -910,20 +910,20 @@ int main(void)
         TEST(a_half_closed_client_that_goes_is_noticed),
         TEST(a_client_that_never_reads_harms_no_other_and_its_end_is_noticed),
         TEST(a_client_that_goes_in_the_middle_of_too_much_is_noticed),
-        TEST(told_to_keep_building_it_takes_a_request_whose_client_is_gone_at_once),
+        TEST(with_keep_building_it_accepts_a_request_whose_client_is_gone_immediately),
         TEST(a_request_may_come_byte_by_byte),
         TEST(two_hundred_clients_at_once_are_all_answered),
         TEST(the_idle_make_room_when_every_slot_is_taken),
         TEST(a_connected_descriptor_is_served_until_it_ends),
         TEST(a_listening_descriptor_is_accepted_on),
-        TEST(a_descriptor_that_is_not_open_is_said_once_and_others_are_served),
+        TEST(a_descriptor_that_is_not_open_is_reported_once_and_others_are_served),
         TEST(descriptors_of_its_own_are_never_taken_for_inherited_ones),
-        TEST(a_descriptor_that_cannot_be_waited_for_is_said),
+        TEST(a_descriptor_that_cannot_be_waited_for_is_reported),
         TEST(a_serial_line_is_raw_and_begins_with_a_newline),
         TEST(a_serial_line_that_another_process_uses_is_waited_for),
         TEST(a_serial_line_that_is_lost_is_tried_again_and_its_build_goes_on),
         TEST(a_signal_ends_the_build_answers_its_client_and_then_the_agent),
-        TEST(sigquit_is_no_other_signal),
+        TEST(sigquit_is_like_the_other_signals),
         TEST(sigpipe_and_sighup_do_not_end_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -309,7 +309,7 @@ static void a_heartbeat_of_zero_is_none(void **state)
 }
 
 /* Zero means the default in the executor's configuration, and no limit on the wire and here. */
-static void a_timeout_of_zero_is_no_limit(void **state)
+static void a_timeout_of_zero_means_no_limit(void **state)
 {
     (void)state;
     assert_int_equal(PARSE("--timeout", "0"), MVM_OPTIONS_RUN);
@@ -512,7 +512,7 @@ int main(void)
         cmocka_unit_test(disks_that_no_option_names_are_named),
         cmocka_unit_test(any_peer_can_be_allowed),
         cmocka_unit_test(a_heartbeat_of_zero_is_none),
-        cmocka_unit_test(a_timeout_of_zero_is_no_limit),
+        cmocka_unit_test(a_timeout_of_zero_means_no_limit),
         cmocka_unit_test(the_last_word_of_an_option_holds),
         cmocka_unit_test(help_and_version_end_the_parsing),
         cmocka_unit_test(a_mistake_names_option_value_and_reason),

@@ -277,7 +277,7 @@ static void a_blank_line_is_nothing(void **state)
 
 /* ---- what is refused ------------------------------------------------------------------------ */
 
-static void what_is_no_json_is_refused_where_it_stops_being_it(void **state)
+static void what_is_not_json_is_refused_where_it_stops_being_it(void **state)
 {
     (void)state;
     static const struct frame_case cases[] = {
@@ -308,7 +308,7 @@ static void what_is_no_json_is_refused_where_it_stops_being_it(void **state)
     CHECK(MVM_DIRECTION_REQUESTS, cases);
 }
 
-static void what_is_no_message_is_refused_where_it_begins(void **state)
+static void what_is_not_a_message_is_refused_where_it_begins(void **state)
 {
     (void)state;
     static const struct frame_case cases[] = {
@@ -422,7 +422,7 @@ static void the_fields_of_an_error_are_those_of_its_frame_alone(void **state)
 
 /* ---- frames in a row ------------------------------------------------------------------------ */
 
-static void a_bad_frame_is_reported_at_once_and_once(void **state)
+static void a_bad_frame_is_reported_immediately_and_once(void **state)
 {
     (void)state;
     struct trace t;
@@ -599,7 +599,7 @@ static void a_frame_in_front_of_more_than_a_frame_may_have_is_taken(void **state
     assert_int_equal(used, sizeof frame - 1);
 }
 
-static void a_buffer_larger_than_any_frame_is_no_trouble(void **state)
+static void a_buffer_may_be_larger_than_any_frame(void **state)
 {
     (void)state;
     struct mvm_decoder d;
@@ -936,18 +936,18 @@ int main(void)
         cmocka_unit_test(a_text_may_hold_nul),
         cmocka_unit_test(unknown_fields_are_skipped_whatever_they_hold),
         cmocka_unit_test(a_blank_line_is_nothing),
-        cmocka_unit_test(what_is_no_json_is_refused_where_it_stops_being_it),
-        cmocka_unit_test(what_is_no_message_is_refused_where_it_begins),
+        cmocka_unit_test(what_is_not_json_is_refused_where_it_stops_being_it),
+        cmocka_unit_test(what_is_not_a_message_is_refused_where_it_begins),
         cmocka_unit_test(fields_that_are_missing_or_twice_there_are_named),
         cmocka_unit_test(fields_of_another_type_are_named),
         cmocka_unit_test(the_fields_of_an_error_are_those_of_its_frame_alone),
-        cmocka_unit_test(a_bad_frame_is_reported_at_once_and_once),
+        cmocka_unit_test(a_bad_frame_is_reported_immediately_and_once),
         cmocka_unit_test(frames_stand_for_themselves),
         cmocka_unit_test(a_decoder_may_move_between_frames_and_keeps_its_buffer),
         cmocka_unit_test(fields_fit_up_to_their_limits),
         cmocka_unit_test(a_response_s_field_fits_up_to_its_buffer),
         cmocka_unit_test(the_fields_of_a_request_share_the_buffer),
-        cmocka_unit_test(a_buffer_larger_than_any_frame_is_no_trouble),
+        cmocka_unit_test(a_buffer_may_be_larger_than_any_frame),
         cmocka_unit_test(unknown_values_nest_up_to_the_limit),
         cmocka_unit_test(a_request_frame_is_whole_up_to_its_limit),
         cmocka_unit_test(a_frame_over_its_limit_is_refused_there_whatever_its_tokens),

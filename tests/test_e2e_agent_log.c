@@ -210,6 +210,27 @@ static void a_stopped_terminal_holds_up_nothing(void **state)
     close(master);
 }
 
+/* ---- texts of others ---- */
+
+static void no_text_of_a_command_line_or_a_request_controls_a_terminal(void **state)
+{
+    (void)state;
+    const struct e2e_result *r =
+        E2E_RUN(e2e_program("mvm-builder-agent"), "--x\033\xc2\x9b\xe2\x80\xae\xc3\xa4");
+    assert_non_null(strstr(r->err, "--x??????\xc3\xa4: "));
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = start(ends[1], 0);
+    struct e2e_conn *c = e2e_dial_path(socket_path());
+    e2e_say_build(c, "-a\xe2\x81\xa6", "a\xd8\x9c", "");
+    e2e_assert_err(c, "invalid flake_ref", E2E_PATIENCE_MS);
+    e2e_close(c);
+    read_until(ends[0], "build started: -a???#a??\n");
+    assert_ends(pid);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* ---- a file ---- */
 
 static const char *mounted;
@@ -502,6 +523,7 @@ int main(void)
         E2E_TEST(a_pipe_whose_reader_is_gone_ends_nothing),
         E2E_TEST(lines_that_a_pipe_without_a_reader_refused_are_counted),
         E2E_TEST(a_stopped_terminal_holds_up_nothing),
+        E2E_TEST(no_text_of_a_command_line_or_a_request_controls_a_terminal),
         E2E_TEST(a_file_has_all_that_was_logged),
         E2E_TEST(a_writer_that_is_killed_costs_no_line_that_follows),
         E2E_TEST(lines_past_the_limit_of_a_file_are_counted),

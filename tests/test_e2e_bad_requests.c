@@ -20,7 +20,7 @@ static void assert_refused(struct e2e_conn *c, const char *line, size_t len, con
 
 #define FIELDS_REST ",\"attr\":\"a\"}}"
 
-static void a_line_that_is_no_request_gets_one_parse_error_and_the_next_one_works(void **state)
+static void a_line_that_is_not_a_request_gets_one_parse_error_and_the_next_one_works(void **state)
 {
     static const struct {
         const char *line;
@@ -175,7 +175,7 @@ static void nesting_at_its_limit_is_taken_and_one_past_it_refused(void **state)
     e2e_ping(c, E2E_PATIENCE_MS);
 }
 
-static void bad_lines_of_one_client_are_no_business_of_another(void **state)
+static void bad_lines_of_one_client_do_not_affect_another(void **state)
 {
     (void)state;
     e2e_write_nix("echo begin; sleep 0.5; echo end; exit 3");
@@ -320,13 +320,13 @@ static void nix_gets_exactly_these_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        E2E_TEST(a_line_that_is_no_request_gets_one_parse_error_and_the_next_one_works),
+        E2E_TEST(a_line_that_is_not_a_request_gets_one_parse_error_and_the_next_one_works),
         E2E_TEST(a_line_cut_anywhere_gets_one_error_and_the_next_one_works),
         E2E_TEST(a_frame_at_its_limit_is_taken_and_one_past_it_refused),
         E2E_TEST(a_frame_of_many_megabytes_is_skipped_as_it_streams_by),
         E2E_TEST(fields_at_their_limits_reach_nix_and_one_past_them_is_refused),
         E2E_TEST(nesting_at_its_limit_is_taken_and_one_past_it_refused),
-        E2E_TEST(bad_lines_of_one_client_are_no_business_of_another),
+        E2E_TEST(bad_lines_of_one_client_do_not_affect_another),
         E2E_TEST(a_request_that_is_unfit_for_a_command_line_starts_nothing),
         E2E_TEST(what_a_shell_would_act_on_reaches_nix_as_plain_text),
         E2E_TEST(nix_gets_exactly_these_arguments),

@@ -36,7 +36,7 @@ static void start(void)
     E2E_AGENT("a");
 }
 
-static void let_go(void)
+static void unblock(void)
 {
     e2e_write_text(e2e_path("nix.go"), "go\n");
 }
@@ -71,7 +71,7 @@ static void a_queued_build_goes_with_its_client(void **state)
     assert_int_equal(e2e_frame(second, E2E_PATIENCE_MS).kind, MVM_MESSAGE_LOG);
     e2e_close(second);
     e2e_ping(e2e_dial("a"), AT_ONCE_MS);
-    let_go();
+    unblock();
     e2e_assert_err(first, ENDED, E2E_PATIENCE_MS);
     e2e_ping(e2e_dial("a"), AT_ONCE_MS);
     e2e_assert_in_log("a", "build started: ", 1);
@@ -87,7 +87,7 @@ static void told_to_keep_building_it_does(void **state)
     assert_int_equal(mkfifo(e2e_path("nix.go"), 0600), 0);
     E2E_AGENT("a", "--keep-building");
     e2e_close(start_build("kept"));
-    let_go();
+    unblock();
     e2e_await_log("a", "build done: /nix/store/");
     e2e_assert_file(e2e_path("a.out/vmlinux"), "kernel");
     assert_non_null(strstr(e2e_read(e2e_path("a.out/build.log")).bytes, "\n100000\n"));
@@ -102,7 +102,7 @@ static void a_client_that_half_closes_after_its_request_gets_its_answer(void **s
     shutdown(c->fd, SHUT_WR);
     e2e_await_line(c, "begin");
     e2e_sleep_ms(200);
-    let_go();
+    unblock();
     e2e_await_line(c, "gone on");
     e2e_assert_err(c, ENDED, E2E_PATIENCE_MS);
     e2e_assert_ended(c, E2E_PATIENCE_MS);
@@ -207,7 +207,7 @@ static void two_hundred_clients_at_once_all_get_their_answers(void **state)
         assert_true(e2e_line(conns[i], &line, E2E_PATIENCE_MS));
         assert_string_equal(line.bytes, E2E_PONG);
     }
-    let_go();
+    unblock();
     e2e_await_line(builder, "gone on");
     e2e_assert_err(builder, ENDED, E2E_PATIENCE_MS);
 }
@@ -248,7 +248,7 @@ static void a_second_build_waits_for_the_first(void **state)
     assert_non_null(strstr(f.text.bytes, "waiting"));
     e2e_assert_silent(second, 300);
     e2e_ping(e2e_dial("a"), AT_ONCE_MS);
-    let_go();
+    unblock();
     e2e_assert_err(first, ENDED, E2E_PATIENCE_MS);
     e2e_await_line(second, "begin");
     e2e_assert_err(second, ENDED, E2E_PATIENCE_MS);
@@ -269,7 +269,7 @@ static void the_queue_is_bounded_and_full_is_an_err(void **state)
     e2e_say_build(late, "flake", "c", "");
     e2e_assert_err(late, "build rejected: queue full", AT_ONCE_MS);
     e2e_ping(late, AT_ONCE_MS);
-    let_go();
+    unblock();
     for (int i = 0; i < MVM_QUEUE_MAX; i++) {
         e2e_assert_err(queued[i], ENDED, E2E_PATIENCE_MS);
     }
@@ -331,7 +331,7 @@ static void the_build_s_own_connection_answers_pings_too(void **state)
     start();
     struct e2e_conn *c = start_build("wait");
     e2e_ping(c, AT_ONCE_MS);
-    let_go();
+    unblock();
     e2e_assert_err(c, ENDED, E2E_PATIENCE_MS);
 }
 
@@ -472,7 +472,7 @@ static void several_listeners_serve_one_queue(void **state)
     e2e_ping(b, AT_ONCE_MS);
     e2e_say_build(c, "flake", "b", "");
     assert_int_equal(e2e_frame(c, AT_ONCE_MS).kind, MVM_MESSAGE_LOG);
-    let_go();
+    unblock();
     e2e_assert_err(first, ENDED, E2E_PATIENCE_MS);
     e2e_assert_err(c, ENDED, E2E_PATIENCE_MS);
 }

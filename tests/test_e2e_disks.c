@@ -65,7 +65,7 @@ static void a_disk_that_a_killed_agent_has_mounted_is_released_before_ok(void **
     assert_true(is_released());
 }
 
-static void a_disk_that_another_namespace_has_mounted_is_no_ok(void **state)
+static void a_disk_that_another_namespace_has_mounted_is_not_an_ok(void **state)
 {
     (void)state;
     int ready[2];
@@ -161,7 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(a_disk_that_a_killed_agent_has_mounted_is_released_before_ok),
-        E2E_TEST(a_disk_that_another_namespace_has_mounted_is_no_ok),
+        E2E_TEST(a_disk_that_another_namespace_has_mounted_is_not_an_ok),
         E2E_TEST(a_disk_that_comes_half_a_second_late_is_used),
         E2E_TEST(a_directory_in_the_way_leaves_the_earlier_set),
         E2E_TEST(a_link_out_of_the_store_is_not_followed),

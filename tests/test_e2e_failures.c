@@ -68,7 +68,7 @@ static void build_ok(struct e2e_conn *c, const char *store_path)
 
 /* ---- nix ---- */
 
-static void a_nix_that_is_missing_is_said(void **state)
+static void a_nix_that_is_missing_is_reported(void **state)
 {
     (void)state;
     E2E_AGENT("a", "--nix", "/nonexistent/nix");
@@ -78,7 +78,7 @@ static void a_nix_that_is_missing_is_said(void **state)
     assert_non_null(strstr(message, "/nonexistent/nix"));
 }
 
-static void a_nix_that_is_no_program_is_said(void **state)
+static void a_nix_that_is_not_a_program_is_reported(void **state)
 {
     (void)state;
     e2e_write_text(e2e_path("text"), "not a program\n");
@@ -100,7 +100,7 @@ static void a_nix_that_appears_later_is_found(void **state)
     e2e_assert_err(c, "nix build failed (exit status: 3): ", E2E_PATIENCE_MS);
 }
 
-static void how_nix_failed_is_said_with_the_command(void **state)
+static void how_nix_failed_is_reported_with_the_command(void **state)
 {
     static const struct {
         const char *attr;
@@ -266,7 +266,7 @@ static const char *broken_store(int kind)
     return path;
 }
 
-static void a_store_path_that_is_no_image_fails_and_leaves_earlier_artifacts_intact(void **state)
+static void a_store_path_without_an_image_fails_and_leaves_earlier_artifacts_intact(void **state)
 {
     static const char *const messages[] = {
         "failed to copy artifacts: kernel", "failed to copy artifacts: kernel",
@@ -305,7 +305,7 @@ static void a_failed_build_leaves_its_log_and_earlier_artifacts(void **state)
 
 /* ---- directories ---- */
 
-static void an_output_directory_that_cannot_be_is_said(void **state)
+static void an_output_directory_that_cannot_be_made_is_reported(void **state)
 {
     (void)state;
     e2e_write_text(e2e_path("file"), "precious");
@@ -323,7 +323,7 @@ static void an_output_directory_that_cannot_be_is_said(void **state)
     e2e_assert_file(e2e_path("file"), "precious");
 }
 
-static void devices_that_are_absent_are_said_and_done_without(void **state)
+static void devices_that_are_absent_are_reported_and_done_without(void **state)
 {
     (void)state;
     const char *store = e2e_store_image("kernel", "rootfs");
@@ -352,7 +352,7 @@ static void assert_mount_err(struct e2e_conn *c, const char *device, const char 
     e2e_assert_err(c, expected, E2E_PATIENCE_MS);
 }
 
-static void a_device_that_is_no_file_system_is_said(void **state)
+static void a_device_without_a_file_system_is_reported(void **state)
 {
     (void)state;
     e2e_need_disks();
@@ -368,7 +368,7 @@ static void a_device_that_is_no_file_system_is_said(void **state)
     assert_memory_equal(e2e_read(image).bytes, "nothing that is known", 21);
 }
 
-static void an_out_dev_that_is_no_device_is_said(void **state)
+static void an_out_dev_that_is_not_a_device_is_reported(void **state)
 {
     (void)state;
     e2e_write_text(e2e_path("file"), "");
@@ -378,7 +378,7 @@ static void an_out_dev_that_is_no_device_is_said(void **state)
     assert_mount_err(c, e2e_path("file"), e2e_path("a.out"));
 }
 
-static void a_read_only_output_disk_is_said_and_not_touched(void **state)
+static void a_read_only_output_disk_is_reported_and_not_touched(void **state)
 {
     (void)state;
     e2e_need_disks();
@@ -389,7 +389,7 @@ static void a_read_only_output_disk_is_said_and_not_touched(void **state)
     assert_mount_err(c, device, e2e_path("a.out"));
 }
 
-static void an_input_disk_that_is_broken_is_said_and_the_output_disk_released(void **state)
+static void an_input_disk_that_is_broken_is_reported_and_the_output_disk_released(void **state)
 {
     (void)state;
     e2e_need_disks();
@@ -436,7 +436,7 @@ static void a_full_output_disk_keeps_the_earlier_artifacts(void **state)
     build_ok(c, e2e_store_image("newer kernel", "newer rootfs")); /* the room is free again */
 }
 
-static void a_log_that_fills_the_disk_is_said_and_the_build_read_to_its_end(void **state)
+static void a_log_that_fills_the_disk_is_reported_and_the_build_read_to_its_end(void **state)
 {
     (void)state;
     e2e_need_disks();
@@ -586,26 +586,26 @@ static void a_small_stack_is_enough_or_refused_at_the_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        E2E_TEST(a_nix_that_is_missing_is_said),
-        E2E_TEST(a_nix_that_is_no_program_is_said),
+        E2E_TEST(a_nix_that_is_missing_is_reported),
+        E2E_TEST(a_nix_that_is_not_a_program_is_reported),
         E2E_TEST(a_nix_that_appears_later_is_found),
-        E2E_TEST(how_nix_failed_is_said_with_the_command),
+        E2E_TEST(how_nix_failed_is_reported_with_the_command),
         E2E_TEST(the_last_store_path_on_stdout_counts),
         E2E_TEST(an_old_nix_is_asked_for_json),
         E2E_TEST(a_build_puts_its_artifacts_in_place),
         E2E_TEST(sources_are_looked_for_by_both_names_in_order),
         E2E_TEST(what_is_optional_comes_along_and_goes_again),
         E2E_TEST(links_are_followed),
-        E2E_TEST(a_store_path_that_is_no_image_fails_and_leaves_earlier_artifacts_intact),
+        E2E_TEST(a_store_path_without_an_image_fails_and_leaves_earlier_artifacts_intact),
         E2E_TEST(a_failed_build_leaves_its_log_and_earlier_artifacts),
-        E2E_TEST(an_output_directory_that_cannot_be_is_said),
-        E2E_TEST(devices_that_are_absent_are_said_and_done_without),
-        E2E_TEST(a_device_that_is_no_file_system_is_said),
-        E2E_TEST(an_out_dev_that_is_no_device_is_said),
-        E2E_TEST(a_read_only_output_disk_is_said_and_not_touched),
-        E2E_TEST(an_input_disk_that_is_broken_is_said_and_the_output_disk_released),
+        E2E_TEST(an_output_directory_that_cannot_be_made_is_reported),
+        E2E_TEST(devices_that_are_absent_are_reported_and_done_without),
+        E2E_TEST(a_device_without_a_file_system_is_reported),
+        E2E_TEST(an_out_dev_that_is_not_a_device_is_reported),
+        E2E_TEST(a_read_only_output_disk_is_reported_and_not_touched),
+        E2E_TEST(an_input_disk_that_is_broken_is_reported_and_the_output_disk_released),
         E2E_TEST(a_full_output_disk_keeps_the_earlier_artifacts),
-        E2E_TEST(a_log_that_fills_the_disk_is_said_and_the_build_read_to_its_end),
+        E2E_TEST(a_log_that_fills_the_disk_is_reported_and_the_build_read_to_its_end),
         E2E_TEST(a_disk_that_a_process_reads_from_becomes_read_only_before_ok),
         E2E_TEST(a_disk_that_a_process_writes_to_cannot_be_released_which_is_reported),
         E2E_TEST(one_of_two_agents_builds_in_a_directory),

@@ -109,7 +109,7 @@ static void a_parse_error_is_the_answer_to_a_build_that_is_never_accepted(void *
     assert_string_equal(host_err(), "mvm-builder: parse error: flake_ref too long\n");
 }
 
-static void an_err_without_a_reason_is_said_to_have_none(void **state)
+static void an_err_without_a_reason_is_reported_to_have_none(void **state)
 {
     (void)state;
     struct e2e_conn *c = accepted();
@@ -227,7 +227,7 @@ static void an_ok_of_100_kb_is_not_a_store_path(void **state)
 }
 
 /* Other agents' Logs may be of any length. */
-static void a_log_line_that_is_too_long_is_skipped_and_that_is_said(void **state)
+static void a_log_line_that_is_too_long_is_skipped_and_that_is_reported(void **state)
 {
     static char part[1 << 20];
     (void)state;
@@ -309,14 +309,14 @@ int main(void)
         E2E_TEST(what_this_version_does_not_know_is_ignored),
         E2E_TEST(a_refused_id_is_the_end),
         E2E_TEST(a_parse_error_is_the_answer_to_a_build_that_is_never_accepted),
-        E2E_TEST(an_err_without_a_reason_is_said_to_have_none),
+        E2E_TEST(an_err_without_a_reason_is_reported_to_have_none),
         E2E_TEST(a_failure_s_category_is_put_into_words),
         E2E_TEST(json_has_the_frames_of_this_build_and_no_others),
         E2E_TEST(a_final_answer_that_cannot_be_read_ends_with_3),
         E2E_TEST(an_answer_on_the_other_wire_ends_with_3),
         E2E_TEST(an_ok_without_a_store_path_ends_with_3_and_is_quoted),
         E2E_TEST(an_ok_of_100_kb_is_not_a_store_path),
-        E2E_TEST(a_log_line_that_is_too_long_is_skipped_and_that_is_said),
+        E2E_TEST(a_log_line_that_is_too_long_is_skipped_and_that_is_reported),
         E2E_TEST(an_agent_without_hello_is_served_as_before),
         E2E_TEST(an_agent_that_hangs_up_on_hello_is_asked_again_without),
         E2E_TEST(an_err_of_an_earlier_client_is_not_the_answer_to_hello),

@@ -131,7 +131,7 @@ static void started_without_arguments_it_stays_and_ends_on_sigterm(void **state)
     assert_int_equal(e2e_end(agent, SIGTERM), 0);
 }
 
-static void a_listener_that_cannot_be_had_is_tried_again_from_inside(void **state)
+static void a_listener_that_cannot_be_opened_is_tried_again_from_inside(void **state)
 {
     (void)state;
     char listen_on[E2E_PATH_CAP + 8];
@@ -485,7 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         E2E_TEST(started_without_arguments_it_stays_and_ends_on_sigterm),
-        E2E_TEST(a_listener_that_cannot_be_had_is_tried_again_from_inside),
+        E2E_TEST(a_listener_that_cannot_be_opened_is_tried_again_from_inside),
         E2E_TEST(polls_from_before_its_start_on_get_a_pong_first),
         E2E_TEST(there_is_no_greeting),
         E2E_TEST(polls_during_a_build_that_prints_get_a_pong_first),

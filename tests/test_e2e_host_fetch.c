@@ -387,7 +387,7 @@ static void a_list_that_changes_after_a_loss_is_rejected(void **state)
     }
 }
 
-static void an_ok_without_a_store_path_is_no_ok(void **state)
+static void an_ok_without_a_store_path_is_not_an_ok(void **state)
 {
     static const char *const paths[] = {"", "/etc", "/nix/store/../x",
                                         "/nix/store/a\n/nix/store/b"};
@@ -568,7 +568,7 @@ int main(void)
         E2E_TEST(artifacts_that_were_not_asked_for_are_rejected),
         E2E_TEST(another_build_s_messages_change_nothing),
         E2E_TEST(a_list_that_changes_after_a_loss_is_rejected),
-        E2E_TEST(an_ok_without_a_store_path_is_no_ok),
+        E2E_TEST(an_ok_without_a_store_path_is_not_an_ok),
         E2E_TEST(an_err_in_the_middle_leaves_nothing),
         E2E_TEST(no_more_of_the_source_is_sent_than_there_is),
         E2E_TEST(a_link_in_the_folder_is_refused_and_not_followed),

@@ -229,7 +229,7 @@ static void so_it_does_for_a_build_whose_acceptance_was_not_seen(void **state)
     host_assert_err_has(expected);
 }
 
-static void a_sick_answer_is_not_asked_for_again(void **state)
+static void an_invalid_answer_is_not_requested_again(void **state)
 {
     (void)state;
     struct e2e_conn *c = begun();
@@ -251,7 +251,7 @@ static void without_retry_a_lost_connection_is_the_end(void **state)
                                     "side closed it\n");
 }
 
-static void an_agent_that_cannot_keep_is_said_to_and_not_asked_again(void **state)
+static void an_agent_that_cannot_keep_is_reported_and_not_asked_again(void **state)
 {
     (void)state;
     host_listen("a.sock");
@@ -416,9 +416,9 @@ int main(void)
         E2E_TEST(a_build_that_the_agent_does_not_know_any_more_is_not_begun_again),
         E2E_TEST(after_its_time_it_gives_up_and_says_how_to_come_back),
         E2E_TEST(so_it_does_for_a_build_whose_acceptance_was_not_seen),
-        E2E_TEST(a_sick_answer_is_not_asked_for_again),
+        E2E_TEST(an_invalid_answer_is_not_requested_again),
         E2E_TEST(without_retry_a_lost_connection_is_the_end),
-        E2E_TEST(an_agent_that_cannot_keep_is_said_to_and_not_asked_again),
+        E2E_TEST(an_agent_that_cannot_keep_is_reported_and_not_asked_again),
         E2E_TEST(ctrl_c_cancels_a_build_that_is_kept),
         E2E_TEST(ctrl_c_cancels_a_build_that_the_agent_keeps),
         E2E_TEST(ctrl_c_ends_the_connection_of_an_agent_that_cannot_cancel),

@@ -65,7 +65,7 @@ static void with_an_agent_without_hello_all_up_to_the_own_pong_is_dropped(void *
     assert_ok();
     host_assert_err_has(
         "mvm-builder: this agent has no Hello: on a serial line its answers to this "
-        "client cannot be told from those to others\n");
+        "client cannot be distinguished from those to others\n");
     host_assert_err_lacks("stale");
 }
 

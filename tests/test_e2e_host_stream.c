@@ -421,7 +421,7 @@ a_git_that_fails_is_noticed_by_a_tool_that_was_started_with_sigchld_ignored(void
     stream_assert_nothing_there();
 }
 
-static void one_that_succeeds_is_no_failure_then(void **state)
+static void one_that_succeeds_is_not_a_failure_then(void **state)
 {
     (void)state;
     STREAM_NEEDS_PROTOBUF();
@@ -614,9 +614,10 @@ static void options_that_do_not_go_together_are_refused(void **state)
         {{"build", "send:.?rev=1", "a", "--output", "o"}, "?dir= alone can follow"},
         {{"build", "send:.?dir=\xe4", "a", "--output", "o"}, "must be UTF-8"},
         {{"build", "send:.", "\xe4", "--output", "o"}, "must be UTF-8"},
-        {{"build", "f", "a", "--all-files", "--output", "o"}, "--all-files goes with send:"},
-        {{"build", "f", "a", "--max-size", "1"}, "--max-size and --sha256 go with --output"},
-        {{"build", "f", "a", "--output", "o", "--wire", "json"}, "--output goes without --wire"},
+        {{"build", "f", "a", "--all-files", "--output", "o"}, "--all-files requires send:"},
+        {{"build", "f", "a", "--max-size", "1"}, "--max-size and --sha256 require --output"},
+        {{"build", "f", "a", "--output", "o", "--wire", "json"},
+         "--output cannot be combined with --wire"},
         {{"build", "f", "a", "--output", "o", "--max-size", "x"}, "not a number of bytes"},
         {{"build", "f", "a", "--output", "o", "--max-size", "G"}, "not a number of bytes"},
         {{"build", "f", "a", "--output", "o", "--max-size", "1.5G"}, "not a number of bytes"},
@@ -687,7 +688,7 @@ int main(void)
         E2E_TEST(an_interrupted_listing_leaves_nothing),
         E2E_TEST(every_signal_that_ends_the_tool_leaves_nothing),
         E2E_TEST(a_git_that_fails_is_noticed_by_a_tool_that_was_started_with_sigchld_ignored),
-        E2E_TEST(one_that_succeeds_is_no_failure_then),
+        E2E_TEST(one_that_succeeds_is_not_a_failure_then),
         E2E_TEST(a_list_with_other_names_is_rejected),
         E2E_TEST(a_list_that_is_empty_or_says_a_name_twice_is_rejected),
         E2E_TEST(more_than_was_allowed_is_not_fetched),

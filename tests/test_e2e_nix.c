@@ -162,7 +162,7 @@ static void a_failing_build_passes_nix_s_own_lines_through(void **state)
     assert_non_null(strstr(e2e_read(e2e_path("a.out/build.log")).bytes, "failed with exit code 5"));
 }
 
-static void an_attribute_that_is_not_there_is_said_by_nix(void **state)
+static void an_attribute_that_is_not_there_is_reported_by_nix(void **state)
 {
     (void)state;
     const char *flake = start();
@@ -323,7 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         E2E_TEST(a_build_gives_log_on_stderr_path_on_stdout_and_artifacts),
         E2E_TEST(a_failing_build_passes_nix_s_own_lines_through),
-        E2E_TEST(an_attribute_that_is_not_there_is_said_by_nix),
+        E2E_TEST(an_attribute_that_is_not_there_is_reported_by_nix),
         E2E_TEST(words_for_a_shell_are_nothing_to_nix),
         E2E_TEST(an_empty_environment_is_enough_for_nix),
         E2E_TEST(home_path_and_tmpdir_are_set_where_they_are_not),

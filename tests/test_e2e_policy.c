@@ -64,7 +64,7 @@ static void a_rejected_build_starts_nothing_and_touches_nothing(void **state)
     assert_false(e2e_exists(e2e_path("a.out")));
 }
 
-static void a_policy_that_cannot_be_read_is_no_permission(void **state)
+static void a_policy_that_cannot_be_read_rejects_builds(void **state)
 {
     (void)state;
     e2e_make_dir(e2e_path("policy.json"));
@@ -95,7 +95,7 @@ static const struct e2e_result *agent(const char *one, const char *two)
     return e2e_run(argv, NULL, E2E_PATIENCE_MS);
 }
 
-static void a_mistake_on_the_command_line_is_said_and_ends_with_2(void **state)
+static void a_mistake_on_the_command_line_is_reported_and_ends_with_2(void **state)
 {
     static const char *const cases[][2] = {
         {"--allow-cid", "x"},     {"--allow-cid", "-1"},       {"--allow-cid", NULL},
@@ -161,9 +161,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         E2E_TEST(a_policy_allows_builds_only_where_it_says_so),
         E2E_TEST(a_rejected_build_starts_nothing_and_touches_nothing),
-        E2E_TEST(a_policy_that_cannot_be_read_is_no_permission),
+        E2E_TEST(a_policy_that_cannot_be_read_rejects_builds),
         E2E_TEST(a_policy_at_its_limit_is_read_and_one_past_it_rejected),
-        E2E_TEST(a_mistake_on_the_command_line_is_said_and_ends_with_2),
+        E2E_TEST(a_mistake_on_the_command_line_is_reported_and_ends_with_2),
         E2E_TEST(peers_may_be_allowed_by_name),
         E2E_TEST(help_and_version_go_to_stdout),
         E2E_TEST(what_cannot_be_printed_is_an_error),

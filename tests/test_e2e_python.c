@@ -134,6 +134,27 @@ static void the_lines_at_the_head_of_the_protobuf_client_work(void **state)
     assert_printed_lines_work(PROTO);
 }
 
+static void assert_usage(const char *client)
+{
+    const struct e2e_result *r = E2E_RUN("/usr/bin/python3", client);
+    assert_int_equal(WEXITSTATUS(r->status), 2);
+    assert_non_null(strstr(r->err, "SOCKET "));
+    assert_null(strstr(r->err, "Traceback"));
+    r = E2E_RUN("/usr/bin/python3", client, e2e_path("a.sock"), "no-command");
+    assert_int_equal(WEXITSTATUS(r->status), 2);
+    assert_null(strstr(r->err, "Traceback"));
+}
+
+static void without_a_command_a_client_prints_its_usage(void **state)
+{
+    (void)state;
+    need_python();
+    assert_usage(JSON);
+    need_protobuf();
+    assert_usage(PROTO);
+    assert_usage(STREAM);
+}
+
 static void all_can_be_run(void **state)
 {
     (void)state;
@@ -403,6 +424,7 @@ static void a_protobuf_client_gets_the_reason_of_a_failed_build(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        E2E_TEST(without_a_command_a_client_prints_its_usage),
         E2E_TEST(all_can_be_run),
         E2E_TEST(the_lines_at_the_head_of_the_json_client_work),
         E2E_TEST(the_lines_at_the_head_of_the_protobuf_client_work),

@@ -695,7 +695,7 @@ static void what_a_dead_agent_left_is_removed_at_the_start(void **state)
 }
 
 /* As one that a killed agent was starting has its lock, until it ends. */
-static void a_process_that_is_about_to_end_is_no_other_agent(void **state)
+static void a_process_that_is_about_to_end_is_not_another_agent(void **state)
 {
     (void)state;
     NEEDS_PROTOBUF();
@@ -873,7 +873,7 @@ int main(void)
         E2E_TEST(past_the_limit_the_oldest_is_dropped),
         E2E_TEST(a_build_that_fails_leaves_nothing),
         E2E_TEST(what_a_dead_agent_left_is_removed_at_the_start),
-        E2E_TEST(a_process_that_is_about_to_end_is_no_other_agent),
+        E2E_TEST(a_process_that_is_about_to_end_is_not_another_agent),
         E2E_TEST(a_folder_is_made_with_what_is_above_it_and_locked_at_the_start),
         E2E_TEST(an_agent_that_ends_drops_what_it_holds),
         E2E_TEST(what_is_not_an_agents_own_in_its_folder_stays),

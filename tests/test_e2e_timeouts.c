@@ -175,7 +175,7 @@ static void the_request_s_limit_comes_before_the_agent_s_and_0_is_none(void **st
     e2e_assert_err(none, "nix build failed (exit status: 3): ", E2E_PATIENCE_MS);
 }
 
-static void a_huge_limit_is_no_limit(void **state)
+static void a_huge_limit_means_no_limit(void **state)
 {
     (void)state;
     E2E_AGENT("a");
@@ -226,7 +226,7 @@ int main(void)
         E2E_TEST(a_grandchild_that_holds_the_pipe_does_not_hold_the_job),
         E2E_TEST(a_build_that_closes_its_pipes_has_not_ended_yet),
         E2E_TEST(the_request_s_limit_comes_before_the_agent_s_and_0_is_none),
-        E2E_TEST(a_huge_limit_is_no_limit),
+        E2E_TEST(a_huge_limit_means_no_limit),
         E2E_TEST(the_time_in_the_queue_does_not_count),
         E2E_TEST(a_client_that_reads_nothing_does_not_stop_the_clock),
         E2E_TEST(build_log_is_kept_after_a_time_out),

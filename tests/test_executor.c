@@ -47,7 +47,7 @@ static void every_artifact_has_two_names_and_the_first_counts(void **state)
     assert_holds("/build-out/fc-base.json", "{}");
 }
 
-static void a_kernel_that_is_no_file_is_passed_over_for_vmlinux(void **state)
+static void a_kernel_that_is_not_a_file_is_skipped_for_vmlinux(void **state)
 {
     (void)state;
     mvm_sim_find(&sim, STORE "/kernel")->kind = MVM_SIM_OTHER;
@@ -407,7 +407,7 @@ static void a_policy_that_cannot_be_parsed_is_reported_with_its_place(void **sta
     }
 }
 
-static void a_policy_that_cannot_be_read_is_no_permission(void **state)
+static void a_policy_that_cannot_be_read_rejects_builds(void **state)
 {
     (void)state;
     mvm_sim_put(&sim, "/policy.json", "{}");
@@ -416,7 +416,7 @@ static void a_policy_that_cannot_be_read_is_no_permission(void **state)
     assert_err("build rejected: cannot read security policy /policy.json: open: not a regular");
 }
 
-static void a_policy_option_that_was_not_understood_is_no_permission(void **state)
+static void a_policy_option_that_was_not_understood_rejects_builds(void **state)
 {
     (void)state;
     config.policy_file = "";
@@ -424,7 +424,7 @@ static void a_policy_option_that_was_not_understood_is_no_permission(void **stat
     assert_err("build rejected: the option that names the security policy was not understood");
 }
 
-static void a_policy_that_breaks_off_is_no_permission(void **state)
+static void a_policy_that_breaks_off_rejects_builds(void **state)
 {
     (void)state;
     mvm_sim_put(&sim, "/policy.json", "{\"access\":{\"build\":true}}");
@@ -433,7 +433,7 @@ static void a_policy_that_breaks_off_is_no_permission(void **state)
     assert_err("build rejected: cannot read security policy /policy.json: made to fail");
 }
 
-static void a_policy_at_its_limit_is_taken_and_one_byte_more_is_no_permission(void **state)
+static void a_policy_at_its_limit_is_read_and_one_byte_more_rejects_builds(void **state)
 {
     static const char text[] = "{\"access\":{\"build\":true}}";
     for (size_t over = 0; over <= 1; over++) {
@@ -471,7 +471,7 @@ static void a_disk_that_was_mounted_is_only_synced(void **state)
     assert_non_null(strstr(sim.trace, "sync_fs"));
 }
 
-static void an_absent_disk_is_said_and_the_directory_used(void **state)
+static void an_absent_disk_is_reported_and_the_directory_used(void **state)
 {
     (void)state;
     sim.out.absent = true;
@@ -559,7 +559,7 @@ static void a_disk_that_was_left_read_only_may_be_freed_by_others(void **state)
     assert_ok();
 }
 
-static void an_input_disk_in_use_is_said_and_harms_nothing(void **state)
+static void an_input_disk_in_use_is_reported_and_harms_nothing(void **state)
 {
     (void)state;
     sim.in.busy = true;
@@ -619,7 +619,7 @@ static void options_are_quoted_too(void **state)
     assert_non_null(strstr(answer, " --option a '' --option b '#c' -- "));
 }
 
-static void no_nix_is_said(void **state)
+static void no_nix_is_reported(void **state)
 {
     (void)state;
     sim.no_nix = true;
@@ -628,7 +628,7 @@ static void no_nix_is_said(void **state)
     assert_holds("/build-out/build.log", "");
 }
 
-static void no_store_path_is_said(void **state)
+static void no_store_path_is_reported(void **state)
 {
     (void)state;
     sim.build.out = "not a path\n";
@@ -656,7 +656,7 @@ static void missing_artifacts_are_named_and_the_old_set_stays(void **state)
     assert_err("failed to copy artifacts: initrd: not a regular file in /nix/store/");
 }
 
-static void what_a_killed_agent_left_of_a_set_goes_with_the_next_build(void **state)
+static void what_a_killed_agent_left_of_a_set_is_removed_by_the_next_build(void **state)
 {
     static const char *const names[] = {
         "/build-out/.vmlinux.mvm-tmp", "/build-out/.rootfs.ext4.mvm-tmp",
@@ -840,7 +840,7 @@ int main(void)
         T(a_build_ends_with_its_artifacts_durable_and_the_disk_released),
         T(nothing_is_called_after_the_answer),
         T(every_artifact_has_two_names_and_the_first_counts),
-        T(a_kernel_that_is_no_file_is_passed_over_for_vmlinux),
+        T(a_kernel_that_is_not_a_file_is_skipped_for_vmlinux),
         T(an_initrd_of_an_earlier_build_does_not_stay),
         T(short_reads_writes_and_copies_change_nothing),
         T(nix_is_called_with_these_arguments),
@@ -858,28 +858,28 @@ int main(void)
         T(an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refused),
         T(the_policy_file_decides),
         T(a_policy_that_cannot_be_parsed_is_reported_with_its_place),
-        T(a_policy_that_cannot_be_read_is_no_permission),
-        T(a_policy_option_that_was_not_understood_is_no_permission),
-        T(a_policy_that_breaks_off_is_no_permission),
-        T(a_policy_at_its_limit_is_taken_and_one_byte_more_is_no_permission),
+        T(a_policy_that_cannot_be_read_rejects_builds),
+        T(a_policy_option_that_was_not_understood_rejects_builds),
+        T(a_policy_that_breaks_off_rejects_builds),
+        T(a_policy_at_its_limit_is_read_and_one_byte_more_rejects_builds),
         T(without_a_policy_file_setting_none_is_read),
         T(a_disk_that_was_mounted_is_only_synced),
-        T(an_absent_disk_is_said_and_the_directory_used),
+        T(an_absent_disk_is_reported_and_the_directory_used),
         T(without_an_output_device_nothing_is_mounted),
         T(the_input_disk_is_mounted_for_its_flake_alone),
         T(without_an_input_directory_no_flake_asks_for_one),
         T(disks_that_fail_are_named),
         T(a_disk_in_use_is_made_read_only_and_freed_by_the_next_job),
         T(a_disk_that_was_left_read_only_may_be_freed_by_others),
-        T(an_input_disk_in_use_is_said_and_harms_nothing),
+        T(an_input_disk_in_use_is_reported_and_harms_nothing),
         T(a_read_only_output_disk_fails_before_the_build),
         T(a_failed_build_says_how_and_leaves_its_log),
         T(words_of_the_command_are_quoted_for_a_shell),
         T(options_are_quoted_too),
-        T(no_nix_is_said),
-        T(no_store_path_is_said),
+        T(no_nix_is_reported),
+        T(no_store_path_is_reported),
         T(missing_artifacts_are_named_and_the_old_set_stays),
-        T(what_a_killed_agent_left_of_a_set_goes_with_the_next_build),
+        T(what_a_killed_agent_left_of_a_set_is_removed_by_the_next_build),
         T(an_image_that_is_empty_fails_and_leaves_the_old_set),
         T(a_full_disk_leaves_the_old_set_at_whatever_byte_it_fills),
         T(a_failure_has_a_category),

@@ -412,7 +412,7 @@ static void of_several_outputs_the_one_with_a_kernel_and_a_root_counts(void **st
     assert_ok();
 }
 
-static void none_of_several_outputs_that_will_do_is_said(void **state)
+static void several_outputs_without_an_artifact_are_reported(void **state)
 {
     (void)state;
     sim.build.out = "[{\"outputs\":{\"a\":\"/nix/store/a\",\"b\":\"/nix/store/b\"}}]";
@@ -459,7 +459,7 @@ static void a_path_that_is_not_in_this_store_is_quoted(void **state)
     sim.build.out = "[{\"outputs\":{\"out\":\"/nix/store/elsewhere\"}}]";
     run();
     assert_err("failed to copy artifacts: kernel: not found; vmlinux: not found in "
-               "/nix/store/elsewhere, which nix printed and is not on this machine");
+               "/nix/store/elsewhere, which nix reported but does not exist here");
 }
 
 static void every_spelling_of_the_input_directory_asks_for_its_disk(void **state)
@@ -573,7 +573,7 @@ int main(void)
         T(a_name_that_cannot_be_replaced_is_found_before_any_is),
         T(a_rename_that_fails_after_another_says_that_the_set_is_mixed),
         T(of_several_outputs_the_one_with_a_kernel_and_a_root_counts),
-        T(none_of_several_outputs_that_will_do_is_said),
+        T(several_outputs_without_an_artifact_are_reported),
         T(as_many_outputs_as_may_be_are_looked_at_and_one_more_is_refused),
         T(a_path_that_is_not_in_this_store_is_quoted),
         T(every_spelling_of_the_input_directory_asks_for_its_disk),

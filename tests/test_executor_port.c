@@ -74,7 +74,7 @@ a_process_that_took_more_than_it_was_fed_is_waited_for_until_its_time_is_over(vo
 }
 
 /* What nix-store prints is not what nix reports; the executor's memory may be anything before. */
-static void what_is_printed_while_a_source_is_unpacked_is_no_result(void **state)
+static void what_is_printed_while_a_source_is_unpacked_is_not_a_result(void **state)
 {
     (void)state;
     static const struct stream_case sent = {
@@ -139,7 +139,7 @@ static void without_a_directory_for_artifacts_only_builds_without_disks_are_done
     stream_world();
     config.out_dir = NULL;
     run();
-    assert_err("invalid request: builds with disks are not done here");
+    assert_err("invalid request: builds with disks are not supported");
     stream_run(&plain);
     assert_ok();
 }
@@ -153,7 +153,7 @@ static void a_port_that_feeds_no_process_does_only_builds_with_disks(void **stat
     port.spawn_fed = NULL;
     mvm_executor_init(&x, &port, &sim, &config);
     stream_run(&plain);
-    assert_err("invalid source: builds without disks are not done here");
+    assert_err("invalid source: builds without disks are not supported");
     run();
     assert_ok();
 }
@@ -183,7 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_port_that_returns_more_than_was_asked_for_fails_the_job),
         T(a_process_that_took_more_than_it_was_fed_is_waited_for_until_its_time_is_over),
-        T(what_is_printed_while_a_source_is_unpacked_is_no_result),
+        T(what_is_printed_while_a_source_is_unpacked_is_not_a_result),
         T(a_configuration_that_cannot_work_is_refused_in_words),
         T(without_a_directory_for_artifacts_only_builds_without_disks_are_done),
         T(a_port_that_feeds_no_process_does_only_builds_with_disks),

@@ -252,7 +252,7 @@ static void bytes_out_of_order_over_the_limit_or_too_many_are_errors(void **stat
 }
 
 /* nix-store has ended well before its SIGTERM; the source is not complete either. */
-static void the_first_reason_stays_if_a_refused_source_is_unpacked_all_the_same(void **state)
+static void the_first_reason_stays_if_a_refused_source_is_unpacked_anyway(void **state)
 {
     (void)state;
     sim.unpack.reads = 10;
@@ -415,7 +415,7 @@ static void without_a_folder_no_such_build_is_done(void **state)
     (void)state;
     config.stream_dir = NULL;
     stream_run(&plain);
-    assert_err("invalid source: builds without disks are not done here");
+    assert_err("invalid source: builds without disks are not supported");
 }
 
 static void an_image_that_is_empty_fails(void **state)
@@ -489,7 +489,7 @@ int main(void)
         TEST(a_source_that_is_too_large_is_refused_before_anything_is_begun),
         TEST(a_source_that_is_cut_is_an_error),
         TEST(bytes_out_of_order_over_the_limit_or_too_many_are_errors),
-        TEST(the_first_reason_stays_if_a_refused_source_is_unpacked_all_the_same),
+        TEST(the_first_reason_stays_if_a_refused_source_is_unpacked_anyway),
         TEST(bytes_that_are_not_wanted_are_dropped),
         TEST(the_limit_is_the_buffer_and_grows_as_bytes_are_accepted),
         TEST(the_bytes_of_a_source_arrive_in_order_around_the_buffers_end),

@@ -101,7 +101,7 @@ static void a_grandchild_that_holds_the_pipe_does_not_hang_the_job(void **state)
 static void an_outside_process_that_holds_the_pipe_is_waited_for_only_so_long(void **state)
 {
     (void)state;
-    sim.build.stranger_holds_pipes = true;
+    sim.build.outsider_holds_pipes = true;
     run();
     assert_ok();
     assert_in_range(sim.now_ms, MVM_DRAIN_MS, MVM_DRAIN_MS + 300);
@@ -109,7 +109,7 @@ static void an_outside_process_that_holds_the_pipe_is_waited_for_only_so_long(vo
         strstr(log_text, "mvm: a process outside the build still holds its output; not waiting"));
 }
 
-static void one_that_survives_sigkill_is_said_and_left(void **state)
+static void one_that_survives_sigkill_is_reported_and_left(void **state)
 {
     (void)state;
     sim.build.run_ms = UINT64_MAX;
@@ -137,7 +137,7 @@ static const char *a_limit(void *ctx)
     return "no cgroup here";
 }
 
-static void what_the_port_cannot_guarantee_is_said_when_the_build_starts(void **state)
+static void what_the_port_cannot_guarantee_is_reported_when_the_build_starts(void **state)
 {
     (void)state;
     struct mvm_port limited = mvm_sim_port;
@@ -221,13 +221,14 @@ static void it_says_what_it_waits_for(void **state)
 static void a_pipe_that_has_ended_is_wanted_no_more(void **state)
 {
     (void)state;
-    sim.build.stranger_holds_pipes = true;
+    sim.build.outsider_holds_pipes = true;
     start();
     step_to(MVM_EXECUTOR_DRAIN);
     assert_true(mvm_executor_wants(&x, MVM_PORT_STDOUT));
     assert_false(mvm_executor_wants_child(&x));
     sim.now_ms += MVM_DRAIN_MS;
-    assert_int_equal(mvm_executor_step(&x, sim.now_ms), MVM_EXECUTOR_LOG); /* "a stranger …" */
+    assert_int_equal(mvm_executor_step(&x, sim.now_ms),
+                     MVM_EXECUTOR_LOG); /* "a process outside …" */
     mvm_executor_logged(&x, sim.now_ms);
     assert_false(mvm_executor_wants(&x, MVM_PORT_STDOUT) ||
                  mvm_executor_wants(&x, MVM_PORT_STDERR));
@@ -331,7 +332,7 @@ static void a_copy_that_does_not_take_long_says_nothing(void **state)
     assert_null(strstr(log_text, "mvm: staging"));
 }
 
-static void a_cancel_wants_a_step_at_once(void **state)
+static void a_cancel_needs_a_step_immediately(void **state)
 {
     (void)state;
     sim.build.run_ms = UINT64_MAX;
@@ -370,7 +371,7 @@ static void an_outside_process_that_floods_the_pipe_is_read_only_so_long(void **
         setup(state);
         sim.build.err = line;
         sim.build.err_repeats = SIZE_MAX / sizeof line;
-        sim.build.stranger_holds_pipes = true;
+        sim.build.outsider_holds_pipes = true;
         sim.build.run_ms = cancel ? UINT64_MAX : 0;
         sim.build.ignores_term = true;
         start_with("f", "a", true, 0);
@@ -484,8 +485,8 @@ int main(void)
         T(one_that_takes_long_to_stop_is_sent_sigterm_later),
         T(a_grandchild_that_holds_the_pipe_does_not_hang_the_job),
         T(an_outside_process_that_holds_the_pipe_is_waited_for_only_so_long),
-        T(one_that_survives_sigkill_is_said_and_left),
-        T(what_the_port_cannot_guarantee_is_said_when_the_build_starts),
+        T(one_that_survives_sigkill_is_reported_and_left),
+        T(what_the_port_cannot_guarantee_is_reported_when_the_build_starts),
         T(a_line_that_is_not_accepted_does_not_stop_the_clock),
         T(an_idle_executor_waits_for_nothing),
         T(it_says_what_it_waits_for),
@@ -495,7 +496,7 @@ int main(void)
         T(a_cancel_in_a_copy_waits_for_the_copy_s_end),
         T(a_copy_that_takes_long_says_how_far_it_is),
         T(a_copy_that_does_not_take_long_says_nothing),
-        T(a_cancel_wants_a_step_at_once),
+        T(a_cancel_needs_a_step_immediately),
         T(an_outside_process_that_floods_the_pipe_is_read_only_so_long),
         T(while_a_line_waits_those_who_were_killed_lose_no_time),
         T(silence_is_broken_by_empty_lines),

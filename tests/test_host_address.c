@@ -47,7 +47,7 @@ static void each_kind_is_read(void **state)
     assert_parsed("serial:/dev/ttyS0", MVM_PEER_SERIAL, "/dev/ttyS0", 0, 0);
 }
 
-static void what_is_wrong_is_said(void **state)
+static void what_is_wrong_is_reported(void **state)
 {
     static const char no_kind[] = "it begins with none of unix:, vsock:, uds: and serial:";
     static const char vsock_port[] = "no port after the CID (vsock:CID:PORT)";
@@ -133,7 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_is_read),
-        cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(what_is_wrong_is_reported),
         cmocka_unit_test(a_number_that_is_too_large_is_called_so),
         cmocka_unit_test(a_path_may_be_as_long_as_its_kind_allows),
         cmocka_unit_test(numbers_are_digits_up_to_their_limit),

@@ -222,7 +222,7 @@ static void a_new_folder_that_cannot_be_synced_is_not_put_in_place(void **state)
 }
 
 /* The old set stays beside it: one of them is there after a power cut, whole. */
-static void a_set_whose_place_may_not_last_is_said_to_be_so(void **state)
+static void a_set_whose_place_may_not_last_is_reported_to_be_so(void **state)
 {
     (void)state;
     place("vmlinux", "old");
@@ -384,7 +384,7 @@ long syscall(long number, ...)
     return renameat2(from, old, to, new, flags);
 }
 
-static void a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is(void **state)
+static void a_file_that_came_at_the_last_moment_is_reported_where_it_is(void **state)
 {
     (void)state;
     char expected[1024], path[512];
@@ -845,7 +845,7 @@ int main(void)
         TEST(an_abandoned_set_leaves_nothing_if_open_files_cannot_be_removed),
         TEST(folders_of_a_file_system_that_cannot_sync_them_are_no_failure),
         TEST(a_new_folder_that_cannot_be_synced_is_not_put_in_place),
-        TEST(a_set_whose_place_may_not_last_is_said_to_be_so),
+        TEST(a_set_whose_place_may_not_last_is_reported_to_be_so),
         TEST(a_set_that_is_not_whole_is_not_put_in_place),
         TEST(holes_take_no_room),
         TEST(only_known_names_are_taken),
@@ -854,7 +854,7 @@ int main(void)
         TEST(bytes_come_in_order_and_within_the_size),
         TEST(a_folder_with_other_files_is_refused_and_left_alone),
         TEST(a_file_that_was_put_there_meanwhile_is_not_lost),
-        TEST(a_file_that_came_at_the_last_moment_is_said_to_be_where_it_is),
+        TEST(a_file_that_came_at_the_last_moment_is_reported_where_it_is),
         TEST(a_parent_that_was_replaced_meanwhile_is_no_success),
         TEST(a_new_folder_that_was_replaced_meanwhile_is_no_success),
         TEST(a_mount_point_is_refused),

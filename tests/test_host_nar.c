@@ -241,7 +241,7 @@ static void a_checkout_below_a_closed_folder_is_one(void **state)
 }
 
 /* A directory of the index that is a link by now leads anywhere; one that is a file has nothing. */
-static void what_git_lists_below_what_is_no_directory_is_not_sent(void **state)
+static void what_git_lists_below_what_is_not_a_directory_is_not_sent(void **state)
 {
     (void)state;
     run("cd %s && mkdir -p in/a/deep in/b in/c secret && cd in && git init -q .", folder);
@@ -491,7 +491,7 @@ static void a_git_whose_end_is_not_known_has_failed(void **state)
     assert_why("", "git ls-files failed; --all-files sends all of it");
 }
 
-static void what_is_no_file_is_named(void **state)
+static void what_is_not_a_file_is_named(void **state)
 {
     (void)state;
     run("mkdir %s/d && mkfifo %s/d/fifo", folder, folder);
@@ -590,7 +590,7 @@ int main(void)
         TEST(a_checkout_whose_git_is_a_link_to_nothing_is_one),
         TEST(a_checkout_whose_path_is_too_long_is_one),
         TEST(a_checkout_below_a_closed_folder_is_one),
-        TEST(what_git_lists_below_what_is_no_directory_is_not_sent),
+        TEST(what_git_lists_below_what_is_not_a_directory_is_not_sent),
         TEST(the_environment_of_a_hook_names_no_other_files),
         TEST(a_name_that_leads_out_of_the_folder_is_refused),
         TEST(names_of_an_index_that_no_disk_has_are_refused),
@@ -603,7 +603,7 @@ int main(void)
         TEST(a_list_without_memory_is_an_error_with_its_reason),
         TEST(a_folder_where_git_tracks_nothing_is_an_error),
         TEST(a_git_whose_end_is_not_known_has_failed),
-        TEST(what_is_no_file_is_named),
+        TEST(what_is_not_a_file_is_named),
         TEST(a_folder_that_is_not_there_is_named),
         TEST(a_file_that_shrinks_meanwhile_is_an_error),
         TEST(a_file_that_grows_meanwhile_is_an_error),

@@ -40,7 +40,7 @@ static void before_the_build_has_said_anything_disks_are_mounted(void **state)
     assert_shown("mounting", "");
     assert_false(take("hello", 0));
     assert_shown("building", "");
-    assert_false(take("mvm: a stranger holds the build's output open", 0));
+    assert_false(take("mvm: a process outside the build still holds its output; not waiting", 0));
     assert_shown("building", "");
 }
 

@@ -216,7 +216,7 @@ static void a_source_that_was_changed_after_it_was_measured_is_an_error(void **s
 }
 
 /* A set of before, this one's beginning, and the log, all in the folder that is sent. */
-static void what_the_tool_writes_is_no_part_of_the_source(void **state)
+static void what_the_tool_writes_is_not_part_of_the_source(void **state)
 {
     char set[TEMPORARY_CAP + 16], log[TEMPORARY_CAP + 16];
     (void)state;
@@ -282,7 +282,7 @@ int main(void)
         TEST(a_later_list_with_such_an_item_is_refused),
         cmocka_unit_test_setup_teardown(a_source_that_was_changed_after_it_was_measured_is_an_error,
                                         set_up, tear_down),
-        TEST(what_the_tool_writes_is_no_part_of_the_source),
+        TEST(what_the_tool_writes_is_not_part_of_the_source),
         TEST(a_log_that_git_tracks_is_refused_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

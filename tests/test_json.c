@@ -223,7 +223,7 @@ static void what_cannot_stand_where_it_does_is_refused_at_its_byte(void **state)
     CHECK(KEPT, cases);
 }
 
-static void a_text_that_ends_too_early_is_no_text(void **state)
+static void a_text_that_ends_too_early_is_not_a_text(void **state)
 {
     (void)state;
     static const struct text_case cases[] = {
@@ -610,7 +610,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_and_structure_become_tokens),
         cmocka_unit_test(what_cannot_stand_where_it_does_is_refused_at_its_byte),
-        cmocka_unit_test(a_text_that_ends_too_early_is_no_text),
+        cmocka_unit_test(a_text_that_ends_too_early_is_not_a_text),
         cmocka_unit_test(white_space_alone_is_blank),
         cmocka_unit_test(numbers_of_64_bits_have_their_value_and_others_none),
         cmocka_unit_test(malformed_numbers_are_refused),

@@ -32,7 +32,7 @@ static int enter_namespace(void **state)
 }
 
 /* Loop devices are freed when their last descriptor is closed. */
-static void let_go(void)
+static void unblock(void)
 {
     for (int i = 0; i < DISKS; i++) {
         if (loops[i] >= 0) {
@@ -52,7 +52,7 @@ static int clean_up(void **state)
     mvm_posix_fini(&posix);
     while (umount2(in_place(&place, 0, "dir"), MNT_DETACH) == 0) {
     }
-    let_go();
+    unblock();
     remove_place(&place);
     place.dir[0] = '\0';
     return 0;
@@ -185,7 +185,7 @@ static void other_file_systems_are_recognized_by_their_superblocks(void **state)
         const char *dir = mount_point();
         assert_int_equal(mvm_posix_mount(&posix, device, dir, false), 0);
         assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
-        let_go();
+        unblock();
     }
 }
 
@@ -260,7 +260,7 @@ static void an_absent_device_is_distinguished_from_a_broken_one(void **state)
     assert_int_equal(mvm_posix_mounted(&posix, dir, ""), 0);
 }
 
-static void what_is_no_block_device_is_not_mounted(void **state)
+static void what_is_not_a_block_device_is_not_mounted(void **state)
 {
     (void)state;
     const char *dir = mount_point();
@@ -376,7 +376,7 @@ static void a_bind_mount_of_the_same_file_system_is_a_mount_point(void **state)
     assert_int_equal(mvm_posix_mounted(&posix, dir, ""), 0);
 }
 
-static void the_root_is_a_mount_point_and_what_is_no_directory_an_error(void **state)
+static void the_root_is_a_mount_point_and_what_is_not_a_directory_an_error(void **state)
 {
     (void)state;
     write_file(in_place(&place, 0, "file"), "");
@@ -462,7 +462,7 @@ static void a_mount_of_the_device_is_distinguished_from_another(void **state)
         assert_int_equal(umount2(dir, 0), 0);
         assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
         unlink(link);
-        let_go();
+        unblock();
     }
 }
 
@@ -671,7 +671,7 @@ static void copy_there(const char *source, const char *target)
     end_job(&posix);
 }
 
-static void a_full_disk_is_said_for_what_it_is(void **state)
+static void a_full_disk_is_reported_as_such(void **state)
 {
     (void)state;
     uint8_t block[4096] = {0};
@@ -849,7 +849,7 @@ int main(void)
         ALONE(a_squashfs_is_mounted_read_only),
         ALONE(superblocks_are_known_by_their_marks),
         ALONE(an_absent_device_is_distinguished_from_a_broken_one),
-        ALONE(what_is_no_block_device_is_not_mounted),
+        ALONE(what_is_not_a_block_device_is_not_mounted),
         ALONE(a_device_without_a_file_system_says_so),
         ALONE(a_file_system_that_this_kernel_lacks_is_named),
         ALONE(a_broken_file_system_gives_the_kernels_reason),
@@ -857,7 +857,7 @@ int main(void)
         ALONE(a_disk_in_use_is_busy_and_can_be_made_read_only),
         ALONE(a_link_to_a_mount_point_is_mounted_and_unmounted_like_it),
         ALONE(a_bind_mount_of_the_same_file_system_is_a_mount_point),
-        ALONE(the_root_is_a_mount_point_and_what_is_no_directory_an_error),
+        ALONE(the_root_is_a_mount_point_and_what_is_not_a_directory_an_error),
         ALONE(directories_are_made_with_those_above_them),
         ALONE(what_stands_in_the_way_of_a_directory_is_an_error),
         ALONE(a_directory_path_past_the_limit_is_an_error),
@@ -869,7 +869,7 @@ int main(void)
         ALONE(an_xfs_that_is_mounted_twice_is_named),
         ALONE(the_kernels_line_about_the_device_is_the_reason),
         ALONE(a_file_with_a_lock_of_its_file_system_is_known_before),
-        ALONE(a_full_disk_is_said_for_what_it_is),
+        ALONE(a_full_disk_is_reported_as_such),
         ALONE(a_copy_between_disks_is_whole),
         ALONE(a_large_copy_leaves_nothing_in_memory),
         ALONE(a_copy_to_blocks_smaller_than_pages_is_whole),

@@ -173,7 +173,7 @@ static void more_processes_than_one_scan_lists_are_ended(void **state)
 
 /* ---- messages ---- */
 
-static void a_limit_is_said_where_there_is_one(void **state)
+static void a_limit_is_reported_if_there_is_one(void **state)
 {
     static const struct {
         const struct mode *mode;
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
         IN_MODE(a_signal_to_a_long_chain_takes_one_short_step, by_proc_alone),
         IN_MODE(more_processes_than_one_scan_lists_are_ended, by_freezing),
         IN_MODE(more_processes_than_one_scan_lists_are_ended, by_proc),
-        ALONE(a_limit_is_said_where_there_is_one),
+        ALONE(a_limit_is_reported_if_there_is_one),
         IN_MODE(a_worker_is_not_taken_for_a_process_of_an_earlier_build, by_cgroup),
         IN_MODE(a_worker_is_not_taken_for_a_process_of_an_earlier_build, by_proc),
         IN_MODE(a_build_beside_processes_of_an_earlier_one_says_so, by_proc),

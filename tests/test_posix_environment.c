@@ -400,7 +400,7 @@ static void a_nix_that_was_named_by_a_relative_path_is_found_as_an_absolute_one(
     assert_string_equal(path, in_place(&place, 0, "opt/nix"));
 }
 
-static void what_cannot_be_run_is_passed_over(void **state)
+static void what_cannot_be_run_is_skipped(void **state)
 {
     (void)state;
     setenv("PATH", "/one:/two:/three", 1);
@@ -411,7 +411,7 @@ static void what_cannot_be_run_is_passed_over(void **state)
     assert_found("three/nix");
 }
 
-static void an_entry_of_path_that_is_not_absolute_is_passed_over(void **state)
+static void an_entry_of_path_that_is_not_absolute_is_skipped(void **state)
 {
     (void)state;
     char path[512] = "";
@@ -424,7 +424,7 @@ static void an_entry_of_path_that_is_not_absolute_is_passed_over(void **state)
     assert_true(r == MVM_PORT_NOT_FOUND || path[0] == '/');
 }
 
-static void no_nix_anywhere_is_said_with_the_places_looked_at(void **state)
+static void no_nix_anywhere_is_reported_with_the_places_looked_at(void **state)
 {
     (void)state;
     char path[512];
@@ -488,9 +488,9 @@ int main(void)
         ALONE(nix_is_looked_for_in_the_places_of_the_header_in_their_order),
         ALONE(a_nix_of_another_package_in_the_store_is_not_run),
         ALONE(a_nix_that_was_named_by_a_relative_path_is_found_as_an_absolute_one),
-        ALONE(what_cannot_be_run_is_passed_over),
-        ALONE(an_entry_of_path_that_is_not_absolute_is_passed_over),
-        ALONE(no_nix_anywhere_is_said_with_the_places_looked_at),
+        ALONE(what_cannot_be_run_is_skipped),
+        ALONE(an_entry_of_path_that_is_not_absolute_is_skipped),
+        ALONE(no_nix_anywhere_is_reported_with_the_places_looked_at),
         ALONE(a_nix_that_was_named_is_used_or_refused_by_its_name),
         ALONE(a_path_that_does_not_fit_is_not_cut),
     };

@@ -54,7 +54,7 @@ static void only_regular_files_are_opened_for_reading(void **state)
 }
 
 /* Opening a FIFO would wake the process at its other end; opening a device can have effects. */
-static void what_is_no_regular_file_is_not_even_opened(void **state)
+static void what_is_not_a_regular_file_is_not_even_opened(void **state)
 {
     (void)state;
     assert_int_equal(mkfifo(in_place(&place, 0, "fifo"), 0644), 0);
@@ -599,7 +599,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALONE(only_regular_files_are_opened_for_reading),
-        ALONE(what_is_no_regular_file_is_not_even_opened),
+        ALONE(what_is_not_a_regular_file_is_not_even_opened),
         ALONE(a_source_is_below_its_directory_wherever_its_links_lead),
         ALONE(it_is_so_without_a_proc_too),
         ALONE(a_link_to_a_file_is_followed_and_read_to_its_end),

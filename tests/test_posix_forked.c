@@ -129,7 +129,7 @@ static void a_child_that_dies_before_its_program_holds_up_no_start(void **state)
 }
 
 /* Nor does it end, on a machine that is that busy. */
-static void a_child_that_takes_long_is_not_waited_for_any_longer(void **state)
+static void a_child_that_takes_long_is_waited_for_no_longer(void **state)
 {
     begin(*state, 2 * SOON_MS);
     uint64_t began = clock_ms();
@@ -187,7 +187,7 @@ int main(int argc, char **argv)
         IN_MODE(a_child_that_dies_before_its_program_holds_up_no_start, by_proc),
         IN_MODE(all_that_is_opened_is_closed_by_another_threads_exec, by_proc),
         IN_MODE(all_that_is_opened_is_closed_by_another_threads_exec, by_cgroup),
-        IN_MODE(a_child_that_takes_long_is_not_waited_for_any_longer, by_proc),
+        IN_MODE(a_child_that_takes_long_is_waited_for_no_longer, by_proc),
     };
     use(&by_proc);
     return cmocka_run_group_tests(tests, NULL, clean_up);

@@ -117,7 +117,7 @@ static void a_flood_comes_whole_and_in_order(void **state)
 
 /* The second read follows one that filled its buffer, and empties the pipe: the build can print as
  * much again as the pipe holds, and end, before the next read. */
-static void a_full_pipe_is_emptied_at_once(void **state)
+static void a_full_pipe_is_emptied_immediately(void **state)
 {
     (void)state;
     struct expected e = {0};
@@ -203,7 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pipe_may_have_descriptor_0),
         cmocka_unit_test(a_flood_comes_whole_and_in_order),
-        cmocka_unit_test(a_full_pipe_is_emptied_at_once),
+        cmocka_unit_test(a_full_pipe_is_emptied_immediately),
         cmocka_unit_test(without_descriptors_a_flood_is_read_as_it_is),
         cmocka_unit_test(a_flood_that_is_abandoned_leaves_nothing_open),
         cmocka_unit_test(no_second_pipe_is_made_for_a_build_that_does_not_flood),

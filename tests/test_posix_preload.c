@@ -95,7 +95,7 @@ static void a_program_s_loader_is_read(void **state)
     assert_true(was_read("loader"));
 }
 
-static void what_is_no_sound_program_is_left_at_that(void **state)
+static void what_is_not_a_valid_program_is_left_at_that(void **state)
 {
     (void)state;
     char loop[300];
@@ -123,7 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ALONE(a_script_s_interpreters_are_read),
         ALONE(a_program_s_loader_is_read),
-        ALONE(what_is_no_sound_program_is_left_at_that),
+        ALONE(what_is_not_a_valid_program_is_left_at_that),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -476,7 +476,7 @@ static void a_child_that_another_thread_reaped_is_an_error_and_no_hang(void **st
     assert_int_equal(port->poll_exit(&posix, &e), MVM_PORT_FAILED);
     assert_string_equal(reason_of(&posix),
                         "waitid: another part of this program has taken the exit status: "
-                        "it is to hand it over, see caller_reaps");
+                        "it must pass it on, see caller_reaps");
     port->close_build(&posix);
     mvm_posix_fini(&posix);
 }
@@ -521,7 +521,7 @@ static void a_program_that_reaps_and_hands_nothing_over_gets_an_error_and_no_han
     mvm_posix_fini(&posix);
 }
 
-static void a_status_that_is_handed_over_late_is_no_error(void **state)
+static void a_status_that_is_handed_over_late_is_not_an_error(void **state)
 {
     (void)state;
     static const struct mode handed = {"handed", {.caller_reaps = true, .cgroup = ""}, false};
@@ -903,7 +903,7 @@ int main(int argc, char **argv)
         ALONE(with_handed_statuses_orphans_are_left_to_the_program),
         ALONE(a_child_that_another_thread_reaped_is_an_error_and_no_hang),
         ALONE(a_program_that_reaps_and_hands_nothing_over_gets_an_error_and_no_hang),
-        ALONE(a_status_that_is_handed_over_late_is_no_error),
+        ALONE(a_status_that_is_handed_over_late_is_not_an_error),
         IN_MODE(cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses, handed_by_cgroup),
         IN_MODE(cancels_of_a_tree_that_grows_leave_nothing_with_handed_statuses, handed_by_proc),
         IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),

@@ -138,7 +138,7 @@ static inline int role_deaf(int argc, char **argv)
 }
 
 /* A grandchild in a session of its own that ignores SIGTERM and holds the pipes. With "leave" the
- * first process ends at once, else it stays. */
+ * first process ends immediately, else it stays. */
 static inline int role_hide(int argc, char **argv)
 {
     pid_t child = fork();

@@ -17,7 +17,7 @@ static void start_shell(const char *script)
     assert_int_equal(port->spawn(&posix, argv), 0);
 }
 
-/* A FIFO that a script reads from until `let_go`. */
+/* A FIFO that a script reads from until `unblock`. */
 static const char *make_gate(void)
 {
     const char *path = in_place(&place, 0, "gate");
@@ -25,7 +25,7 @@ static const char *make_gate(void)
     return path;
 }
 
-static void let_go(void)
+static void unblock(void)
 {
     write_file(in_place(&place, 0, "gate"), "go\n");
 }
@@ -51,7 +51,7 @@ static void it_wakes_for_output_and_for_the_exit_and_for_nothing_else(void **sta
     start_shell(script);
     assert_int_equal(ask(bytes, &e), 0);
     assert_false(readable(20));
-    let_go();
+    unblock();
     assert_true(readable(PATIENCE_MS));
     while (ask(bytes, &e) == 0) {
         assert_true(readable(PATIENCE_MS));
@@ -97,7 +97,7 @@ static void a_pause_is_quiet_whatever_comes(void **state)
     start_shell(script);
     assert_int_equal(ask(bytes, &e), 0);
     port->pause(&posix);
-    let_go();
+    unblock();
     struct pollfd out = {posix.output[MVM_PORT_STDOUT].fd, POLLIN, 0};
     assert_int_equal(poll(&out, 1, PATIENCE_MS), 1);
     assert_false(readable(300));

@@ -521,7 +521,7 @@ static void where_statuses_are_handed_over_it_ends_with_its_own(void **state)
     assert_int_equal(port->end_job(&posix), 0);
 }
 
-static void where_no_status_is_handed_over_it_ends_all_the_same(void **state)
+static void without_a_status_handed_over_it_ends_anyway(void **state)
 {
     (void)state;
     static const struct mvm_posix_config config = {.caller_reaps = true};
@@ -698,7 +698,7 @@ int main(void)
         ALONE(it_keeps_none_of_the_agents_standard_descriptors_open),
         ALONE(without_a_worker_a_call_fails),
         ALONE(where_statuses_are_handed_over_it_ends_with_its_own),
-        ALONE(where_no_status_is_handed_over_it_ends_all_the_same),
+        ALONE(without_a_status_handed_over_it_ends_anyway),
         ALONE(a_caller_without_standard_descriptors_has_its_copy),
         ALONE(it_does_not_outlive_its_caller),
         ALONE(nor_if_another_thread_has_made_it),

@@ -251,7 +251,7 @@ static void every_message_survives_any_cut_and_any_room(void **state)
     }
 }
 
-static void text_that_is_no_utf8_goes_out_sound_but_for_log_lines(void **state)
+static void text_that_is_not_utf8_is_replaced_except_in_log_lines(void **state)
 {
     (void)state;
     struct mvm_message m = {.kind = MVM_MESSAGE_ERR, .text = {"a\xffz\xe2\x82", 5}};
@@ -396,7 +396,7 @@ static void a_bad_frame_is_refused_alone(void **state)
     }
 }
 
-static void responses_with_strings_that_are_no_utf8_are_refused(void **state)
+static void responses_with_strings_that_are_not_utf8_are_refused(void **state)
 {
     static const uint8_t ok[] = {0x0a, 3, 0x0a, 1, 0xff};
     static const uint8_t err[] = {0x12, 3, 0x0a, 1, 0xff};
@@ -727,14 +727,14 @@ int main(void)
         cmocka_unit_test(no_bytes_may_be_no_pointer),
         cmocka_unit_test(the_largest_frame_of_each_kind_fits_the_encoder),
         cmocka_unit_test(every_message_survives_any_cut_and_any_room),
-        cmocka_unit_test(text_that_is_no_utf8_goes_out_sound_but_for_log_lines),
+        cmocka_unit_test(text_that_is_not_utf8_is_replaced_except_in_log_lines),
         cmocka_unit_test(unknown_fields_are_skipped),
         cmocka_unit_test(of_a_field_that_stands_twice_the_last_value_counts),
         cmocka_unit_test(of_two_kinds_the_last_one_counts_alone),
         cmocka_unit_test(groups_are_skipped),
         cmocka_unit_test(groups_nest_up_to_the_limit),
         cmocka_unit_test(a_bad_frame_is_refused_alone),
-        cmocka_unit_test(responses_with_strings_that_are_no_utf8_are_refused),
+        cmocka_unit_test(responses_with_strings_that_are_not_utf8_are_refused),
         cmocka_unit_test(a_frame_cut_short_by_the_end_is_refused),
         cmocka_unit_test(a_flipped_bit_in_a_message_hurts_no_later_frame),
         cmocka_unit_test(lost_framing_is_one_error_and_the_end_of_the_stream),

@@ -341,7 +341,7 @@ static void a_client_that_goes_with_a_line_half_sent_leaves_the_executor_sound(v
 }
 
 /* Nothing else would wake the caller: the build waited only for the client. */
-static void a_build_whose_client_goes_goes_on_at_once(void **state)
+static void a_build_whose_client_goes_continues_immediately(void **state)
 {
     (void)state;
     static const struct act script[] = {
@@ -644,7 +644,7 @@ int main(void)
         cmocka_unit_test_setup(
             a_client_that_goes_with_its_answer_half_sent_does_not_hold_up_the_next, begin),
         cmocka_unit_test_setup(the_queued_builds_of_a_client_that_has_gone_are_forgotten, begin),
-        cmocka_unit_test_setup(a_build_whose_client_goes_goes_on_at_once, begin),
+        cmocka_unit_test_setup(a_build_whose_client_goes_continues_immediately, begin),
         cmocka_unit_test_setup(told_to_keep_building_it_goes_on_and_drops_the_lines, begin),
         cmocka_unit_test_setup(a_slot_is_free_as_soon_as_its_client_has_gone, begin),
         cmocka_unit_test_setup(a_new_client_in_an_old_slot_gets_nothing_of_the_old_ones_build,

@@ -33,7 +33,7 @@ static struct {
     int steps;
     int logged;
     int cancels;
-    int given_up; /* sources */
+    int abandoned; /* sources */
     bool idle;
     bool ending;
     bool unreleased;
@@ -171,7 +171,7 @@ void mvm_executor_give_up_source(struct mvm_executor *x, uint64_t waited_ms)
 {
     (void)x;
     (void)waited_ms;
-    fake.given_up++;
+    fake.abandoned++;
     fake.source_limit = 0;
 }
 

@@ -100,7 +100,7 @@ static void hello_on_a_connection_ends_nothing(void **state)
 
 /* ---- frames of a build ---- */
 
-static void a_build_with_an_id_is_accepted_at_once_and_each_frame_has_the_id(void **state)
+static void a_build_with_an_id_is_accepted_immediately_and_each_frame_has_the_id(void **state)
 {
     (void)state;
     static const struct act script[] = {
@@ -943,7 +943,7 @@ int main(void)
         TEST(hello_is_answered_with_agent_boot_features_and_its_nonce),
         TEST(without_names_of_its_own_the_agent_is_the_library),
         TEST(hello_on_a_connection_ends_nothing),
-        TEST(a_build_with_an_id_is_accepted_at_once_and_each_frame_has_the_id),
+        TEST(a_build_with_an_id_is_accepted_immediately_and_each_frame_has_the_id),
         TEST(the_id_goes_to_no_job),
         TEST(a_build_without_an_id_gets_no_new_field),
         TEST(an_err_that_has_no_category_is_internal),

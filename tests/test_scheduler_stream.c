@@ -29,7 +29,7 @@ static void a_build_needs_an_id(void **state)
     assert_int_equal(sim.spawned, 0);
 }
 
-static void without_a_folder_such_a_build_is_refused_at_once(void **state)
+static void without_a_folder_such_a_build_is_refused_immediately(void **state)
 {
     (void)state;
     scheduler_config.stream_dir = NULL;
@@ -37,7 +37,7 @@ static void without_a_folder_such_a_build_is_refused_at_once(void **state)
     struct client *c = connect_client();
     ask_build(c, A, SMALL);
     settle();
-    assert_heard(c, "Refused a rejected: build rejected: builds without disks are not done here\n");
+    assert_heard(c, "Refused a rejected: build rejected: builds without disks are not supported\n");
     ask_get(c, A, "kernel", 0, 8);
     ask(c, MVM_MESSAGE_PING, NULL);
     settle();
@@ -196,7 +196,7 @@ static void a_source_that_breaks_a_rule_ends_its_build(void **state)
     }
 }
 
-static void an_empty_piece_and_a_missing_last_are_no_error(void **state)
+static void an_empty_piece_and_a_missing_last_are_accepted(void **state)
 {
     (void)state;
     struct client *c = connect_client();
@@ -528,7 +528,7 @@ static void a_kept_build_outlives_its_client_at_any_step_but_amid_its_source(voi
 }
 
 /* No other client could know how much of it was received. */
-static void a_kept_build_ends_at_once_when_its_client_is_lost_amid_its_source(void **state)
+static void a_kept_build_ends_immediately_when_its_client_is_lost_amid_its_source(void **state)
 {
     (void)state;
     struct client *c = connect_client(), *next = connect_client();
@@ -723,13 +723,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_build_is_accepted_and_lists_its_artifacts),
         TEST(a_build_needs_an_id),
-        TEST(without_a_folder_such_a_build_is_refused_at_once),
+        TEST(without_a_folder_such_a_build_is_refused_immediately),
         TEST(a_source_comes_by_credit_and_all_of_it_is_unpacked),
         TEST(credit_is_no_more_than_the_buffer),
         TEST(the_source_is_asked_for_only_when_its_turn_has_come),
         TEST(what_was_not_asked_for_does_not_count_as_received),
         TEST(a_source_that_breaks_a_rule_ends_its_build),
-        TEST(an_empty_piece_and_a_missing_last_are_no_error),
+        TEST(an_empty_piece_and_a_missing_last_are_accepted),
         TEST(a_piece_over_its_limit_is_a_parse_error_and_the_build_goes_on),
         TEST(a_source_up_to_the_limit_is_asked_for_and_one_past_it_is_refused),
         TEST(an_archive_that_ends_before_its_bytes_do_is_an_error),
@@ -743,7 +743,7 @@ int main(void)
         TEST(a_time_out_at_any_step_gives_one_end_and_leaves_nothing),
         TEST(a_client_lost_at_any_step_leaves_nothing),
         TEST(a_kept_build_outlives_its_client_at_any_step_but_amid_its_source),
-        TEST(a_kept_build_ends_at_once_when_its_client_is_lost_amid_its_source),
+        TEST(a_kept_build_ends_immediately_when_its_client_is_lost_amid_its_source),
         TEST(a_disk_that_hangs_at_any_step_gives_one_end_and_pings_meanwhile),
         TEST(only_what_an_agent_left_is_removed_from_its_folder),
         TEST(a_build_waits_until_what_an_agent_left_is_removed),

@@ -495,14 +495,14 @@ static void it_reports_builds(void **state)
     c.event = keep_event;
     start_here(&c);
     struct e2e_conn *conn = dial();
-    e2e_say(conn, "{\"Build\":{\"flake_ref\":\"a\\u001bb\\u009bc\",\"attr\":\"x\"}}\n");
+    e2e_say(conn, "{\"Build\":{\"flake_ref\":\"a\\u001bb\\u009bc\\u202ed\",\"attr\":\"x\"}}\n");
     for (uint64_t at = step(); strstr(events, "ended") == NULL; at = step()) {
         struct pollfd p = {mvm_server_fd(&server), POLLIN, 0};
         poll(&p, 1, mvm_server_timeout(at, mvm_server_now_ms()));
     }
     assert_non_null(strstr(events, "started a\x1b"));
     assert_non_null(strstr(events, "ended 0 invalid flake_ref"));
-    assert_non_null(strstr(lines, "build started: a?b??c#x\n"));
+    assert_non_null(strstr(lines, "build started: a?b??c???d#x\n"));
     mvm_server_fini(&server);
 }
 
@@ -597,7 +597,7 @@ static void idle_clients_make_room_when_descriptors_run_out(void **state)
     }
 }
 
-static void that_all_are_busy_is_said_once(void **state)
+static void that_all_are_busy_is_reported_once(void **state)
 {
     (void)state;
     struct mvm_server_config c = fixture();
@@ -840,7 +840,7 @@ int main(void)
         E2E_TEST(a_lock_decides_which_of_two_servers_has_a_path),
         E2E_TEST(a_removed_socket_is_made_again),
         E2E_TEST(idle_clients_make_room_when_descriptors_run_out),
-        E2E_TEST(that_all_are_busy_is_said_once),
+        E2E_TEST(that_all_are_busy_is_reported_once),
         E2E_TEST(no_write_raises_sigpipe),
         E2E_TEST(it_stops_in_time_with_a_client_that_does_not_read),
         E2E_TEST(it_lingers_for_a_client_that_was_answered),

@@ -273,7 +273,7 @@ static void more_bytes_than_there_are_or_have_room_change_nothing(void **state)
     assert_int_equal(session.sent, 0);
 }
 
-static void a_bad_frame_is_said_once_and_the_next_is_fine(void **state)
+static void a_bad_frame_is_reported_once_and_the_next_is_fine(void **state)
 {
     (void)state;
     static const char *const bad[] = {"garbage\n", "{\"Build\":{}}\n", "\"Pong\"\n", "[1,2\n"};
@@ -536,7 +536,7 @@ int main(void)
         cmocka_unit_test(bytes_stay_where_they_are_until_they_are_sent),
         cmocka_unit_test(all_but_artifacts_leave_the_rest_of_the_send_buffer_untouched),
         cmocka_unit_test(more_bytes_than_there_are_or_have_room_change_nothing),
-        cmocka_unit_test(a_bad_frame_is_said_once_and_the_next_is_fine),
+        cmocka_unit_test(a_bad_frame_is_reported_once_and_the_next_is_fine),
         cmocka_unit_test(after_its_end_a_last_frame_counts_without_its_newline),
         cmocka_unit_test(after_its_end_half_a_frame_is_a_bad_one),
         cmocka_unit_test(an_end_between_frames_is_just_an_end),

@@ -15,7 +15,7 @@ static int next_of(const char *bytes)
     return mvm_utf8_next(guard_copy(0, bytes, strlen(bytes)), strlen(bytes));
 }
 
-static void next_measures_what_stands_in_front(void **state)
+static void next_returns_the_length_of_the_first_character(void **state)
 {
     (void)state;
     static const struct {
@@ -341,7 +341,7 @@ static void a_run_goes_on_over_whole_characters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(next_measures_what_stands_in_front),
+        cmocka_unit_test(next_returns_the_length_of_the_first_character),
         cmocka_unit_test(every_code_point_but_the_surrogates_is_well_formed),
         cmocka_unit_test(nothing_else_is_well_formed),
         cmocka_unit_test(the_validator_agrees_with_next),

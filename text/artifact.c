@@ -11,7 +11,7 @@
     X("bzImage", "a kernel, as x86 has it", false)                                                 \
     X("rootfs.ext4", "a root file system", false)                                                  \
     X("rootfs", "a root file system of any type", false)                                           \
-    X("rootfs.squashfs", "a root file system that is only read", false)                            \
+    X("rootfs.squashfs", "a read-only root file system", false)                                    \
     X("rootfs.img", "a disk with a root file system", false)                                       \
     X("initrd", "an initial RAM disk", true)                                                       \
     X("fc-base.json", "a configuration for Firecracker", true)                                     \

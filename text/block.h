@@ -3,9 +3,10 @@
  * HAS_BLOCKS is defined if the compiler's options allow one of them: SSE2, AVX2 (twice as wide),
  * AVX-512 (twice that) or NEON.
  *
- * A question is answered for each byte in its top bit: set is yes, the bits below mean nothing. So
- * answers are joined by | and ^, and a byte itself answers whether it is beyond ASCII. word_of
- * makes one word of a block's answers, ANSWER_BITS for each byte, one of them kept by ONE_BIT_EACH.
+ * A predicate's result for each byte is its top bit: set is yes, the bits below mean nothing. So
+ * results are joined by | and ^, and a byte itself is the result of whether it is beyond ASCII.
+ * word_of makes one word of a block's results, ANSWER_BITS for each byte, one of them kept by
+ * ONE_BIT_EACH.
  */
 #ifndef MVM_BLOCK_H
 #define MVM_BLOCK_H
@@ -158,7 +159,7 @@ static inline void block_store(uint8_t *to, block v)
     memcpy(to, &v, BLOCK);
 }
 
-/* The first byte that was answered yes; the word is not 0. */
+/* The first byte whose result is yes; the word is not 0. */
 static inline size_t first_of(uint64_t word)
 {
     return (size_t)__builtin_ctzll(word) / ANSWER_BITS;
@@ -170,18 +171,26 @@ static inline block each(uint8_t byte)
 }
 
 /*
- * The escape class of bytes: above PLAIN_MAX are control characters, quote and backslash, and what
- * is beyond ASCII unless that is to be plain. By the first exclusive or ASCII's columns of 32
- * change places, and places in them: control characters come last, from 0x60 on, the quote before
- * them, at 0x5f; the backslash stays at 0x21. With 0x1f off it is 2, and plain ones are
- * below 0x40. The second exclusive or swaps 2 for the highest of these, and leaves alone on which
- * side of 0x40 a byte is. The top bit puts what is beyond ASCII above all that, or below.
+ * The escape class of bytes: from ESCAPED_MIN on are control characters, quote and backslash, and
+ * what is beyond ASCII unless that is to be plain.
+ *
+ *     byte                          ^ 0x7d     less 0x1f, 0 at least     ^ 0x3d
+ *     00 to 1f, control characters  60 to 7f   41 to 60                  5d to 7f
+ *     22, the quote                 5f         40                        7d
+ *     others of 20 to 3f            40 to 5e   21 to 3f                  00 to 1f
+ *     5c, the backslash             21         02                        3f
+ *     others of 40 to 5f            20 to 3f   01 to 20                  1d to 3e
+ *     60 to 7f                      00 to 1f   00                        3d
+ *     80 to ff, if escaped          80 to ff   61 to e0                  40 to ff
+ *     80 to ff, if plain            00 to 7f   00                        3d
+ *
+ * For the last row both constants have the top bit, which changes nothing for ASCII.
  *
  * Three operations, and one to join blocks by: with one less, no sequence of SSE2's operations on
  * bytes with one constant each does it.
  */
 enum beyond { BEYOND_IS_ESCAPED = 0, BEYOND_IS_PLAIN = 0x80 };
-enum { PLAIN_MAX = 0x3f };
+enum { ESCAPED_MIN = 0x3f };
 
 static inline block escape_class(block v, enum beyond beyond)
 {
@@ -191,7 +200,7 @@ static inline block escape_class(block v, enum beyond beyond)
 
 static inline block is_escaped(block classes)
 {
-    return add_saturating(classes, each(0x80 - PLAIN_MAX));
+    return add_saturating(classes, each(0x80 - ESCAPED_MIN));
 }
 
 /* Whether one of four blocks has a byte that is not plain. */

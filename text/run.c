@@ -82,7 +82,7 @@ static size_t copy_ascii(uint8_t *to, const uint8_t *from, size_t len)
 
 #if !defined(__OPTIMIZE_SIZE__)
 /*
- * What blocks beyond ASCII hold, joined over some of them so that one test covers all.
+ * Facts about blocks that are not ASCII, ORed over some of them so that one test covers all.
  *
  * A byte must be a continuation if and only if the byte one, two or three places before it leads a
  * sequence that long; the second byte of some has narrower bounds; some bytes lead nothing (RFC
@@ -190,8 +190,8 @@ static size_t copy_short(uint8_t *to, const uint8_t *from, size_t len)
     if (to != NULL) {
         part_store(to, len, v);
     }
-    at = first_of(word_of(
-        is_escaped(escape_class(v, BEYOND_IS_ESCAPED)))); /* the end at the latest: zeros are */
+    /* Stops at the end at the latest, since zeros are not plain. */
+    at = first_of(word_of(is_escaped(escape_class(v, BEYOND_IS_ESCAPED))));
 #endif
     return at + mvm_run_copy_portable(ahead(to, at), from + at, len - at);
 }

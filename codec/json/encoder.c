@@ -283,8 +283,8 @@ static bool put_whole_step(struct mvm_encoder *e, const struct mvm_step *step, s
     return true;
 }
 
-/* The fast path, from the beginning of a step. The room and the step are local: bytes that are
- * written could change the others, for all that the compiler knows. */
+/* The fast path, from the beginning of a step. The room and the step are local, since a store to
+ * the output may alias the others. */
 static void put_whole(struct mvm_encoder *e, struct room *whole)
 {
     struct room room = *whole;

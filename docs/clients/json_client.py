@@ -105,5 +105,17 @@ def main(path, command, *arguments):
     return commands[command]()
 
 
+# How many arguments each command has, at least and at most.
+ARGUMENTS = {"ping": (0, 0), "hello": (0, 0), "build": (2, 3), "join": (1, 1), "cancel": (1, 1)}
+
+
+def is_usage(path=None, command=None, *arguments):
+    least, most = ARGUMENTS.get(command, (1, 0))
+    return least <= len(arguments) <= most
+
+
 if __name__ == "__main__":
+    if not is_usage(*sys.argv[1:]):
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     sys.exit(main(*sys.argv[1:]))

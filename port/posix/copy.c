@@ -22,7 +22,7 @@
 enum {
     BUFFER = 16384,
     PAGE = 4096,            /* no disk or file system of today needs more alignment */
-    DIRECT_LEAST = 1 << 20, /* small runs the disk writes many at a time by write-back */
+    DIRECT_LEAST = 1 << 20, /* write-back merges small runs */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -37,7 +37,7 @@ static int64_t work_failed(struct mvm_posix_work *w, const char *call)
     return -1;
 }
 
-/* ---- how bytes get across: > 0 so many; 0: the source has none there ---- */
+/* ---- transfer methods: > 0 so many; 0: the source has none there ---- */
 
 /* Lets the disk read whole pages of the source directly. This process never touches them, so those
  * that are gone or cannot be read fail the call and raise no signal. */

@@ -72,7 +72,7 @@ int mvm_posix_poll_exit(void *ctx, struct mvm_exit *e)
         if (peek_exit(p->pid, p->pidfd, &info) < 0) {
             return errno == ECHILD ? fail_lost(p, "waitid",
                                                "another part of this program has taken the exit "
-                                               "status: it is to hand it over, see caller_reaps")
+                                               "status: it must pass it on, see caller_reaps")
                                    : mvm_posix_fail(p, "waitid", errno);
         }
         if (info.si_pid != 0) {

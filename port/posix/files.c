@@ -87,7 +87,7 @@ static int write_all(struct mvm_posix *p, int fd, const char *text)
 {
     size_t len = strlen(text);
     while (len > 0) {
-        errno = EIO; /* if nothing is written and nothing said */
+        errno = EIO; /* if write(2) returns 0 */
         ssize_t n = write(fd, text, len);
         if (n > 0) {
             text += n;

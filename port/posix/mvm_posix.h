@@ -179,7 +179,7 @@ void mvm_posix_end_left_over(const struct mvm_posix *p);
 unsigned mvm_posix_reap(struct mvm_posix *p);
 
 /* Ends a build that still runs, and a worker, by SIGKILL, and waits up to two seconds for both,
- * plus a look at all processes; closes everything. The struct may be used again after another init.
+ * plus one scan of /proc; closes everything. The struct may be used again after another init.
  */
 void mvm_posix_fini(struct mvm_posix *p);
 

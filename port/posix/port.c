@@ -69,7 +69,7 @@ void(mvm_posix_init)(struct mvm_posix *p, const struct mvm_posix_config *config)
     mvm_posix_watch_init(p);
 }
 
-/* One look at all processes may take as long as a round, or longer. */
+/* One scan of /proc may take as long as a round, or longer. */
 static void kill_build(struct mvm_posix *p, uint64_t until_ns)
 {
     bool waits = true;

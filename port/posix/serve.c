@@ -43,7 +43,7 @@ static void write_log(struct server *s, const char *bytes, size_t len)
     struct mvm_posix *p = s->p;
     s->logged += len;
     while (len > 0 && p->worker.log_error == 0) {
-        errno = EIO; /* if nothing is written and nothing said */
+        errno = EIO; /* if write(2) returns 0 */
         ssize_t n = write(p->worker.log_file, bytes, len);
         if (n > 0) {
             bytes += n;

@@ -85,7 +85,7 @@ static void reset_build(struct mvm_posix *p)
 }
 
 /* Kills a process that was started but cannot be used. */
-static void end_at_once(pid_t pid)
+static void kill_and_collect(pid_t pid)
 {
     kill(-pid, SIGKILL);
     mvm_posix_collect(pid);
@@ -98,7 +98,7 @@ static int without_cgroup(struct mvm_posix *p, int err)
     if (p->config.cgroup == NULL) {
         return 0;
     }
-    end_at_once(p->pid);
+    kill_and_collect(p->pid);
     return mvm_posix_fail(p, "cgroup.procs", err);
 }
 
@@ -113,7 +113,7 @@ static void become_subreaper(struct mvm_posix *p)
 }
 
 /* The thread cannot be cancelled meanwhile: a child that shares its memory would see the request,
- * and run the thread's clean-up in its stead. */
+ * and run this thread's cleanup handlers. */
 static int launch(struct mvm_posix *p, const char *const argv[], int standard[3], int input)
 {
     int cgroup_err;

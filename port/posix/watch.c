@@ -64,7 +64,7 @@ void mvm_posix_pause(void *ctx)
     }
 }
 
-/* A clock's descriptor in place of a pidfd: before Linux 5.3 the exit must be polled for. */
+/* A timerfd in place of a pidfd: before Linux 5.3 the exit must be polled for. */
 int mvm_posix_timer(struct mvm_posix *p)
 {
     const struct itimerspec soon = {.it_value.tv_nsec = MVM_KILL_POLL_MS * 1000000L};

@@ -54,7 +54,7 @@ struct mvm_sim_script {
     bool survives_kill;   /* in uninterruptible sleep */
     bool leaves_child;    /* which runs until it is signalled, and holds the pipes */
     bool child_ignores_term;
-    bool stranger_holds_pipes; /* the pipes never end */
+    bool outsider_holds_pipes; /* the pipes never end */
     bool out_of_memory;        /* the kernel killed one of its processes */
 };
 

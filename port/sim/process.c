@@ -106,7 +106,7 @@ int mvm_sim_read_output(void *ctx, enum mvm_stream stream, uint8_t *buf, size_t 
     struct mvm_text left = unread(s, stream);
     size_t n = mvm_sim_piece(s, left.len < cap ? left.len : cap);
     if (n == 0) {
-        return written || s->running->stranger_holds_pipes ? 0 : MVM_PORT_END;
+        return written || s->running->outsider_holds_pipes ? 0 : MVM_PORT_END;
     }
     memcpy(buf, left.bytes, n);
     s->given[stream] += n;

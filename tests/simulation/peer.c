@@ -329,7 +329,7 @@ static bool has_new_fields(const struct mvm_message *m)
             (m->refusal.refused.bytes != NULL || m->refusal.category.bytes != NULL));
 }
 
-static void receive_as_ever(struct peer *p, uint32_t lines)
+static void receive_as_usual(struct peer *p, uint32_t lines)
 {
     const struct mvm_message *m = &p->session.message;
     if (has_new_fields(m)) {
@@ -405,7 +405,7 @@ static bool take(struct peer *p, struct peer_world *w)
             if (p->named) {
                 named_receive(p, w);
             } else {
-                receive_as_ever(p, w->lines);
+                receive_as_usual(p, w->lines);
             }
             taken = true;
             break;

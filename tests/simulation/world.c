@@ -74,7 +74,7 @@ void make_build(void)
     b->survives_kill = rng_one_in(&world.rng, 16);
     b->leaves_child = rng_one_in(&world.rng, 6);
     b->child_ignores_term = rng_one_in(&world.rng, 2);
-    b->stranger_holds_pipes = rng_one_in(&world.rng, 16);
+    b->outsider_holds_pipes = rng_one_in(&world.rng, 16);
     b->stops_ms = rng_one_in(&world.rng, 4) ? rng_below(&world.rng, MVM_HOLD_MS) : 0;
     b->stops_ms = rng_one_in(&world.rng, 32) ? UINT64_MAX : b->stops_ms;
 }
