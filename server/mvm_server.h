@@ -180,7 +180,7 @@ size_t mvm_server_needs(const struct mvm_server_config *config);
      (clients)*3 * sizeof(char[MVM_BULK_DATA_MAX + MVM_ID_MAX + MVM_PROTO_SLACK]) +                \
      MVM_SERVER_SOURCE_CAP + MVM_BULK_DATA_MAX)
 enum { MVM_SERVER_SOURCE_CAP = 2 * MVM_BULK_DATA_MAX };
-enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 128 };
+enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 240 };
 
 /* Checks the configuration and begins to listen. `memory` needs no alignment and no initial value,
  * and belongs to the server until fini. 0, or an error: then nothing is left open except inherited
