@@ -46,7 +46,8 @@ static int parse_addresses(struct mvm_server *s)
             }
         }
         if (why != NULL) {
-            return fail_init(s, MVM_SERVER_BAD_ADDRESS, text, why);
+            const char *what = text[0] != '\0' ? text : "listen";
+            return fail_init(s, MVM_SERVER_BAD_ADDRESS, what, why);
         }
     }
     return 0;

@@ -284,9 +284,11 @@ static void assert_refused(const char *const addresses[], size_t len, int error,
 static void a_bad_address_is_refused_in_words(void **state)
 {
     (void)state;
-    const char *const one[] = {"vsock:x"}, *const twice[] = {"fd:33", "fd:33"},
+    const char *const one[] = {"vsock:x"}, *const empty[] = {""},
+                      *const twice[] = {"fd:33", "fd:33"},
                       *const lines_twice[] = {"serial:a", "unix:/b", "serial:a"};
     assert_refused(one, 1, MVM_SERVER_BAD_ADDRESS, "vsock:x: the port is not a number");
+    assert_refused(empty, 1, MVM_SERVER_BAD_ADDRESS, "listen: empty address");
     assert_refused(twice, 2, MVM_SERVER_BAD_ADDRESS, "fd:33: given twice");
     assert_refused(lines_twice, 3, MVM_SERVER_BAD_ADDRESS, "serial:a: given twice");
 }
@@ -813,6 +815,23 @@ static void it_ends_when_it_has_been_idle_for_long_enough(void **state)
     assert_in_range(e2e_now_ms() - begun, 2900, E2E_PATIENCE_MS);
 }
 
+/* Its number may be another descriptor's later. The others are served. */
+static void an_inherited_descriptor_that_is_not_open_is_not_tried_again(void **state)
+{
+    (void)state;
+    for (int others = 0; others < 2; others++) {
+        struct mvm_server_config c = fixture();
+        c.listen[0] = "fd:9999";
+        c.listen[1] = others > 0 ? socket_address() : NULL;
+        start_here(&c);
+        assert_non_null(strstr(lines, "cannot listen on fd:9999: Bad file descriptor\n"));
+        step();
+        assert_int_equal(mvm_server_stopped(&server), others == 0);
+        assert_false(mvm_server_orderly(&server));
+        mvm_server_fini(&server);
+    }
+}
+
 static void a_second_stop_brings_the_end_nearer(void **state)
 {
     (void)state;
@@ -912,6 +931,7 @@ int main(void)
         E2E_TEST(it_lingers_for_a_client_that_was_answered),
         E2E_TEST(after_a_build_to_be_kept_its_client_may_come_back),
         E2E_TEST(it_ends_when_it_has_been_idle_for_long_enough),
+        E2E_TEST(an_inherited_descriptor_that_is_not_open_is_not_tried_again),
         E2E_TEST(a_second_stop_brings_the_end_nearer),
         E2E_TEST(what_a_line_is_owed_goes_out_when_it_comes_back),
     };
