@@ -63,7 +63,8 @@ const char *mvm_address_parse(struct mvm_address *a, const char *text)
     if ((rest = mvm_parse_prefix(text, "fd:")) != NULL) {
         return parse_fd(a, rest);
     }
-    return "neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE";
+    return text[0] == '\0' ? "empty address"
+                           : "neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE";
 }
 
 bool mvm_address_conflicts(const struct mvm_address *a, const struct mvm_address *b)

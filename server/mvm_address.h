@@ -2,9 +2,11 @@
  * The address of a listener, in text form:
  *
  *     vsock[:CID]:PORT   a vsock port; without a CID, or with CID "any": on every CID there is
- *     unix:PATH          a Unix socket, which the server creates
+ *     unix:PATH          a Unix socket, which the server creates; a relative path is below the
+ *                        working directory at mvm_server_init, whatever directory follows
  *     fd:N               an inherited descriptor: a listening socket, or one connection
- *     serial:DEVICE      a serial line
+ *     serial:DEVICE      a serial line; a relative path is below the working directory each time
+ *                        that it is opened
  *     serial:NAME        a virtio-serial port, by the name that the host has set
  */
 #ifndef MVM_ADDRESS_H

@@ -20,7 +20,7 @@
  * gives a socket's path to one server, which creates the socket again if it is removed; vsock peers
  * other than the host are refused unless allowed; idle connections are closed for new ones; a
  * client that stops reading delays neither other clients nor the shutdown; no write raises SIGPIPE;
- * a listener that cannot be opened is retried every second.
+ * a listener that cannot be opened is retried every second, except an inherited descriptor.
  *
  * In your process it installs no signal handler, changes no signal mask, reaps only its own
  * children, allocates no memory, and opens all descriptors close-on-exec. It forks: builds, and a
@@ -180,11 +180,12 @@ size_t mvm_server_needs(const struct mvm_server_config *config);
      (clients)*3 * sizeof(char[MVM_BULK_DATA_MAX + MVM_ID_MAX + MVM_PROTO_SLACK]) +                \
      MVM_SERVER_SOURCE_CAP + MVM_BULK_DATA_MAX)
 enum { MVM_SERVER_SOURCE_CAP = 2 * MVM_BULK_DATA_MAX };
-enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 128 };
+enum { MVM_SERVER_CONNECTION_SIZE = 80, MVM_SERVER_LISTENER_SIZE = 240 };
 
 /* Checks the configuration and begins to listen. `memory` needs no alignment and no initial value,
  * and belongs to the server until fini. 0, or an error: then nothing is left open except inherited
- * descriptors. */
+ * descriptors. A listener that cannot be opened is not an error, but logged. If all are inherited
+ * descriptors that are not open, the server stops with its first step, and is not orderly. */
 int mvm_server_init(struct mvm_server *s, const struct mvm_server_config *config, void *memory,
                     size_t size);
 #define mvm_server_init(...) (mvm_limits_match(), mvm_server_init(__VA_ARGS__))

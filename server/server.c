@@ -37,13 +37,17 @@ static int parse_addresses(struct mvm_server *s)
         const char *text = s->config.listen[i];
         *l = (struct mvm_server_listener){.fd = -1, .parked = -1, .lock = -1, .name_watch = -1};
         const char *why = mvm_address_parse(&l->address, text);
+        if (why == NULL && l->address.kind == MVM_ADDRESS_UNIX) {
+            why = mvm_server_unix_init(l);
+        }
         for (size_t k = 0; why == NULL && k < i; k++) {
             if (mvm_address_conflicts(&l->address, &s->listeners[k].address)) {
                 why = "given twice";
             }
         }
         if (why != NULL) {
-            return fail_init(s, MVM_SERVER_BAD_ADDRESS, text, why);
+            const char *what = text[0] != '\0' ? text : "listen";
+            return fail_init(s, MVM_SERVER_BAD_ADDRESS, what, why);
         }
     }
     return 0;

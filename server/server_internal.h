@@ -7,6 +7,7 @@
 #include "system.h"
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* Closes a descriptor, keeps errno, returns -1. */
@@ -48,8 +49,9 @@ struct mvm_server_listener {
     bool vsock;         /* peers have a CID */
     bool name_changed;  /* UP: the name may have been removed */
     uint64_t retry_ms;  /* DOWN: when to open it; UP: no accept before this */
-    dev_t dev;          /* of the Unix socket's name */
+    dev_t dev;          /* of the Unix socket's name, … */
     ino_t ino;
+    struct sockaddr_un name; /* … which is absolute, and the address's path */
 };
 
 /* listener_down.c: it has no descriptor now: DOWN, or OVER if it was inherited. Logs it once, as
@@ -78,6 +80,10 @@ int mvm_server_serial_open(const char *device);
 int mvm_server_inherited_open(int fd);
 
 /* ---- unix_socket.c ---- */
+
+/* Makes the path absolute: the program may change its working directory, and the socket is removed,
+ * or created again, later. NULL, or what is wrong. */
+const char *mvm_server_unix_init(struct mvm_server_listener *l);
 
 /* Whether the name still refers to the socket that was created. */
 bool mvm_server_unix_is_there(const struct mvm_server_listener *l);

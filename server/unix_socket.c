@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -93,11 +92,15 @@ static void give_up_lock(struct mvm_server_listener *l)
 
 /* ---- the socket ---- */
 
-static struct sockaddr_un name_of(const char *path)
+const char *mvm_server_unix_init(struct mvm_server_listener *l)
 {
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    memcpy(name.sun_path, path, strlen(path)); /* mvm_address_parse has measured it */
-    return name;
+    l->name.sun_family = AF_UNIX;
+    int err = mvm_posix_absolute(l->address.path, l->name.sun_path, sizeof l->name.sun_path);
+    l->address.path = l->name.sun_path;
+    if (err == ENAMETOOLONG) {
+        return "path too long";
+    }
+    return err == 0 ? NULL : "the working directory has no path";
 }
 
 static int stream_socket(void)
@@ -105,36 +108,36 @@ static int stream_socket(void)
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-/* Whether `path` is a socket that no process listens on. */
-static bool is_stale(const char *path)
+/* Whether it is a socket that no process listens on. */
+static bool is_stale(const struct sockaddr_un *name)
 {
     struct stat st;
-    if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+    if (lstat(name->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
         return false;
     }
-    struct sockaddr_un name = name_of(path);
     int fd = stream_socket();
     if (fd < 0) {
         return false;
     }
-    bool refused = connect(fd, (struct sockaddr *)&name, sizeof name) < 0 && errno == ECONNREFUSED;
+    bool refused =
+        connect(fd, (const struct sockaddr *)name, sizeof *name) < 0 && errno == ECONNREFUSED;
     close(fd);
     return refused;
 }
 
 /* Linux gives the name the mode of the unbound socket, less the umask: no need to change that for
  * the whole process. A umask that takes from the owner, too, is made up for. */
-static int bind_private(int fd, const char *path)
+static int bind_private(int fd, const struct sockaddr_un *name)
 {
-    struct sockaddr_un name = name_of(path);
+    const char *path = name->sun_path;
     struct stat st;
     if (fchmod(fd, 0600) < 0) {
         return -1;
     }
-    int r = bind(fd, (struct sockaddr *)&name, sizeof name);
-    if (r < 0 && errno == EADDRINUSE && is_stale(path)) {
+    int r = bind(fd, (const struct sockaddr *)name, sizeof *name);
+    if (r < 0 && errno == EADDRINUSE && is_stale(name)) {
         unlink(path);
-        r = bind(fd, (struct sockaddr *)&name, sizeof name);
+        r = bind(fd, (const struct sockaddr *)name, sizeof *name);
     }
     return r < 0 || lstat(path, &st) < 0 || (st.st_mode & 0600) == 0600 ? r : chmod(path, 0600);
 }
@@ -158,14 +161,13 @@ static void watch_name(struct mvm_server *s, struct mvm_server_listener *l)
 
 int mvm_server_unix_open(struct mvm_server *s, struct mvm_server_listener *l)
 {
-    const char *path = l->address.path;
     struct stat st;
     if (!acquire_lock(l)) {
         return -1;
     }
     int fd = stream_socket();
-    if (fd >= 0 && (bind_private(fd, path) < 0 || listen(fd, MVM_SERVER_BACKLOG) < 0 ||
-                    lstat(path, &st) < 0)) {
+    if (fd >= 0 && (bind_private(fd, &l->name) < 0 || listen(fd, MVM_SERVER_BACKLOG) < 0 ||
+                    lstat(l->address.path, &st) < 0)) {
         fd = mvm_server_fail_closing(fd);
     }
     if (fd < 0) {

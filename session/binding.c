@@ -41,6 +41,11 @@ size_t mvm_fields_cap(enum mvm_direction direction)
     return direction == MVM_DIRECTION_REQUESTS ? MVM_REQUEST_FIELDS_CAP : MVM_RESPONSE_FIELDS_CAP;
 }
 
+bool mvm_has_protobuf(void)
+{
+    return mvm_proto_present;
+}
+
 /* ---- sessions ---- */
 
 void mvm_session_init_buffers(struct mvm_session *s, enum mvm_direction direction, uint8_t *receive,
@@ -62,6 +67,26 @@ size_t mvm_session_explanation(const struct mvm_session *s, char *buf, size_t ca
     mvm_writer_init(&w, buf, cap);
     mvm_session_explain(s, &w);
     return w.len;
+}
+
+uint64_t mvm_session_get_sent(const struct mvm_session *s)
+{
+    return s->sent;
+}
+
+enum mvm_wire mvm_session_get_wire(const struct mvm_session *s)
+{
+    return s->wire;
+}
+
+void mvm_session_put_small_cap(struct mvm_session *s, size_t small_cap)
+{
+    s->small_cap = small_cap;
+}
+
+void mvm_session_put_json_alone(struct mvm_session *s, bool json_alone)
+{
+    s->json_alone = json_alone;
 }
 
 /* ---- messages ---- */
@@ -183,6 +208,40 @@ bool mvm_message_put_keep(struct mvm_message *m, bool keep)
     return true;
 }
 
+bool mvm_message_put_beat(struct mvm_message *m, bool beat)
+{
+    if (m->kind != MVM_MESSAGE_LOG) {
+        return false;
+    }
+    m->beat = beat ? MVM_FLAG_TRUE : MVM_FLAG_ABSENT;
+    return true;
+}
+
+bool mvm_message_put_source_size(struct mvm_message *m, uint64_t size)
+{
+    if (m->kind != MVM_MESSAGE_STREAM_BUILD) {
+        return false;
+    }
+    m->build.has_source = true;
+    m->build.source_size = size;
+    return true;
+}
+
+bool mvm_message_put_artifacts(struct mvm_message *m, const char *list, size_t len)
+{
+    if (m->kind != MVM_MESSAGE_OK) {
+        return false;
+    }
+    m->artifacts = (struct mvm_text){list, len};
+    return true;
+}
+
+size_t mvm_artifact_write(char *out, size_t cap, const char *name, size_t name_len, uint64_t size)
+{
+    struct mvm_artifact_item item = {{name, name_len}, size};
+    return mvm_proto_add_artifact((uint8_t *)out, cap, &item);
+}
+
 bool mvm_message_put_bulk(struct mvm_message *m, uint64_t offset, uint64_t length, bool last)
 {
     if (!is_bulk(m->kind)) {
@@ -212,6 +271,34 @@ bool mvm_message_get_timeout(const struct mvm_message *m, uint64_t *seconds)
     bool there = is_build(m) && m->build.has_timeout;
     *seconds = there ? m->build.timeout_secs : 0;
     return there;
+}
+
+bool mvm_message_get_keep(const struct mvm_message *m, bool *keep)
+{
+    bool there = is_build(m) && m->build.keep != MVM_FLAG_ABSENT;
+    *keep = there && m->build.keep == MVM_FLAG_TRUE;
+    return there;
+}
+
+bool mvm_message_get_source_size(const struct mvm_message *m, uint64_t *size)
+{
+    bool there = m->kind == MVM_MESSAGE_STREAM_BUILD && m->build.has_source;
+    *size = there ? m->build.source_size : 0;
+    return there;
+}
+
+const char *mvm_message_get_artifact(const struct mvm_message *m, size_t index, size_t *len,
+                                     uint64_t *size)
+{
+    struct mvm_text list = m->kind == MVM_MESSAGE_OK ? m->artifacts : (struct mvm_text){NULL, 0};
+    struct mvm_artifact_item item = {{NULL, 0}, 0};
+    bool there = mvm_proto_next_artifact(&list, &item);
+    for (; there && index > 0; index--) {
+        there = mvm_proto_next_artifact(&list, &item);
+    }
+    *len = there ? item.name.len : 0;
+    *size = there ? item.size : 0;
+    return there ? item.name.bytes : NULL;
 }
 
 bool mvm_message_get_bulk(const struct mvm_message *m, uint64_t *offset, uint64_t *length,

@@ -377,6 +377,7 @@ static void a_mistake_names_option_value_and_reason(void **state)
         {{"--allow-cid", "4294967295"}, "--allow-cid 4294967295: neither a CID nor any"},
         {{"--listen", "tcp:80"},
          "--listen tcp:80: neither vsock[:CID]:PORT, unix:PATH, fd:N nor serial:DEVICE"},
+        {{"--listen", ""}, "--listen : empty address"},
         {{"--listen", "vsock:"}, "--listen vsock:: the port is not a number"},
         {{"--listen", "vsock:4294967295"}, "--listen vsock:4294967295: the port is not a number"},
         {{"--listen", "vsock:1:2:3"}, "--listen vsock:1:2:3: the port is not a number"},

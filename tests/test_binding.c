@@ -5,6 +5,7 @@
 #include "mvm_binding.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -93,7 +94,7 @@ static void a_message_has_the_fields_of_its_kind_and_no_other(void **state)
     }
 }
 
-static void a_build_has_a_timeout_and_may_be_kept_and_no_other_kind_does(void **state)
+static void a_build_has_a_timeout_and_no_other_kind_does(void **state)
 {
     (void)state;
     for (size_t n = 0; n < KINDS; n++) {
@@ -105,10 +106,68 @@ static void a_build_has_a_timeout_and_may_be_kept_and_no_other_kind_does(void **
         assert_int_equal(mvm_message_put_timeout(&m, 90), kinds[n].is_build);
         assert_int_equal(mvm_message_get_timeout(&m, &seconds), kinds[n].is_build);
         assert_int_equal(seconds, kinds[n].is_build ? 90 : 0);
-        assert_int_equal(mvm_message_put_keep(&m, true), kinds[n].is_build);
-        assert_int_equal(m.build.keep, kinds[n].is_build ? MVM_FLAG_TRUE : MVM_FLAG_ABSENT);
-        assert_int_equal(mvm_message_put_keep(&m, false), kinds[n].is_build);
-        assert_int_equal(m.build.keep, kinds[n].is_build ? MVM_FLAG_FALSE : MVM_FLAG_ABSENT);
+    }
+}
+
+static void a_build_may_be_kept_and_no_other_kind_may(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < KINDS; n++) {
+        struct mvm_message m;
+        bool is_build = kinds[n].is_build, keep = true;
+        mvm_message_begin(&m, kinds[n].kind);
+        assert_false(mvm_message_get_keep(&m, &keep));
+        assert_false(keep);
+        assert_int_equal(mvm_message_put_keep(&m, true), is_build);
+        assert_int_equal(mvm_message_get_keep(&m, &keep), is_build);
+        assert_int_equal(keep, is_build);
+        assert_int_equal(mvm_message_put_keep(&m, false), is_build);
+        assert_int_equal(mvm_message_get_keep(&m, &keep), is_build);
+        assert_false(keep);
+    }
+}
+
+static void a_build_without_disks_may_announce_a_source_and_no_other_kind_may(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < KINDS; n++) {
+        struct mvm_message m;
+        uint64_t size = 5;
+        bool may = kinds[n].kind == MVM_MESSAGE_STREAM_BUILD;
+        mvm_message_begin(&m, kinds[n].kind);
+        assert_false(mvm_message_get_source_size(&m, &size));
+        assert_int_equal(size, 0);
+        assert_int_equal(mvm_message_put_source_size(&m, UINT64_MAX), may);
+        assert_int_equal(mvm_message_get_source_size(&m, &size), may);
+        assert_true(size == (may ? UINT64_MAX : 0));
+    }
+}
+
+static void an_ok_has_a_list_of_artifacts_and_no_other_kind_does(void **state)
+{
+    (void)state;
+    char list[64];
+    size_t len = mvm_artifact_write(list, sizeof list, "kernel", 6, UINT64_MAX), more;
+    assert_int_equal(len > 0, mvm_has_protobuf());
+    assert_int_equal(mvm_artifact_write(list, len - (len > 0), "kernel", 6, UINT64_MAX), 0);
+    len = mvm_artifact_write(list, sizeof list, "kernel", 6, UINT64_MAX);
+    len += mvm_artifact_write(list + len, sizeof list - len, "rootfs.ext4", 11, 0);
+    for (size_t n = 0; n < KINDS; n++) {
+        struct mvm_message m;
+        uint64_t size = 5;
+        bool may = kinds[n].kind == MVM_MESSAGE_OK, has = may && mvm_has_protobuf();
+        mvm_message_begin(&m, kinds[n].kind);
+        assert_null(mvm_message_get_artifact(&m, 0, &more, &size));
+        assert_int_equal(mvm_message_put_artifacts(&m, list, len), may);
+        const char *name = mvm_message_get_artifact(&m, 0, &more, &size);
+        assert_true(size == (has ? UINT64_MAX : 0) && more == (has ? 6 : 0));
+        assert_memory_equal(has ? name : "kernel", "kernel", 6);
+        name = mvm_message_get_artifact(&m, 1, &more, &size);
+        assert_true(size == 0 && more == (has ? 11 : 0));
+        assert_memory_equal(has ? name : "rootfs.ext4", "rootfs.ext4", 11);
+        assert_null(mvm_message_get_artifact(&m, 2, &more, &size));
+        assert_null(mvm_message_get_artifact(&m, SIZE_MAX, &more, &size));
+        assert_true(size == 0 && more == 0);
     }
 }
 
@@ -141,10 +200,15 @@ static void a_heartbeat_is_a_log_that_says_so(void **state)
     assert_false(mvm_message_is_beat(&m));
     m.beat = MVM_FLAG_FALSE;
     assert_false(mvm_message_is_beat(&m));
-    m.beat = MVM_FLAG_TRUE;
+    assert_true(mvm_message_put_beat(&m, true));
     assert_true(mvm_message_is_beat(&m));
     m.kind = MVM_MESSAGE_CANCELLED;
     assert_false(mvm_message_is_beat(&m));
+    assert_false(mvm_message_put_beat(&m, false));
+    m.kind = MVM_MESSAGE_LOG;
+    assert_true(mvm_message_put_beat(&m, false));
+    assert_false(mvm_message_is_beat(&m));
+    assert_int_equal(m.beat, MVM_FLAG_ABSENT); /* left out of the frame */
 }
 
 static void sizes_are_those_of_the_structs(void **state)
@@ -196,6 +260,203 @@ static void a_session_has_its_message_and_its_explanation(void **state)
     assert_memory_equal(cut, why, sizeof cut - 1);
 }
 
+static void a_session_has_what_its_owner_may_read_and_set(void **state)
+{
+    (void)state;
+    struct mvm_message ping;
+    size_t len;
+    mvm_session_init_buffers(&session, MVM_DIRECTION_RESPONSES, receive, sizeof receive, send,
+                             sizeof send, fields, sizeof fields);
+    assert_int_equal(mvm_session_get_wire(&session), MVM_WIRE_OPEN);
+    mvm_session_speak(&session, MVM_WIRE_JSON);
+    assert_int_equal(mvm_session_get_wire(&session), MVM_WIRE_JSON);
+    mvm_message_begin(&ping, MVM_MESSAGE_PING);
+    mvm_session_send(&session, &ping);
+    assert_non_null(mvm_session_bytes(&session, &len));
+    assert_int_equal(mvm_session_get_sent(&session), 0);
+    mvm_session_sent(&session, len);
+    assert_int_equal(mvm_session_get_sent(&session), len);
+    mvm_session_put_small_cap(&session, 100);
+    mvm_session_put_json_alone(&session, true);
+    assert_true(session.small_cap == 100 && session.json_alone);
+    mvm_session_put_json_alone(&session, false);
+    assert_false(session.json_alone);
+}
+
+/* ---- every field of mvm.proto ---- */
+
+static const struct text_field {
+    const char *name; /* in mvm.proto */
+    enum mvm_message_field field;
+} text_fields[] = {
+    {"out_path", MVM_FIELD_TEXT},       {"message", MVM_FIELD_TEXT},
+    {"line", MVM_FIELD_TEXT},           {"was", MVM_FIELD_TEXT},
+    {"data", MVM_FIELD_TEXT},           {"id", MVM_FIELD_ID},
+    {"flake_ref", MVM_FIELD_FLAKE_REF}, {"attr", MVM_FIELD_ATTR},
+    {"nonce", MVM_FIELD_NONCE},         {"agent", MVM_FIELD_AGENT},
+    {"boot", MVM_FIELD_BOOT},           {"features", MVM_FIELD_FEATURES},
+    {"refused", MVM_FIELD_REFUSED},     {"category", MVM_FIELD_CATEGORY},
+    {"name", MVM_FIELD_NAME},
+};
+
+enum { TEXT_FIELDS = sizeof text_fields / sizeof text_fields[0], NUMBER = 123456789 };
+
+/* Each field has another, which may be an id. */
+static const char *text_of(const struct text_field *f)
+{
+    return &"abcdefghijklmnopqrstuvwxyz012345"[f - text_fields];
+}
+
+static const struct text_field *text_field(const char *name)
+{
+    for (size_t i = 0; i < TEXT_FIELDS; i++) {
+        if (strcmp(text_fields[i].name, name) == 0) {
+            return &text_fields[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_one_of(const char *name, const char *const names[])
+{
+    while (*names != NULL && strcmp(*names, name) != 0) {
+        names++;
+    }
+    return *names != NULL;
+}
+
+#define IS(name, ...) is_one_of(name, (const char *const[]){__VA_ARGS__, NULL})
+
+/* False: there is no call for it. */
+static bool put_field(struct mvm_message *m, const char *name)
+{
+    static char list[64];
+    const struct text_field *text = text_field(name);
+    if (text != NULL) {
+        return mvm_message_put(m, text->field, text_of(text), strlen(text_of(text)));
+    }
+    if (IS(name, "artifacts")) {
+        return mvm_message_put_artifacts(
+            m, list, mvm_artifact_write(list, sizeof list, "kernel", 6, NUMBER));
+    }
+    return IS(name, "timeout_secs")  ? mvm_message_put_timeout(m, NUMBER)
+           : IS(name, "source_size") ? mvm_message_put_source_size(m, NUMBER)
+           : IS(name, "keep")        ? mvm_message_put_keep(m, true)
+           : IS(name, "beat")        ? mvm_message_put_beat(m, true)
+           : IS(name, "offset", "length", "bytes", "last")
+               ? mvm_message_put_bulk(m, NUMBER, NUMBER, true)
+               : false;
+}
+
+static bool has_field(const struct mvm_message *m, const char *name)
+{
+    const struct text_field *text = text_field(name);
+    uint64_t number = 0, length = 0;
+    size_t len = 0;
+    bool flag = false;
+    if (text != NULL) {
+        const char *got = mvm_message_get(m, text->field, &len);
+        return len == strlen(text_of(text)) && memcmp(got, text_of(text), len) == 0;
+    }
+    if (IS(name, "artifacts")) {
+        const char *got = mvm_message_get_artifact(m, 0, &len, &number);
+        return len == 6 && memcmp(got, "kernel", len) == 0 && number == NUMBER;
+    }
+    if (IS(name, "keep", "beat")) {
+        return IS(name, "beat") ? mvm_message_is_beat(m) : mvm_message_get_keep(m, &flag) && flag;
+    }
+    if (IS(name, "timeout_secs", "source_size")) {
+        return (IS(name, "source_size") ? mvm_message_get_source_size(m, &number)
+                                        : mvm_message_get_timeout(m, &number)) &&
+               number == NUMBER;
+    }
+    bool there = mvm_message_get_bulk(m, &number, &length, &flag);
+    return there && (IS(name, "last") ? flag : (IS(name, "offset") ? number : length) == NUMBER);
+}
+
+/* The message as the other end of a connection receives it. */
+static const struct mvm_message *received(const struct mvm_message *m)
+{
+    static struct mvm_session sender, receiver;
+    static uint8_t in[2][512], out[2][512];
+    static char texts[2][MVM_RESPONSE_FIELDS_CAP];
+    bool request = m->kind <= MVM_MESSAGE_CANCEL ||
+                   (m->kind >= MVM_MESSAGE_STREAM_BUILD && m->kind <= MVM_MESSAGE_DROP);
+    enum mvm_direction there = request ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES,
+                       back = request ? MVM_DIRECTION_RESPONSES : MVM_DIRECTION_REQUESTS;
+    size_t len, cap;
+    mvm_session_init_buffers(&sender, back, in[0], sizeof in[0], out[0], sizeof out[0], texts[0],
+                             sizeof texts[0]);
+    mvm_session_init_buffers(&receiver, there, in[1], sizeof in[1], out[1], sizeof out[1], texts[1],
+                             sizeof texts[1]);
+    mvm_session_speak(&sender, MVM_WIRE_PROTO);
+    mvm_session_send(&sender, m);
+    assert_true(mvm_session_can_send(&sender));
+    const uint8_t *bytes = mvm_session_bytes(&sender, &len);
+    uint8_t *room = mvm_session_room(&receiver, &cap);
+    assert_in_range(len, 1, cap);
+    memcpy(room, bytes, len);
+    mvm_session_received(&receiver, len);
+    assert_int_equal(mvm_session_next(&receiver), MVM_SESSION_MESSAGE);
+    assert_int_equal(mvm_session_get_wire(&receiver), MVM_WIRE_PROTO);
+    return mvm_session_message(&receiver);
+}
+
+/* The name of the field that a line of mvm.proto declares; NULL: none. Cuts the line. */
+static const char *declared_field(char *line)
+{
+    char *end = strncmp(line, "  ", 2) == 0 ? strstr(line, " = ") : NULL;
+    if (end == NULL) {
+        return NULL;
+    }
+    *end = '\0';
+    return strrchr(line, ' ') + 1;
+}
+
+/* The fields of one message, whose first line was read, up to its end. Returns their number. */
+static int check_fields(FILE *f, int kind)
+{
+    char lines[16][128];
+    const char *names[16], *name;
+    struct mvm_message m;
+    int len = 0;
+    mvm_message_begin(&m, (enum mvm_kind)kind);
+    while (fgets(lines[len], sizeof lines[len], f) != NULL && lines[len][0] != '}') {
+        name = declared_field(lines[len]);
+        if (name != NULL) {
+            if (!put_field(&m, name)) {
+                fail_msg("no setter: %s", name);
+            }
+            names[len++] = name;
+        }
+    }
+    const struct mvm_message *got = received(&m);
+    assert_int_equal(mvm_message_kind(got), kind);
+    for (int i = 0; i < len; i++) {
+        if (!has_field(got, names[i])) {
+            fail_msg("set, but not returned: %s", names[i]);
+        }
+    }
+    return len;
+}
+
+static void each_field_of_the_protobuf_wire_has_a_setter_and_a_getter(void **state)
+{
+    (void)state;
+    char line[128], name[64];
+    int fields_len = 0;
+    FILE *f = fopen("codec/proto/mvm.proto", "r");
+    assert_non_null(f);
+    while (mvm_has_protobuf() && fgets(line, sizeof line, f) != NULL) {
+        int kind = sscanf(line, "message %63s {", name) == 1 && strchr(line, '}') == NULL
+                       ? mvm_kind_by_name(name)
+                       : -1;
+        fields_len += kind < 0 ? 0 : check_fields(f, kind);
+    }
+    assert_true(fields_len > 40 || !mvm_has_protobuf());
+    fclose(f);
+}
+
 static void an_executor_gives_its_text(void **state)
 {
     (void)state;
@@ -212,11 +473,16 @@ int main(void)
         cmocka_unit_test(each_kind_is_found_by_its_name),
         cmocka_unit_test(a_message_has_the_fields_of_its_kind_and_no_other),
         cmocka_unit_test(a_field_that_this_release_lacks_is_in_no_message),
-        cmocka_unit_test(a_build_has_a_timeout_and_may_be_kept_and_no_other_kind_does),
+        cmocka_unit_test(a_build_has_a_timeout_and_no_other_kind_does),
+        cmocka_unit_test(a_build_may_be_kept_and_no_other_kind_may),
+        cmocka_unit_test(a_build_without_disks_may_announce_a_source_and_no_other_kind_may),
+        cmocka_unit_test(an_ok_has_a_list_of_artifacts_and_no_other_kind_does),
         cmocka_unit_test(what_moves_bytes_has_an_offset_a_length_and_an_end),
         cmocka_unit_test(a_heartbeat_is_a_log_that_says_so),
         cmocka_unit_test(sizes_are_those_of_the_structs),
         cmocka_unit_test(a_session_has_its_message_and_its_explanation),
+        cmocka_unit_test(a_session_has_what_its_owner_may_read_and_set),
+        cmocka_unit_test(each_field_of_the_protobuf_wire_has_a_setter_and_a_getter),
         cmocka_unit_test(an_executor_gives_its_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

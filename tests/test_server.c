@@ -284,9 +284,11 @@ static void assert_refused(const char *const addresses[], size_t len, int error,
 static void a_bad_address_is_refused_in_words(void **state)
 {
     (void)state;
-    const char *const one[] = {"vsock:x"}, *const twice[] = {"fd:33", "fd:33"},
+    const char *const one[] = {"vsock:x"}, *const empty[] = {""},
+                      *const twice[] = {"fd:33", "fd:33"},
                       *const lines_twice[] = {"serial:a", "unix:/b", "serial:a"};
     assert_refused(one, 1, MVM_SERVER_BAD_ADDRESS, "vsock:x: the port is not a number");
+    assert_refused(empty, 1, MVM_SERVER_BAD_ADDRESS, "listen: empty address");
     assert_refused(twice, 2, MVM_SERVER_BAD_ADDRESS, "fd:33: given twice");
     assert_refused(lines_twice, 3, MVM_SERVER_BAD_ADDRESS, "serial:a: given twice");
 }
@@ -555,6 +557,70 @@ static void a_lock_decides_which_of_two_servers_has_a_path(void **state)
     e2e_end(second, SIGKILL);
 }
 
+/* What the directories have is collected, since a test that fails must not leave this process in
+ * another directory. */
+static void a_relative_path_is_below_the_directory_at_init(void **state)
+{
+    static const char *const names[] = {"sock", "sock.lock", "other/sock", "other/sock.lock"};
+    (void)state;
+    struct mvm_server_config c = fixture();
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    unsigned serving = 0, left = 0;
+    c.listen[0] = "unix:sock";
+    e2e_make_dir(e2e_path("other"));
+    assert_int_equal(chdir(e2e_path(".")), 0);
+    int r = mvm_server_init(&server, &c, memory, sizeof memory);
+    int moved = chdir("other");
+    int removed = unlink(e2e_path("sock"));
+    step_until_quiet();
+    for (unsigned i = 0; i < 4; i++) {
+        serving |= (unsigned)e2e_exists(e2e_path("%s", names[i])) << i;
+    }
+    mvm_server_fini(&server);
+    for (unsigned i = 0; i < 4; i++) {
+        left |= (unsigned)e2e_exists(e2e_path("%s", names[i])) << i;
+    }
+    assert_int_equal(fchdir(here), 0);
+    close(here);
+    assert_true(r == 0 && moved == 0 && removed == 0);
+    assert_int_equal(serving, 3);
+    assert_int_equal(left, 0);
+}
+
+/* What init says, started in that directory, which may be removed before. */
+static const char *refusal_in(const char *dir, bool removed, const char *one, const char *two)
+{
+    struct mvm_server_config c = fixture();
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    c.listen[0] = one;
+    c.listen[1] = two;
+    e2e_make_dir(dir);
+    assert_int_equal(chdir(dir), 0);
+    int gone = removed ? rmdir(dir) : 0;
+    int r = mvm_server_init(&server, &c, memory, sizeof memory);
+    int back = fchdir(here);
+    close(here);
+    assert_true(gone == 0 && back == 0);
+    assert_int_equal(r, MVM_SERVER_BAD_ADDRESS);
+    return server.error;
+}
+
+static void a_relative_path_is_checked_as_the_absolute_one_that_it_is(void **state)
+{
+    char name[64] = "", dir[128] = "";
+    const char *same = socket_address();
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    memset(dir, 'y', sizeof dir - 1);
+    memcpy(name, "unix:", 5);
+    assert_string_equal(refusal_in(e2e_path("."), false, "unix:sock", same), "given twice");
+    assert_string_equal(refusal_in("/", false, "unix:a", "unix:/a"), "given twice");
+    assert_string_equal(refusal_in(e2e_path("%s", name + 5), false, name, NULL), "path too long");
+    assert_string_equal(refusal_in(e2e_path("%s", dir), false, "unix:a", NULL), "path too long");
+    assert_string_equal(refusal_in(e2e_path("gone"), true, "unix:a", NULL),
+                        "the working directory has no path");
+}
+
 static void a_removed_socket_is_made_again(void **state)
 {
     (void)state;
@@ -749,6 +815,23 @@ static void it_ends_when_it_has_been_idle_for_long_enough(void **state)
     assert_in_range(e2e_now_ms() - begun, 2900, E2E_PATIENCE_MS);
 }
 
+/* Its number may be another descriptor's later. The others are served. */
+static void an_inherited_descriptor_that_is_not_open_is_not_tried_again(void **state)
+{
+    (void)state;
+    for (int others = 0; others < 2; others++) {
+        struct mvm_server_config c = fixture();
+        c.listen[0] = "fd:9999";
+        c.listen[1] = others > 0 ? socket_address() : NULL;
+        start_here(&c);
+        assert_non_null(strstr(lines, "cannot listen on fd:9999: Bad file descriptor\n"));
+        step();
+        assert_int_equal(mvm_server_stopped(&server), others == 0);
+        assert_false(mvm_server_orderly(&server));
+        mvm_server_fini(&server);
+    }
+}
+
 static void a_second_stop_brings_the_end_nearer(void **state)
 {
     (void)state;
@@ -838,6 +921,8 @@ int main(void)
         E2E_TEST(the_socket_is_private_whatever_the_umask),
         E2E_TEST(a_file_that_is_not_its_lock_stays),
         E2E_TEST(a_lock_decides_which_of_two_servers_has_a_path),
+        E2E_TEST(a_relative_path_is_below_the_directory_at_init),
+        E2E_TEST(a_relative_path_is_checked_as_the_absolute_one_that_it_is),
         E2E_TEST(a_removed_socket_is_made_again),
         E2E_TEST(idle_clients_make_room_when_descriptors_run_out),
         E2E_TEST(that_all_are_busy_is_reported_once),
@@ -846,6 +931,7 @@ int main(void)
         E2E_TEST(it_lingers_for_a_client_that_was_answered),
         E2E_TEST(after_a_build_to_be_kept_its_client_may_come_back),
         E2E_TEST(it_ends_when_it_has_been_idle_for_long_enough),
+        E2E_TEST(an_inherited_descriptor_that_is_not_open_is_not_tried_again),
         E2E_TEST(a_second_stop_brings_the_end_nearer),
         E2E_TEST(what_a_line_is_owed_goes_out_when_it_comes_back),
     };

@@ -4,7 +4,8 @@
     ctypes_client.py SOCKET ping
     ctypes_client.py SOCKET build FLAKE ATTR
 
-The log goes to stderr, the store path to stdout. Exit status: 0 Ok or Pong, 1 Err, 3 no answer.
+The log goes to stderr, byte by byte if library and agent have the protobuf wire (make PROTOBUF=no: use such a library
+with such an agent), the store path to stdout. Exit status: 0 Ok or Pong, 1 Err, 3 no answer.
 MVM_GUEST_LIBRARY names the shared library if it is not where the loader looks.
 """
 import ctypes
@@ -14,7 +15,7 @@ import sys
 from ctypes import POINTER, byref, c_bool, c_char_p, c_int, c_size_t, c_uint64, c_void_p
 
 # Numbers of mvm_message.h, mvm_session.h and mvm_binding.h.
-RESPONSES, WIRE_JSON = 1, 1
+RESPONSES, WIRE_JSON, WIRE_PROTO = 1, 1, 2
 MESSAGE, BAD_FRAME = 1, 2
 TEXT, FLAKE_REF, ATTR = 0, 2, 3
 
@@ -28,6 +29,7 @@ def declare(result, name, *arguments):
 
 
 version = declare(c_char_p, "mvm_version")
+has_protobuf = declare(c_bool, "mvm_has_protobuf")
 session_size = declare(c_size_t, "mvm_session_size")
 message_size = declare(c_size_t, "mvm_message_size")
 fields_cap = declare(c_size_t, "mvm_fields_cap", c_int)
@@ -61,7 +63,7 @@ class Connection:
         self.fields = ctypes.create_string_buffer(cap)
         self.session = ctypes.create_string_buffer(session_size())
         session_init(self.session, RESPONSES, self.receive, 65536, self.send_buffer, 65536, self.fields, cap)
-        session_speak(self.session, WIRE_JSON)
+        session_speak(self.session, WIRE_PROTO if has_protobuf() else WIRE_JSON)
 
     def send(self, message):
         length = c_size_t()

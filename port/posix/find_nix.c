@@ -5,11 +5,11 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include "store.h"
+#include "system.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *const profiles[] = {
@@ -120,14 +120,6 @@ static bool in_store(const struct mvm_posix *p, char *buf, size_t cap)
     return best[0] != '\0' && in_store_path(p, best, buf, cap);
 }
 
-/* getcwd(3) without its way to a heap. A directory outside the root has no path. */
-static bool read_cwd(char *path, size_t cap)
-{
-    bool fits = syscall(SYS_getcwd, path, cap) > 0;
-    errno = fits ? ENOENT : errno;
-    return fits && path[0] == '/';
-}
-
 static int use_named(struct mvm_posix *p, char *path, size_t cap)
 {
     int err = try_program(p->config.nix);
@@ -135,13 +127,11 @@ static int use_named(struct mvm_posix *p, char *path, size_t cap)
         mvm_posix_fail(p, p->config.nix, err);
         return MVM_PORT_NOT_FOUND;
     }
-    char cwd[MVM_PATH_MAX] = "";
-    bool relative = p->config.nix[0] != '/'; /* the build starts in another directory */
-    if (relative && !read_cwd(cwd, sizeof cwd)) {
-        return mvm_posix_fail(p, "getcwd", errno);
+    err = mvm_posix_absolute(p->config.nix, path, cap); /* the build starts elsewhere */
+    if (err == ENAMETOOLONG) {
+        return mvm_posix_fail_text(p, "nix", "path too long");
     }
-    bool fits = mvm_text_join(path, cap, cwd, relative ? "/" : "", p->config.nix);
-    return fits ? 0 : mvm_posix_fail_text(p, "nix", "path too long");
+    return err == 0 ? 0 : mvm_posix_fail(p, "getcwd", err);
 }
 
 int mvm_posix_find_nix(void *ctx, char *path, size_t cap)

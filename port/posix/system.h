@@ -18,6 +18,10 @@ uint64_t mvm_posix_clock_ns(clockid_t clock);
 /* ---- environment.c: a variable's value; NULL if unset or empty ---- */
 const char *mvm_posix_variable(const char *name);
 
+/* ---- absolute.c: writes `path`, below the working directory if it is relative. 0, or an errno:
+ * ENAMETOOLONG: it does not fit `cap`; ENOENT: the working directory has no path ---- */
+int mvm_posix_absolute(const char *path, char *buf, size_t cap);
+
 /* ---- signals.c ---- */
 
 /* SIG_DFL or SIG_IGN for a signal. */
