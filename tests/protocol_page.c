@@ -2,6 +2,8 @@
  * protocol_page requests|responses: reads messages as JSON lines and writes each as both wires have
  * it, as mvm-builder-protocol(7) shows them. Other lines of the input are ignored, so that the
  * page's own text is the input that must give itself.
+ *
+ * protocol_page bytes: writes the messages that the protobuf wire alone has, with what is in them.
  */
 #include "mvm_session.h"
 #include <stdio.h>
@@ -41,11 +43,65 @@ static void write_protobuf(const struct mvm_message *m)
     printf("\n");
 }
 
+#define TEXT(literal) ((struct mvm_text){(literal), sizeof(literal) - 1})
+#define ID            TEXT("0123456789abcdef")
+
+static void write_bytes_alone(void)
+{
+    uint8_t list[64];
+    size_t len = mvm_proto_add_artifact(
+        list, sizeof list, &(struct mvm_artifact_item){.name = TEXT("kernel"), .size = 1000});
+    const struct {
+        const char *shown;
+        struct mvm_message m;
+    } messages[] = {
+        {"StreamBuild: flake_ref \"\", attr \"a\", timeout_secs 60, id, keep, source_size 1000",
+         {.kind = MVM_MESSAGE_STREAM_BUILD,
+          .id = ID,
+          .build = {.flake_ref = TEXT(""),
+                    .attr = TEXT("a"),
+                    .has_timeout = true,
+                    .timeout_secs = 60,
+                    .keep = MVM_FLAG_TRUE,
+                    .has_source = true,
+                    .source_size = 1000}}},
+        {"Want: id, bytes 1000", {.kind = MVM_MESSAGE_WANT, .id = ID, .bulk = {.length = 1000}}},
+        {"Source: id, offset 998, data \"ab\", last",
+         {.kind = MVM_MESSAGE_SOURCE,
+          .id = ID,
+          .text = TEXT("ab"),
+          .bulk = {.offset = 998, .last = MVM_FLAG_TRUE}}},
+        {"Ok: out_path \"/nix/store/0-a\", id, artifacts: \"kernel\" of 1000",
+         {.kind = MVM_MESSAGE_OK,
+          .id = ID,
+          .text = TEXT("/nix/store/0-a"),
+          .artifacts = {(const char *)list, len}}},
+        {"Get: id, name \"kernel\", offset 998, length 2",
+         {.kind = MVM_MESSAGE_GET,
+          .id = ID,
+          .bulk = {.name = TEXT("kernel"), .offset = 998, .length = 2}}},
+        {"Artifact: id, name \"kernel\", offset 998, data \"ab\", last",
+         {.kind = MVM_MESSAGE_ARTIFACT,
+          .id = ID,
+          .text = TEXT("ab"),
+          .bulk = {.name = TEXT("kernel"), .offset = 998, .last = MVM_FLAG_TRUE}}},
+        {"Drop: id", {.kind = MVM_MESSAGE_DROP, .id = ID}},
+    };
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+        printf("%s\n", messages[i].shown);
+        write_protobuf(&messages[i].m);
+    }
+}
+
 int main(int argc, char **argv)
 {
     char line[LINE_CAP];
     if (argc != 2) {
         return 2;
+    }
+    if (strcmp(argv[1], "bytes") == 0) {
+        write_bytes_alone();
+        return 0;
     }
     enum mvm_direction direction =
         strcmp(argv[1], "requests") == 0 ? MVM_DIRECTION_REQUESTS : MVM_DIRECTION_RESPONSES;
