@@ -2,7 +2,7 @@
  * MOUNT_OUT, MOUNT_IN: the disks before the build. A mount of the configured device is the job's
  * own, whichever process made it: an agent that was killed, or a job that could not release it. It
  * is unmounted and mounted again, so that it is unmounted before the answer. Any other mount on the
- * directory is used, and stays.
+ * directory is used, and stays, unless it hides the device's or the device is required.
  *
  * A device that is absent may be about to appear (hot-plug, a slow bus), so it is waited for. If it
  * does not appear there is no such disk in this machine: the directory itself is used.
@@ -18,6 +18,14 @@ struct disk {
     bool *mounted;
 };
 
+static void note_other(struct mvm_executor *x, const struct disk *d)
+{
+    struct mvm_writer w = mvm_executor_note(x);
+    mvm_writer_add3(&w, "something else is mounted on ", d->dir, ": ");
+    mvm_writer_add3(&w, d->device, " is not used", "");
+    mvm_executor_noted(x, &w);
+}
+
 static void note_absent(struct mvm_executor *x, const struct disk *d)
 {
     struct mvm_writer w = mvm_executor_note(x);
@@ -26,14 +34,19 @@ static void note_absent(struct mvm_executor *x, const struct disk *d)
     mvm_executor_noted(x, &w);
 }
 
-static void fail_mount(struct mvm_executor *x, const struct disk *d)
+static void fail_because(struct mvm_executor *x, const struct disk *d, const char *reason)
 {
     struct mvm_writer w;
     if (mvm_executor_fail(x, MVM_CATEGORY_MOUNT, &w)) { /* COVERAGE: the first failure */
         mvm_writer_add3(&w, "mount ", d->device, " -> ");
-        mvm_writer_add3(&w, d->dir, " failed: ", x->port->reason(x->ctx));
+        mvm_writer_add3(&w, d->dir, " failed: ", reason);
         mvm_writer_finish(&w);
     }
+}
+
+static void fail_mount(struct mvm_executor *x, const struct disk *d)
+{
+    fail_because(x, d, x->port->reason(x->ctx));
 }
 
 static bool make_dir(struct mvm_executor *x, const struct disk *d)
@@ -50,6 +63,19 @@ static bool make_dir(struct mvm_executor *x, const struct disk *d)
     return d->device == NULL;
 }
 
+/* A device below the other mount is not released, whatever is written above it. */
+static bool use_other(struct mvm_executor *x, const struct disk *d, int mounted)
+{
+    if (mounted == MVM_MOUNTED_OVER) {
+        fail_because(x, d, "it is mounted there, and something else is mounted over it");
+    } else if (x->config->require_devices) {
+        fail_because(x, d, "something else is mounted there");
+    } else {
+        note_other(x, d);
+    }
+    return true;
+}
+
 static bool ask(struct mvm_executor *x, const struct disk *d)
 {
     int r = x->port->mounted(x->ctx, d->dir, d->device);
@@ -60,21 +86,7 @@ static bool ask(struct mvm_executor *x, const struct disk *d)
         fail_mount(x, d);
     }
     x->step = r == MVM_MOUNTED_DEVICE ? UNMOUNT : MOUNT;
-    return r == MVM_MOUNTED_OTHER;
-}
-
-/* There may be another mount below. */
-static bool unmount(struct mvm_executor *x, const struct disk *d)
-{
-    int r = x->port->unmount(x->ctx, d->dir);
-    if (mvm_executor_later(x, r)) {
-        return false;
-    }
-    if (r < 0) {
-        fail_mount(x, d);
-    }
-    x->step = ASK;
-    return false;
+    return (r == MVM_MOUNTED_OTHER || r == MVM_MOUNTED_OVER) && use_other(x, d, r);
 }
 
 /* True: the time for it is over. */
@@ -85,6 +97,21 @@ static bool waited(struct mvm_executor *x)
     }
     x->step = AWAIT_DEVICE;
     mvm_executor_wait(x, x->now_ms + MVM_DEVICE_POLL_MS);
+    return false;
+}
+
+/* There may be another mount below. A process of a killed agent's build that uses it may be about
+ * to end. */
+static bool unmount(struct mvm_executor *x, const struct disk *d)
+{
+    int r = x->port->unmount(x->ctx, d->dir);
+    if (mvm_executor_later(x, r) || (r == MVM_PORT_BUSY && !waited(x))) {
+        return false;
+    }
+    if (r < 0) {
+        fail_mount(x, d);
+    }
+    x->step = ASK;
     return false;
 }
 

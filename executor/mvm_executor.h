@@ -63,7 +63,8 @@ struct mvm_nix_option {
 struct mvm_executor_config {
     const char *out_dir;     /* where artifacts go; "/build-out" for existing hosts. NULL, with a
                               * stream_dir: only builds without disks are done */
-    const char *out_device;  /* mounted there unless something else is; NULL: never mount */
+    const char *out_device;  /* mounted there unless something else is, which a Log line reports;
+                              * NULL: never mount */
     const char *in_dir;      /* a flake in it needs the input disk; NULL: no flake does */
     const char *in_device;   /* likewise, read-only */
     const char *policy_file; /* JSON; absent file: builds are allowed. NULL: no policy; "": every
@@ -75,8 +76,8 @@ struct mvm_executor_config {
     /* Silence before an empty Log line; 0: no heartbeat. Half the build's time-out if that is
      * less: a host's read time-out is often the same, and a frame must arrive well within it. */
     uint32_t heartbeat_ms;
-    /* A device that is still absent after MVM_DEVICE_WAIT_MS fails the job; false: its directory is
-     * used as it is, and a Log line reports that. */
+    /* A device that is still absent after MVM_DEVICE_WAIT_MS fails the job, as does another mount
+     * in its place; false: the directory is used as it is, and a Log line reports that. */
     bool require_devices;
 
     /* Builds without disks; NULL: not supported. A private directory, an absolute path of

@@ -54,6 +54,7 @@ enum mvm_mounted {
     MVM_MOUNTED_NOTHING = 0, /* the directory is not a mount point */
     MVM_MOUNTED_OTHER = 1,   /* something else than the device */
     MVM_MOUNTED_DEVICE = 2,  /* the device, whatever process mounted it */
+    MVM_MOUNTED_OVER = 3,    /* something else, over a mount of the device */
 };
 
 struct mvm_exit {

@@ -94,6 +94,22 @@ static void a_disk_that_another_namespace_has_mounted_is_not_an_ok(void **state)
     assert_true(is_released());
 }
 
+static void a_mount_over_the_disk_is_no_ok_until_it_is_gone(void **state)
+{
+    (void)state;
+    const char *over = "failed: it is mounted there, and something else is mounted over it";
+    prepare("[ -e \"$0.once\" ] || { touch \"$0.once\"; mount -t tmpfs x \"$0.out\"; "
+            "mount -t tmpfs x \"$0.out\"; }");
+    assert_int_equal(symlink("a.out", e2e_path("nix.out")), 0);
+    E2E_AGENT("a", "--out-dev", device);
+    e2e_assert_err(build(), "failed to copy artifacts: ", E2E_PATIENCE_MS);
+    assert_non_null(strstr(e2e_assert_err(build(), "mount ", E2E_PATIENCE_MS), over));
+    e2e_unmount(e2e_path("a.out"));
+    e2e_unmount(e2e_path("a.out"));
+    e2e_assert_ok(build(), E2E_PATIENCE_MS);
+    assert_true(is_released());
+}
+
 static void a_disk_that_comes_half_a_second_late_is_used(void **state)
 {
     (void)state;
@@ -162,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         E2E_TEST(a_disk_that_a_killed_agent_has_mounted_is_released_before_ok),
         E2E_TEST(a_disk_that_another_namespace_has_mounted_is_not_an_ok),
+        E2E_TEST(a_mount_over_the_disk_is_no_ok_until_it_is_gone),
         E2E_TEST(a_disk_that_comes_half_a_second_late_is_used),
         E2E_TEST(a_directory_in_the_way_leaves_the_earlier_set),
         E2E_TEST(a_link_out_of_the_store_is_not_followed),

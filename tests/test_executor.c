@@ -469,6 +469,50 @@ static void a_disk_that_was_mounted_is_only_synced(void **state)
     assert_true(sim.out.mounted);
     assert_null(strstr(sim.trace, "unmount"));
     assert_non_null(strstr(sim.trace, "sync_fs"));
+    assert_begins(log_text, "mvm: something else is mounted on /build-out: /dev/vdb is not used\n");
+}
+
+static void another_mount_in_place_of_a_required_disk_is_an_error(void **state)
+{
+    (void)state;
+    config.require_devices = true;
+    sim.out.mounted = true;
+    run();
+    assert_err("mount /dev/vdb -> /build-out failed: something else is mounted there");
+    setup(state);
+    config.require_devices = true;
+    sim.in.mounted = true;
+    start_with("/build-in", "a", false, 0);
+    finish();
+    assert_err("mount /dev/vdc -> /build-in failed: something else is mounted there");
+}
+
+static void another_mount_over_the_disk_is_an_error(void **state)
+{
+    (void)state;
+    sim.out.mounted = sim.out.over = true;
+    run();
+    assert_err("mount /dev/vdb -> /build-out failed: it is mounted there, and something else is "
+               "mounted over it");
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_MOUNT);
+    assert_int_equal(sim.spawned, 0);
+}
+
+/* By a process that an agent that was killed has left, for instance. */
+static void a_disk_that_is_left_in_use_is_waited_for(void **state)
+{
+    (void)state;
+    sim.out.mounted = sim.out.ours = sim.out.busy = true;
+    start();
+    while (turn()) {
+        sim.out.busy = sim.now_ms < MVM_DEVICE_WAIT_MS - 100;
+    }
+    assert_true(answered_ok);
+    setup(state);
+    sim.out.mounted = sim.out.ours = sim.out.busy = true;
+    run();
+    assert_err("mount /dev/vdb -> /build-out failed: in use");
+    assert_in_range(sim.now_ms, MVM_DEVICE_WAIT_MS, 2 * MVM_DEVICE_WAIT_MS);
 }
 
 static void an_absent_disk_is_reported_and_the_directory_used(void **state)
@@ -865,6 +909,9 @@ int main(void)
         T(without_a_policy_file_setting_none_is_read),
         T(a_disk_that_was_mounted_is_only_synced),
         T(an_absent_disk_is_reported_and_the_directory_used),
+        T(another_mount_in_place_of_a_required_disk_is_an_error),
+        T(another_mount_over_the_disk_is_an_error),
+        T(a_disk_that_is_left_in_use_is_waited_for),
         T(without_an_output_device_nothing_is_mounted),
         T(the_input_disk_is_mounted_for_its_flake_alone),
         T(without_an_input_directory_no_flake_asks_for_one),

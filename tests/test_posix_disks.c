@@ -458,12 +458,53 @@ static void a_mount_of_the_device_is_distinguished_from_another(void **state)
         assert_int_equal(mvm_posix_mounted(&posix, dir, link), MVM_MOUNTED_DEVICE);
         assert_int_equal(mvm_posix_mounted(&posix, dir, "/dev/null"), MVM_MOUNTED_OTHER);
         assert_int_equal(mount("none", dir, "tmpfs", 0, NULL), 0);
-        assert_int_equal(mvm_posix_mounted(&posix, dir, device), MVM_MOUNTED_OTHER);
+        assert_int_equal(mvm_posix_mounted(&posix, dir, device), MVM_MOUNTED_OVER);
+        assert_int_equal(mount("none", dir, "tmpfs", 0, NULL), 0);
+        assert_int_equal(mvm_posix_mounted(&posix, dir, device), MVM_MOUNTED_OVER);
+        assert_int_equal(mvm_posix_mounted(&posix, dir, "/dev/null"), MVM_MOUNTED_OTHER);
+        assert_int_equal(umount2(dir, 0), 0);
         assert_int_equal(umount2(dir, 0), 0);
         assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
         unlink(link);
         unblock();
     }
+}
+
+/* The folder is the machine's own, and stays mounted. */
+static void a_folder_of_the_disk_is_not_the_disk(void **state)
+{
+    (void)state;
+    const char *device = attach_ext4(4 * MIB);
+    const char *dir = mount_point();
+    char disk[300], folder[310];
+    snprintf(disk, sizeof disk, "%s/disk", place.dir);
+    snprintf(folder, sizeof folder, "%s/folder", disk);
+    assert_int_equal(mkdir(disk, 0755), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, disk, false), 0);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    assert_int_equal(mount(folder, dir, "none", MS_BIND, NULL), 0);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, device), MVM_MOUNTED_OTHER);
+    assert_int_equal(mvm_posix_mounted(&posix, disk, device), MVM_MOUNTED_DEVICE);
+    assert_int_equal(umount2(dir, 0), 0);
+    assert_int_equal(umount2(disk, 0), 0);
+}
+
+/* From its mount to its unmount: another agent would take it for that of one that was killed. */
+static void a_disk_in_use_cannot_be_unmounted_by_others(void **state)
+{
+    (void)state;
+    int r;
+    const char *device = attach_ext4(4 * MIB);
+    const char *dir = mount_point();
+    AWAIT(r, port->mount(&posix, device, dir, false));
+    assert_int_equal(r, 0);
+    assert_int_equal(umount2(dir, 0), -1);
+    assert_int_equal(errno, EBUSY);
+    AWAIT(r, port->unmount(&posix, in_place(&place, 0, "")));
+    assert_int_equal(umount2(dir, 0), -1); /* what else is unmounted makes no difference */
+    AWAIT(r, port->unmount(&posix, dir));
+    assert_int_equal(r, 0);
+    end_job(&posix);
 }
 
 /* A process with a copy of the mounts, like a container, which keeps the super block alive. */
@@ -863,6 +904,8 @@ int main(void)
         ALONE(a_directory_path_past_the_limit_is_an_error),
         ALONE(a_directory_on_a_read_only_disk_cannot_be_made),
         ALONE(a_mount_of_the_device_is_distinguished_from_another),
+        ALONE(a_folder_of_the_disk_is_not_the_disk),
+        ALONE(a_disk_in_use_cannot_be_unmounted_by_others),
         ALONE(a_disk_that_another_namespace_has_mounted_is_not_released),
         ALONE(a_dirty_journal_on_a_read_only_device_is_named),
         ALONE(a_feature_that_the_kernel_lacks_is_named),

@@ -71,36 +71,75 @@ static bool is_device(struct mvm_text path, const struct stat *device)
 }
 
 /* A line of mountinfo: "ID PARENT MAJOR:MINOR ROOT POINT OPTIONS … - TYPE SOURCE …". */
-static bool line_is_device(struct mvm_text line, const struct stat *device)
-{
-    mvm_posix_cut(&line, ' ');
-    mvm_posix_cut(&line, ' ');
-    struct mvm_text number = mvm_posix_cut(&line, ' ');
-    uint64_t high = mvm_posix_number(mvm_posix_cut(&number, ':'));
-    if (high == major(device->st_rdev) && mvm_posix_number(number) == minor(device->st_rdev)) {
-        return true;
-    }
-    while (line.len > 0 && !mvm_text_equal(mvm_posix_cut(&line, ' '), "-")) {
-    }
-    mvm_posix_cut(&line, ' ');
-    return is_device(mvm_posix_cut(&line, ' '), device);
-}
+struct mount {
+    uint64_t id;
+    struct mvm_text number;
+    struct mvm_text root;
+    struct mvm_text point;
+    struct mvm_text type;
+    struct mvm_text source;
+};
 
-static bool mount_is_device(uint64_t id, const char *path)
+static bool next_mount(struct mvm_posix_lines *l, struct mount *m)
 {
-    struct mvm_posix_lines l;
     struct mvm_text line;
-    struct stat device;
-    bool is = false;
-    if (stat(path, &device) < 0 || !S_ISBLK(device.st_mode) ||
-        !mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo")) {
+    if (!mvm_posix_lines_next(l, &line)) {
         return false;
     }
-    while (!is && mvm_posix_lines_next(&l, &line)) {
-        is = mvm_posix_number(line) == id && line_is_device(line, &device);
+    m->id = mvm_posix_number(mvm_posix_cut(&line, ' '));
+    mvm_posix_cut(&line, ' ');
+    m->number = mvm_posix_cut(&line, ' ');
+    m->root = mvm_posix_cut(&line, ' ');
+    m->point = mvm_posix_cut(&line, ' ');
+    while (line.len > 0 && !mvm_text_equal(mvm_posix_cut(&line, ' '), "-")) {
     }
-    mvm_posix_lines_close(&l);
-    return is;
+    m->type = mvm_posix_cut(&line, ' ');
+    m->source = mvm_posix_cut(&line, ' ');
+    return true;
+}
+
+/* A folder of it that is bound elsewhere is not the device's mount; a subvolume of btrfs is. */
+static bool is_of_device(const struct mount *m, const struct stat *device)
+{
+    struct mvm_text number = m->number;
+    uint64_t high = mvm_posix_number(mvm_posix_cut(&number, ':'));
+    if (!mvm_text_equal(m->root, "/") && !mvm_text_equal(m->type, "btrfs")) {
+        return false;
+    }
+    return (high == major(device->st_rdev) && mvm_posix_number(number) == minor(device->st_rdev)) ||
+           is_device(m->source, device);
+}
+
+static bool find_device(const char *path, struct stat *device)
+{
+    return stat(path, device) == 0 && S_ISBLK(device->st_mode);
+}
+
+/* What the mount of that id is, which is the uppermost on its directory. Others on the same one are
+ * below it; the list may have them before it. */
+static int compare_device(uint64_t id, const char *path)
+{
+    char point[MVM_PATH_MAX] = "";
+    struct stat device;
+    int r = MVM_MOUNTED_OTHER;
+    for (int pass = 0; find_device(path, &device) && pass < 2 && r == MVM_MOUNTED_OTHER; pass++) {
+        struct mvm_posix_lines l;
+        struct mount m = {0};
+        bool opened = mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo");
+        while (opened && r == MVM_MOUNTED_OTHER && next_mount(&l, &m)) {
+            bool here = m.id == id;
+            if (here) {
+                struct mvm_writer w;
+                mvm_writer_init(&w, point, sizeof point);
+                mvm_writer_add_text(&w, m.point);
+            }
+            if ((here || mvm_text_equal(m.point, point)) && is_of_device(&m, &device)) {
+                r = here ? MVM_MOUNTED_DEVICE : MVM_MOUNTED_OVER;
+            }
+        }
+        mvm_posix_lines_close(&l);
+    }
+    return r;
 }
 
 int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device)
@@ -119,5 +158,5 @@ int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device)
     if (r <= 0) {
         return r;
     }
-    return mount_is_device(id, device) ? MVM_MOUNTED_DEVICE : MVM_MOUNTED_OTHER;
+    return compare_device(id, device);
 }

@@ -30,7 +30,8 @@ int mvm_sim_mounted(void *ctx, const char *dir, const char *device)
     if (!d->mounted) {
         return MVM_MOUNTED_NOTHING;
     }
-    return d->ours ? MVM_MOUNTED_DEVICE : MVM_MOUNTED_OTHER;
+    int other = d->over ? MVM_MOUNTED_OVER : MVM_MOUNTED_OTHER;
+    return d->ours ? MVM_MOUNTED_DEVICE : other;
 }
 
 int mvm_sim_mount(void *ctx, const char *device, const char *dir, bool read_only)

@@ -62,6 +62,7 @@ struct mvm_sim_disk {
     bool absent;
     bool mounted;        /* before the job, … */
     bool ours;           /* … and what is mounted is this device */
+    bool over;           /* … or is something else over it */
     bool broken;         /* mount fails */
     bool busy;           /* unmount returns BUSY */
     bool stuck;          /* remount_ro does, too */

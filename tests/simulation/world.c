@@ -89,6 +89,7 @@ static void make_disk(struct mvm_sim_disk *d)
         d->appears_ms = world.sim.now_ms + rng_below(&world.rng, world.kind ? 1500 : 6000);
     }
     if (!world.kind) {
+        d->over = d->mounted && !d->ours && rng_one_in(&world.rng, 8);
         d->broken = rng_one_in(&world.rng, 10);
         d->busy = rng_one_in(&world.rng, 10);
         d->stuck = d->busy && rng_one_in(&world.rng, 2);
