@@ -303,10 +303,10 @@ static void a_worker_that_hangs_is_replaced(void **state)
 }
 
 /* Another agent's job has the lock, or an abandoned worker of this one. */
-static void a_log_that_is_locked_belongs_to_another_agent(void **state)
+static void a_directory_that_is_locked_belongs_to_another_agent(void **state)
 {
     (void)state;
-    int r, other = open(in_place(&place, 0, "log"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int r, other = open(place.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(flock(other, LOCK_EX), 0);
     AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
     assert_int_equal(r, MVM_PORT_BUSY);
@@ -316,16 +316,43 @@ static void a_log_that_is_locked_belongs_to_another_agent(void **state)
     if (pid == 0) {
         pause();
     }
-    posix.worker.hung[posix.worker.hung_len++] = pid; /* as if its disk hung */
+    posix.worker.hung[posix.worker.hung_len++] = pid; /* as if another disk hung */
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+    assert_int_equal(r, MVM_PORT_BUSY);
+    end_job(&posix);
+    posix.worker.hung_claims = true; /* as if this one did */
     AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
     assert_int_equal(r, 0);
-    assert_true(flock(other, LOCK_EX) == 0); /* of the file that had the name */
     end_job(&posix);
     close(other);
     kill(pid, SIGKILL);
     while (port->abandon(&posix) != 0) {
         sleep_ms(5);
     }
+}
+
+/* Both begin at the same time, as two agents with the same directory do. */
+static void one_of_two_jobs_gets_a_directory(void **state)
+{
+    (void)state;
+    static struct mvm_posix other;
+    static const struct mvm_posix_config config = {0};
+    mvm_posix_init(&other, &config);
+    for (int round = 0; round < 100; round++) {
+        struct mvm_posix *const both[] = {&posix, &other};
+        int r[] = {MVM_PORT_LATER, MVM_PORT_LATER};
+        uint64_t until = clock_ms() + PATIENCE_MS;
+        while ((r[0] == MVM_PORT_LATER || r[1] == MVM_PORT_LATER) && clock_ms() < until) {
+            for (int i = 0; i < 2; i++) {
+                r[i] = r[i] == MVM_PORT_LATER ? port->open_log(both[i], in_place(&place, 0, ".log"))
+                                              : r[i];
+            }
+        }
+        assert_int_equal(r[0] + r[1], MVM_PORT_BUSY);
+        end_job(&posix);
+        end_job(&other);
+    }
+    mvm_posix_fini(&other);
 }
 
 static void the_end_of_the_port_ends_the_work(void **state)
@@ -686,7 +713,8 @@ int main(void)
         ALONE(without_a_worker_there_is_nothing_to_end),
         ALONE(a_copy_can_be_stopped),
         ALONE(a_worker_that_hangs_is_replaced),
-        ALONE(a_log_that_is_locked_belongs_to_another_agent),
+        ALONE(a_directory_that_is_locked_belongs_to_another_agent),
+        ALONE(one_of_two_jobs_gets_a_directory),
         ALONE(the_end_of_the_port_ends_the_work),
         ALONE(a_worker_that_was_killed_is_an_error_and_the_next_call_works),
         ALONE(a_worker_that_ends_between_two_calls_is_an_error),

@@ -17,7 +17,7 @@
  *
  * How all processes of a build are ended: each build runs in its own cgroup (v2) if one can be
  * created, and signals go to all processes in it; those of builds that a killed program left are
- * ended with the next build, or by mvm_posix_end_left_over. Without one, descendants and processes
+ * ended with the next job, or by mvm_posix_end_left_over. Without one, descendants and processes
  * of the build's session are found through /proc; with `subreaper` set also those whose parents
  * have ended. The first process and its process group are always signalled. What cannot be
  * guaranteed on a system is reported by the port's `limits` and listed in docs/processes.md.
@@ -110,10 +110,12 @@ struct mvm_posix_worker {
     struct mvm_posix_passed passed;
     unsigned hung_len;
     pid_t hung[MVM_POSIX_HUNG_MAX]; /* abandoned workers, whose disks hang */
+    bool claims;                    /* this one may have claimed the output directory … */
+    bool hung_claims;               /* … or one of those */
     /* in the worker itself: */
     int log_file;
     int log_error; /* an errno */
-    int claim;     /* the directory of build.log is in use by this job; -1: it is not */
+    int claim;     /* the output directory, which is this job's; -1: none */
     int reading;   /* the file that read_file reads in pieces */
 };
 
@@ -170,8 +172,8 @@ struct mvm_posix {
 void mvm_posix_init(struct mvm_posix *p, const struct mvm_posix_config *config);
 #define mvm_posix_init(...) (mvm_limits_match(), mvm_posix_init(__VA_ARGS__))
 
-/* Ends the builds that a killed program with the same parent cgroup has left running. A build in a
- * cgroup does the same before it begins: this is for a program that may get none. */
+/* Ends the builds that a killed program with the same parent cgroup has left running. Each job does
+ * the same before its first disk call: this is for a program that may get none. */
 void mvm_posix_end_left_over(const struct mvm_posix *p);
 
 /* Collects abandoned workers that have ended, as the next job would. Returns how many have not.

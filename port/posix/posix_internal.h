@@ -384,6 +384,17 @@ int mvm_posix_stop(void *ctx);
 int mvm_posix_abandon(void *ctx);
 int mvm_posix_end_job(void *ctx);
 
+/* ---- claim.c: the worker's side; the output directory is this job's ---- */
+
+/* Mounts the output disk, and keeps others from unmounting it. BUSY, as for the next. */
+int mvm_posix_mount_claimed(struct mvm_posix *p, const char *device, const char *dir);
+
+/* Locks the directory of a file that is to be made. BUSY: another agent has. */
+int mvm_posix_claim(struct mvm_posix *p, const char *file);
+
+/* Before `dir` is unmounted. */
+void mvm_posix_drop_claim(struct mvm_posix *p, const char *dir);
+
 /* ---- serve.c: the worker's side; returns when the agent's has gone ---- */
 void mvm_posix_serve(struct mvm_posix *p, int requests, int log, int data);
 

@@ -5,10 +5,8 @@
 #define _GNU_SOURCE
 #include "posix_internal.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -88,44 +86,14 @@ static int close_log(struct server *s)
     return err != 0 ? mvm_posix_fail(p, call, err) : 0;
 }
 
-/* Another agent's files have the same names: a lock on build.log, while it has its temporary one,
- * keeps a second job out of the directory. A worker that was abandoned may hold this agent's. */
-static bool is_claimed(const struct mvm_posix *p, const char *path)
-{
-    int fd =
-        p->worker.hung_len > 0 ? -1 : open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    bool claimed = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return claimed;
-}
-
-/* An open file would keep its file system mounted. */
-static void drop_claim(struct mvm_posix *p)
-{
-    if (p->worker.claim >= 0) {
-        close(p->worker.claim);
-    }
-    p->worker.claim = -1;
-}
-
 static int open_log(struct server *s, const char *path)
 {
     struct mvm_posix *p = s->p;
-    drop_claim(p);
-    if (is_claimed(p, path)) {
-        mvm_posix_fail_text(p, "in use", "another agent builds in this directory");
-        return MVM_PORT_BUSY;
-    }
-    int fd = mvm_posix_open_new(p, path);
+    int r = mvm_posix_claim(p, path);
+    int fd = r < 0 ? r : mvm_posix_open_new(p, path);
     p->worker.log_file = fd;
     p->worker.log_error = 0;
     s->logged = 0;
-    if (fd >= 0) {
-        flock(fd, LOCK_EX); /* waits for one that asks; file systems without locks have none */
-        p->worker.claim = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    }
     return fd < 0 ? fd : 0;
 }
 
@@ -229,14 +197,15 @@ static int64_t serve_call(struct server *s)
     case MVM_POSIX_MOUNTED:
         return mvm_posix_mounted(s->p, t[0], t[1]);
     case MVM_POSIX_MOUNT:
-        return mvm_posix_mount(s->p, t[0], t[1], s->request.read_only);
+        return s->request.read_only ? mvm_posix_mount(s->p, t[0], t[1], true)
+                                    : mvm_posix_mount_claimed(s->p, t[0], t[1]);
     case MVM_POSIX_SYNC_FS:
         return mvm_posix_sync_fs(s->p, t[0]);
     case MVM_POSIX_UNMOUNT:
-        drop_claim(s->p);
+        mvm_posix_drop_claim(s->p, t[0]);
         return mvm_posix_unmount(s->p, t[0]);
     case MVM_POSIX_REMOUNT_RO:
-        drop_claim(s->p);
+        mvm_posix_drop_claim(s->p, t[0]);
         return mvm_posix_remount_ro(s->p, t[0]);
     case MVM_POSIX_RELEASED:
         return mvm_posix_released(s->p, t[0]);
@@ -278,7 +247,7 @@ void mvm_posix_serve(struct mvm_posix *p, int requests, int log, int data)
 {
     struct server s = {.p = p, .requests = requests, .log = log, .data = data};
     s.reading.fd = -1;
-    p->worker.log_file = p->worker.reading = p->worker.claim = -1;
+    p->worker.log_file = p->worker.reading = -1;
     for (;;) {
         struct pollfd fds[2] = {{requests, POLLIN, 0},
                                 {p->worker.log_file >= 0 ? log : -1, POLLIN, 0}};

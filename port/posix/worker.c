@@ -28,7 +28,7 @@
 void mvm_posix_worker_init(struct mvm_posix *p)
 {
     memset(&p->worker, 0, sizeof p->worker);
-    p->worker.fd = p->worker.log = p->worker.data = p->worker.pidfd = -1;
+    p->worker.fd = p->worker.log = p->worker.data = p->worker.pidfd = p->worker.claim = -1;
 }
 
 /* ---- its beginning ---- */
@@ -112,7 +112,7 @@ static int fork_worker(struct mvm_posix *p, int ends[CHANNELS][2])
     p->worker.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     p->worker.status = 0;
     p->worker.awaited.polls = 0;
-    p->worker.ending = false;
+    p->worker.ending = p->worker.claims = false;
     return 0;
 }
 
@@ -128,6 +128,7 @@ static void collect_hung(struct mvm_posix *p)
             i++;
         }
     }
+    w->hung_claims = w->hung_claims && w->hung_len > 0;
 }
 
 unsigned mvm_posix_reap(struct mvm_posix *p)
@@ -257,6 +258,7 @@ int mvm_posix_abandon(void *ctx)
         kill(w->pid, SIGKILL);
         if (w->hung_len < MVM_POSIX_HUNG_MAX) {
             w->hung[w->hung_len++] = w->pid;
+            w->hung_claims = w->hung_claims || w->claims;
         }
         w->pid = 0;
     }
@@ -355,6 +357,8 @@ static int send_request(struct mvm_posix *p, const struct mvm_posix_ask *ask)
                                                      : mvm_posix_fail(p, "send", errno);
     }
     p->worker.asked = r.call;
+    p->worker.claims =
+        p->worker.claims || ask->call == MVM_POSIX_MOUNT || ask->call == MVM_POSIX_OPEN_LOG;
     return 0;
 }
 
