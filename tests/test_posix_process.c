@@ -667,6 +667,7 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
         bool goes;
     } cases[] = {{fork(), false, true}, {getpid(), false, false}, {0, true, false}};
     char paths[3][360];
+    char below[400];
     int lock = -1;
     char path[300];
     if (cases[0].maker == 0) {
@@ -686,6 +687,10 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
             assert_int_equal(flock(lock, LOCK_SH), 0);
         }
     }
+    for (int i = 0; i < 3; i++) { /* below the one that goes */
+        snprintf(below, sizeof below, "%s/%s", paths[0], i == 0 ? "a" : i == 1 ? "a/b" : "c");
+        assert_int_equal(mkdir(below, 0755), 0);
+    }
     spawn_role("stay", NULL);
     kill_and_close();
     mvm_posix_fini(&posix);
@@ -698,43 +703,61 @@ static void empty_cgroups_of_makers_that_are_gone_go_with_the_next_build(void **
     assert_int_equal(rmdir(path), 0);
 }
 
-/* An agent that is killed during a build leaves only a cgroup to the next one. */
-static void what_a_killed_process_has_left_can_be_ended_without_a_build(void **state)
+/* A process that makes a build and is killed; the first process of the build. Its zombie stays. */
+static int leave_build(const struct mode *mode, pid_t *agent)
 {
-    int status;
     int child;
     int fds[2];
-    char path[300];
-    struct mode mode = by_cgroup;
-    make_parent_cgroup(*state, path, sizeof path); /* other builders would end it, too */
+    siginfo_t end;
     assert_int_equal(pipe(fds), 0);
-    mode.config.cgroup = path;
-    pid_t agent = fork();
-    if (agent == 0) {
-        use(&mode);
+    *agent = fork();
+    if (*agent == 0) {
+        use(mode);
         spawn_role("stay", NULL);
         await_ready(1);
         ssize_t n = write(fds[1], &posix.pid, sizeof posix.pid);
         raise(n > 0 ? SIGKILL : SIGTERM);
     }
     assert_int_equal(read(fds[0], &child, sizeof child), sizeof child);
-    assert_int_equal(waitpid(agent, &status, 0), agent);
+    assert_int_equal(waitid(P_PID, (id_t)*agent, &end, WEXITED | WNOWAIT), 0);
     assert_int_equal(kill(child, 0), 0);
     close(fds[0]);
     close(fds[1]);
-    use(&mode);
-    mvm_posix_end_left_over(&posix);
-    mvm_posix_fini(&posix);
-    uint64_t until = clock_ms() + PATIENCE_MS;
-    while (kill(child, 0) == 0 && clock_ms() < until) {
-        waitpid(child, &status, WNOHANG); /* if this process is the orphans' reaper */
-        sleep_ms(5);
+    return child;
+}
+
+/* An agent that is killed during a build leaves only a cgroup to the next one: to its start, or to
+ * the first disk call of a job. */
+static void what_a_killed_process_has_left_is_ended_before_a_build(void **state)
+{
+    for (int by_job = 0; by_job <= 1; by_job++) {
+        int r, status;
+        pid_t agent;
+        char path[300];
+        struct mode mode = by_cgroup;
+        make_parent_cgroup(*state, path, sizeof path); /* other builders would end it, too */
+        mode.config.cgroup = path;
+        int child = leave_build(&mode, &agent);
+        use(&mode);
+        if (by_job) {
+            AWAIT(r, port->make_dir(&posix, "/"));
+            end_job(&posix);
+        } else {
+            mvm_posix_end_left_over(&posix);
+        }
+        mvm_posix_fini(&posix);
+        uint64_t until = clock_ms() + PATIENCE_MS;
+        while (kill(child, 0) == 0 && clock_ms() < until) {
+            waitpid(child, &status, WNOHANG); /* if this process is the orphans' reaper */
+            sleep_ms(5);
+        }
+        assert_int_equal(kill(child, 0), -1);
+        assert_int_equal(waitpid(agent, &status, 0), agent);
+        const char *const remove[] = {"find",  path,    "-depth", "-type", "d",
+                                      "-exec", "rmdir", "{}",     ";",     NULL};
+        run(remove);
+        assert_int_equal(access(path, F_OK), -1);
     }
-    assert_int_equal(kill(child, 0), -1);
-    const char *const remove[] = {"find",  path,    "-depth", "-type", "d",
-                                  "-exec", "rmdir", "{}",     ";",     NULL};
-    run(remove);
-    assert_int_equal(access(path, F_OK), -1);
 }
 
 /* Below a threaded one a cgroup can be made, but no process can be put into it. */
@@ -909,7 +932,7 @@ int main(int argc, char **argv)
         IN_MODE(the_builds_cgroup_is_removed_with_those_below_it, by_cgroup),
         IN_MODE(a_straggler_outside_of_the_cgroup_is_brought_in_and_killed, by_cgroup),
         IN_MODE(empty_cgroups_of_makers_that_are_gone_go_with_the_next_build, by_cgroup),
-        IN_MODE(what_a_killed_process_has_left_can_be_ended_without_a_build, by_cgroup),
+        IN_MODE(what_a_killed_process_has_left_is_ended_before_a_build, by_cgroup),
         ALONE(a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn),
         IN_MODE(a_cgroup_that_takes_no_process_fails_the_spawn_if_it_was_asked_for, by_cgroup),
         IN_MODE(if_it_was_not_asked_for_the_build_goes_on_without, by_cgroup),

@@ -200,6 +200,53 @@ static bool has_processes(int dir)
     return has;
 }
 
+/* The first directory in a cgroup's, into name: the cgroups below it. */
+static bool first_below(int dir, char *name, size_t cap)
+{
+    struct mvm_posix_directory d;
+    const char *entry;
+    bool found = false;
+    mvm_posix_directory_open(&d, dir, ".");
+    while (!found && d.fd >= 0 && (entry = mvm_posix_directory_next(&d)) != NULL) {
+        struct stat st;
+        mvm_text_join(name, cap, entry, "", "");
+        found = fstatat(dir, entry, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    }
+    mvm_posix_directory_close(&d);
+    return found;
+}
+
+/* Removes one cgroup below a cgroup that has none below itself. False: none, or it is held. */
+static bool remove_one_below(int cgroup)
+{
+    char name[256];
+    char below[256];
+    if (!first_below(cgroup, name, sizeof name)) {
+        return false;
+    }
+    int parent = dup(cgroup);
+    int dir;
+    while ((dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 &&
+           first_below(dir, below, sizeof below)) {
+        close(parent);
+        parent = dir;
+        memcpy(name, below, sizeof name);
+    }
+    bool removed = unlinkat(parent, name, AT_REMOVEDIR) == 0;
+    if (dir >= 0) {
+        close(dir);
+    }
+    close(parent);
+    return removed;
+}
+
+/* Removes a cgroup that has no process, and those below it. */
+static void remove_all(int parent, const char *name, int cgroup)
+{
+    while (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno == EBUSY && remove_one_below(cgroup)) {
+    }
+}
+
 /* A cgroup without an owner: its processes belong to an abandoned build. `fresh`: an empty one may
  * have just been created, and not be locked yet. */
 static void remove_unlocked(int parent, const char *name, bool fresh)
@@ -207,7 +254,7 @@ static void remove_unlocked(int parent, const char *name, bool fresh)
     int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0 && (!fresh || has_processes(dir)) && flock(dir, LOCK_EX | LOCK_NB) == 0) {
         kill_all_in(dir);
-        unlinkat(parent, name, AT_REMOVEDIR);
+        remove_all(parent, name, dir);
     }
     if (dir >= 0) {
         close(dir);
@@ -215,8 +262,9 @@ static void remove_unlocked(int parent, const char *name, bool fresh)
 }
 
 /* An agent that was ended by SIGKILL leaves its builds' cgroups, and their processes keep running:
- * these are killed, and the cgroups removed when they are empty. Those of a live process may be
- * about to be entered; one with this process's number may be its own or an earlier process's. */
+ * these are killed, and the cgroups removed when they are empty. The lock shows who has an owner,
+ * since a process enters a cgroup only when it is locked. The maker's number does not: it may be a
+ * zombie's, or another process's by now. */
 static void remove_left_over(int parent)
 {
     struct mvm_posix_directory d;
@@ -225,10 +273,7 @@ static void remove_left_over(int parent)
     while (d.fd >= 0 && (name = mvm_posix_directory_next(&d)) != NULL) {
         if (mvm_text_begins(mvm_text_from(name), prefix)) {
             pid_t maker = (pid_t)mvm_posix_number(mvm_text_from(name + sizeof prefix - 1));
-            bool ours = maker == getpid();
-            if (maker > 0 && (ours || (kill(maker, 0) < 0 && errno == ESRCH))) {
-                remove_unlocked(parent, name, ours);
-            }
+            remove_unlocked(parent, name, kill(maker, 0) == 0 || errno != ESRCH);
         }
     }
     mvm_posix_directory_close(&d);
@@ -367,53 +412,11 @@ bool mvm_posix_cgroup_is_frozen(const struct mvm_posix *p)
     return cgroup_says(p, "frozen 1", false);
 }
 
-/* The first directory in a cgroup's, into name: the cgroups below it. */
-static bool first_below(int dir, char *name, size_t cap)
-{
-    struct mvm_posix_directory d;
-    const char *entry;
-    bool found = false;
-    mvm_posix_directory_open(&d, dir, ".");
-    while (!found && d.fd >= 0 && (entry = mvm_posix_directory_next(&d)) != NULL) {
-        struct stat st;
-        mvm_text_join(name, cap, entry, "", "");
-        found = fstatat(dir, entry, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
-    }
-    mvm_posix_directory_close(&d);
-    return found;
-}
-
-/* Removes one cgroup below the build's that has none below itself. False: none, or it is held. */
-static bool remove_one_below(const struct mvm_posix *p)
-{
-    char name[256];
-    char below[256];
-    if (!first_below(p->cgroup, name, sizeof name)) {
-        return false;
-    }
-    int parent = dup(p->cgroup);
-    int dir;
-    while ((dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 &&
-           first_below(dir, below, sizeof below)) {
-        close(parent);
-        parent = dir;
-        memcpy(name, below, sizeof name);
-    }
-    bool removed = unlinkat(parent, name, AT_REMOVEDIR) == 0;
-    if (dir >= 0) {
-        close(dir);
-    }
-    close(parent);
-    return removed;
-}
-
 void mvm_posix_cgroup_remove(struct mvm_posix *p)
 {
     if (p->cgroup < 0) {
         return;
     }
-    while (unlinkat(p->cgroup_parent, p->cgroup_name, AT_REMOVEDIR) < 0 && errno == EBUSY &&
-           remove_one_below(p)) {
-    }
+    remove_all(p->cgroup_parent, p->cgroup_name, p->cgroup);
     close_all(p);
 }

@@ -164,11 +164,12 @@ static int fail_start(struct mvm_posix *p, const char *call, int err)
     return MVM_PORT_FAILED;
 }
 
-/* 0, or the failure. */
+/* 0, or the failure. What a killed agent's build has left must not use the disks of this job. */
 static int start(struct mvm_posix *p)
 {
     int ends[CHANNELS][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
     collect_hung(p);
+    mvm_posix_end_left_over(p);
     const char *call = connect_all(ends);
     if (call != NULL) {
         int err = errno;
