@@ -81,6 +81,13 @@ static void unmount_out(struct mvm_executor *x)
     x->step = ASK_OUT;
 }
 
+static void note_read_only(struct mvm_executor *x)
+{
+    struct mvm_writer w = mvm_executor_note(x);
+    mvm_writer_add3(&w, x->config->out_dir, " is busy, read-only instead of unmounted", "");
+    mvm_executor_noted(x, &w);
+}
+
 /* A super block that is read-only writes no journal: that is a release, too. */
 static void remount_out(struct mvm_executor *x)
 {
@@ -90,6 +97,8 @@ static void remount_out(struct mvm_executor *x)
     }
     if (r < 0) {
         fail_release(x);
+    } else {
+        note_read_only(x);
     }
     x->out_mounted = false;
 }
@@ -103,7 +112,7 @@ static void ask_out(struct mvm_executor *x)
     if (r == MVM_PORT_BUSY && retry(x, AWAIT_OUT)) {
         return;
     }
-    if (r < 0 && r != MVM_PORT_NOT_FOUND) {
+    if (r < 0) { /* also if the device's name is gone: what was mounted may still be */
         fail_release(x);
     }
     x->out_mounted = false;

@@ -9,14 +9,8 @@
 #include "internal.h"
 
 /* The steps: CHECK + n checks artifact n, the last one build.log; PLACE + n renames, removes or
- * discards artifact n; TIDY + n discards what an agent that was killed has left of it. */
-enum {
-    CHECK = 0,
-    PLACE = CHECK + MVM_ARTIFACTS + 1,
-    TIDY = PLACE + MVM_ARTIFACTS,
-    LOG = TIDY + MVM_ARTIFACTS,
-    SYNC_DIR
-};
+ * discards artifact n. */
+enum { CHECK = 0, PLACE = CHECK + MVM_ARTIFACTS + 1, LOG = PLACE + MVM_ARTIFACTS, SYNC_DIR };
 
 static void fail(struct mvm_executor *x, const char *name, bool mixed)
 {
@@ -105,11 +99,6 @@ static bool place(struct mvm_executor *x, unsigned n)
     return r >= 0;
 }
 
-static bool tidy(struct mvm_executor *x, unsigned n)
-{
-    return is_staged(x, n) || discard(x, mvm_artifacts[n].target);
-}
-
 static bool place_log(struct mvm_executor *x)
 {
     if (!x->log_staged) {
@@ -123,7 +112,7 @@ static bool place_log(struct mvm_executor *x)
         return false;
     }
     if (r < 0) {
-        fail(x, MVM_BUILD_LOG, false);
+        fail(x, MVM_BUILD_LOG, !x->failed);
         x->log_failed = true;
     }
     return r >= 0;
@@ -149,10 +138,8 @@ enum mvm_executor_state mvm_executor_rename(struct mvm_executor *x)
     }
     if (x->step < PLACE) {
         done = check(x, (unsigned)(x->step - CHECK));
-    } else if (x->step < TIDY) {
-        done = place(x, (unsigned)(x->step - PLACE));
     } else if (x->step < LOG) {
-        done = tidy(x, (unsigned)(x->step - TIDY));
+        done = place(x, (unsigned)(x->step - PLACE));
     } else if (x->step == LOG) {
         done = place_log(x);
     } else {

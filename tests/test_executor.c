@@ -583,6 +583,7 @@ static void a_disk_in_use_is_made_read_only_and_freed_by_the_next_job(void **sta
     sim.out.busy = true;
     run();
     assert_ok();
+    assert_non_null(strstr(log_text, "mvm: /build-out is busy, read-only instead of unmounted\n"));
     assert_true(sim.out.mounted && sim.out.read_only);
     run();
     assert_err("mount /dev/vdb -> /build-out failed: in use");
@@ -715,6 +716,42 @@ static void what_a_killed_agent_left_of_a_set_is_removed_by_the_next_build(void 
         assert_int_equal(answered_ok, code == 0);
         assert_null(mvm_sim_left_over(&sim));
     }
+}
+
+/* A build that fits on the disk fits there when an agent was killed while it copied, too. */
+static void what_a_killed_agent_left_of_a_set_takes_no_room(void **state)
+{
+    size_t capacity = 0;
+    for (answered_ok = false; !answered_ok; capacity++) {
+        setup(state);
+        sim.capacity = capacity + 1;
+        run();
+    }
+    setup(state);
+    sim.capacity = capacity;
+    mvm_sim_put(&sim, "/build-out/.vmlinux.mvm-tmp", "half");
+    run();
+    assert_ok();
+}
+
+static int remove_fails(void *ctx, const char *path)
+{
+    (void)path;
+    ((struct mvm_sim *)ctx)->reason[0] = 'X';
+    return MVM_PORT_FAILED;
+}
+
+static void what_is_in_the_way_of_a_copy_is_named_before_the_build(void **state)
+{
+    (void)state;
+    struct mvm_port port = mvm_sim_port;
+    port.remove = remove_fails;
+    mvm_executor_init(&x, &port, &sim, &config);
+    run();
+    assert_false(answered_ok);
+    assert_begins(answer, "failed to copy artifacts: .vmlinux.mvm-tmp: X");
+    assert_int_equal(mvm_executor_category(&x), MVM_CATEGORY_MOUNT);
+    assert_int_equal(sim.spawned, 0);
 }
 
 static void an_image_that_is_empty_fails_and_leaves_the_old_set(void **state)
@@ -927,6 +964,8 @@ int main(void)
         T(no_store_path_is_reported),
         T(missing_artifacts_are_named_and_the_old_set_stays),
         T(what_a_killed_agent_left_of_a_set_is_removed_by_the_next_build),
+        T(what_a_killed_agent_left_of_a_set_takes_no_room),
+        T(what_is_in_the_way_of_a_copy_is_named_before_the_build),
         T(an_image_that_is_empty_fails_and_leaves_the_old_set),
         T(a_full_disk_leaves_the_old_set_at_whatever_byte_it_fills),
         T(a_failure_has_a_category),

@@ -357,6 +357,25 @@ static void ok_means_that_nothing_holds_the_disk(void **state)
     assert_in_range(sim.now_ms, MVM_RELEASE_WAIT_MS, MVM_RELEASE_WAIT_MS + 300);
 }
 
+static int released_of_no_name(void *ctx, const char *device)
+{
+    (void)device;
+    strcpy(((struct mvm_sim *)ctx)->reason, "open: No such file or directory");
+    return MVM_PORT_NOT_FOUND;
+}
+
+/* It may still be mounted, in another namespace for instance. */
+static void a_disk_whose_name_went_away_is_not_known_to_be_released(void **state)
+{
+    (void)state;
+    struct mvm_port port = mvm_sim_port;
+    port.released = released_of_no_name;
+    mvm_executor_init(&x, &port, &sim, &config);
+    run();
+    assert_err("failed to release /build-out: open: No such file or directory");
+    assert_false(mvm_executor_released(&x));
+}
+
 /* ---- the set ---- */
 
 static void a_name_that_cannot_be_replaced_is_found_before_any_is(void **state)
@@ -374,6 +393,31 @@ static void a_name_that_cannot_be_replaced_is_found_before_any_is(void **state)
         assert_non_null(strstr(answer, ": is a directory"));
         assert_old_set();
         assert_null(strstr(answer, "two builds"));
+    }
+}
+
+static int rename_fails_of_the_log(void *ctx, const char *from, const char *to)
+{
+    bool is_log = strstr(to, "/build.log") != NULL;
+    return is_log ? MVM_PORT_NOT_FOUND : mvm_sim_port.rename(ctx, from, to);
+}
+
+/* build.log is the last; whether the artifacts are in place is what the client has to know. */
+static void a_log_that_cannot_be_renamed_says_whether_the_set_is_mixed(void **state)
+{
+    struct mvm_port port = mvm_sim_port;
+    port.rename = rename_fails_of_the_log;
+    for (int code = 0; code < 2; code++) {
+        setup(state);
+        put_old_set();
+        mvm_executor_init(&x, &port, &sim, &config);
+        sim.build.exit.code = code;
+        run();
+        assert_false(answered_ok);
+        const char *text = code == 0 ? answer : log_text;
+        assert_non_null(strstr(text, "failed to copy artifacts: build.log: "));
+        assert_int_equal(strstr(text, "two builds") != NULL, code == 0);
+        assert_int_equal(holds("/build-out/vmlinux", "new kernel"), code == 0);
     }
 }
 
@@ -570,6 +614,8 @@ int main(void)
         T(what_could_not_be_released_stays_unreleased),
         T(a_failed_build_that_leaves_its_disk_mounted_reports_both),
         T(ok_means_that_nothing_holds_the_disk),
+        T(a_disk_whose_name_went_away_is_not_known_to_be_released),
+        T(a_log_that_cannot_be_renamed_says_whether_the_set_is_mixed),
         T(a_name_that_cannot_be_replaced_is_found_before_any_is),
         T(a_rename_that_fails_after_another_says_that_the_set_is_mixed),
         T(of_several_outputs_the_one_with_a_kernel_and_a_root_counts),
