@@ -507,6 +507,65 @@ static void a_disk_in_use_cannot_be_unmounted_by_others(void **state)
     end_job(&posix);
 }
 
+/* rename(2) to it would fail, after others had succeeded. */
+static void a_name_that_is_a_mount_point_cannot_be_replaced(void **state)
+{
+    (void)state;
+    const char *dir = mount_point();
+    assert_int_equal(mount("none", dir, "tmpfs", 0, NULL), 0);
+    write_file(in_place(&place, 0, "dir/file"), "");
+    write_file(in_place(&place, 0, "other"), "");
+    assert_int_equal(mvm_posix_replaceable(&posix, in_place(&place, 0, "dir/file")), 0);
+    assert_int_equal(mvm_posix_replaceable(&posix, in_place(&place, 0, "dir/absent")), 0);
+    const char *other = in_place(&place, 0, "other");
+    char file[300];
+    snprintf(file, sizeof file, "%s/file", dir);
+    assert_int_equal(mount(other, file, "none", MS_BIND, NULL), 0);
+    assert_int_equal(mvm_posix_replaceable(&posix, file), MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "rename: Device or resource busy");
+    assert_int_equal(umount2(file, 0), 0);
+    assert_int_equal(umount2(dir, 0), 0);
+}
+
+/* As `umount -l` by the build: the copies are then in the directory below. */
+static void a_directory_that_was_unmounted_meanwhile_is_another(void **state)
+{
+    (void)state;
+    int r;
+    const char *device = attach_ext4(4 * MIB);
+    const char *dir = mount_point();
+    AWAIT(r, port->mount(&posix, device, dir, false));
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "dir/log")));
+    assert_int_equal(r, 0);
+    AWAIT(r, port->replaceable(&posix, in_place(&place, 0, "dir/file")));
+    assert_int_equal(r, 0);
+    assert_int_equal(umount2(dir, MNT_DETACH), 0);
+    AWAIT(r, port->replaceable(&posix, in_place(&place, 0, "dir/file")));
+    assert_int_equal(r, MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix),
+                        "rename: another directory has the name since the build began");
+    end_job(&posix);
+}
+
+static void a_disk_that_is_mounted_elsewhere_is_not_mounted_for_writing(void **state)
+{
+    (void)state;
+    char expected[400];
+    const char *device = attach_ext4(4 * MIB);
+    const char *dir = mount_point();
+    char elsewhere[300];
+    snprintf(elsewhere, sizeof elsewhere, "%s/else where", place.dir);
+    assert_int_equal(mkdir(elsewhere, 0755), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, elsewhere, false), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, false), MVM_PORT_BUSY);
+    snprintf(expected, sizeof expected, "%s: it is still in use: mounted on %s", device, elsewhere);
+    assert_string_equal(reason_of(&posix), expected);
+    assert_int_equal(mvm_posix_mounted(&posix, dir, device), MVM_MOUNTED_NOTHING);
+    assert_int_equal(umount2(elsewhere, 0), 0);
+    assert_int_equal(mvm_posix_mount(&posix, device, dir, false), 0);
+    assert_int_equal(umount2(dir, 0), 0);
+}
+
 /* A process with a copy of the mounts, like a container, which keeps the super block alive. */
 static pid_t hold_mounts(int *go)
 {
@@ -906,6 +965,9 @@ int main(void)
         ALONE(a_mount_of_the_device_is_distinguished_from_another),
         ALONE(a_folder_of_the_disk_is_not_the_disk),
         ALONE(a_disk_in_use_cannot_be_unmounted_by_others),
+        ALONE(a_name_that_is_a_mount_point_cannot_be_replaced),
+        ALONE(a_directory_that_was_unmounted_meanwhile_is_another),
+        ALONE(a_disk_that_is_mounted_elsewhere_is_not_mounted_for_writing),
         ALONE(a_disk_that_another_namespace_has_mounted_is_not_released),
         ALONE(a_dirty_journal_on_a_read_only_device_is_named),
         ALONE(a_feature_that_the_kernel_lacks_is_named),

@@ -355,6 +355,20 @@ static void one_of_two_jobs_gets_a_directory(void **state)
     mvm_posix_fini(&other);
 }
 
+/* Its build may do that: the answer must not be Ok, and another log beside the artifacts. */
+static void a_log_that_was_removed_is_an_error_at_its_end(void **state)
+{
+    (void)state;
+    int r;
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "log")));
+    assert_int_equal(r, 0);
+    assert_int_equal(unlink(place.path[0]), 0);
+    AWAIT(r, port->close_log(&posix));
+    assert_int_equal(r, MVM_PORT_FAILED);
+    assert_string_equal(port->reason(&posix), "close: it was removed during the build");
+    end_job(&posix);
+}
+
 static void the_end_of_the_port_ends_the_work(void **state)
 {
     (void)state;
@@ -715,6 +729,7 @@ int main(void)
         ALONE(a_worker_that_hangs_is_replaced),
         ALONE(a_directory_that_is_locked_belongs_to_another_agent),
         ALONE(one_of_two_jobs_gets_a_directory),
+        ALONE(a_log_that_was_removed_is_an_error_at_its_end),
         ALONE(the_end_of_the_port_ends_the_work),
         ALONE(a_worker_that_was_killed_is_an_error_and_the_next_call_works),
         ALONE(a_worker_that_ends_between_two_calls_is_an_error),

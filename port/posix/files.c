@@ -142,7 +142,7 @@ int mvm_posix_replaceable(struct mvm_posix *p, const char *path)
         mvm_posix_fail(p, "rename", err);
         return MVM_PORT_FAILED;
     }
-    return 0;
+    return mvm_posix_check_claim(p, path);
 }
 
 int mvm_posix_rename(struct mvm_posix *p, const char *from, const char *to)

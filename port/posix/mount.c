@@ -161,11 +161,15 @@ static int fail_to_mount(struct mvm_posix *p, const struct device *d, bool read_
     return r == MVM_PORT_BUSY ? r : MVM_PORT_FAILED;
 }
 
+/* A device that is mounted elsewhere can be mounted again, but never be released. */
 int mvm_posix_mount(struct mvm_posix *p, const char *device, const char *dir, bool read_only)
 {
     struct device d = {device, NULL, false};
     unsigned long flags = mount_flags | (read_only ? (unsigned long)MS_RDONLY : 0);
     int r = probe_device(p, &d);
+    if (r >= 0 && !read_only && mvm_posix_released(p, device) == MVM_PORT_BUSY) {
+        return MVM_PORT_BUSY;
+    }
     if (r < 0) {
         return r;
     }
@@ -211,6 +215,18 @@ int mvm_posix_remount_ro(struct mvm_posix *p, const char *dir)
     return mount("none", dir, "none", flags, NULL) < 0 ? mvm_posix_fail(p, "remount", errno) : 0;
 }
 
+static int fail_in_use(struct mvm_posix *p, const char *device)
+{
+    struct mvm_writer w;
+    mvm_writer_init(&w, p->reason, sizeof p->reason);
+    mvm_writer_add3(&w, device, ": it is still in use: mounted ", "");
+    if (!mvm_posix_add_mount_point(device, &w)) {
+        mvm_writer_add(&w, "elsewhere, or in another mount namespace");
+    }
+    mvm_writer_finish(&w);
+    return MVM_PORT_BUSY;
+}
+
 /* An exclusive open fails while the device's file system is mounted, in whichever namespace. */
 int mvm_posix_released(struct mvm_posix *p, const char *device)
 {
@@ -221,9 +237,7 @@ int mvm_posix_released(struct mvm_posix *p, const char *device)
     }
     int err = errno;
     if (err == EBUSY) {
-        mvm_posix_fail_text(p, device,
-                            "it is still in use: mounted elsewhere, or in another mount namespace");
-        return MVM_PORT_BUSY;
+        return fail_in_use(p, device);
     }
     mvm_posix_fail(p, "open", err);
     return is_absent(err) ? MVM_PORT_NOT_FOUND : MVM_PORT_FAILED;

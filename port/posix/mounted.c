@@ -11,8 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* The kernel's id of the mount that an open file is on; 0: unknown. */
-static uint64_t mount_of(int fd)
+uint64_t mvm_posix_mount_of(int fd)
 {
     static const char key[] = "mnt_id:\t";
     char path[48];
@@ -48,8 +47,8 @@ static bool is_root(int fd, int parent)
 /* A mount point is on another mount than its parent; its device may be the same (a bind mount). */
 static int compare_mounts(struct mvm_posix *p, int fd, int parent, uint64_t *id)
 {
-    uint64_t here = mount_of(fd);
-    uint64_t above = here != 0 ? mount_of(parent) : 0;
+    uint64_t here = mvm_posix_mount_of(fd);
+    uint64_t above = here != 0 ? mvm_posix_mount_of(parent) : 0;
     if (above == 0) {
         mvm_posix_fail(p, "/proc/self/fdinfo", errno);
         return MVM_PORT_FAILED;
@@ -140,6 +139,27 @@ static int compare_device(uint64_t id, const char *path)
         mvm_posix_lines_close(&l);
     }
     return r;
+}
+
+bool mvm_posix_add_mount_point(const char *path, struct mvm_writer *w)
+{
+    struct mvm_posix_lines l;
+    struct mount m = {0};
+    struct stat device;
+    bool found = false;
+    if (!find_device(path, &device) ||
+        !mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo")) {
+        return false;
+    }
+    while (!found && next_mount(&l, &m)) {
+        found = is_of_device(&m, &device);
+    }
+    mvm_posix_lines_close(&l);
+    if (found) {
+        mvm_writer_add(w, "on ");
+        mvm_posix_add_unescaped(w, m.point);
+    }
+    return found;
 }
 
 int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device)

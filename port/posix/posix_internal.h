@@ -239,6 +239,12 @@ int mvm_posix_remount_ro(struct mvm_posix *p, const char *dir);
 int mvm_posix_released(struct mvm_posix *p, const char *device);
 
 /* ---- mounted.c: likewise ---- */
+
+/* The kernel's id of the mount that an open file is on; 0: unknown. */
+uint64_t mvm_posix_mount_of(int fd);
+
+/* Appends "on " and where a device is mounted. False: it is not, in this mount namespace. */
+bool mvm_posix_add_mount_point(const char *device, struct mvm_writer *w);
 int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device);
 
 /* ---- files.c, open_source.c: likewise ---- */
@@ -391,6 +397,10 @@ int mvm_posix_mount_claimed(struct mvm_posix *p, const char *device, const char 
 
 /* Locks the directory of a file that is to be made. BUSY: another agent has. */
 int mvm_posix_claim(struct mvm_posix *p, const char *file);
+
+/* Whether a file is in the claimed directory, if one is claimed, and its name is not a mount point.
+ */
+int mvm_posix_check_claim(struct mvm_posix *p, const char *file);
 
 /* Before `dir` is unmounted. */
 void mvm_posix_drop_claim(struct mvm_posix *p, const char *dir);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -63,7 +64,14 @@ static bool move_log(struct server *s)
     return n > 0;
 }
 
-/* Everything that was sent before the request is already in the socket. */
+static bool has_name(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) < 0 || st.st_nlink > 0;
+}
+
+/* Everything that was sent before the request is already in the socket. A build that removes the
+ * file must not end with its artifacts in place, and another's log. */
 static int close_log(struct server *s)
 {
     struct mvm_posix *p = s->p;
@@ -72,6 +80,7 @@ static int close_log(struct server *s)
     }
     while (s->logged < s->request.number && move_log(s)) {
     }
+    bool named = has_name(p->worker.log_file);
     int err = p->worker.log_error;
     const char *call = "write";
     if (err == 0 && fdatasync(p->worker.log_file) < 0) {
@@ -83,6 +92,9 @@ static int close_log(struct server *s)
         call = "close";
     }
     p->worker.log_file = -1;
+    if (err == 0 && !named) {
+        return mvm_posix_fail_text(p, "close", "it was removed during the build");
+    }
     return err != 0 ? mvm_posix_fail(p, call, err) : 0;
 }
 
