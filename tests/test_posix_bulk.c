@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include "test_posix_fixture.h"
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -139,6 +141,37 @@ static void a_tree_is_removed_and_links_are_not_followed(void **state)
     assert_int_equal(access(at("kept/f"), F_OK), 0);
     ASK(r, port->remove_tree(&posix, at("tree")));
     assert_int_equal(r, 0);
+    ASK(r, port->end_job(&posix));
+}
+
+static bool set_immutable(const char *path, bool is)
+{
+    unsigned long flags = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool done = fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0;
+    flags = is ? flags | FS_IMMUTABLE_FL : flags & ~(unsigned long)FS_IMMUTABLE_FL;
+    done = done && ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return done;
+}
+
+/* An immutable file is refused with the same errno as a directory is on other systems. */
+static void a_file_that_cannot_be_removed_is_named(void **state)
+{
+    (void)state;
+    int r;
+    assert_int_equal(mkdir(at("tree"), 0755), 0);
+    assert_int_equal(mkdir(at("tree/a"), 0755), 0);
+    put("tree/a/f", "x");
+    if (!set_immutable(at("tree/a/f"), true)) {
+        SKIP_BECAUSE("no file can be made immutable here");
+    }
+    ASK(r, port->remove_tree(&posix, at("tree")));
+    assert_true(set_immutable(at("tree/a/f"), false));
+    assert_int_equal(r, MVM_PORT_FAILED);
+    assert_string_equal(port->reason(&posix), "remove f: Operation not permitted");
     ASK(r, port->end_job(&posix));
 }
 
@@ -452,6 +485,7 @@ int main(void)
         TEST(what_is_fed_arrives_whole),
         TEST(a_process_that_reads_no_more_fails_the_feed_without_a_signal),
         TEST(a_tree_is_removed_and_links_are_not_followed),
+        TEST(a_file_that_cannot_be_removed_is_named),
         TEST(sizes_are_of_regular_files_within_the_directory),
         TEST(data_is_read_and_holes_are_skipped),
         TEST(a_file_that_changes_while_it_is_read_is_an_error),

@@ -3,6 +3,7 @@
 #include "posix_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,8 +12,20 @@ enum { COPIED = 16384 };
 
 /* ---- trees ---- */
 
+/* Whether unlink(2) has failed because of a directory; some file systems refuse those as they
+ * refuse a file that cannot be removed. */
+static bool is_directory(int dir, const char *name)
+{
+    struct stat st;
+    int err = errno;
+    bool is = err == EISDIR || (err == EPERM && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                                S_ISDIR(st.st_mode));
+    errno = err;
+    return is;
+}
+
 /* Removes the files in the directory `path`. 1: it has a directory, whose name was appended to
- * `path`; 0: it is empty; -1: errno. */
+ * `path`; 0: it is empty; -1: errno, of the file whose name was appended. */
 static int empty_directory(char *path, size_t cap)
 {
     struct mvm_posix_directory d;
@@ -26,11 +39,11 @@ static int empty_directory(char *path, size_t cap)
             continue;
         }
         struct mvm_writer w = {path, cap, strlen(path), false};
-        r = errno == EISDIR || errno == EPERM ? 1 : -1;
-        if (r > 0) {
-            mvm_writer_add3(&w, "/", name, "");
+        r = is_directory(d.fd, name) ? 1 : -1;
+        mvm_writer_add3(&w, "/", name, "");
+        if (r > 0 && w.cut) {
             errno = ENAMETOOLONG;
-            r = w.cut ? -1 : 1;
+            r = -1;
         }
     }
     int err = errno;
@@ -58,6 +71,17 @@ static int remove_below(char *path, size_t cap)
     }
 }
 
+/* The last part of its path is named: the job's message has the first. */
+static int fail_remove(struct mvm_posix *p, const char *path)
+{
+    char call[NAME_MAX + sizeof "remove "];
+    const char *slash = strrchr(path, '/');
+    int err = errno;
+    bool named = mvm_text_join(call, sizeof call, "remove ", slash != NULL ? slash + 1 : path, "");
+    mvm_posix_fail(p, named ? call : "remove", err);
+    return MVM_PORT_FAILED;
+}
+
 int mvm_posix_remove_tree(struct mvm_posix *p, const char *path)
 {
     char below[MVM_PATH_MAX];
@@ -65,13 +89,9 @@ int mvm_posix_remove_tree(struct mvm_posix *p, const char *path)
     errno = ENAMETOOLONG;
     if (mvm_text_join(below, sizeof below, path, "", "")) {
         r = unlink(below);
-        r = r < 0 && (errno == EISDIR || errno == EPERM) ? remove_below(below, sizeof below) : r;
+        r = r < 0 && is_directory(AT_FDCWD, below) ? remove_below(below, sizeof below) : r;
     }
-    if (r < 0 && errno != ENOENT) {
-        mvm_posix_fail(p, "remove", errno);
-        return MVM_PORT_FAILED;
-    }
-    return 0;
+    return r < 0 && errno != ENOENT ? fail_remove(p, below) : 0;
 }
 
 /* ---- artifacts ---- */

@@ -78,12 +78,20 @@ static int64_t through_buffer(struct mvm_posix_work *w, int64_t len)
     return written > 0 ? written : work_failed(w, "write");
 }
 
+/* An offset that the target's file system cannot have is refused as if it were none. */
+static bool seek_target(const struct mvm_posix_work *w)
+{
+    bool done = lseek(w->to, w->at, SEEK_SET) >= 0;
+    errno = errno == EINVAL ? EFBIG : errno;
+    return done;
+}
+
 /* A method that fails leaves the offsets unchanged; the next one is tried; the last one's error is
  * reported.
  */
 static int64_t move(struct mvm_posix_work *w, int64_t len)
 {
-    if (lseek(w->from, w->at, SEEK_SET) < 0 || lseek(w->to, w->at, SEEK_SET) < 0) {
+    if (lseek(w->from, w->at, SEEK_SET) < 0 || !seek_target(w)) {
         return work_failed(w, "lseek");
     }
     int64_t n = directly(w, len);
