@@ -797,6 +797,47 @@ static void a_full_disk_is_reported_as_such(void **state)
     assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
 }
 
+/* ext4 with blocks of 1 KiB has files of up to 4 TiB. */
+static void a_file_too_large_for_the_disk_is_said_to_be(void **state)
+{
+    (void)state;
+    int64_t sum;
+    const char *device = attach_ext4(16 * MIB);
+    int fd = open(in_place(&place, 0, "from"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (pwrite(fd, "x", 1, (off_t)7 << 40) != 1) {
+        close(fd);
+        SKIP_BECAUSE("no file of 7 TiB can be made here: %s", strerror(errno));
+    }
+    close(fd);
+    assert_int_equal(mvm_posix_mount(&posix, device, mount_point(), false), 0);
+    assert_int_equal(copy_by_worker(&posix, NULL, in_place(&place, 0, "from"),
+                                    in_place(&place, 1, "dir/to"), &sum),
+                     MVM_PORT_FAILED);
+    assert_string_equal(reason_of(&posix), "lseek: File too large");
+    end_job(&posix);
+    assert_int_equal(mvm_posix_unmount(&posix, mount_point()), 0);
+}
+
+/* In containers, for instance. The kernel itself reports on which mount a file is. */
+static void a_disk_is_mounted_without_proc(void **state)
+{
+    (void)state;
+    const char *device = attach_ext4(4 * MIB);
+    const char *dir = mount_point();
+    assert_int_equal(mount("none", "/proc", "tmpfs", 0, NULL), 0);
+    int before = mvm_posix_mounted(&posix, dir, device);
+    int mounted = mvm_posix_mount(&posix, device, dir, false);
+    int after = mvm_posix_mounted(&posix, dir, device);
+    char reason[MVM_POSIX_REASON_CAP];
+    strcpy(reason, reason_of(&posix));
+    assert_int_equal(umount2("/proc", 0), 0);
+    assert_int_equal(before, MVM_MOUNTED_NOTHING);
+    assert_int_equal(mounted, 0);
+    assert_int_equal(after, MVM_PORT_FAILED); /* whose mount that is, only /proc reports */
+    assert_string_equal(reason, "/proc/self/mountinfo: No such file or directory");
+    assert_int_equal(mvm_posix_unmount(&posix, dir), 0);
+}
+
 static void a_copy_between_disks_is_whole(void **state)
 {
     (void)state;
@@ -975,6 +1016,8 @@ int main(void)
         ALONE(the_kernels_line_about_the_device_is_the_reason),
         ALONE(a_file_with_a_lock_of_its_file_system_is_known_before),
         ALONE(a_full_disk_is_reported_as_such),
+        ALONE(a_file_too_large_for_the_disk_is_said_to_be),
+        ALONE(a_disk_is_mounted_without_proc),
         ALONE(a_copy_between_disks_is_whole),
         ALONE(a_large_copy_leaves_nothing_in_memory),
         ALONE(a_copy_to_blocks_smaller_than_pages_is_whole),

@@ -212,10 +212,12 @@ static void a_build_beside_processes_of_an_earlier_one_says_so(void **state)
     }
     port->close_build(&posix);
 
+    siginfo_t end;
     kill(survivor, SIGKILL);
-    waitpid(survivor, NULL, 0);
+    assert_int_equal(waitid(P_PID, (id_t)survivor, &end, WEXITED | WNOWAIT), 0);
     spawn_role("stay", NULL);
     assert_null(port->limits(&posix));
+    assert_int_equal(waitpid(survivor, NULL, 0), -1); /* it was reaped */
     kill_and_close();
     mvm_posix_fini(&posix);
 }

@@ -8,10 +8,26 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-uint64_t mvm_posix_mount_of(int fd)
+/* By the members of the kernel's struct statx: not every libc has it, nor all of them. Since Linux
+ * 5.8; 0: not supported. */
+static uint64_t ask_mount(int fd)
+{
+    enum { MNT_ID = 0x1000, MASK_AT = 0, MNT_ID_AT = 18 };
+    uint64_t members[32] = {0};
+#ifdef SYS_statx
+    syscall(SYS_statx, fd, "", AT_EMPTY_PATH, MNT_ID, members);
+#endif
+    uint32_t mask;
+    memcpy(&mask, &members[MASK_AT], sizeof mask);
+    return (mask & MNT_ID) != 0 ? members[MNT_ID_AT] : 0;
+}
+
+/* As an open file's entry in /proc has it. */
+static uint64_t look_up_mount(int fd)
 {
     static const char key[] = "mnt_id:\t";
     char path[48];
@@ -34,6 +50,12 @@ uint64_t mvm_posix_mount_of(int fd)
     }
     mvm_posix_lines_close(&l);
     return number;
+}
+
+uint64_t mvm_posix_mount_of(int fd)
+{
+    uint64_t id = ask_mount(fd);
+    return id != 0 ? id : look_up_mount(fd);
 }
 
 static bool is_root(int fd, int parent)
@@ -116,7 +138,7 @@ static bool find_device(const char *path, struct stat *device)
 
 /* What the mount of that id is, which is the uppermost on its directory. Others on the same one are
  * below it; the list may have them before it. */
-static int compare_device(uint64_t id, const char *path)
+static int compare_device(struct mvm_posix *p, uint64_t id, const char *path)
 {
     char point[MVM_PATH_MAX] = "";
     struct stat device;
@@ -124,8 +146,11 @@ static int compare_device(uint64_t id, const char *path)
     for (int pass = 0; find_device(path, &device) && pass < 2 && r == MVM_MOUNTED_OTHER; pass++) {
         struct mvm_posix_lines l;
         struct mount m = {0};
-        bool opened = mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo");
-        while (opened && r == MVM_MOUNTED_OTHER && next_mount(&l, &m)) {
+        if (!mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo")) {
+            mvm_posix_fail(p, "/proc/self/mountinfo", errno);
+            return MVM_PORT_FAILED;
+        }
+        while (r == MVM_MOUNTED_OTHER && next_mount(&l, &m)) {
             bool here = m.id == id;
             if (here) {
                 struct mvm_writer w;
@@ -178,5 +203,5 @@ int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device)
     if (r <= 0) {
         return r;
     }
-    return compare_device(id, device);
+    return compare_device(p, id, device);
 }

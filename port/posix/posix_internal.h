@@ -130,7 +130,8 @@ void mvm_posix_scan_end(struct mvm_posix_scan *s);
 int mvm_posix_signal_build(void *ctx, enum mvm_signal signal);
 int mvm_posix_remaining(void *ctx);
 
-/* Whether processes of a build that was closed with some left may still run. */
+/* Whether processes of a build that was closed with some left may still run. Reaps those that have
+ * ended. */
 bool mvm_posix_has_survivors(const struct mvm_posix *p);
 
 /* SIGKILL to the first process and its process group. */

@@ -260,10 +260,12 @@ int mvm_posix_signal_build(void *ctx, enum mvm_signal signal)
 /* ---- what is left ---- */
 
 /* Reaps an orphan of the build whose parent is now this process. */
-static bool is_ours_to_reap(const struct mvm_posix_scan *s)
+static void reap(const struct mvm_posix_scan *s)
 {
-    return mvm_posix_process_is_dead(&s->is) && s->is.parent == s->self && s->is.pid != s->p->pid &&
-           !s->p->config.caller_reaps;
+    if (mvm_posix_process_is_dead(&s->is) && s->is.parent == s->self && s->is.pid != s->p->pid &&
+        !s->p->config.caller_reaps) {
+        waitpid(s->is.pid, NULL, WNOHANG);
+    }
 }
 
 /* Without /proc there is no way to ask for the rest of the group: it ends with the first process.
@@ -285,9 +287,7 @@ static int count_remaining(struct mvm_posix *p)
     members.len = 0;
     mvm_posix_scan_begin(&s, p, &members);
     while (mvm_posix_scan_next(&s)) {
-        if (is_ours_to_reap(&s)) {
-            waitpid(s.is.pid, NULL, WNOHANG);
-        }
+        reap(&s);
     }
     if (s.unusable) {
         return remaining_unseen(p);
@@ -306,6 +306,7 @@ bool mvm_posix_has_survivors(const struct mvm_posix *p)
     mvm_posix_scan_begin(&s, p, &members);
     s.since = p->survivors_since;
     while (mvm_posix_scan_next(&s)) {
+        reap(&s);
     }
     return !p->config.subreaper || s.unusable || s.err != 0 || members.len != 0;
 }
