@@ -18,19 +18,12 @@ struct disk {
     bool *mounted;
 };
 
-static void note_other(struct mvm_executor *x, const struct disk *d)
+static void note_unused(struct mvm_executor *x, const struct disk *d, const char *why,
+                        const char *end)
 {
     struct mvm_writer w = mvm_executor_note(x);
-    mvm_writer_add3(&w, "something else is mounted on ", d->dir, ": ");
-    mvm_writer_add3(&w, d->device, " is not used", "");
-    mvm_executor_noted(x, &w);
-}
-
-static void note_absent(struct mvm_executor *x, const struct disk *d)
-{
-    struct mvm_writer w = mvm_executor_note(x);
-    mvm_writer_add3(&w, d->device, " is absent, ", d->dir);
-    mvm_writer_add(&w, " is used as it is");
+    mvm_writer_add3(&w, d->device, why, d->dir);
+    mvm_writer_add(&w, end);
     mvm_executor_noted(x, &w);
 }
 
@@ -67,11 +60,11 @@ static bool make_dir(struct mvm_executor *x, const struct disk *d)
 static bool use_other(struct mvm_executor *x, const struct disk *d, int mounted)
 {
     if (mounted == MVM_MOUNTED_OVER) {
-        fail_because(x, d, "it is mounted there, and something else is mounted over it");
+        fail_because(x, d, "something else is mounted over it");
     } else if (x->config->require_devices) {
         fail_because(x, d, "something else is mounted there");
     } else {
-        note_other(x, d);
+        note_unused(x, d, " is not used: something else is mounted on ", "");
     }
     return true;
 }
@@ -123,7 +116,7 @@ static bool is_absent(struct mvm_executor *x, const struct disk *d)
     if (x->config->require_devices) {
         fail_mount(x, d);
     } else {
-        note_absent(x, d);
+        note_unused(x, d, " is absent, ", " is used as it is");
     }
     return true;
 }

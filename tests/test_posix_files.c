@@ -202,7 +202,7 @@ static void a_new_file_where_a_directory_stands_is_refused(void **state)
     (void)state;
     assert_int_equal(mkdir(in_place(&place, 0, "directory"), 0755), 0);
     assert_int_equal(mvm_posix_open_new(&posix, in_place(&place, 0, "directory")), MVM_PORT_FAILED);
-    assert_string_equal(reason_of(&posix), "directory: unlink: Is a directory");
+    assert_string_equal(reason_of(&posix), "unlink directory: Is a directory");
 }
 
 static void what_cannot_be_replaced_is_known_before(void **state)

@@ -3,7 +3,6 @@
 #include "posix_internal.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,14 +11,12 @@ enum { COPIED = 16384 };
 
 /* ---- trees ---- */
 
-/* Whether unlink(2) has failed because of a directory; some file systems refuse those as they
- * refuse a file that cannot be removed. */
+/* errno stays: for a directory unlink(2) has those of files that cannot be removed. */
 static bool is_directory(int dir, const char *name)
 {
     struct stat st;
     int err = errno;
-    bool is = err == EISDIR || (err == EPERM && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                                S_ISDIR(st.st_mode));
+    bool is = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
     errno = err;
     return is;
 }
@@ -71,17 +68,6 @@ static int remove_below(char *path, size_t cap)
     }
 }
 
-/* The last part of its path is named: the job's message has the first. */
-static int fail_remove(struct mvm_posix *p, const char *path)
-{
-    char call[NAME_MAX + sizeof "remove "];
-    const char *slash = strrchr(path, '/');
-    int err = errno;
-    bool named = mvm_text_join(call, sizeof call, "remove ", slash != NULL ? slash + 1 : path, "");
-    mvm_posix_fail(p, named ? call : "remove", err);
-    return MVM_PORT_FAILED;
-}
-
 int mvm_posix_remove_tree(struct mvm_posix *p, const char *path)
 {
     char below[MVM_PATH_MAX];
@@ -91,7 +77,7 @@ int mvm_posix_remove_tree(struct mvm_posix *p, const char *path)
         r = unlink(below);
         r = r < 0 && is_directory(AT_FDCWD, below) ? remove_below(below, sizeof below) : r;
     }
-    return r < 0 && errno != ENOENT ? fail_remove(p, below) : 0;
+    return r < 0 && errno != ENOENT ? mvm_posix_fail_file(p, "remove", below) : 0;
 }
 
 /* ---- artifacts ---- */

@@ -16,24 +16,11 @@
 #endif
 enum { IMMUTABLE = 0x10, APPEND_ONLY = 0x20 };
 
-/* The file itself may be at fault, as a directory is: its name is a temporary one, which the
- * message of the job does not have. */
-static int fail_unlink(struct mvm_posix *p, const char *path)
-{
-    char call[MVM_PATH_MAX];
-    int err = errno;
-    const char *slash = strrchr(path, '/');
-    bool named = (err == EISDIR || err == EPERM) &&
-                 mvm_text_join(call, sizeof call, slash != NULL ? slash + 1 : path, ": ", "unlink");
-    mvm_posix_fail(p, named ? call : "unlink", err);
-    return MVM_PORT_FAILED;
-}
-
 /* The old file is removed first: it may be a link, and its readers keep it. */
 int mvm_posix_open_new(struct mvm_posix *p, const char *path)
 {
     if (unlink(path) < 0 && errno != ENOENT) {
-        return fail_unlink(p, path);
+        return mvm_posix_fail_file(p, "unlink", path); /* the name is a temporary one */
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0) {

@@ -101,22 +101,18 @@ struct mount {
     struct mvm_text source;
 };
 
-static bool next_mount(struct mvm_posix_lines *l, struct mount *m)
+static struct mount parse_mount(struct mvm_text line)
 {
-    struct mvm_text line;
-    if (!mvm_posix_lines_next(l, &line)) {
-        return false;
-    }
-    m->id = mvm_posix_number(mvm_posix_cut(&line, ' '));
+    struct mount m = {.id = mvm_posix_number(mvm_posix_cut(&line, ' '))};
     mvm_posix_cut(&line, ' ');
-    m->number = mvm_posix_cut(&line, ' ');
-    m->root = mvm_posix_cut(&line, ' ');
-    m->point = mvm_posix_cut(&line, ' ');
+    m.number = mvm_posix_cut(&line, ' ');
+    m.root = mvm_posix_cut(&line, ' ');
+    m.point = mvm_posix_cut(&line, ' ');
     while (line.len > 0 && !mvm_text_equal(mvm_posix_cut(&line, ' '), "-")) {
     }
-    m->type = mvm_posix_cut(&line, ' ');
-    m->source = mvm_posix_cut(&line, ' ');
-    return true;
+    m.type = mvm_posix_cut(&line, ' ');
+    m.source = mvm_posix_cut(&line, ' ');
+    return m;
 }
 
 /* A folder of it that is bound elsewhere is not the device's mount; a subvolume of btrfs is. */
@@ -136,55 +132,61 @@ static bool find_device(const char *path, struct stat *device)
     return stat(path, device) == 0 && S_ISBLK(device->st_mode);
 }
 
-/* What the mount of that id is, which is the uppermost on its directory. Others on the same one are
- * below it; the list may have them before it. */
+/* The first mount of that id (0: any), at that point (NULL: any) and of that device (NULL: any): 1,
+ * and its point as the list has it; 0: there is none; -1: errno. `at` may be `point`. */
+static int find_mount(uint64_t id, const char *at, const struct stat *device,
+                      char point[MVM_PATH_MAX])
+{
+    struct mvm_posix_lines l;
+    struct mvm_text line;
+    int found = 0;
+    if (!mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo")) {
+        return -1;
+    }
+    while (found == 0 && mvm_posix_lines_next(&l, &line)) {
+        struct mount m = parse_mount(line);
+        if ((id == 0 || m.id == id) && (at == NULL || mvm_text_equal(m.point, at)) &&
+            (device == NULL || is_of_device(&m, device))) {
+            struct mvm_writer w;
+            mvm_writer_init(&w, point, MVM_PATH_MAX);
+            mvm_writer_add_text(&w, m.point);
+            found = 1;
+        }
+    }
+    mvm_posix_lines_close(&l);
+    return found;
+}
+
+/* What the mount of that id is, which is the uppermost at its point. */
 static int compare_device(struct mvm_posix *p, uint64_t id, const char *path)
 {
     char point[MVM_PATH_MAX] = "";
     struct stat device;
-    int r = MVM_MOUNTED_OTHER;
-    for (int pass = 0; find_device(path, &device) && pass < 2 && r == MVM_MOUNTED_OTHER; pass++) {
-        struct mvm_posix_lines l;
-        struct mount m = {0};
-        if (!mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo")) {
-            mvm_posix_fail(p, "/proc/self/mountinfo", errno);
-            return MVM_PORT_FAILED;
-        }
-        while (r == MVM_MOUNTED_OTHER && next_mount(&l, &m)) {
-            bool here = m.id == id;
-            if (here) {
-                struct mvm_writer w;
-                mvm_writer_init(&w, point, sizeof point);
-                mvm_writer_add_text(&w, m.point);
-            }
-            if ((here || mvm_text_equal(m.point, point)) && is_of_device(&m, &device)) {
-                r = here ? MVM_MOUNTED_DEVICE : MVM_MOUNTED_OVER;
-            }
-        }
-        mvm_posix_lines_close(&l);
+    if (!find_device(path, &device)) {
+        return MVM_MOUNTED_OTHER;
     }
-    return r;
+    int found = find_mount(id, NULL, &device, point);
+    if (found < 0) {
+        mvm_posix_fail(p, "/proc/self/mountinfo", errno);
+        return MVM_PORT_FAILED;
+    }
+    if (found > 0) {
+        return MVM_MOUNTED_DEVICE;
+    }
+    find_mount(id, NULL, NULL, point);
+    return find_mount(0, point, &device, point) > 0 ? MVM_MOUNTED_OVER : MVM_MOUNTED_OTHER;
 }
 
 bool mvm_posix_add_mount_point(const char *path, struct mvm_writer *w)
 {
-    struct mvm_posix_lines l;
-    struct mount m = {0};
+    char point[MVM_PATH_MAX];
     struct stat device;
-    bool found = false;
-    if (!find_device(path, &device) ||
-        !mvm_posix_lines_open(&l, AT_FDCWD, "/proc/self/mountinfo")) {
+    if (!find_device(path, &device) || find_mount(0, NULL, &device, point) <= 0) {
         return false;
     }
-    while (!found && next_mount(&l, &m)) {
-        found = is_of_device(&m, &device);
-    }
-    mvm_posix_lines_close(&l);
-    if (found) {
-        mvm_writer_add(w, "on ");
-        mvm_posix_add_unescaped(w, m.point);
-    }
-    return found;
+    mvm_writer_add(w, "on ");
+    mvm_posix_add_unescaped(w, mvm_text_from(point));
+    return true;
 }
 
 int mvm_posix_mounted(struct mvm_posix *p, const char *dir, const char *device)

@@ -13,6 +13,10 @@
  * NOT_DIRECTORY, BUSY or FAILED. */
 int mvm_posix_fail(struct mvm_posix *p, const char *call, int err);
 
+/* Sets the reason to "CALL NAME: text of errno", for a file that the job's message does not name,
+ * and returns FAILED. */
+int mvm_posix_fail_file(struct mvm_posix *p, const char *call, const char *path);
+
 /* Sets the reason to "CALL: text" and returns FAILED. */
 int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text);
 

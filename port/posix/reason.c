@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { FILE_CAP = 300 }; /* a call and a file's name */
+
 int mvm_posix_fail_text(struct mvm_posix *p, const char *call, const char *text)
 {
     struct mvm_writer w;
@@ -31,4 +33,14 @@ int mvm_posix_fail(struct mvm_posix *p, const char *call, int err)
     default:
         return MVM_PORT_FAILED;
     }
+}
+
+int mvm_posix_fail_file(struct mvm_posix *p, const char *call, const char *path)
+{
+    char what[FILE_CAP];
+    const char *slash = strrchr(path, '/');
+    int err = errno;
+    mvm_text_join(what, sizeof what, call, " ", slash != NULL ? slash + 1 : path);
+    mvm_posix_fail(p, what, err);
+    return MVM_PORT_FAILED;
 }
