@@ -728,7 +728,7 @@ static void what_a_killed_agent_left_of_a_set_takes_no_room(void **state)
     }
     setup(state);
     sim.capacity = capacity;
-    mvm_sim_put(&sim, "/build-out/.vmlinux.mvm-tmp", "half");
+    mvm_sim_put(&sim, "/build-out/.initrd.mvm-tmp", "half");
     run();
     assert_ok();
 }
