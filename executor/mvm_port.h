@@ -169,7 +169,8 @@ struct mvm_port {
     /* Writes a small text to a new file, mode 0644, which replaces an existing one, durably. */
     int (*put)(void *ctx, const char *path, const char *text);
 
-    /* 0: a file can be renamed to that name, as far as can be known in advance. */
+    /* 0: a file can be renamed to that name, as far as can be known in advance. BUSY: it is a mount
+     * point. FAILED, also if its directory is not the one of open_log. */
     int (*replaceable)(void *ctx, const char *path);
 
     /* Replaces `to`. NOT_FOUND, NOT_DIRECTORY, BUSY */

@@ -516,18 +516,23 @@ static void a_disk_in_use_cannot_be_unmounted_by_others(void **state)
 static void a_name_that_is_a_mount_point_cannot_be_replaced(void **state)
 {
     (void)state;
+    int r;
     const char *dir = mount_point();
-    assert_int_equal(mount("none", dir, "tmpfs", 0, NULL), 0);
-    write_file(in_place(&place, 0, "dir/file"), "");
-    write_file(in_place(&place, 0, "other"), "");
-    assert_int_equal(mvm_posix_replaceable(&posix, in_place(&place, 0, "dir/file")), 0);
-    assert_int_equal(mvm_posix_replaceable(&posix, in_place(&place, 0, "dir/absent")), 0);
-    const char *other = in_place(&place, 0, "other");
     char file[300];
     snprintf(file, sizeof file, "%s/file", dir);
-    assert_int_equal(mount(other, file, "none", MS_BIND, NULL), 0);
-    assert_int_equal(mvm_posix_replaceable(&posix, file), MVM_PORT_FAILED);
+    assert_int_equal(mount("none", dir, "tmpfs", 0, NULL), 0);
+    write_file(file, "");
+    write_file(in_place(&place, 0, "other"), "");
+    AWAIT(r, port->open_log(&posix, in_place(&place, 0, "dir/log")));
+    AWAIT(r, port->replaceable(&posix, in_place(&place, 0, "dir/absent")));
+    assert_int_equal(r, 0);
+    AWAIT(r, port->replaceable(&posix, file));
+    assert_int_equal(r, 0);
+    assert_int_equal(mount(in_place(&place, 0, "other"), file, "none", MS_BIND, NULL), 0);
+    AWAIT(r, port->replaceable(&posix, file));
+    assert_int_equal(r, MVM_PORT_BUSY);
     assert_string_equal(reason_of(&posix), "rename: Device or resource busy");
+    end_job(&posix);
     assert_int_equal(umount2(file, 0), 0);
     assert_int_equal(umount2(dir, 0), 0);
 }

@@ -5,7 +5,9 @@
 #define _GNU_SOURCE
 #include "rng.h"
 #include "test_posix_roles.h"
+#include <sched.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -821,6 +823,61 @@ static void if_it_was_not_asked_for_the_build_goes_on_without(void **state)
     assert_int_equal(status, 0);
 }
 
+/* In a process of its own: moves a build into a cgroup below its own, hides cgroup.kill as in
+ * kernels before 5.14, and ends what is left over. */
+static int end_below(const struct mode *mode, const char *parent, int child)
+{
+    char script[1024];
+    snprintf(script, sizeof script,
+             "cd %s/mvm-build-* && mkdir -p sub/empty && echo %d >sub/cgroup.procs && "
+             "mount --bind /proc/version cgroup.kill",
+             parent, child);
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+        run(argv) != 0) {
+        return 2;
+    }
+    use(mode);
+    for (uint64_t end = clock_ms() + PATIENCE_MS / 2; kill(child, 0) == 0 && clock_ms() < end;) {
+        mvm_posix_end_left_over(&posix);
+        sleep_ms(5);
+    }
+    mvm_posix_fini(&posix);
+    return kill(child, 0) == 0 ? 1 : 0;
+}
+
+static void what_is_left_below_a_cgroup_is_ended_by_old_kernels_too(void **state)
+{
+    int status;
+    pid_t agent;
+    char path[300];
+    struct mode mode = by_cgroup;
+    make_parent_cgroup(*state, path, sizeof path);
+    mode.config.cgroup = path;
+    int child = leave_build(&mode, &agent);
+    pid_t ender = fork();
+    if (ender == 0) {
+        _exit(end_below(&mode, path, child));
+    }
+    uint64_t until = clock_ms() + PATIENCE_MS;
+    while (waitpid(ender, &status, WNOHANG) == 0 && clock_ms() < until) {
+        waitpid(child, NULL, WNOHANG); /* if this process is the orphans' reaper */
+        sleep_ms(5);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_int_equal(waitpid(agent, NULL, 0), agent);
+    const char *const remove[] = {"find",  path,    "-depth", "-type", "d",
+                                  "-exec", "rmdir", "{}",     ";",     NULL};
+    while (run(remove) != 0 && access(path, F_OK) == 0 && clock_ms() < until) {
+        sleep_ms(5);
+    }
+    if (WEXITSTATUS(status) == 2) {
+        SKIP_BECAUSE("no private mounts");
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn(void **state)
 {
     (void)state;
@@ -933,6 +990,7 @@ int main(int argc, char **argv)
         IN_MODE(a_straggler_outside_of_the_cgroup_is_brought_in_and_killed, by_cgroup),
         IN_MODE(empty_cgroups_of_makers_that_are_gone_go_with_the_next_build, by_cgroup),
         IN_MODE(what_a_killed_process_has_left_is_ended_before_a_build, by_cgroup),
+        IN_MODE(what_is_left_below_a_cgroup_is_ended_by_old_kernels_too, by_cgroup),
         ALONE(a_cgroup_that_was_asked_for_and_is_none_fails_the_spawn),
         IN_MODE(a_cgroup_that_takes_no_process_fails_the_spawn_if_it_was_asked_for, by_cgroup),
         IN_MODE(if_it_was_not_asked_for_the_build_goes_on_without, by_cgroup),

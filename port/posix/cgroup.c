@@ -216,7 +216,8 @@ static bool first_below(int dir, char *name, size_t cap)
     return found;
 }
 
-/* Removes one cgroup below a cgroup that has none below itself. False: none, or it is held. */
+/* Removes one cgroup below a cgroup that has none below itself. False: none, or it has processes,
+ * which are killed: cgroup.kill has done that, if there is one. */
 static bool remove_one_below(int cgroup)
 {
     char name[256];
@@ -233,6 +234,9 @@ static bool remove_one_below(int cgroup)
         memcpy(name, below, sizeof name);
     }
     bool removed = unlinkat(parent, name, AT_REMOVEDIR) == 0;
+    if (!removed && dir >= 0) {
+        kill_listed(dir);
+    }
     if (dir >= 0) {
         close(dir);
     }

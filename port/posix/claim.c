@@ -74,25 +74,20 @@ int mvm_posix_check_claim(struct mvm_posix *p, const char *file)
 {
     char dir[MVM_PATH_MAX];
     directory_of(file, dir);
-    if (p->worker.claim >= 0 && !is_claim(p, dir)) {
+    if (p->worker.claim < 0) {
+        return 0;
+    }
+    if (!is_claim(p, dir)) {
         return mvm_posix_fail_text(p, "rename",
                                    "another directory has the name since the build began");
     }
-    int parent = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = open(file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    bool is_mount_point =
-        parent >= 0 && fd >= 0 && mvm_posix_mount_of(parent) != mvm_posix_mount_of(fd);
-    if (fd >= 0) {
-        close(fd);
+    if (fd < 0) {
+        return 0;
     }
-    if (parent >= 0) {
-        close(parent);
-    }
-    if (is_mount_point) {
-        mvm_posix_fail(p, "rename", EBUSY);
-        return MVM_PORT_FAILED;
-    }
-    return 0;
+    bool is_mount_point = mvm_posix_mount_of(fd) != mvm_posix_mount_of(p->worker.claim);
+    close(fd);
+    return is_mount_point ? mvm_posix_fail(p, "rename", EBUSY) : 0;
 }
 
 /* An open directory would keep its file system mounted. */

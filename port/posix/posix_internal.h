@@ -403,8 +403,7 @@ int mvm_posix_mount_claimed(struct mvm_posix *p, const char *device, const char 
 /* Locks the directory of a file that is to be made. BUSY: another agent has. */
 int mvm_posix_claim(struct mvm_posix *p, const char *file);
 
-/* Whether a file is in the claimed directory, if one is claimed, and its name is not a mount point.
- */
+/* 0: a file's name is in the claimed directory, if one is claimed, and is not a mount point. */
 int mvm_posix_check_claim(struct mvm_posix *p, const char *file);
 
 /* Before `dir` is unmounted. */

@@ -31,7 +31,7 @@ static const struct call {
     [MVM_SIM_FIND_FILE] = {"find_file", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR}},
     [MVM_SIM_COPY] = {"copy", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_REGULAR, MVM_PORT_SOURCE_FAILED}},
     [MVM_SIM_PUT] = {"put", {0}},
-    [MVM_SIM_REPLACEABLE] = {"replaceable", {0}},
+    [MVM_SIM_REPLACEABLE] = {"replaceable", {MVM_PORT_BUSY}},
     [MVM_SIM_RENAME] = {"rename", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
     [MVM_SIM_REMOVE] = {"remove", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY, MVM_PORT_BUSY}},
     [MVM_SIM_SYNC_DIR] = {"sync_dir", {MVM_PORT_NOT_FOUND, MVM_PORT_NOT_DIRECTORY}},
