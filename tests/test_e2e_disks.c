@@ -94,7 +94,26 @@ static void a_disk_that_another_namespace_has_mounted_is_not_an_ok(void **state)
     assert_true(is_released());
 }
 
-static void a_mount_over_the_disk_is_no_ok_until_it_is_gone(void **state)
+/* By an agent with another directory, which was killed. */
+static void a_disk_that_is_mounted_elsewhere_fails_the_build_before_it_starts(void **state)
+{
+    (void)state;
+    prepare("[ -e \"$0.once\" ] && touch \"$0.twice\" || { touch \"$0.once\"; exec sleep 1000; }");
+    pid_t pid = E2E_AGENT("a", "--out-dev", device);
+    struct e2e_conn *c = build();
+    await_once();
+    e2e_end(pid, SIGKILL);
+    e2e_close(c);
+    E2E_AGENT("b", "--out-dev", device);
+    c = e2e_dial("b");
+    e2e_say_build_secs(c, "x", 60);
+    const char *text = e2e_assert_err(c, "mount ", E2E_PATIENCE_MS);
+    assert_non_null(strstr(text, ": it is still in use: mounted on "));
+    assert_non_null(strstr(text, "a.out"));
+    assert_false(e2e_exists(e2e_path("nix.twice")));
+}
+
+static void a_mount_over_the_disk_is_not_an_ok_until_it_is_gone(void **state)
 {
     (void)state;
     const char *over = "failed: something else is mounted over it";
@@ -178,7 +197,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         E2E_TEST(a_disk_that_a_killed_agent_has_mounted_is_released_before_ok),
         E2E_TEST(a_disk_that_another_namespace_has_mounted_is_not_an_ok),
-        E2E_TEST(a_mount_over_the_disk_is_no_ok_until_it_is_gone),
+        E2E_TEST(a_disk_that_is_mounted_elsewhere_fails_the_build_before_it_starts),
+        E2E_TEST(a_mount_over_the_disk_is_not_an_ok_until_it_is_gone),
         E2E_TEST(a_disk_that_comes_half_a_second_late_is_used),
         E2E_TEST(a_directory_in_the_way_leaves_the_earlier_set),
         E2E_TEST(a_link_out_of_the_store_is_not_followed),

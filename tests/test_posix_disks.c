@@ -808,7 +808,7 @@ static void a_full_disk_is_reported_as_such(void **state)
 }
 
 /* ext4 with blocks of 1 KiB has files of up to 4 TiB. */
-static void a_file_too_large_for_the_disk_is_said_to_be(void **state)
+static void a_file_too_large_for_the_disk_has_that_reason(void **state)
 {
     (void)state;
     int64_t sum;
@@ -1026,7 +1026,7 @@ int main(void)
         ALONE(the_kernels_line_about_the_device_is_the_reason),
         ALONE(a_file_with_a_lock_of_its_file_system_is_known_before),
         ALONE(a_full_disk_is_reported_as_such),
-        ALONE(a_file_too_large_for_the_disk_is_said_to_be),
+        ALONE(a_file_too_large_for_the_disk_has_that_reason),
         ALONE(a_disk_is_mounted_without_proc),
         ALONE(a_copy_between_disks_is_whole),
         ALONE(a_large_copy_leaves_nothing_in_memory),
