@@ -35,6 +35,14 @@ static bool is_ours(const struct mvm_exchange *x, struct mvm_text id)
            memcmp(id.bytes, x->request.id.bytes, id.len) == 0;
 }
 
+/* Whether what has this id is of the build. Ids that are not in use have no meaning, but on a
+ * serial line another client may use them. */
+static bool is_of_build(const struct mvm_exchange *x, struct mvm_text id)
+{
+    return x->named ? is_ours(x, id)
+                    : id.bytes == NULL || !mvm_conversation_on_serial(x->conversation);
+}
+
 static void set_note(struct mvm_conversation *c, const char *text)
 {
     struct mvm_writer note;
@@ -250,7 +258,7 @@ static bool on_err(struct mvm_exchange *x, enum mvm_exchange_event *event)
         *event = renew(x);
         return *event != MVM_EXCHANGE_ASKED;
     }
-    if (!x->named ? m->id.bytes == NULL : is_ours(x, m->id)) {
+    if (is_of_build(x, m->id)) {
         *event = end(x, MVM_EXCHANGE_ERR);
         return true;
     }
@@ -504,7 +512,7 @@ static void on_log(struct mvm_exchange *x, const struct mvm_message *m, bool our
 static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
 {
     const struct mvm_message *m = &x->conversation->session.message;
-    bool ours = x->named ? is_ours(x, m->id) : m->id.bytes == NULL;
+    bool ours = is_of_build(x, m->id);
     x->heard_ms = ours ? x->conversation->heard_ms : x->heard_ms;
     switch (m->kind) {
     case MVM_MESSAGE_LOG:
