@@ -85,10 +85,32 @@ static void explain_broken(struct mvm_conversation *c)
     mvm_writer_finish(&why);
 }
 
-/* Other agents send log lines of any length. */
 static bool is_too_long(enum mvm_decoder_error error)
 {
     return error == MVM_DECODER_FRAME_TOO_LONG || error == MVM_DECODER_FIELD_TOO_LONG;
+}
+
+/* A frame over a limit is skipped if it cannot be the answer. Other agents send log lines of any
+ * length; and what is named by an id over the limit is not ours, if ids are looked at. */
+static bool may_skip_long(const struct mvm_conversation *c)
+{
+    const struct mvm_session *s = &c->session;
+    bool json = s->wire != MVM_WIRE_PROTO;
+    bool ids = c->agent.ids || mvm_conversation_on_serial(c);
+    if (frame_error(c) == MVM_DECODER_FRAME_TOO_LONG) { /* its kind is known long before */
+        return json && s->json_decoder.message.kind == MVM_MESSAGE_LOG;
+    }
+    struct mvm_text field = mvm_text_from(json ? s->json_decoder.field : s->proto_decoder.field);
+    return mvm_text_equal(field, "line") ||
+           (ids && (mvm_text_equal(field, "id") || mvm_text_equal(field, "refused")));
+}
+
+/* On a serial line: kernel messages, also in the middle of frames, and until the Hello is answered
+ * anything that was for others. */
+static bool is_noise(const struct mvm_conversation *c, enum mvm_decoder_error error)
+{
+    bool serial = mvm_conversation_on_serial(c);
+    return is_too_long(error) && !(serial && c->greeting) ? may_skip_long(c) : serial;
 }
 
 /* True: the frame can be skipped. Unknown variants always are. On a connection all else is a frame,
@@ -103,11 +125,11 @@ static bool may_skip_frame(struct mvm_conversation *c)
     if (error == MVM_DECODER_UNKNOWN_VARIANT) {
         return true;
     }
-    if (mvm_conversation_on_serial(c) || is_too_long(error)) {
+    if (is_noise(c, error)) {
         note_noise(c);
         return true;
     }
-    if (c->greeting && c->wire == MVM_WIRE_JSON) {
+    if (c->greeting && c->wire == MVM_WIRE_JSON && !is_too_long(error)) {
         c->answer_until_ms = mvm_sooner(c->answer_until_ms, mvm_clock_after(MVM_HOST_ANSWER_MS));
         return true;
     }
@@ -279,13 +301,14 @@ static bool is_same(struct mvm_text a, struct mvm_text b)
 }
 
 /* Whether the message that has arrived answers `request`. On a serial line without Hello an Err
- * can be another client's. */
+ * can be another client's. An id has a meaning only if ids are in use. */
 static bool is_answer(const struct mvm_conversation *c, const struct mvm_message *request,
                       enum mvm_kind answer)
 {
     const struct mvm_message *m = &c->session.message;
     if (m->kind == MVM_MESSAGE_ERR) {
-        return m->id.bytes == NULL && (c->agent.hello || !mvm_conversation_on_serial(c));
+        return mvm_conversation_on_serial(c) ? m->id.bytes == NULL && c->agent.hello
+                                             : m->id.bytes == NULL || !c->agent.ids;
     }
     return m->kind == answer && (request->id.bytes == NULL || is_same(m->id, request->id));
 }

@@ -35,6 +35,14 @@ static bool is_ours(const struct mvm_exchange *x, struct mvm_text id)
            memcmp(id.bytes, x->request.id.bytes, id.len) == 0;
 }
 
+/* Whether what has this id is of the build. Ids that are not in use have no meaning, but on a
+ * serial line another client may use them. */
+static bool is_of_build(const struct mvm_exchange *x, struct mvm_text id)
+{
+    return x->named ? is_ours(x, id)
+                    : id.bytes == NULL || !mvm_conversation_on_serial(x->conversation);
+}
+
 static void set_note(struct mvm_conversation *c, const char *text)
 {
     struct mvm_writer note;
@@ -183,11 +191,22 @@ static enum mvm_exchange_event open_and_ask(struct mvm_exchange *x)
 
 /* ---- following ---- */
 
+static bool has_category(const struct mvm_message *m, enum mvm_category category)
+{
+    return m->kind == MVM_MESSAGE_ERR &&
+           mvm_text_equal(m->refusal.category, mvm_category_word(category));
+}
+
+bool mvm_exchange_is_cancelled(const struct mvm_exchange *x)
+{
+    return has_category(x->message, MVM_CATEGORY_CANCELLED);
+}
+
 /* A Build that was sent twice can meet itself: the first was accepted, and its frames were lost. */
 static bool may_be_met_again(const struct mvm_exchange *x, const struct mvm_message *m)
 {
     return !x->joins && x->resent && x->conversation->agent.join &&
-           mvm_text_equal(m->refusal.category, mvm_category_word(MVM_CATEGORY_ID_CONFLICT));
+           has_category(m, MVM_CATEGORY_ID_CONFLICT);
 }
 
 /* An id that the caller gave can be another build's, whose answer or client this one would take. */
@@ -198,15 +217,14 @@ static bool is_met_again(const struct mvm_exchange *x, const struct mvm_message 
 
 bool mvm_exchange_may_be_ours(const struct mvm_exchange *x)
 {
-    return !x->renews && x->message->kind == MVM_MESSAGE_ERR && may_be_met_again(x, x->message);
+    return !x->renews && may_be_met_again(x, x->message);
 }
 
 /* The agent cancels a build whose source came in part over a connection that was lost. It is begun
  * again, as another build. */
 static bool is_cut(const struct mvm_exchange *x, const struct mvm_message *m)
 {
-    return x->renews && x->split &&
-           mvm_text_equal(m->refusal.category, mvm_category_word(MVM_CATEGORY_CANCELLED));
+    return x->renews && x->split && has_category(m, MVM_CATEGORY_CANCELLED);
 }
 
 static enum mvm_exchange_event renew(struct mvm_exchange *x)
@@ -240,7 +258,7 @@ static bool on_err(struct mvm_exchange *x, enum mvm_exchange_event *event)
         *event = renew(x);
         return *event != MVM_EXCHANGE_ASKED;
     }
-    if (!x->named ? m->id.bytes == NULL : is_ours(x, m->id)) {
+    if (is_of_build(x, m->id)) {
         *event = end(x, MVM_EXCHANGE_ERR);
         return true;
     }
@@ -349,21 +367,90 @@ void mvm_exchange_reject(struct mvm_exchange *x)
 
 /* ---- cancelling ---- */
 
+static enum mvm_interruption interruption_of(struct mvm_text was)
+{
+    static const struct {
+        const char *was;
+        enum mvm_interruption what;
+    } words[] = {
+        {"waiting", MVM_INTERRUPTION_CANCELLED},
+        {"running", MVM_INTERRUPTION_CANCELLED},
+        {"ended", MVM_INTERRUPTION_ENDED},
+        {"unknown", MVM_INTERRUPTION_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (mvm_text_equal(was, words[i].was)) {
+            return words[i].what;
+        }
+    }
+    return MVM_INTERRUPTION_LATE; /* staging, or a word that is not known here */
+}
+
+/* Whether the message that has arrived is the end of the build. */
+static bool is_end(struct mvm_exchange *x)
+{
+    const struct mvm_message *m = &x->conversation->session.message;
+    if (m->kind == MVM_MESSAGE_ERR && (is_ours(x, m->id) || is_ours(x, m->refusal.refused))) {
+        x->end = end(x, MVM_EXCHANGE_ERR);
+    } else if (m->kind == MVM_MESSAGE_OK && is_ours(x, m->id)) {
+        x->end = on_ok(x);
+    }
+    return x->end != MVM_EXCHANGE_ASKED;
+}
+
+/* Skips messages until the build's end or, before the Cancel is answered, that answer. */
+static enum mvm_arrival await_end(struct mvm_exchange *x, bool answered)
+{
+    struct mvm_conversation *c = x->conversation;
+    const struct mvm_message *m = &c->session.message;
+    while (mvm_clock_ms() < c->answer_until_ms) { /* also if other messages keep coming */
+        enum mvm_arrival how = mvm_conversation_next(c, c->answer_until_ms);
+        if (how != MVM_CONVERSATION_ARRIVED || is_end(x) ||
+            (!answered && m->kind == MVM_MESSAGE_CANCELLED && is_ours(x, m->id))) {
+            return how;
+        }
+    }
+    return MVM_CONVERSATION_LATE;
+}
+
 static enum mvm_interruption cancel(struct mvm_exchange *x)
 {
     struct mvm_conversation *c = x->conversation;
     const struct mvm_message m = {.kind = MVM_MESSAGE_CANCEL, .id = x->request.id};
+    enum mvm_interruption what = MVM_INTERRUPTION_ASKED;
     int signal = c->waiter->signal;
     c->waiter->signal = 0;
+    c->feeding = false;
     c->answer_until_ms = mvm_clock_after(MVM_HOST_CANCEL_MS);
-    enum mvm_arrival how = mvm_conversation_ask(c, &m, MVM_MESSAGE_CANCELLED);
-    bool cancelled =
-        how == MVM_CONVERSATION_ARRIVED && c->session.message.kind == MVM_MESSAGE_CANCELLED;
-    if (cancelled && is_stream(x)) { /* it may have ended before, with an Ok that is on its way */
-        send_drop(x);
+    x->end = MVM_EXCHANGE_ASKED;
+    enum mvm_arrival how = mvm_conversation_send(c, &m);
+    how = how == MVM_CONVERSATION_ARRIVED ? await_end(x, false) : how;
+    if (x->end != MVM_EXCHANGE_ASKED) {
+        what = mvm_exchange_is_cancelled(x) ? MVM_INTERRUPTION_CANCELLED : MVM_INTERRUPTION_ENDED;
+    } else if (how == MVM_CONVERSATION_ARRIVED) {
+        what = interruption_of(c->session.message.text);
+    }
+    if (is_stream(x) && what != MVM_INTERRUPTION_ASKED && x->end != MVM_EXCHANGE_ERR) {
+        send_drop(x); /* of an Ok that has come, or is on its way */
     }
     c->waiter->signal = signal;
-    return cancelled ? MVM_INTERRUPTION_CANCELLED : MVM_INTERRUPTION_ASKED;
+    return what;
+}
+
+enum mvm_exchange_event mvm_exchange_await_end(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    int signal = c->waiter->signal;
+    if (x->end == MVM_EXCHANGE_ASKED) {
+        c->waiter->signal = 0;
+        c->answer_until_ms = mvm_clock_after(MVM_HOST_END_MS);
+        await_end(x, true);
+        if (x->built) { /* after the Drop that came before */
+            send_drop(x);
+        }
+        c->waiter->signal = signal;
+    }
+    return x->end;
 }
 
 /* ---- messages ---- */
@@ -425,7 +512,7 @@ static void on_log(struct mvm_exchange *x, const struct mvm_message *m, bool our
 static bool on_message(struct mvm_exchange *x, enum mvm_exchange_event *event)
 {
     const struct mvm_message *m = &x->conversation->session.message;
-    bool ours = x->named ? is_ours(x, m->id) : m->id.bytes == NULL;
+    bool ours = is_of_build(x, m->id);
     x->heard_ms = ours ? x->conversation->heard_ms : x->heard_ms;
     switch (m->kind) {
     case MVM_MESSAGE_LOG:

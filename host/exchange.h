@@ -32,6 +32,9 @@ enum mvm_exchange_event {
 enum mvm_interruption {
     MVM_INTERRUPTION_NONE,      /* nothing was asked for */
     MVM_INTERRUPTION_CANCELLED, /* the agent has confirmed it */
+    MVM_INTERRUPTION_LATE,      /* its artifacts were being put in place: it may succeed */
+    MVM_INTERRUPTION_ENDED,     /* it had ended before */
+    MVM_INTERRUPTION_UNKNOWN,   /* the agent does not know it */
     MVM_INTERRUPTION_ASKED,     /* the agent has not answered the Cancel */
     MVM_INTERRUPTION_CLOSED,    /* the end of the connection cancels it */
     MVM_INTERRUPTION_JOINED,    /* it continues if its first client or the agent had it kept */
@@ -66,10 +69,11 @@ struct mvm_exchange {
     bool listed;   /* … over this connection */
     bool split;    /* a connection was lost with a part of the source sent */
     char renewed[MVM_ID_FRESH_LEN + 1];
-    const char *getting; /* the artifact that was asked for; NULL: none */
-    bool joins;          /* the last request sent is a Join */
-    bool trying;         /* RETRYING was reported for the present loss */
-    uint64_t try_ms;     /* when to connect next */
+    enum mvm_exchange_event end; /* of a build to be cancelled; ASKED: it has not come */
+    const char *getting;         /* the artifact that was asked for; NULL: none */
+    bool joins;                  /* the last request sent is a Join */
+    bool trying;                 /* RETRYING was reported for the present loss */
+    uint64_t try_ms;             /* when to connect next */
     uint64_t backoff_ms;
     uint64_t give_up_ms;
     uint64_t pending_err_ms; /* when `pending_err` becomes the answer; MVM_NEVER: there is none */
@@ -105,6 +109,14 @@ void mvm_exchange_reject(struct mvm_exchange *x);
 /* After SIGNALLED: cancels the build, by its id if the agent can do that. Takes MVM_HOST_CANCEL_MS
  * at most, less if another signal comes. */
 enum mvm_interruption mvm_exchange_interrupt(struct mvm_exchange *x);
+
+/* After CANCELLED, LATE or ENDED of interrupt: the end of the build, OK or ERR with x->message, or
+ * FAILED if its Ok is not valid. ASKED: it has not come within MVM_HOST_END_MS, or before the
+ * connection was lost or another signal came. */
+enum mvm_exchange_event mvm_exchange_await_end(struct mvm_exchange *x);
+
+/* After OK or ERR: whether it was cancelled. */
+bool mvm_exchange_is_cancelled(const struct mvm_exchange *x);
 
 /* Closes the connection. */
 void mvm_exchange_finish(struct mvm_exchange *x);

@@ -91,6 +91,13 @@ _Static_assert(MVM_HOST_LINGER_MS >= 0, "MVM_HOST_LINGER_MS is negative");
 _Static_assert(MVM_HOST_CANCEL_MS >= 1,
                "MVM_HOST_CANCEL_MS is less than 1: the Cancel would not be sent");
 
+/* After the answer to that Cancel: how long the end of the build may take. An agent kills what has
+ * not ended within 5 s of its SIGTERM, and unmounts. Past it: "its end has not come". */
+#ifndef MVM_HOST_END_MS
+#define MVM_HOST_END_MS 10000
+#endif
+_Static_assert(MVM_HOST_END_MS >= 1, "MVM_HOST_END_MS is less than 1: no end could be reported");
+
 /* Silence after which the status line reports it: three heartbeats. */
 #ifndef MVM_HOST_QUIET_MS
 #define MVM_HOST_QUIET_MS 30000

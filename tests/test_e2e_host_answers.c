@@ -246,7 +246,109 @@ static void a_log_line_that_is_too_long_is_skipped_and_that_is_reported(void **s
     host_assert_err_has("\none\n");
 }
 
+/* It may be the answer, also if it is of another kind than could be ours. */
+static void an_answer_over_a_limit_ends_with_3_and_what_is_too_long_is_named(void **state)
+{
+    char answer[256];
+    static const struct {
+        const char *features;
+        const char *start;
+        int len;
+        const char *field;
+    } cases[] = {
+        {HOST_FEATURES, "{\"Err\":{\"message\":\"no\",\"category\":\"", 33, "category"},
+        {HOST_FEATURES, "{\"Cancelled\":{\"was\":\"", 33, "was"},
+        {"", "{\"Err\":{\"message\":\"no\",\"id\":\"", 65, "id"},
+        {"", "{\"Ok\":{\"out_path\":\"/nix/store/x\",\"id\":\"", 65, "id"},
+        {"", "{\"Err\":{\"message\":\"no\",\"refused\":\"", 65, "refused"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        host_listen("a.sock");
+        host_start("build", "f", "a");
+        struct e2e_conn *c = host_welcome(host_accept(), cases[i].features);
+        host_await_request(c, "{\"Build\":");
+        snprintf(answer, sizeof answer, "%s%0*d\"}}", cases[i].start, cases[i].len, 0);
+        host_say(c, "%s", answer);
+        assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+        snprintf(answer, sizeof answer, ": parse error: %s too long at byte ", cases[i].field);
+        host_assert_err_has(answer);
+        host_assert_err_lacks("ignoring");
+        host_stop_listening();
+    }
+}
+
+static void an_err_over_16_mib_ends_with_3(void **state)
+{
+    static const char start[] = "{\"Err\":{\"message\":\"";
+    static char part[1 << 20];
+    (void)state;
+    struct e2e_conn *c = accepted();
+    memset(part, 'x', sizeof part);
+    e2e_say(c, start);
+    for (size_t left = MVM_RESPONSE_FRAME_MAX - strlen(start), len; left > 0; left -= len) {
+        len = left < sizeof part ? left : sizeof part;
+        e2e_say_bytes(c, part, len);
+    }
+    assert_true(host_runs());
+    host_say(c, "x");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has(": parse error: frame too long");
+    host_assert_err_lacks("ignoring");
+}
+
+static void a_hello_over_a_limit_ends_with_3(void **state)
+{
+    (void)state;
+    host_listen("a.sock");
+    host_start("ping");
+    struct e2e_conn *c = host_accept();
+    host_await_request(c, "{\"Hello\":");
+    host_say(c,
+             "{\"Hello\":{\"nonce\":\"%s\",\"agent\":\"%065d\",\"boot\":\"b\",\"features\":\"\"}}",
+             host_nonce(), 0);
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has("cannot read the answer of ");
+    host_assert_err_has(": parse error: agent too long at byte ");
+}
+
+static void an_id_over_the_limit_is_another_s_if_ids_are_in_use(void **state)
+{
+    (void)state;
+    struct e2e_conn *c = accepted();
+    host_say(c, "{\"Err\":{\"message\":\"no\",\"id\":\"%065d\"}}", 0);
+    host_say(c, "{\"Err\":{\"message\":\"no\",\"refused\":\"%065d\"}}", 0);
+    host_say_ok(c);
+    assert_ok();
+}
+
 /* ---- agents without Hello ---- */
+
+/* What it names cannot be this build's id, which it was not given. */
+static void an_id_of_an_agent_without_ids_is_not_looked_at(void **state)
+{
+    (void)state;
+    for (int ok = 0; ok < 2; ok++) {
+        host_listen("a.sock");
+        host_start("build", "f", "a");
+        struct e2e_conn *c = host_refuse_hello(host_accept());
+        host_await_request(c, "{\"Build\":");
+        host_say(c, "{\"Log\":{\"line\":\"one\",\"id\":\"x\"}}");
+        host_say(c, ok ? "{\"Ok\":{\"out_path\":\"" HOST_STORE_PATH "\",\"id\":\"x\"}}"
+                       : "{\"Err\":{\"message\":\"no\",\"id\":\"x\"}}");
+        assert_int_equal(host_finish(), ok ? HOST_OK : HOST_ERR);
+        assert_string_equal(host_out(), ok ? HOST_STORE_PATH "\n" : "");
+        assert_string_equal(host_err(), ok ? "one\n" : "one\nmvm-builder: no\n");
+        host_stop_listening();
+    }
+    host_listen("a.sock");
+    host_start("ping");
+    struct e2e_conn *c = host_refuse_hello(host_accept());
+    host_await_request(c, "\"Ping\"");
+    host_say(c, "{\"Err\":{\"message\":\"no\",\"id\":\"x\"}}");
+    assert_int_equal(host_finish(), HOST_ERR);
+    assert_string_equal(host_err(), "mvm-builder: no\n");
+}
 
 static void an_agent_without_hello_is_served_as_before(void **state)
 {
@@ -317,6 +419,11 @@ int main(void)
         E2E_TEST(an_ok_without_a_store_path_ends_with_3_and_is_quoted),
         E2E_TEST(an_ok_of_100_kb_is_not_a_store_path),
         E2E_TEST(a_log_line_that_is_too_long_is_skipped_and_that_is_reported),
+        E2E_TEST(an_answer_over_a_limit_ends_with_3_and_what_is_too_long_is_named),
+        E2E_TEST(an_err_over_16_mib_ends_with_3),
+        E2E_TEST(a_hello_over_a_limit_ends_with_3),
+        E2E_TEST(an_id_over_the_limit_is_another_s_if_ids_are_in_use),
+        E2E_TEST(an_id_of_an_agent_without_ids_is_not_looked_at),
         E2E_TEST(an_agent_without_hello_is_served_as_before),
         E2E_TEST(an_agent_that_hangs_up_on_hello_is_asked_again_without),
         E2E_TEST(an_err_of_an_earlier_client_is_not_the_answer_to_hello),

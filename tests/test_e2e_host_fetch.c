@@ -339,6 +339,23 @@ static void artifacts_that_were_not_asked_for_are_rejected(void **state)
     stream_assert_rejected("bytes of an artifact that was not asked for");
 }
 
+static void an_artifact_over_the_limit_is_rejected(void **state)
+{
+    static const char bytes[MVM_BULK_DATA_MAX + 1];
+    (void)state;
+    stream_begin(NULL, NULL);
+    STREAM_SAY_OK(stream_item("kernel", sizeof bytes));
+    stream_await_get("kernel", 0, sizeof bytes);
+    struct mvm_message m = stream_response(MVM_MESSAGE_ARTIFACT);
+    m.bulk.name = mvm_text_from("kernel");
+    m.text = (struct mvm_text){bytes, sizeof bytes};
+    stream_say(m);
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has(": parse error: data too long at byte ");
+    host_assert_err_lacks("ignoring");
+    stream_assert_nothing_there();
+}
+
 static void another_build_s_messages_change_nothing(void **state)
 {
     char own[MVM_ID_MAX + 1];
@@ -566,6 +583,7 @@ int main(void)
         E2E_TEST(max_size_has_units),
         E2E_TEST(an_end_without_data_leaves_a_hole),
         E2E_TEST(artifacts_that_were_not_asked_for_are_rejected),
+        E2E_TEST(an_artifact_over_the_limit_is_rejected),
         E2E_TEST(another_build_s_messages_change_nothing),
         E2E_TEST(a_list_that_changes_after_a_loss_is_rejected),
         E2E_TEST(an_ok_without_a_store_path_is_not_an_ok),

@@ -274,6 +274,9 @@ static void ctrl_c_cancels_a_build_that_is_kept(void **state)
     assert_int_equal(kill(host_pid(), SIGINT), 0);
     host_await_request(c, "{\"Cancel\":{\"id\":\"");
     host_say(c, "{\"Cancelled\":{\"id\":\"%s\",\"was\":\"running\"}}", host_id());
+    host_say(c,
+             "{\"Err\":{\"message\":\"build cancelled\",\"id\":\"%s\",\"category\":\"cancelled\"}}",
+             host_id());
     assert_int_equal(host_finish(), HOST_INTERRUPTED);
     host_assert_err_has("interrupted; the build is cancelled\n");
 }

@@ -119,7 +119,9 @@ static void ctrl_c_asks_for_a_cancel(void **state)
     host_await_err("begin\n");
     kill(tool, SIGINT);
     host_await_request(c, "{\"Cancel\":{\"id\":\"");
-    host_say(c, "{\"Err\":{\"message\":\"build cancelled\",\"id\":\"%s\"}}", host_id());
+    host_say(c,
+             "{\"Err\":{\"message\":\"build cancelled\",\"id\":\"%s\",\"category\":\"cancelled\"}}",
+             host_id());
     host_say(c, "{\"Cancelled\":{\"id\":\"%s\",\"was\":\"running\"}}", host_id());
     assert_int_equal(host_finish(), HOST_INTERRUPTED);
     host_assert_err_has("\nmvm-builder: interrupted; the build is cancelled\n");
