@@ -277,26 +277,43 @@ static bool on_err(struct mvm_exchange *x, enum mvm_exchange_event *event)
     return false;
 }
 
-static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
+static enum mvm_exchange_event reject_ok(struct mvm_exchange *x)
 {
     struct mvm_conversation *c = x->conversation;
     struct mvm_writer why;
-    if (mvm_is_store_path(c->session.message.text)) {
-        if (!is_stream(x)) {
-            return end(x, MVM_EXCHANGE_OK);
-        }
-        x->message = &c->session.message;
-        x->trying = x->trying && x->built; /* the same Ok again brings nothing new */
-        x->built = x->listed = x->accepted = true;
-        c->feeding = false;
-        x->credit = 0;
-        return MVM_EXCHANGE_OK;
-    }
     mvm_writer_init(&why, c->why, sizeof c->why);
     mvm_writer_add(&why, "its Ok does not name a store path: ");
     mvm_quote_add(&why, c->session.message.text);
     mvm_writer_finish(&why);
     return fail(x, MVM_CONVERSATION_BROKEN);
+}
+
+/* A build that was joined has had its source over an earlier connection. */
+static bool is_early(const struct mvm_exchange *x)
+{
+    const struct mvm_build *build = &x->request.build;
+    return is_stream(x) && !x->joins && build->has_source && x->source_at < build->source_size;
+}
+
+static enum mvm_exchange_event on_ok(struct mvm_exchange *x)
+{
+    struct mvm_conversation *c = x->conversation;
+    if (!mvm_is_store_path(c->session.message.text)) {
+        return reject_ok(x);
+    }
+    if (is_early(x)) {
+        mvm_conversation_set_why(c, "its Ok came before all of the source was sent");
+        return fail(x, MVM_CONVERSATION_BROKEN);
+    }
+    if (!is_stream(x)) {
+        return end(x, MVM_EXCHANGE_OK);
+    }
+    x->message = &c->session.message;
+    x->trying = x->trying && x->built; /* the same Ok again brings nothing new */
+    x->built = x->listed = x->accepted = true;
+    c->feeding = false;
+    x->credit = 0;
+    return MVM_EXCHANGE_OK;
 }
 
 /* ---- bulk ---- */

@@ -356,6 +356,25 @@ static void an_artifact_over_the_limit_is_rejected(void **state)
     stream_assert_nothing_there();
 }
 
+/* Of what it was not given it cannot have built anything. */
+static void an_ok_before_all_of_the_source_was_sent_is_rejected(void **state)
+{
+    static uint8_t archive[1 << 18];
+    (void)state;
+    for (int wanted = 0; wanted < 2; wanted++) {
+        uint64_t size = stream_begin_with_source(NULL);
+        if (wanted) {
+            stream_say_want(size - 1);
+            stream_take_source(archive, 0, size - 1, size);
+        }
+        STREAM_SAY_OK(stream_item("kernel", 5));
+        assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+        host_assert_err_has("its Ok came before all of the source was sent");
+        stream_assert_nothing_there();
+        host_stop_listening();
+    }
+}
+
 static void another_build_s_messages_change_nothing(void **state)
 {
     char own[MVM_ID_MAX + 1];
@@ -584,6 +603,7 @@ int main(void)
         E2E_TEST(an_end_without_data_leaves_a_hole),
         E2E_TEST(artifacts_that_were_not_asked_for_are_rejected),
         E2E_TEST(an_artifact_over_the_limit_is_rejected),
+        E2E_TEST(an_ok_before_all_of_the_source_was_sent_is_rejected),
         E2E_TEST(another_build_s_messages_change_nothing),
         E2E_TEST(a_list_that_changes_after_a_loss_is_rejected),
         E2E_TEST(an_ok_without_a_store_path_is_not_an_ok),

@@ -85,6 +85,7 @@ static void the_source_goes_within_its_credit(void **state)
 static void a_folder_whose_name_is_not_utf_8_can_be_sent(void **state)
 {
     char words[E2E_PATH_CAP + 32];
+    static uint8_t archive[1 << 12];
     (void)state;
     STREAM_NEEDS_PROTOBUF();
     e2e_make_dir(e2e_path("\xe4"));
@@ -96,7 +97,10 @@ static void a_folder_whose_name_is_not_utf_8_can_be_sent(void **state)
     stream_welcome(STREAM_FEATURES);
     const struct mvm_message *m = stream_await(MVM_MESSAGE_STREAM_BUILD);
     assert_true(mvm_text_equal(m->build.flake_ref, ""));
+    uint64_t size = m->build.source_size;
     stream_say_beat();
+    stream_say_want(size);
+    stream_take_source(archive, 0, size, size);
     stream_fetch_kernel();
 }
 
