@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
+#define HELLO       "{\"Hello\":{\"nonce\":\"" /* the beginning of our own */
 #define NEEDS_PROTO ", which builds without disks need"
 
 void mvm_conversation_init(struct mvm_conversation *c, const struct mvm_peer *peer,
@@ -209,16 +210,29 @@ static enum mvm_arrival move_bytes(struct mvm_conversation *c, uint64_t until_ms
     return MVM_CONVERSATION_ARRIVED;
 }
 
+/* Our own Hello came back, before anything else. */
+static bool is_echoed(const struct mvm_conversation *c)
+{
+    struct mvm_text first = {c->first, c->first_len};
+    size_t start = sizeof HELLO - 1, len = strlen(c->nonce);
+    return mvm_conversation_on_serial(c) && mvm_text_begins(first, HELLO) &&
+           first.len >= start + len && memcmp(first.bytes + start, c->nonce, len) == 0;
+}
+
 void mvm_conversation_explain_late(struct mvm_conversation *c)
 {
     struct mvm_writer why;
     mvm_writer_init(&why, c->why, sizeof c->why);
-    if (c->first_len == 0) {
+    bool met = c->spoken && !c->greeting; /* it is an agent, and is silent now */
+    if (c->first_len == 0 || met) {
         mvm_writer_add(&why, "no answer in time");
-        if (c->wire == MVM_WIRE_PROTO) {
+        if (c->wire == MVM_WIRE_PROTO && !met) {
             mvm_writer_add(&why, "; an agent without protobuf never answers");
             mvm_writer_add(&why, c->needs_proto ? NEEDS_PROTO : ": use --wire json");
         }
+    } else if (is_echoed(c)) {
+        mvm_writer_add(&why, "the line echoes: what is sent comes back, and nothing else; it must "
+                             "be raw, without echo, at its other end");
     } else {
         add_first(c, &why);
     }

@@ -351,6 +351,23 @@ the_connection_of_an_agent_that_is_silent_from_the_beginning_is_dropped_too(void
     host_assert_err_has("no answer in time\n");
 }
 
+static void an_agent_that_answers_hello_and_then_nothing_is_not_something_else(void **state)
+{
+    static const char *const commands[][3] = {{"wait", "--for", "0"}, {"cancel", ID, NULL}};
+    static const char *const requests[] = {"\"Ping\"", "{\"Cancel\":"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        host_listen("a.sock");
+        host_start(commands[i][0], commands[i][1], commands[i][2]);
+        struct e2e_conn *c = host_welcome(host_accept(), HOST_FEATURES);
+        host_await_request(c, requests[i]);
+        assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+        host_assert_err_has(": no answer in time\n");
+        host_assert_err_lacks("something else");
+        host_stop_listening();
+    }
+}
+
 /* Sends a frame again and again, until the tool closes the connection. */
 static void start_repeating(struct e2e_conn *c, const char *frame)
 {
@@ -456,6 +473,7 @@ int main(void)
         E2E_TEST(protobuf_to_an_agent_without_it_ends_with_3_and_the_reason),
         E2E_TEST(the_connection_of_an_agent_that_becomes_silent_is_dropped),
         E2E_TEST(the_connection_of_an_agent_that_is_silent_from_the_beginning_is_dropped_too),
+        E2E_TEST(an_agent_that_answers_hello_and_then_nothing_is_not_something_else),
         E2E_TEST(frames_of_other_builds_do_not_hide_an_agents_silence),
         E2E_TEST(answers_to_another_hello_do_not_extend_the_wait),
         E2E_TEST(a_build_waits_for_another_program_no_longer_than_for_an_answer),

@@ -210,6 +210,23 @@ static void a_line_that_echoes_is_reported(void **state)
     host_assert_err_has("the line echoes: the agent receives what it sends");
 }
 
+static void a_line_that_does_nothing_but_echo_is_reported(void **state)
+{
+    char bytes[4096];
+    (void)state;
+    struct e2e_conn *c = host_pty();
+    if (e2e_fork() == 0) {
+        for (ssize_t n; (n = read(c->fd, bytes, sizeof bytes)) > 0;) {
+            n = write(c->fd, bytes, (size_t)n);
+        }
+        _exit(0);
+    }
+    host_start("wait", "--for", "0");
+    assert_int_equal(host_finish(), HOST_NO_CONNECTION);
+    host_assert_err_has(
+        ": the line echoes: what is sent comes back, and nothing else; it must be ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +239,7 @@ int main(void)
         E2E_TEST(a_ping_waits_for_its_own_pong),
         E2E_TEST(a_line_that_another_program_uses_is_left_alone),
         E2E_TEST(a_line_that_echoes_is_reported),
+        E2E_TEST(a_line_that_does_nothing_but_echo_is_reported),
         E2E_TEST(a_file_in_place_of_a_line_is_left_alone),
         E2E_TEST(noise_without_end_on_a_line_does_not_extend_the_wait),
     };
