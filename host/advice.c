@@ -16,7 +16,8 @@ static const char *const sentences[MVM_CATEGORIES] = {
     [MVM_CATEGORY_CANCELLED] = "the build was cancelled: it can be started again",
     [MVM_CATEGORY_NO_OUTPUT] = "the build has no image: is the attribute the right one?",
     [MVM_CATEGORY_STAGING] = "built, but its artifacts could not be delivered",
-    [MVM_CATEGORY_RELEASE] = "do not mount the output disk: the VM still uses it",
+    [MVM_CATEGORY_RELEASE] =
+        "do not trust the output disk: the VM still uses it, or could not write all of it",
     [MVM_CATEGORY_STOPPING] = "the agent is ending: try again when it is back",
     [MVM_CATEGORY_MOVED] = "another client has joined the build and gets its answer",
     [MVM_CATEGORY_SUPERSEDED] =
