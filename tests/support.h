@@ -25,6 +25,7 @@
 #include "mvm_decoder.h"
 #include "mvm_limits.h"
 #include "mvm_message.h"
+#include "sanitizer.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,20 +36,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* By how much the address sanitizer's own memory may grow while a test runs: shadow memory of
- * stacks and blocks that are used for the first time, which differs between compilers. */
-#if defined __has_feature
-#if __has_feature(address_sanitizer)
-#define MVM_SANITIZER_KIB 1024
-#endif
-#endif
-#if defined __SANITIZE_ADDRESS__
-#define MVM_SANITIZER_KIB 1024
-#endif
-#ifndef MVM_SANITIZER_KIB
-#define MVM_SANITIZER_KIB 0
-#endif
 
 enum {
     E2E_TEST_SECS = 240,
