@@ -67,7 +67,8 @@ enum mvm_decoder_error {
     MVM_DECODER_DUPLICATE_FIELD, /* `field` */
     MVM_DECODER_EXTRA_ELEMENT,   /* an array longer than the variant has fields */
     MVM_DECODER_FIELD_TOO_LONG,  /* `field` is over its limit, or over the field buffer */
-    MVM_DECODER_FRAME_TOO_LONG,  /* MVM_REQUEST_FRAME_MAX, MVM_RESPONSE_FRAME_MAX */
+    MVM_DECODER_FRAME_TOO_LONG,  /* MVM_REQUEST_FRAME_MAX, MVM_RESPONSE_FRAME_MAX. message.kind is
+                                  * valid if the variant was read */
     /* protobuf wire only, see mvm_proto.h */
     MVM_DECODER_NO_PREFIX,    /* a frame that begins with neither 00 nor 01; BROKEN */
     MVM_DECODER_COMPRESSED,   /* the flag is set, but no compression was agreed on */
