@@ -44,8 +44,9 @@ void mvm_control_mask(char *bytes, size_t len)
 {
     for (size_t at = 0; at < len;) {
         const struct mvm_text rest = {bytes + at, len - at};
-        int whole = character_len(rest);
-        if (whole > 0 && mvm_control_number(rest) < 0) {
+        bool plain = bytes[at] >= ' ' && bytes[at] < DEL; /* nearly all are */
+        int whole = plain ? 1 : character_len(rest);
+        if (plain || (whole > 0 && mvm_control_number(rest) < 0)) {
             at += (size_t)whole;
         } else {
             bytes[at++] = '?'; /* what is left of a character is not UTF-8 */
