@@ -32,7 +32,7 @@ static bool is_elsewhere(void)
 void e2e_disks_begin(void)
 {
     private_mounts =
-        unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+        unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
     mkdir("/nix", 0755);
     if (private_mounts && is_elsewhere()) {
         mount("tmpfs", "/nix", "tmpfs", 0, NULL); /* a private store */
