@@ -57,7 +57,7 @@ static bool make_dir(struct mvm_executor *x, const struct disk *d)
 }
 
 /* A device below the other mount is not released, whatever is written above it. */
-static bool use_other(struct mvm_executor *x, const struct disk *d, int mounted)
+static void use_other(struct mvm_executor *x, const struct disk *d, int mounted)
 {
     if (mounted == MVM_MOUNTED_OVER) {
         fail_because(x, d, "something else is mounted over it");
@@ -66,7 +66,6 @@ static bool use_other(struct mvm_executor *x, const struct disk *d, int mounted)
     } else {
         note_unused(x, d, " is not used: something else is mounted on ", "");
     }
-    return true;
 }
 
 static bool ask(struct mvm_executor *x, const struct disk *d)
@@ -79,7 +78,11 @@ static bool ask(struct mvm_executor *x, const struct disk *d)
         fail_mount(x, d);
     }
     x->step = r == MVM_MOUNTED_DEVICE ? UNMOUNT : MOUNT;
-    return (r == MVM_MOUNTED_OTHER || r == MVM_MOUNTED_OVER) && use_other(x, d, r);
+    if (r != MVM_MOUNTED_OTHER && r != MVM_MOUNTED_OVER) {
+        return false;
+    }
+    use_other(x, d, r);
+    return true;
 }
 
 /* True: the time for it is over. */

@@ -132,7 +132,8 @@ void mvm_executor_source(struct mvm_executor *x, uint64_t offset, struct mvm_tex
 void mvm_executor_give_up_source(struct mvm_executor *x, uint64_t waited_ms)
 {
     struct mvm_writer w;
-    if (wants(x) && mvm_executor_fail_stopped(x, true, &w)) {
+    if (wants(x)) { /* which a job that has failed does not */
+        mvm_executor_fail_stopped(x, true, &w);
         mvm_writer_add(&w, "others wait, and nothing of its source came for ");
         mvm_writer_add_u64(&w, waited_ms / 1000);
         mvm_writer_add(&w, " s, at byte ");

@@ -275,6 +275,14 @@ static void a_byte_that_only_begins_a_control_character_is_taken(void **state)
     assert_ok();
 }
 
+static void a_bidirectional_control_is_taken(void **state)
+{
+    (void)state;
+    start_with("f\xe2\x80\xae", "a", false, 0);
+    finish();
+    assert_ok();
+}
+
 static void texts_at_their_limits_are_taken_and_one_byte_more_is_refused(void **state)
 {
     static char ref[MVM_FLAKE_REF_MAX + 2];
@@ -933,6 +941,7 @@ int main(void)
         T(unsound_requests_start_nothing),
         T(a_nul_byte_is_refused),
         T(a_byte_that_only_begins_a_control_character_is_taken),
+        T(a_bidirectional_control_is_taken),
         T(texts_at_their_limits_are_taken_and_one_byte_more_is_refused),
         T(as_many_options_as_may_be_are_taken_and_one_more_is_refused),
         T(an_output_directory_at_its_limit_is_used_and_one_byte_more_is_refused),

@@ -63,6 +63,25 @@ static void an_output_that_is_one_file_is_an_image(void **state)
     assert_true(lists("image", 5));
 }
 
+static void an_output_that_is_an_empty_file_is_an_error(void **state)
+{
+    (void)state;
+    sim.build.out = "/nix/store/00000000000000000000000000000000-file\n";
+    mvm_sim_put(&sim, "/nix/store/00000000000000000000000000000000-file", "");
+    stream_run(&plain);
+    assert_err("failed to copy artifacts: /nix/store/00000000000000000000000000000000-file: the "
+               "file is empty");
+}
+
+static void a_source_that_is_not_wanted_is_not_given_up(void **state)
+{
+    (void)state;
+    stream_start(&plain);
+    mvm_executor_give_up_source(&x, 60000);
+    stream_finish(&plain);
+    assert_true(answered_ok);
+}
+
 static void an_output_without_artifacts_is_an_error(void **state)
 {
     (void)state;
@@ -480,6 +499,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(artifacts_are_listed_and_no_disk_is_touched),
         TEST(an_output_that_is_one_file_is_an_image),
+        TEST(an_output_that_is_an_empty_file_is_an_error),
+        TEST(a_source_that_is_not_wanted_is_not_given_up),
         TEST(an_output_without_artifacts_is_an_error),
         TEST(a_nix_store_that_cannot_be_started_is_an_error_with_its_reason),
         TEST(a_source_is_unpacked_built_and_removed),

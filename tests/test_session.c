@@ -469,6 +469,20 @@ static void the_wire_does_not_change_amid_a_message(void **state)
     assert_int_equal(session.wire, MVM_WIRE_PROTO);
 }
 
+static void a_session_of_json_alone_takes_no_byte_for_the_other_wire(void **state)
+{
+    (void)state;
+    begin(MVM_DIRECTION_REQUESTS, 64, 64);
+    session.json_alone = true;
+    size_t cap;
+    memcpy(mvm_session_room(&session, &cap), "\0\0\0\0\2\x12\0\n", 8);
+    mvm_session_received(&session, 8);
+    feed(PING);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_BAD_FRAME);
+    assert_int_equal(mvm_session_next(&session), MVM_SESSION_MESSAGE);
+    assert_int_equal(session.wire, MVM_WIRE_JSON);
+}
+
 static void a_restart_drops_what_came_and_what_was_to_go(void **state)
 {
     (void)state;
@@ -546,6 +560,7 @@ int main(void)
         cmocka_unit_test(two_sessions_never_wait_for_each_other),
         cmocka_unit_test(a_program_that_queues_its_answers_decodes_on),
         cmocka_unit_test(the_wire_does_not_change_amid_a_message),
+        cmocka_unit_test(a_session_of_json_alone_takes_no_byte_for_the_other_wire),
         cmocka_unit_test(a_restart_drops_what_came_and_what_was_to_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,7 +250,9 @@ static void artifacts_have_eleven_names_and_the_last_is_a_whole_output(void **st
         assert_true(strlen(names[n]) < MVM_ARTIFACT_NAME_CAP);
         assert_true(mvm_artifact_known(names[n]));
         assert_int_equal(mvm_artifact_is_whole_output(n), n == NAMES - 1);
+        assert_int_equal(mvm_artifact_may_be_empty(n), n == 8 || n == 9);
     }
+    assert_false(mvm_artifact_may_be_empty(NAMES));
     assert_null(mvm_artifact_name(NAMES));
     assert_null(mvm_artifact_name(UINT_MAX));
     assert_false(mvm_artifact_known("vmlinu"));

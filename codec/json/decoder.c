@@ -303,7 +303,7 @@ static enum mvm_decoder_error accept_ignored(struct mvm_decoder *d)
 
 static enum mvm_decoder_error accept_json(struct mvm_decoder *d, enum mvm_json_token token)
 {
-    switch ((enum state)d->state) {
+    switch ((enum state)d->state) { /* COVERAGE: each state has its case */
     case START:
         return accept_message(d, token);
     case VARIANT:
