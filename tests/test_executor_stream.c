@@ -73,7 +73,7 @@ static void an_output_that_is_an_empty_file_is_an_error(void **state)
                "file is empty");
 }
 
-static void a_source_that_is_not_wanted_is_not_given_up(void **state)
+static void what_is_not_wanted_cannot_be_late(void **state)
 {
     (void)state;
     stream_start(&plain);
@@ -500,7 +500,7 @@ int main(void)
         TEST(artifacts_are_listed_and_no_disk_is_touched),
         TEST(an_output_that_is_one_file_is_an_image),
         TEST(an_output_that_is_an_empty_file_is_an_error),
-        TEST(a_source_that_is_not_wanted_is_not_given_up),
+        TEST(what_is_not_wanted_cannot_be_late),
         TEST(an_output_without_artifacts_is_an_error),
         TEST(a_nix_store_that_cannot_be_started_is_an_error_with_its_reason),
         TEST(a_source_is_unpacked_built_and_removed),
