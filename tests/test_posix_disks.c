@@ -520,7 +520,9 @@ static void a_name_that_is_a_mount_point_cannot_be_replaced(void **state)
     const char *dir = mount_point();
     char file[300];
     snprintf(file, sizeof file, "%s/file", dir);
-    assert_int_equal(mount("none", dir, "tmpfs", 0, NULL), 0);
+    if (mount("none", dir, "tmpfs", 0, NULL) < 0) {
+        SKIP_BECAUSE("mount(2) is not for us");
+    }
     write_file(file, "");
     write_file(in_place(&place, 0, "other"), "");
     AWAIT(r, port->open_log(&posix, in_place(&place, 0, "dir/log")));
