@@ -65,8 +65,9 @@ struct mvm_session {
     enum mvm_direction direction;
     size_t small_cap; /* the owner may set it after init: how much of the send buffer messages other
                        * than Artifact fill; 0: all */
-    bool json_alone;  /* likewise: no first byte selects the protobuf wire. For serial lines, on
-                       * which  anything may come first, and the end of a frame must be found again */
+    bool
+        json_alone; /* likewise: no first byte selects the protobuf wire. For serial lines, on
+                     * which  anything may come first, and the end of a frame must be found again */
     struct mvm_message message; /* after MESSAGE */
     struct mvm_session_memory memory;
     union {

@@ -233,6 +233,11 @@ static bool is_gone(const char *path)
     return lstat(path, &st) < 0;
 }
 
+static bool is_there(const char *path)
+{
+    return !is_gone(path);
+}
+
 static void assert_nothing_left(void)
 {
     assert_true(e2e_until(is_empty, dir(), E2E_PATIENCE_MS));
@@ -688,6 +693,8 @@ static void what_a_dead_agent_left_is_removed_at_the_start(void **state)
     ask_build(p, A, "a", false);
     assert_ok(p, "kernel", 8);
     begin_source(B);
+    /* Without cgroups a process that has only begun would make its folder after the agent's end. */
+    assert_true(e2e_until(is_there, e2e_path("stream/mvm-source/all"), E2E_PATIENCE_MS));
     e2e_end(agent, SIGKILL);
     assert_false(is_empty(dir()));
     start();
