@@ -27,7 +27,7 @@ static void say(const char *what)
 
 /* A kernel without an initial console starts us with nothing open. The driver of one may be a
  * module: until it is loaded lines wait, and no disk that is opened gets the number of a standard
- * stream. False: that is so. */
+ * stream. Returns false in that case. */
 static bool open_console(void)
 {
     bool open_all = true;

@@ -33,7 +33,8 @@ void mvm_run_show_way_back(struct mvm_run *r)
     }
 }
 
-/* The path of a build without disks is of no use any more: what it names is dropped. */
+/* Of a build without disks the path is shown but not printed as a result: its artifacts are
+ * dropped. */
 static void show_success(struct mvm_run *r)
 {
     const struct mvm_message *m = r->exchange.message;

@@ -327,7 +327,7 @@ static bool is_one_of(const char *name, const char *const names[])
 
 #define IS(name, ...) is_one_of(name, (const char *const[]){__VA_ARGS__, NULL})
 
-/* False: there is no call for it. */
+/* Returns false if no call sets the field. */
 static bool put_field(struct mvm_message *m, const char *name)
 {
     static char list[64];

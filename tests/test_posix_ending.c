@@ -256,10 +256,6 @@ static void a_build_that_is_closed_with_processes_left_is_remembered(void **stat
 }
 
 #define ALONE(test) cmocka_unit_test_setup(test, clean_up)
-#define IN_MODE(test, mode)                                                                        \
-    {                                                                                              \
-#test " (" #mode ")", test, clean_up, NULL, (void *)(uintptr_t)&mode                       \
-    }
 
 int main(int argc, char **argv)
 {

@@ -168,11 +168,6 @@ static void all_that_is_opened_is_closed_by_another_threads_exec(void **state)
     end();
 }
 
-#define IN_MODE(test, mode)                                                                        \
-    {                                                                                              \
-#test " (" #mode ")", test, clean_up, NULL, (void *)(uintptr_t)&mode                       \
-    }
-
 int main(int argc, char **argv)
 {
     int code = play_role(argc, argv);

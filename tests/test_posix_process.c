@@ -942,10 +942,6 @@ static void a_process_that_was_a_subreaper_before_remains_one(void **state)
 }
 
 #define ALONE(test) cmocka_unit_test_setup(test, clean_up)
-#define IN_MODE(test, mode)                                                                        \
-    {                                                                                              \
-#test " (" #mode ")", test, clean_up, NULL, (void *)(uintptr_t)&mode                       \
-    }
 #define IN_EACH_MODE(test)                                                                         \
     IN_MODE(test, by_cgroup), IN_MODE(test, by_freezing), IN_MODE(test, by_proc)
 

@@ -649,4 +649,10 @@ static inline int play_role(int argc, char **argv)
     return -1;
 }
 
+/* A test that gets its mode as its state, and is named with it. */
+#define IN_MODE(test, mode)                                                                        \
+    {                                                                                              \
+#test " (" #mode ")", test, clean_up, NULL, (void *)(uintptr_t)&mode                       \
+    }
+
 #endif
